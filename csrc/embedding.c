@@ -1,0 +1,42 @@
+/* E_M x = D2 tile(H D1 [x; 0]) / sqrt(d), or folded where a' > d (docs/design.md section 2): all but the tiling and D2, which
+ * a rotation family fuses with T_attr. */
+#include "internal.h"
+
+#include <math.h>
+#include <string.h>
+
+double rsk_embed_norm(const rsk_spec *spec, const rsk_module *m) {
+    return 1.0 / sqrt((double)(m->padded > spec->dim ? m->padded : spec->dim));
+}
+
+int rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, float *h) {
+    const rsk_kernels *k = rsk_kernels_current();
+    const float scale = (float)m->scale, most = RSK_MAX_VALUE;
+    int good = 1;
+    for (ptrdiff_t i = 0; i < m->length; i++) {
+        h[i] = x[i] * scale;
+        good &= fabsf(h[i]) <= most; /* false for NaN */
+    }
+    if (!good) return 0;
+    memset(h + m->length, 0, sizeof(float) * (size_t)(m->padded - m->length));
+    k->flip(h, h, m->padded, m->inner, 1.0f);
+    k->fwht_f32(h, m->padded);
+    if (m->padded > spec->dim) {
+        k->flip(h, h, m->padded, m->outer, 1.0f);
+        for (ptrdiff_t j = spec->dim; j < m->padded; j += spec->dim)
+            for (ptrdiff_t i = 0; i < spec->dim; i++) h[i] += h[i + j];
+    }
+    return 1;
+}
+
+void rsk_embed_end(const rsk_spec *spec, const rsk_module *m, float *h, float *x) {
+    const rsk_kernels *k = rsk_kernels_current();
+    const float scale = (float)m->scale;
+    if (m->padded > spec->dim) {
+        for (ptrdiff_t j = spec->dim; j < m->padded; j += spec->dim) memcpy(h + j, h, sizeof(float) * (size_t)spec->dim);
+        k->flip(h, h, m->padded, m->outer, 1.0f);
+    }
+    k->fwht_f32(h, m->padded);
+    k->flip(h, h, m->padded, m->inner, 1.0f);
+    for (ptrdiff_t i = 0; i < m->length; i++) x[i] = h[i] * scale;
+}

@@ -1,0 +1,213 @@
+/* Private to csrc: the kernel table, the rotation families, and the structures behind the opaque types.
+ * Layers: solve -> sweep -> plan, spec -> rotation families, embedding -> kernel table -> kernels/. */
+#ifndef RSK_INTERNAL_H
+#define RSK_INTERNAL_H
+
+#include "recsketch.h"
+
+#if defined(__GNUC__) || defined(__clang__)
+#define RSK_RESTRICT __restrict__
+#else
+#define RSK_RESTRICT __restrict
+#endif
+
+/* Everything is computed in blocks of 16 floats (docs/design.md section 5); d and a' are multiples of it. */
+#define RSK_LANES 16
+
+/* ---------------------------------------------------------------- memory.c */
+
+/* size elements of `each` bytes, 64-byte aligned, not cleared; NULL if that overflows or memory is short. size 0 gives a
+ * pointer that may be freed. */
+void *rsk_alloc(ptrdiff_t size, size_t each);
+void *rsk_calloc(ptrdiff_t size, size_t each);
+void rsk_free(void *p);
+
+/* ---------------------------------------------------------------- the kernel table */
+
+/* One skew transparent operator in a kernel's hands: out[k] = c x[k] + s (-1)^bit_k x[k ^ mask]. */
+typedef struct rsk_turn {
+    ptrdiff_t mask;
+    const uint16_t *bits; /* one word a block of 16 */
+    float c, s;
+} rsk_turn;
+
+/* An embedded object, seen through T_attr: out[k] = ±rows[0][k mod width] ± rows[1][k mod width] ± counter[0] ± counter[1].
+ * terms 1 leaves out every second one. */
+typedef struct rsk_spread {
+    ptrdiff_t width;
+    int terms;
+    const uint16_t *bits[2], *counter_bits[2];
+} rsk_spread;
+
+/* What an instruction set must implement. n and d are multiples of 16; pointers need no alignment; arrays do not overlap
+ * unless said. Bits are the same for every implementation. */
+typedef struct rsk_kernels {
+    const char *name;
+    /* unnormalised Walsh-Hadamard transform in place, n a power of two >= 16, stages in ascending order */
+    void (*fwht_f32)(float *x, ptrdiff_t n);
+    void (*fwht_f64)(double *x, ptrdiff_t n);
+    /* out = f * (x with signs); out may be x */
+    void (*flip)(float *out, const float *x, ptrdiff_t n, const uint16_t *bits, float f);
+    /* out (+)= c x + s (y with signs); out may be x */
+    void (*blend)(float *out, const float *x, const float *y, ptrdiff_t n, const uint16_t *bits, float c, float s,
+                  int accumulate);
+    /* a = f x, b[k] = g x[k ^ mask] */
+    void (*split)(float *a, float *b, const float *x, ptrdiff_t n, ptrdiff_t mask, float f, float g);
+    /* out = f a + g b[k ^ mask]: the transpose of split */
+    void (*join)(float *out, const float *a, const float *b, ptrdiff_t n, ptrdiff_t mask, float f, float g);
+    /* out (+)= turn x */
+    void (*rotate)(float *out, const float *x, ptrdiff_t d, const rsk_turn *turn, int accumulate);
+    /* out (+)= second first x */
+    void (*rotate2)(float *out, const float *x, ptrdiff_t d, const rsk_turn *first, const rsk_turn *second, int accumulate);
+    /* rsk_spread above */
+    void (*spread)(float *out, ptrdiff_t d, const rsk_spread *shape, const float *const rows[2], const float counter[2]);
+    /* its transpose: rows[t][j] = sum of ±x[k], k mod width = j; counter[t] = sum of ±x[k]. width <= d */
+    void (*collect)(const float *x, ptrdiff_t d, const rsk_spread *shape, float *const rows[2], float counter[2]);
+} rsk_kernels;
+
+extern const rsk_kernels rsk_kernels_portable;
+extern const rsk_kernels rsk_kernels_avx2;
+extern const rsk_kernels rsk_kernels_avx512;
+extern const rsk_kernels rsk_kernels_neon;
+
+const rsk_kernels *rsk_kernels_current(void);
+
+/* What the CPU and its operating system offer (cpu.c). */
+int rsk_cpu_has_avx2(void);
+int rsk_cpu_has_avx512(void);
+
+/* ---------------------------------------------------------------- threads.c */
+
+/* Calls task(context, worker, begin, end) over [0, n) in chunks, on at most `threads` threads; worker < threads says whose
+ * scratch to use. Chunks are handed out in no fixed order: results must not depend on it. */
+typedef void rsk_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end);
+void rsk_parallel(int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, void *context);
+/* How many threads rsk_parallel will use at most: bounded by OpenMP, by n / chunk and by being a forked child. */
+int rsk_parallel_threads(int threads, ptrdiff_t n, ptrdiff_t chunk);
+
+/* ---------------------------------------------------------------- rotation families */
+
+/* One sampled rotation: rows of d sign bits, and what else its family needs. */
+typedef struct rsk_rotation {
+    uint16_t *bits[2];
+    ptrdiff_t mask;
+} rsk_rotation;
+
+typedef struct rsk_module rsk_module;
+
+/* The seam for a new rotation: one file that fills this table, one line in rotation.c.
+ * All take T = c I + s R; transpose asks for c I + s R^T. out does not overlap x. scratch is 2 d floats. */
+typedef struct rsk_family {
+    const char *name;
+    int rows; /* sign rows a rotation, 1 or 2 */
+    rsk_status (*sample)(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *rotation);
+    /* out (+)= f T x */
+    void (*apply)(const rsk_spec *spec, const rsk_rotation *rotation, float f, int transpose, const float *x, float *out,
+                  int accumulate, float *scratch);
+    /* out (+)= f T_second T_first x; with transpose f T_second^T T_first^T x */
+    void (*chain)(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, float f, int transpose,
+                  const float *x, float *out, int accumulate, float *scratch);
+    /* out = T_attr (f E_M x + counter c_M), x already D1-flipped, transformed and folded (embedding.c) */
+    void (*emit)(const rsk_spec *spec, const rsk_module *module, float f, float counter, const float *x, float *out,
+                 float *work, float *scratch);
+    /* its transpose: x = f E_M^T T_attr^T y up to that transform; *counter = f_counter c_M^T T_attr^T y */
+    void (*absorb)(const rsk_spec *spec, const rsk_module *module, float f, float f_counter, const float *y, float *x,
+                   float *counter, float *work, float *scratch);
+} rsk_family;
+
+extern const rsk_family rsk_family_skew;
+extern const rsk_family rsk_family_hadamard;
+const rsk_family *rsk_family_find(const char *name);
+
+/* ---------------------------------------------------------------- spec.c */
+
+struct rsk_module {
+    ptrdiff_t length, padded; /* a, a' */
+    double scale;
+    uint16_t *inner; /* D1, a' bits */
+    uint16_t *outer; /* D2, max(a', d) bits */
+    uint16_t *counter;
+    uint16_t *turned_outer, *turned_counter; /* skew: the signs of D2 and c_M seen through R_attr */
+    rsk_spread spread;
+    rsk_rotation rotation;
+};
+
+struct rsk_spec {
+    ptrdiff_t dim, modules, max_inputs, max_padded;
+    double cosine, sine, gain, branch;
+    int energy;
+    const rsk_family *family;
+    rsk_rotation *positions;
+    rsk_rotation attr, in;
+    rsk_module *module;
+    uint16_t *zeros;     /* d sign bits, none set */
+    unsigned char *pool; /* all sign rows */
+    ptrdiff_t bytes;
+};
+
+/* Packed sign words of 16, from 32-bit random words. */
+rsk_status rsk_stream_signs(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t bits, uint16_t *out);
+static inline int rsk_sign_bit(const uint16_t *bits, ptrdiff_t k) { return (bits[k >> 4] >> (k & 15)) & 1; }
+
+/* ---------------------------------------------------------------- embedding.c */
+
+/* Scratch of one worker. */
+typedef struct rsk_scratch {
+    float *base;      /* what is freed */
+    float *slots;     /* vectors of the plan, stride floats apart */
+    ptrdiff_t stride;
+    float *object;    /* d floats */
+    float *spare;     /* 2 d floats, a family's scratch */
+    float *padded;    /* max(max_padded, d) floats */
+    float *work;      /* two of those */
+} rsk_scratch;
+
+/* x (length) -> h = [fold] H D1 [x; 0], ready for emit; 0 if an element is NaN or too large, else 1. */
+int rsk_embed_begin(const rsk_spec *spec, const rsk_module *module, const float *x, float *h);
+/* The transpose: h -> x. Overwrites h. */
+void rsk_embed_end(const rsk_spec *spec, const rsk_module *module, float *h, float *x);
+/* 1 / sqrt(d), or 1 / sqrt(a') where the attribute is folded. */
+double rsk_embed_norm(const rsk_spec *spec, const rsk_module *module);
+
+/* ---------------------------------------------------------------- plan.c */
+
+enum { RSK_STEP_OBJECT, RSK_STEP_STORE, RSK_STEP_USE };
+enum { RSK_FIRST = 1, RSK_LAST = 2 };
+
+/* One step of a trace's program, run forwards by the forward sweep and backwards by the adjoint:
+ *   OBJECT  dst (+)= weight T_position s_object,   s_object = T_M(b T_attr z + b T_in src)
+ *   STORE   dst    = s_object, of an object used more than once
+ *   USE     dst (+)= weight T_position src, src a stored object
+ * dst -1 is the sketch; src -1 is no input. FIRST: dst is set, not added to. LAST: the last use of src. */
+typedef struct rsk_step {
+    int32_t object, module, position, src, dst;
+    float weight;
+    uint8_t kind, flags;
+} rsk_step;
+
+struct rsk_plan {
+    const rsk_spec *spec; /* whose plan it is; compared, not read */
+    ptrdiff_t traces, vectors;
+    int64_t *objects;        /* (traces + 1,) */
+    int64_t *attribute_ends; /* (N + 1,) */
+    int64_t *begin;          /* (traces,) of steps */
+    int32_t *count;          /* (traces,) of steps */
+    int32_t *module, *uses;  /* (N,) */
+    double *amplitude;       /* (N,) */
+    rsk_step *steps;
+};
+
+/* ---------------------------------------------------------------- sweep.c */
+
+/* scratch[0..workers) for the sweeps of a plan; NULL if memory is short. */
+rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int workers);
+void rsk_scratch_free(rsk_scratch *scratch, int workers);
+
+/* One trace. attributes and counters are that trace's part of the batch's arrays; counters NULL takes `counter` for every
+ * object. The forward sweep returns the number of an object with a bad attribute, or -1. */
+ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes,
+                            const float *counters, float counter, float *out, rsk_scratch *scratch);
+void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *y, float *attributes,
+                       float *counters, rsk_scratch *scratch);
+
+#endif

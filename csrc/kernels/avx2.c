@@ -1,0 +1,94 @@
+/* AVX2, without FMA: a fused multiply-add would round differently from the other levels. */
+#include "../internal.h"
+
+#include <immintrin.h>
+
+typedef struct v16 {
+    __m256 lo, hi;
+} v16;
+typedef struct w16 {
+    __m256d q[4];
+} w16;
+typedef struct lanes {
+    __m256i index;
+    int swap;
+} lanes;
+
+static inline v16 pair(__m256 lo, __m256 hi) {
+    const v16 r = {lo, hi};
+    return r;
+}
+static inline v16 v16_load(const float *p) { return pair(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)); }
+static inline void v16_store(float *p, v16 x) {
+    _mm256_storeu_ps(p, x.lo);
+    _mm256_storeu_ps(p + 8, x.hi);
+}
+static inline v16 v16_set1(float f) { return pair(_mm256_set1_ps(f), _mm256_set1_ps(f)); }
+static inline v16 v16_add(v16 a, v16 b) { return pair(_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)); }
+static inline v16 v16_sub(v16 a, v16 b) { return pair(_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)); }
+static inline v16 v16_mul(v16 a, v16 b) { return pair(_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)); }
+/* shift bit i of the word to the sign of lane i */
+static inline v16 v16_flip(v16 x, uint16_t bits) {
+    const __m256i word = _mm256_set1_epi32(bits), minus = _mm256_set1_epi32((int)0x80000000u);
+    const __m256i lo = _mm256_sllv_epi32(word, _mm256_set_epi32(24, 25, 26, 27, 28, 29, 30, 31));
+    const __m256i hi = _mm256_sllv_epi32(word, _mm256_set_epi32(16, 17, 18, 19, 20, 21, 22, 23));
+    return pair(_mm256_xor_ps(x.lo, _mm256_castsi256_ps(_mm256_and_si256(lo, minus))),
+                _mm256_xor_ps(x.hi, _mm256_castsi256_ps(_mm256_and_si256(hi, minus))));
+}
+static inline lanes lanes_make(int m) {
+    const lanes r = {_mm256_xor_si256(_mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0), _mm256_set1_epi32(m & 7)), m & 8};
+    return r;
+}
+static inline v16 v16_lanes(v16 x, lanes p) {
+    const __m256 lo = _mm256_permutevar8x32_ps(x.lo, p.index), hi = _mm256_permutevar8x32_ps(x.hi, p.index);
+    return p.swap ? pair(hi, lo) : pair(lo, hi);
+}
+
+static inline __m256 half_hadamard(__m256 x) {
+    const __m256 one = _mm256_castsi256_ps(_mm256_set_epi32((int)0x80000000u, 0, (int)0x80000000u, 0, (int)0x80000000u, 0,
+                                                           (int)0x80000000u, 0));
+    const __m256 two = _mm256_castsi256_ps(_mm256_set_epi32((int)0x80000000u, (int)0x80000000u, 0, 0, (int)0x80000000u,
+                                                           (int)0x80000000u, 0, 0));
+    const __m256 four = _mm256_castsi256_ps(_mm256_set_epi32((int)0x80000000u, (int)0x80000000u, (int)0x80000000u,
+                                                            (int)0x80000000u, 0, 0, 0, 0));
+    x = _mm256_add_ps(_mm256_permute_ps(x, 0xB1), _mm256_xor_ps(x, one));
+    x = _mm256_add_ps(_mm256_permute_ps(x, 0x4E), _mm256_xor_ps(x, two));
+    x = _mm256_add_ps(_mm256_permute2f128_ps(x, x, 1), _mm256_xor_ps(x, four));
+    return x;
+}
+static inline v16 v16_hadamard(v16 x) {
+    const __m256 lo = half_hadamard(x.lo), hi = half_hadamard(x.hi);
+    return pair(_mm256_add_ps(lo, hi), _mm256_sub_ps(lo, hi));
+}
+
+static inline w16 w16_load(const double *p) {
+    const w16 r = {{_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4), _mm256_loadu_pd(p + 8), _mm256_loadu_pd(p + 12)}};
+    return r;
+}
+static inline void w16_store(double *p, w16 x) {
+    for (int i = 0; i < 4; i++) _mm256_storeu_pd(p + 4 * i, x.q[i]);
+}
+static inline w16 w16_add(w16 a, w16 b) {
+    for (int i = 0; i < 4; i++) a.q[i] = _mm256_add_pd(a.q[i], b.q[i]);
+    return a;
+}
+static inline w16 w16_sub(w16 a, w16 b) {
+    for (int i = 0; i < 4; i++) a.q[i] = _mm256_sub_pd(a.q[i], b.q[i]);
+    return a;
+}
+static inline __m256d quarter_hadamard(__m256d x) {
+    const __m256d minus_one = _mm256_set_pd(-0.0, 0.0, -0.0, 0.0), minus_two = _mm256_set_pd(-0.0, -0.0, 0.0, 0.0);
+    x = _mm256_add_pd(_mm256_permute_pd(x, 0x5), _mm256_xor_pd(x, minus_one));
+    return _mm256_add_pd(_mm256_permute4x64_pd(x, 0x4E), _mm256_xor_pd(x, minus_two));
+}
+static inline w16 w16_hadamard(w16 x) {
+    for (int i = 0; i < 4; i++) x.q[i] = quarter_hadamard(x.q[i]);
+    const __m256d a = _mm256_add_pd(x.q[0], x.q[1]), b = _mm256_sub_pd(x.q[0], x.q[1]);
+    const __m256d c = _mm256_add_pd(x.q[2], x.q[3]), d = _mm256_sub_pd(x.q[2], x.q[3]);
+    const w16 r = {{_mm256_add_pd(a, c), _mm256_add_pd(b, d), _mm256_sub_pd(a, c), _mm256_sub_pd(b, d)}};
+    return r;
+}
+
+#define RSK_TABLE rsk_kernels_avx2
+#define RSK_LEVEL "avx2"
+#include "body.h"

@@ -1,0 +1,118 @@
+/* AArch64 Advanced SIMD. */
+#include "../internal.h"
+
+#include <arm_neon.h>
+
+typedef struct v16 {
+    float32x4_t q[4];
+} v16;
+typedef struct w16 {
+    float64x2_t q[8];
+} w16;
+typedef struct lanes {
+    uint8x16_t index;
+    int m;
+} lanes;
+
+static inline v16 v16_load(const float *p) {
+    const v16 r = {{vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)}};
+    return r;
+}
+static inline void v16_store(float *p, v16 x) {
+    for (int i = 0; i < 4; i++) vst1q_f32(p + 4 * i, x.q[i]);
+}
+static inline v16 v16_set1(float f) {
+    const float32x4_t q = vdupq_n_f32(f);
+    const v16 r = {{q, q, q, q}};
+    return r;
+}
+static inline v16 v16_add(v16 a, v16 b) {
+    for (int i = 0; i < 4; i++) a.q[i] = vaddq_f32(a.q[i], b.q[i]);
+    return a;
+}
+static inline v16 v16_sub(v16 a, v16 b) {
+    for (int i = 0; i < 4; i++) a.q[i] = vsubq_f32(a.q[i], b.q[i]);
+    return a;
+}
+static inline v16 v16_mul(v16 a, v16 b) {
+    for (int i = 0; i < 4; i++) a.q[i] = vmulq_f32(a.q[i], b.q[i]);
+    return a;
+}
+/* shift bit i of the word to the sign of lane i */
+static inline v16 v16_flip(v16 x, uint16_t bits) {
+    static const int32_t shifts[4] = {31, 30, 29, 28};
+    const int32x4_t shift = vld1q_s32(shifts);
+    const uint32x4_t minus = vdupq_n_u32(0x80000000u);
+    for (int i = 0; i < 4; i++) {
+        const uint32x4_t sign = vandq_u32(vshlq_u32(vdupq_n_u32((uint32_t)bits >> (4 * i)), shift), minus);
+        x.q[i] = vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x.q[i]), sign));
+    }
+    return x;
+}
+static inline lanes lanes_make(int m) {
+    uint8_t byte[16];
+    for (int i = 0; i < 16; i++) byte[i] = (uint8_t)(i ^ (4 * (m & 3)));
+    const lanes r = {vld1q_u8(byte), m};
+    return r;
+}
+static inline v16 v16_lanes(v16 x, lanes p) {
+    v16 r;
+    for (int i = 0; i < 4; i++) r.q[i] = vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(x.q[i]), p.index));
+    if (p.m & 4) {
+        const v16 t = {{r.q[1], r.q[0], r.q[3], r.q[2]}};
+        r = t;
+    }
+    if (p.m & 8) {
+        const v16 t = {{r.q[2], r.q[3], r.q[0], r.q[1]}};
+        r = t;
+    }
+    return r;
+}
+
+static inline float32x4_t quarter_hadamard(float32x4_t x) {
+    static const uint32_t one[4] = {0, 0x80000000u, 0, 0x80000000u}, two[4] = {0, 0, 0x80000000u, 0x80000000u};
+    x = vaddq_f32(vrev64q_f32(x), vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), vld1q_u32(one))));
+    return vaddq_f32(vextq_f32(x, x, 2), vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), vld1q_u32(two))));
+}
+static inline v16 v16_hadamard(v16 x) {
+    for (int i = 0; i < 4; i++) x.q[i] = quarter_hadamard(x.q[i]);
+    const float32x4_t a = vaddq_f32(x.q[0], x.q[1]), b = vsubq_f32(x.q[0], x.q[1]);
+    const float32x4_t c = vaddq_f32(x.q[2], x.q[3]), d = vsubq_f32(x.q[2], x.q[3]);
+    const v16 r = {{vaddq_f32(a, c), vaddq_f32(b, d), vsubq_f32(a, c), vsubq_f32(b, d)}};
+    return r;
+}
+
+static inline w16 w16_load(const double *p) {
+    w16 r;
+    for (int i = 0; i < 8; i++) r.q[i] = vld1q_f64(p + 2 * i);
+    return r;
+}
+static inline void w16_store(double *p, w16 x) {
+    for (int i = 0; i < 8; i++) vst1q_f64(p + 2 * i, x.q[i]);
+}
+static inline w16 w16_add(w16 a, w16 b) {
+    for (int i = 0; i < 8; i++) a.q[i] = vaddq_f64(a.q[i], b.q[i]);
+    return a;
+}
+static inline w16 w16_sub(w16 a, w16 b) {
+    for (int i = 0; i < 8; i++) a.q[i] = vsubq_f64(a.q[i], b.q[i]);
+    return a;
+}
+static inline w16 w16_hadamard(w16 x) {
+    for (int i = 0; i < 8; i++) {
+        const float64x2_t even = vdupq_laneq_f64(x.q[i], 0), odd = vdupq_laneq_f64(x.q[i], 1);
+        x.q[i] = vcombine_f64(vget_low_f64(vaddq_f64(even, odd)), vget_low_f64(vsubq_f64(even, odd)));
+    }
+    for (int h = 1; h < 8; h *= 2)
+        for (int i = 0; i < 8; i += 2 * h)
+            for (int j = i; j < i + h; j++) {
+                const float64x2_t a = x.q[j], b = x.q[j + h];
+                x.q[j] = vaddq_f64(a, b);
+                x.q[j + h] = vsubq_f64(a, b);
+            }
+    return x;
+}
+
+#define RSK_TABLE rsk_kernels_neon
+#define RSK_LEVEL "neon"
+#include "body.h"

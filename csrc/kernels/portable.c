@@ -1,0 +1,74 @@
+/* Plain C: the specification of the other levels. */
+#include "../internal.h"
+
+#include <string.h>
+
+typedef struct v16 {
+    float v[16];
+} v16;
+typedef struct w16 {
+    double v[16];
+} w16;
+typedef struct lanes {
+    int m;
+} lanes;
+
+#define EACH(i) for (int i = 0; i < 16; i++)
+
+#define BLOCK_OPERATIONS(V, T)                                                                                                  \
+    static inline V V##_load(const T *p) {                                                                                     \
+        V r;                                                                                                                   \
+        memcpy(r.v, p, sizeof r.v);                                                                                            \
+        return r;                                                                                                              \
+    }                                                                                                                          \
+    static inline void V##_store(T *p, V x) { memcpy(p, x.v, sizeof x.v); }                                                    \
+    static inline V V##_add(V a, V b) {                                                                                        \
+        EACH(i) a.v[i] += b.v[i];                                                                                              \
+        return a;                                                                                                              \
+    }                                                                                                                          \
+    static inline V V##_sub(V a, V b) {                                                                                        \
+        EACH(i) a.v[i] -= b.v[i];                                                                                              \
+        return a;                                                                                                              \
+    }                                                                                                                          \
+    static inline V V##_hadamard(V x) {                                                                                        \
+        for (int h = 1; h < 16; h *= 2) {                                                                                      \
+            V r;                                                                                                               \
+            EACH(i) r.v[i] = i & h ? x.v[i ^ h] - x.v[i] : x.v[i] + x.v[i ^ h];                                                \
+            x = r;                                                                                                             \
+        }                                                                                                                      \
+        return x;                                                                                                              \
+    }
+
+BLOCK_OPERATIONS(v16, float)
+BLOCK_OPERATIONS(w16, double)
+
+static inline v16 v16_set1(float f) {
+    v16 r;
+    EACH(i) r.v[i] = f;
+    return r;
+}
+static inline v16 v16_mul(v16 a, v16 b) {
+    EACH(i) a.v[i] *= b.v[i];
+    return a;
+}
+static inline v16 v16_flip(v16 x, uint16_t bits) {
+    uint32_t u[16];
+    memcpy(u, x.v, sizeof u);
+    EACH(i) u[i] ^= (uint32_t)(bits >> i) << 31;
+    memcpy(x.v, u, sizeof u);
+    return x;
+}
+static inline lanes lanes_make(int m) {
+    const lanes r = {m};
+    return r;
+}
+static inline v16 v16_lanes(v16 x, lanes p) {
+    v16 r;
+    EACH(i) r.v[i] = x.v[i ^ p.m];
+    return r;
+}
+
+#define RSK_TABLE rsk_kernels_portable
+#define RSK_LEVEL "portable"
+#define RSK_SMALL
+#include "body.h"

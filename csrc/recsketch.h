@@ -1,0 +1,183 @@
+/* recsketch: recursive sketches of modular networks. The one public C header; it states every contract.
+ *
+ * Mathematics and formats: docs/design.md. All sketches are float32, all sizes ptrdiff_t, all arrays C order.
+ * Every function checks its arguments first, borrows every pointer for the call only (what rsk_spec_create and
+ * rsk_plan_create keep, they copy), does no I/O, and is reentrant: a spec or a plan is read-only once created and may be
+ * used by any number of threads. Results do not depend on the number of threads, nor on the instruction set. */
+#ifndef RECSKETCH_H
+#define RECSKETCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RSK_MIN_DIM 64
+#define RSK_MAX_DIM ((ptrdiff_t)1 << 24)
+#define RSK_MAX_LENGTH ((ptrdiff_t)1 << 20) /* of an attribute */
+#define RSK_MAX_VALUE 1e30f                 /* of |scale * attribute element|: sums cannot overflow below it */
+
+typedef enum rsk_status {
+    RSK_OK = 0,
+    RSK_EINVAL,   /* an argument is outside its documented range */
+    RSK_ENOMEM,   /* an allocation failed, or a size product would overflow */
+    RSK_EISA,     /* the instruction set asked for is unknown, not compiled in, or not on this CPU */
+    RSK_EOFFSETS, /* a CSR offset array does not start at 0, decreases, or ends elsewhere than its data */
+    RSK_EMODULE,  /* an object's module index is out of range */
+    RSK_ELENGTH,  /* an attribute's length is not its module's */
+    RSK_EORDER,   /* an input is not an object before its user in the same trace */
+    RSK_EOUTPUT,  /* a trace has no output, or an output that is no object of it */
+    RSK_EWEIGHT,  /* a weight is negative, not finite, or a tuple's weights are all zero */
+    RSK_EFANOUT,  /* a tuple has more than max_inputs inputs of positive weight */
+    RSK_EVALUE    /* an attribute element is NaN or larger than RSK_MAX_VALUE */
+} rsk_status;
+
+/* Where a check failed. -1 where there is no such thing; object is counted within its trace, the network's output
+ * tuple is object -1. */
+typedef struct rsk_where {
+    ptrdiff_t trace, object;
+} rsk_where;
+
+const char *rsk_status_text(rsk_status status);
+
+/* ---------------------------------------------------------------- instruction sets and threads (dispatch.c, threads.c) */
+
+/* Chooses the kernels: name is "portable", "avx2", "avx512", "neon", or NULL for the best this CPU has.
+ * Call it once before anything else (without it the first use chooses the best). RSK_EISA leaves the choice as it was. */
+rsk_status rsk_isa_select(const char *name);
+const char *rsk_isa(void);                /* the level in use */
+int rsk_isa_available(const char *name); /* 1 if compiled in and on this CPU */
+
+int rsk_max_threads(void);    /* what OpenMP would use; 1 without OpenMP and in a forked child */
+const char *rsk_openmp(void); /* "OpenMP 201511" and the like, or "none" */
+
+/* ---------------------------------------------------------------- random bits (philox.c) */
+
+/* Philox4x32-10 of one counter under one key (Salmon et al., 2011). */
+void rsk_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+
+/* words[0..n) = 32-bit words of a part of a stream, docs/design.md section 1. n >= 0. */
+rsk_status rsk_stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t n, uint32_t *words);
+
+/* ---------------------------------------------------------------- transforms */
+
+/* Unnormalised Walsh-Hadamard transform of every row, natural order, in place.
+ *   x  (rows, n), n a power of two, 16 <= n <= 2^24.
+ * RSK_EINVAL  n is not such a power, rows < 0, threads < 1 */
+rsk_status rsk_fwht_f32(float *x, ptrdiff_t rows, ptrdiff_t n, int threads);
+rsk_status rsk_fwht_f64(double *x, ptrdiff_t rows, ptrdiff_t n, int threads);
+
+/* ---------------------------------------------------------------- the random matrices (spec.c) */
+
+typedef struct rsk_spec rsk_spec;
+
+typedef struct rsk_spec_params {
+    ptrdiff_t dim;        /* d, a power of two, RSK_MIN_DIM..RSK_MAX_DIM */
+    ptrdiff_t modules;    /* >= 1 */
+    ptrdiff_t max_inputs; /* >= 1; operators T_0 .. T_{max_inputs-1} */
+    uint64_t seed;
+    const char *rotation;      /* "skew" or "hadamard" */
+    double cosine, sine;       /* T = cosine I + sine R */
+    double gain;               /* g: of the attribute and of the counter in z */
+    double branch;             /* b: of T_attr z and of T_in s_input in an object */
+    int energy;                /* 1: alpha = sqrt(w); 0: alpha = w */
+    const ptrdiff_t *lengths;  /* (modules,) attribute lengths, 1..RSK_MAX_LENGTH */
+    const double *scales;      /* (modules,) finite, > 0 */
+    const uint64_t *positions; /* (max_inputs,) stream ids */
+    const uint64_t *operators; /* (modules,) stream ids of T_M */
+    const uint64_t *embeddings, *counters; /* (modules,) stream ids */
+    uint64_t branch_attr, branch_in;       /* stream ids */
+} rsk_spec_params;
+
+/* Draws all matrices: about (max_inputs + 6 modules + 2) d / 8 bytes. *out is NULL on error; free with rsk_spec_free.
+ * RSK_EINVAL  a parameter outside its range;  RSK_ENOMEM */
+rsk_status rsk_spec_create(const rsk_spec_params *params, rsk_spec **out);
+void rsk_spec_free(rsk_spec *spec); /* NULL is allowed */
+ptrdiff_t rsk_spec_bytes(const rsk_spec *spec);
+
+/* The operators one at a time, for tests and tools. x and out are d floats and must not overlap.
+ *   kind   0 position, 1 module, 2 branch (index 0 T_attr, 1 T_in)
+ *   out = T x, or its transpose */
+rsk_status rsk_operator(const rsk_spec *spec, int kind, ptrdiff_t index, int transpose, const float *x, float *out);
+/* out (d) = E_M x (lengths[module]), and out (lengths[module]) = E_M^T x (d): without gain and scale. */
+rsk_status rsk_embed(const rsk_spec *spec, ptrdiff_t module, const float *x, float *out);
+rsk_status rsk_embed_adjoint(const rsk_spec *spec, ptrdiff_t module, const float *x, float *out);
+rsk_status rsk_counter(const rsk_spec *spec, ptrdiff_t module, float *out);
+
+/* ---------------------------------------------------------------- plans: the structure of a batch (plan.c) */
+
+/* n traces in columns (CSR). Offsets start at 0, never decrease, and end at the length of what they index. */
+typedef struct rsk_batch {
+    ptrdiff_t traces;
+    const int64_t *objects;        /* (traces + 1,) offsets into objects; let N = objects[traces] */
+    const int32_t *module;         /* (N,) module index in the spec */
+    const int64_t *attribute_ends; /* (N + 1,) offsets into the attributes */
+    const int64_t *input_ends;     /* (N + 1,) offsets into inputs and weights; let E = input_ends[N] */
+    const int32_t *inputs;         /* (E,) object numbers within the trace, each smaller than its user's */
+    const double *weights;         /* (E,) >= 0, any scale */
+    const int64_t *output_ends;    /* (traces + 1,) offsets into outputs; let O = output_ends[traces] */
+    const int32_t *outputs;        /* (O,) object numbers within the trace */
+    const double *output_weights;  /* (O,) */
+} rsk_batch;
+
+typedef struct rsk_plan rsk_plan;
+
+/* Checks the batch, orders it (children first, each object as late as it can be), and assigns scratch vectors.
+ * where, if not NULL, says where a check failed. The first failure in trace order is reported.
+ * RSK_EINVAL  traces < 1, threads < 1;  RSK_EOFFSETS .. RSK_EFANOUT  as above;  RSK_ENOMEM */
+rsk_status rsk_plan_create(const rsk_spec *spec, const rsk_batch *batch, int threads, rsk_plan **out, rsk_where *where);
+void rsk_plan_free(rsk_plan *plan); /* NULL is allowed */
+ptrdiff_t rsk_plan_vectors(const rsk_plan *plan); /* scratch vectors of d floats a thread needs */
+
+/* reach, amplitude (N,): docs/design.md section 3; 0 for an object that reaches no output. uses (N,): how often it is an
+ * input or output with positive weight, of objects that reach an output. Any may be NULL. */
+rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t *uses);
+
+/* ---------------------------------------------------------------- sweeps (sweep.c) */
+
+/* Forward sweep: out[b] = the sketch of trace b.
+ *
+ *   attributes  (A,) packed in object order, A = attribute_ends[N]
+ *   counters    (N,) coefficient of each object's counter, or NULL for 1
+ *   out         (traces, d), overwritten; must not overlap anything
+ *   threads     upper bound
+ *
+ * RSK_EINVAL  threads < 1, or plan belongs to another spec
+ * RSK_EVALUE  attributes; where says which object; out is then unspecified
+ * RSK_ENOMEM  scratch: (vectors + 3) * d floats a thread */
+rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *attributes, const float *counters,
+                      float *out, int threads, rsk_where *where);
+
+/* Adjoint sweep: the transpose of the above map, trace by trace.
+ *
+ *   y           (traces, d)
+ *   attributes  (A,) overwritten: g scale_M E_M^T ... y; 0 for objects that reach no output
+ *   counters    (N,) overwritten, or NULL if not wanted */
+rsk_status rsk_adjoint(const rsk_spec *spec, const rsk_plan *plan, const float *y, float *attributes, float *counters,
+                       int threads);
+
+/* ---------------------------------------------------------------- solvers (solve.c) */
+
+typedef struct rsk_lstsq_params {
+    double tolerance;  /* stop when the residual is below tolerance * |sketch| or no longer falls; >= 0 */
+    int max_iterations; /* of CGLS in all, >= 1 */
+} rsk_lstsq_params;
+
+/* Least squares for the attributes of a known structure, counters known: min |mask (s - A x - s0)|, columns scaled to one.
+ *
+ *   sketches    (traces, d); coordinates outside the mask are never read
+ *   mask        NULL, or (mask_rows, d) bytes, 0 = erased; mask_rows 1 (one for all) or traces
+ *   attributes  (A,) overwritten; NaN for objects that reach no output
+ *   residual    (traces,) |mask (s - A x - s0)| / |mask s|; 0 for a zero sketch
+ *   iterations  (traces,)
+ * RSK_EINVAL  parameters;  RSK_ENOMEM;  RSK_EVALUE  a sketch coordinate is NaN or larger than RSK_MAX_VALUE */
+rsk_status rsk_lstsq(const rsk_spec *spec, const rsk_plan *plan, const float *sketches, const uint8_t *mask,
+                     ptrdiff_t mask_rows, const rsk_lstsq_params *params, float *attributes, double *residual,
+                     int32_t *iterations, int threads, rsk_where *where);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

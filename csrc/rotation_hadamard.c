@@ -1,0 +1,50 @@
+/* R = D' H D / sqrt(d), the paper's rotation up to its distribution: a transform an operator. */
+#include "internal.h"
+
+#include <math.h>
+
+static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *r) {
+    rsk_status status = rsk_stream_signs(seed, stream, 0, d, r->bits[0]);
+    if (status == RSK_OK) status = rsk_stream_signs(seed, stream, 1, d, r->bits[1]);
+    r->mask = 0;
+    return status;
+}
+
+static void apply(const rsk_spec *spec, const rsk_rotation *r, float f, int transpose, const float *x, float *out,
+                  int accumulate, float *scratch) { /* out may be x, since blend allows it */
+    const rsk_kernels *k = rsk_kernels_current();
+    k->flip(scratch, x, spec->dim, r->bits[transpose], 1.0f);
+    k->fwht_f32(scratch, spec->dim);
+    k->blend(out, x, scratch, spec->dim, r->bits[!transpose], f * (float)spec->cosine,
+             f * (float)(spec->sine / sqrt((double)spec->dim)), accumulate);
+}
+
+static void chain(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, float f, int transpose,
+                  const float *x, float *out, int accumulate, float *scratch) {
+    float *middle = scratch + spec->dim;
+    apply(spec, first, 1.0f, transpose, x, middle, 0, scratch);
+    apply(spec, second, f, transpose, middle, out, accumulate, scratch);
+}
+
+static void emit(const rsk_spec *spec, const rsk_module *m, float f, float counter, const float *x, float *out, float *work,
+                 float *scratch) {
+    const ptrdiff_t width = m->spread.width, d = spec->dim;
+    float *const rows[2] = {work, NULL};
+    const float counters[2] = {counter, 0.0f};
+    for (ptrdiff_t j = 0; j < width; j++) work[j] = f * x[j];
+    rsk_kernels_current()->spread(out, d, &m->spread, (const float *const *)rows, counters);
+    apply(spec, &spec->attr, 1.0f, 0, out, out, 0, scratch);
+}
+
+static void absorb(const rsk_spec *spec, const rsk_module *m, float f, float f_counter, const float *y, float *x,
+                   float *counter, float *work, float *scratch) {
+    const ptrdiff_t width = m->spread.width;
+    float *const rows[2] = {x, NULL};
+    float counters[2];
+    apply(spec, &spec->attr, 1.0f, 1, y, work, 0, scratch);
+    rsk_kernels_current()->collect(work, spec->dim, &m->spread, rows, counters);
+    for (ptrdiff_t j = 0; j < width; j++) x[j] *= f;
+    *counter = f_counter * counters[0];
+}
+
+const rsk_family rsk_family_hadamard = {"hadamard", 2, sample, apply, chain, emit, absorb};

@@ -1,0 +1,69 @@
+/* R x[k] = sigma(k) x[k ^ mask] with sigma(k ^ mask) = -sigma(k): orthonormal and skew-symmetric, one streaming pass.
+ *
+ * T is then a set of plane rotations of the pairs (k, k ^ mask): exactly orthonormal for every angle. */
+#include "internal.h"
+
+static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *r) {
+    uint32_t word[2];
+    rsk_status status = rsk_stream_words(seed, stream, 2, 2, word);
+    if (status == RSK_OK) status = rsk_stream_signs(seed, stream, 0, d, r->bits[0]);
+    if (status != RSK_OK) return status;
+    /* floor((d - 1) u / 2^64) of a 64-bit u, in two exact steps: d - 1 < 2^24 */
+    const uint64_t n = (uint64_t)d - 1, low = (n * word[0]) >> 32, high = n * word[1];
+    r->mask = 1 + (ptrdiff_t)((high + low) >> 32);
+    ptrdiff_t top = r->mask;
+    while (top & (top - 1)) top &= top - 1;
+    for (ptrdiff_t k = 0; k < d; k++) {
+        if (!(k & top)) continue;
+        const uint16_t bit = (uint16_t)(1u << (k & 15));
+        uint16_t *word16 = &r->bits[0][k >> 4];
+        *word16 = (uint16_t)(rsk_sign_bit(r->bits[0], k ^ r->mask) ? *word16 & ~bit : *word16 | bit);
+    }
+    return RSK_OK;
+}
+
+static rsk_turn turn(const rsk_spec *spec, const rsk_rotation *r, float f, int transpose) {
+    const float s = f * (float)spec->sine;
+    const rsk_turn t = {r->mask, r->bits[0], f * (float)spec->cosine, transpose ? -s : s};
+    return t;
+}
+
+static void apply(const rsk_spec *spec, const rsk_rotation *r, float f, int transpose, const float *x, float *out,
+                  int accumulate, float *scratch) {
+    const rsk_turn t = turn(spec, r, f, transpose);
+    (void)scratch;
+    rsk_kernels_current()->rotate(out, x, spec->dim, &t, accumulate);
+}
+
+static void chain(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, float f, int transpose,
+                  const float *x, float *out, int accumulate, float *scratch) {
+    const rsk_turn one = turn(spec, first, 1.0f, transpose), two = turn(spec, second, f, transpose);
+    (void)scratch;
+    rsk_kernels_current()->rotate2(out, x, spec->dim, &one, &two, accumulate);
+}
+
+/* T_attr D2 tile(h) = cosine D2 tile(h) + sine D2' tile(h'): h' is h with its indices masked, D2' the signs D2 masked times
+ * sigma (spec.c). No pass over d but the last. */
+static void emit(const rsk_spec *spec, const rsk_module *m, float f, float counter, const float *x, float *out, float *work,
+                 float *scratch) {
+    const ptrdiff_t width = m->spread.width;
+    float *const rows[2] = {work, work + width};
+    const float c = (float)spec->cosine, s = (float)spec->sine, counters[2] = {c * counter, s * counter};
+    (void)scratch;
+    rsk_kernels_current()->split(rows[0], rows[1], x, width, spec->attr.mask & (width - 1), c * f, s * f);
+    rsk_kernels_current()->spread(out, spec->dim, &m->spread, (const float *const *)rows, counters);
+}
+
+static void absorb(const rsk_spec *spec, const rsk_module *m, float f, float f_counter, const float *y, float *x,
+                   float *counter, float *work, float *scratch) {
+    const ptrdiff_t width = m->spread.width;
+    float *const rows[2] = {work, work + width};
+    const float c = (float)spec->cosine, s = (float)spec->sine;
+    float counters[2];
+    (void)scratch;
+    rsk_kernels_current()->collect(y, spec->dim, &m->spread, rows, counters);
+    rsk_kernels_current()->join(x, rows[0], rows[1], width, spec->attr.mask & (width - 1), c * f, s * f);
+    *counter = f_counter * (c * counters[0] + s * counters[1]);
+}
+
+const rsk_family rsk_family_skew = {"skew", 1, sample, apply, chain, emit, absorb};

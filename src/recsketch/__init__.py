@@ -1,0 +1,43 @@
+"""Recursive sketches of modular networks: fold what a network did with an input into one vector, and read it back.
+
+Ghazi, Panigrahy, Wang, "Recursive Sketches for Modular Deep Learning", ICML 2019.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recsketch import transforms
+from recsketch._config import isa, show_config
+from recsketch.recovery import CapacityWarning, Recovery
+from recsketch.sketcher import Sketcher, suggest_dim
+from recsketch.spec import SketchSpec
+from recsketch.statistics import Summary
+from recsketch.trace import Trace, TraceBatch, TraceObject
+
+__all__ = [
+    "CapacityWarning",
+    "Recovery",
+    "SketchSpec",
+    "Sketcher",
+    "Summary",
+    "Trace",
+    "TraceBatch",
+    "TraceObject",
+    "isa",
+    "show_config",
+    "suggest_dim",
+    "transforms",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":  # reading the metadata takes longer than importing everything else
+        from importlib.metadata import version
+
+        return version("recsketch")
+    if name == "datasets":
+        import importlib
+
+        return importlib.import_module("recsketch.datasets")
+    raise AttributeError(f"module 'recsketch' has no attribute {name!r}")

@@ -1,0 +1,8 @@
+"""``python -m recsketch`` is the command ``recsketch``."""
+
+import sys
+
+from recsketch.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

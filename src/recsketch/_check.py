@@ -1,0 +1,121 @@
+"""Checks of arguments: every message says what was wanted and what came."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+def describe(x: object) -> str:
+    """What a value is, in a few words, for the end of an error message."""
+    if isinstance(x, np.ndarray):
+        return f"an array of shape {x.shape} and dtype {x.dtype}"
+    text = repr(x)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(x).__name__})"
+
+
+def integer(name: str, x: object, low: int, high: int) -> int:
+    """`x` as an int within [low, high]; a bool or a float is refused."""
+    if isinstance(x, (bool, np.bool_)) or not hasattr(x, "__index__"):
+        raise TypeError(f"{name}: wanted an integer from {low} to {high}; got {describe(x)}")
+    value = int(x.__index__())
+    if not low <= value <= high:
+        raise ValueError(f"{name}: wanted an integer from {low} to {high}; got {value}")
+    return value
+
+
+def choice(name: str, x: object, options: Sequence[str]) -> str:
+    """`x` if it is one of the options."""
+    if not isinstance(x, str) or x not in options:
+        wanted = " or ".join(repr(o) for o in options)
+        raise ValueError(f"{name}: wanted {wanted}; got {describe(x)}")
+    return x
+
+
+def number(name: str, x: object, what: str, low: float, high: float) -> float:
+    """`x` as a float with low < x <= high."""
+    try:
+        value = float(x)  # type: ignore[arg-type]  # whatever float() takes
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: wanted {what}; got {describe(x)}") from None
+    if isinstance(x, (bool, str)) or not low < value <= high:
+        raise ValueError(f"{name}: wanted {what}; got {describe(x)}")
+    return value
+
+
+def reals(name: str, x: object, what: str) -> npt.NDArray[Any]:
+    """`x` as a real numeric array in native byte order; objects, strings and complex numbers are refused."""
+    try:
+        array = np.asarray(x)
+    except ValueError:  # a ragged list
+        raise ValueError(f"{name}: wanted {what}; got a ragged sequence") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: wanted {what}; got {describe(array)}")
+    return array
+
+
+def floats(name: str, x: object, what: str, shape: tuple[int | None, ...]) -> Floats:
+    """`x` as a C-contiguous float32 array of that shape (None: any size). Copies only if it must."""
+    array = reals(name, x, what)
+    if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=True)):
+        raise ValueError(f"{name}: wanted {what}; got {describe(array)}")
+    with np.errstate(over="ignore"):  # too large for float32 becomes inf, and is refused where values are checked
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def column(name: str, x: object, dtype: type[np.generic], size: int | None = None) -> npt.NDArray[Any]:
+    """`x` as a C-contiguous vector of an exact type: integers are not taken from floats, nor wrapped around."""
+    array = reals(name, x, "a vector of numbers")
+    size_text = "" if size is None else f" of {size}"
+    if array.ndim != 1 or (size is not None and array.size != size):
+        raise ValueError(f"{name}: wanted a vector{size_text}; got {describe(array)}")
+    if np.issubdtype(dtype, np.integer) and array.size and not np.can_cast(array.dtype, dtype):
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"{name}: wanted integers; got {describe(array)}")
+        info = np.iinfo(dtype)
+        if int(array.min()) < info.min or int(array.max()) > info.max:
+            raise ValueError(f"{name}: wanted integers from {info.min} to {info.max}; got {array.min()} to {array.max()}")
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=dtype)
+
+
+def offsets(name: str, x: object, size: int | None, end: int) -> npt.NDArray[np.int64]:
+    """`x` as CSR offsets: from 0, never decreasing, to `end`."""
+    array = column(name, x, np.int64, size)
+    if array.size < 1 or array[0] != 0 or array[-1] != end or np.any(np.diff(array) < 0):
+        raise ValueError(f"{name}: wanted offsets from 0, never decreasing, to {end}; got {describe(array)}")
+    return array
+
+
+def sketches(name: str, x: object, dim: int) -> Floats:
+    """`x` as (dim,) or (n, dim) float32."""
+    array = reals(name, x, f"sketches of {dim} numbers each")
+    if array.ndim not in (1, 2) or array.shape[-1] != dim:
+        raise ValueError(f"{name}: wanted shape ({dim},) or (n, {dim}); got {describe(array)}")
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def mask(x: object, dim: int, rows: int) -> npt.NDArray[np.uint8] | None:
+    """A mask of kept coordinates as bytes of shape (1, dim) or (rows, dim); None stays None."""
+    if x is None:
+        return None
+    array = np.asarray(x)
+    if array.dtype != np.bool_:
+        raise TypeError(f"mask: wanted booleans, True where a coordinate is kept; got {describe(array)}")
+    if array.shape not in ((dim,), (1, dim), (rows, dim)):
+        raise ValueError(f"mask: wanted shape ({dim},) or ({rows}, {dim}); got {describe(array)}")
+    return np.ascontiguousarray(array.reshape(-1, dim)).view(np.uint8)
+
+
+def path(name: str, x: object) -> str:
+    """`x` as a file name."""
+    if not isinstance(x, (str, os.PathLike)):
+        raise TypeError(f"{name}: wanted a file name; got {describe(x)}")
+    return os.fspath(x)

@@ -1,0 +1,42 @@
+"""Which kernels run, and what the package was built with."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from recsketch import _core
+
+LEVELS = ("portable", "avx2", "avx512", "neon")
+
+
+def _select() -> None:
+    """Obey RECSKETCH_ISA, once, at import: a level this machine lacks is an error, never another level."""
+    level = os.environ.get("RECSKETCH_ISA")
+    if not level:
+        return
+    try:
+        _core.isa_select(level)
+    except ValueError:
+        here = " or ".join(name for name in LEVELS if _core.isa_available(name))
+        raise ImportError(f"RECSKETCH_ISA: wanted {here} on this machine; got {level!r}") from None
+
+
+_select()
+
+
+def isa() -> str:
+    """The instruction set level in use: "portable", "avx2", "avx512" or "neon". RECSKETCH_ISA forces one."""
+    return _core.isa()
+
+
+def show_config() -> None:
+    """Print versions, the instruction set and the threads, for bug reports."""
+    from importlib.metadata import version
+
+    import numpy as np
+
+    available = ", ".join(name for name in LEVELS if _core.isa_available(name))
+    print(f"recsketch {version('recsketch')}, Python {sys.version.split()[0]}, NumPy {np.__version__}, {sys.platform}")
+    print(f"kernels   {isa()} (available: {available}; RECSKETCH_ISA={os.environ.get('RECSKETCH_ISA', '')})")
+    print(f"threads   {_core.max_threads()} ({_core.openmp()})")

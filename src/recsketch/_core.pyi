@@ -1,0 +1,95 @@
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+
+_F32 = npt.NDArray[np.float32]
+_F64 = npt.NDArray[np.float64]
+_I32 = npt.NDArray[np.int32]
+_I64 = npt.NDArray[np.int64]
+_U8 = npt.NDArray[np.uint8]
+_U32 = npt.NDArray[np.uint32]
+_U64 = npt.NDArray[np.uint64]
+
+class CoreError(ValueError):
+    code: str
+    trace: int
+    object: int
+    def __init__(self, message: str, code: str, trace: int, object: int) -> None: ...
+
+def isa() -> str: ...
+def isa_select(name: str) -> None: ...
+def isa_available(name: str) -> bool: ...
+def max_threads() -> int: ...
+def openmp() -> str: ...
+def philox(counter: _U32, key: _U32) -> _U32: ...
+def stream_words(seed: int, stream: int, part: int, n: int) -> _U32: ...
+def fwht_f32(x: _F32, threads: int) -> None: ...
+def fwht_f64(x: _F64, threads: int) -> None: ...
+@final
+class Spec:
+    dim: int
+    lengths: tuple[int, ...]
+    def __init__(
+        self,
+        dim: int,
+        lengths: tuple[int, ...],
+        max_inputs: int,
+        seed: int,
+        rotation: str,
+        cosine: float,
+        sine: float,
+        gain: float,
+        branch: float,
+        energy: bool,
+        scales: _F64,
+        positions: _U64,
+        operators: _U64,
+        embeddings: _U64,
+        counters: _U64,
+        branch_attr: int,
+        branch_in: int,
+    ) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
+    def operator(self, kind: int, index: int, transpose: bool, x: _F32) -> _F32: ...
+    def embed(self, module: int, x: _F32) -> _F32: ...
+    def embed_adjoint(self, module: int, x: _F32) -> _F32: ...
+    def counter(self, module: int) -> _F32: ...
+
+@final
+class Plan:
+    spec: Spec
+    traces: int
+    objects: int
+    attributes: int
+    def __init__(
+        self,
+        spec: Spec,
+        objects: _I64,
+        module: _I32,
+        attribute_ends: _I64,
+        input_ends: _I64,
+        inputs: _I32,
+        weights: _F64,
+        output_ends: _I64,
+        outputs: _I32,
+        output_weights: _F64,
+        threads: int,
+    ) -> None: ...
+    @property
+    def vectors(self) -> int: ...
+    def amplitudes(self) -> tuple[_F64, _I32]: ...
+    def sketch(self, attributes: _F32, counters: _F32 | None, out: _F32, threads: int) -> None: ...
+    def adjoint(self, y: _F32, attributes: _F32, counters: _F32 | None, threads: int) -> None: ...
+    def lstsq(
+        self,
+        sketches: _F32,
+        mask: _U8 | None,
+        tolerance: float,
+        max_iterations: int,
+        attributes: _F32,
+        residual: _F64,
+        iterations: _I32,
+        threads: int,
+    ) -> None: ...

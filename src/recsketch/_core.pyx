@@ -1,0 +1,336 @@
+# cython: language_level=3, binding=True, boundscheck=False, wraparound=False, freethreading_compatible=True
+"""The C library, one call each: types are converted, the GIL is released, the status is checked. No arithmetic here."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+import numpy as np
+
+cdef extern from "recsketch.h" nogil:
+    ctypedef enum rsk_status:
+        RSK_OK
+        RSK_EINVAL
+        RSK_ENOMEM
+        RSK_EISA
+        RSK_EOFFSETS
+        RSK_EMODULE
+        RSK_ELENGTH
+        RSK_EORDER
+        RSK_EOUTPUT
+        RSK_EWEIGHT
+        RSK_EFANOUT
+        RSK_EVALUE
+    ctypedef struct rsk_where:
+        ptrdiff_t trace
+        ptrdiff_t object
+    ctypedef struct rsk_spec:
+        pass
+    ctypedef struct rsk_plan:
+        pass
+    ctypedef struct rsk_spec_params:
+        ptrdiff_t dim, modules, max_inputs
+        uint64_t seed
+        const char *rotation
+        double cosine, sine, gain, branch
+        int energy
+        const ptrdiff_t *lengths
+        const double *scales
+        const uint64_t *positions
+        const uint64_t *operators
+        const uint64_t *embeddings
+        const uint64_t *counters
+        uint64_t branch_attr, branch_in
+    ctypedef struct rsk_batch:
+        ptrdiff_t traces
+        const int64_t *objects
+        const int32_t *module
+        const int64_t *attribute_ends
+        const int64_t *input_ends
+        const int32_t *inputs
+        const double *weights
+        const int64_t *output_ends
+        const int32_t *outputs
+        const double *output_weights
+    ctypedef struct rsk_lstsq_params:
+        double tolerance
+        int max_iterations
+    const char *rsk_status_text(rsk_status)
+    rsk_status rsk_isa_select(const char *)
+    const char *rsk_isa()
+    int rsk_isa_available(const char *)
+    int rsk_max_threads()
+    const char *rsk_openmp()
+    void rsk_philox4x32(const uint32_t *, const uint32_t *, uint32_t *)
+    rsk_status rsk_stream_words(uint64_t, uint64_t, uint32_t, ptrdiff_t, uint32_t *)
+    rsk_status rsk_fwht_f32(float *, ptrdiff_t, ptrdiff_t, int)
+    rsk_status rsk_fwht_f64(double *, ptrdiff_t, ptrdiff_t, int)
+    rsk_status rsk_spec_create(const rsk_spec_params *, rsk_spec **)
+    void rsk_spec_free(rsk_spec *)
+    ptrdiff_t rsk_spec_bytes(const rsk_spec *)
+    rsk_status rsk_operator(const rsk_spec *, int, ptrdiff_t, int, const float *, float *)
+    rsk_status rsk_embed(const rsk_spec *, ptrdiff_t, const float *, float *)
+    rsk_status rsk_embed_adjoint(const rsk_spec *, ptrdiff_t, const float *, float *)
+    rsk_status rsk_counter(const rsk_spec *, ptrdiff_t, float *)
+    rsk_status rsk_plan_create(const rsk_spec *, const rsk_batch *, int, rsk_plan **, rsk_where *)
+    void rsk_plan_free(rsk_plan *)
+    ptrdiff_t rsk_plan_vectors(const rsk_plan *)
+    rsk_status rsk_plan_amplitudes(const rsk_plan *, double *, int32_t *)
+    rsk_status rsk_sketch(const rsk_spec *, const rsk_plan *, const float *, const float *, float *, int, rsk_where *)
+    rsk_status rsk_adjoint(const rsk_spec *, const rsk_plan *, const float *, float *, float *, int)
+    rsk_status rsk_lstsq(const rsk_spec *, const rsk_plan *, const float *, const uint8_t *, ptrdiff_t,
+                         const rsk_lstsq_params *, float *, double *, int32_t *, int, rsk_where *)
+
+
+_CODES = {RSK_EINVAL: "argument", RSK_EISA: "isa", RSK_EOFFSETS: "offsets", RSK_EMODULE: "module", RSK_ELENGTH: "length",
+          RSK_EORDER: "order", RSK_EOUTPUT: "output", RSK_EWEIGHT: "weight", RSK_EFANOUT: "fanout", RSK_EVALUE: "value"}
+
+
+class CoreError(ValueError):
+    """A check of the C library failed: `code` says which, `trace` and `object` where (-1: nowhere in particular)."""
+
+    def __init__(self, message: str, code: str, trace: int, object: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.trace = trace
+        self.object = object
+
+
+cdef rsk_where nowhere():
+    cdef rsk_where where
+    where.trace = where.object = -1
+    return where
+
+
+cdef int check(rsk_status status, rsk_where where) except -1:
+    if status == RSK_OK:
+        return 0
+    text = rsk_status_text(status).decode()
+    if status == RSK_ENOMEM:
+        raise MemoryError(text)
+    raise CoreError(text, _CODES[status], where.trace, where.object)
+
+
+# ---------------------------------------------------------------- machine
+
+def isa() -> str:
+    return rsk_isa().decode()
+
+
+def isa_select(name) -> None:
+    check(rsk_isa_select(name.encode()), nowhere())
+
+
+def isa_available(name) -> bool:
+    return bool(rsk_isa_available(name.encode()))
+
+
+def max_threads() -> int:
+    return rsk_max_threads()
+
+
+def openmp() -> str:
+    return rsk_openmp().decode()
+
+
+# ---------------------------------------------------------------- bits and transforms
+
+def philox(uint32_t[::1] counter, uint32_t[::1] key):
+    out = np.empty(4, np.uint32)
+    cdef uint32_t[::1] o = out
+    if counter.shape[0] != 4 or key.shape[0] != 2:
+        raise ValueError("philox: wanted 4 counter words and 2 key words")
+    rsk_philox4x32(&counter[0], &key[0], &o[0])
+    return out
+
+
+def stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t n):
+    out = np.empty(max(n, 1), np.uint32)
+    cdef uint32_t[::1] o = out
+    check(rsk_stream_words(seed, stream, part, n, &o[0]), nowhere())
+    return out[:n]
+
+
+def fwht_f32(float[:, ::1] x, int threads) -> None:
+    cdef rsk_status status = RSK_OK
+    if x.shape[0] and x.shape[1]:
+        with nogil:
+            status = rsk_fwht_f32(&x[0, 0], x.shape[0], x.shape[1], threads)
+    check(status, nowhere())
+
+
+def fwht_f64(double[:, ::1] x, int threads) -> None:
+    cdef rsk_status status = RSK_OK
+    if x.shape[0] and x.shape[1]:
+        with nogil:
+            status = rsk_fwht_f64(&x[0, 0], x.shape[0], x.shape[1], threads)
+    check(status, nowhere())
+
+
+# ---------------------------------------------------------------- specification
+
+cdef class Spec:
+    """The random matrices of a specification. Streams are 64-bit ids (docs/design.md, section 1)."""
+    cdef rsk_spec *ptr
+    cdef readonly ptrdiff_t dim
+    cdef readonly tuple lengths
+
+    def __cinit__(self, ptrdiff_t dim, lengths, ptrdiff_t max_inputs, uint64_t seed, str rotation, double cosine, double sine,
+                  double gain, double branch, bint energy, const double[::1] scales, const uint64_t[::1] positions,
+                  const uint64_t[::1] operators, const uint64_t[::1] embeddings, const uint64_t[::1] counters,
+                  uint64_t branch_attr, uint64_t branch_in):
+        cdef rsk_spec_params p
+        cdef rsk_status status
+        sizes = np.array(lengths, np.intp)
+        cdef const ptrdiff_t[::1] view = sizes
+        cdef ptrdiff_t n = view.shape[0]
+        if n < 1 or max_inputs < 1 or positions.shape[0] != max_inputs or not (
+                scales.shape[0] == operators.shape[0] == embeddings.shape[0] == counters.shape[0] == n):
+            raise ValueError("Spec: wanted one stream a position, and one scale and three streams a module")
+        name = rotation.encode()
+        self.dim, self.lengths = dim, tuple(lengths)
+        p.dim, p.modules, p.max_inputs, p.seed, p.rotation = dim, n, max_inputs, seed, name
+        p.cosine, p.sine, p.gain, p.branch, p.energy = cosine, sine, gain, branch, energy
+        p.lengths, p.scales, p.positions = &view[0], &scales[0], &positions[0]
+        p.operators, p.embeddings, p.counters = &operators[0], &embeddings[0], &counters[0]
+        p.branch_attr, p.branch_in = branch_attr, branch_in
+        with nogil:
+            status = rsk_spec_create(&p, &self.ptr)
+        check(status, nowhere())
+
+    def __dealloc__(self):
+        rsk_spec_free(self.ptr)
+
+    @property
+    def nbytes(self) -> int:
+        return rsk_spec_bytes(self.ptr)
+
+    def operator(self, int kind, ptrdiff_t index, bint transpose, const float[::1] x):
+        out = np.empty(self.dim, np.float32)
+        cdef float[::1] o = out
+        if x.shape[0] != self.dim:
+            raise ValueError(f"x: wanted {self.dim} floats; got {x.shape[0]}")
+        check(rsk_operator(self.ptr, kind, index, transpose, &x[0], &o[0]), nowhere())
+        return out
+
+    def embed(self, ptrdiff_t module, const float[::1] x):
+        out = np.empty(self.dim, np.float32)
+        cdef float[::1] o = out
+        if not 0 <= module < len(self.lengths) or x.shape[0] != self.lengths[module]:
+            raise ValueError("x: wanted a vector of its module's length")
+        check(rsk_embed(self.ptr, module, &x[0], &o[0]), nowhere())
+        return out
+
+    def embed_adjoint(self, ptrdiff_t module, const float[::1] x):
+        if not 0 <= module < len(self.lengths) or x.shape[0] != self.dim:
+            raise ValueError(f"x: wanted {self.dim} floats and a module")
+        out = np.empty(self.lengths[module], np.float32)
+        cdef float[::1] o = out
+        check(rsk_embed_adjoint(self.ptr, module, &x[0], &o[0]), nowhere())
+        return out
+
+    def counter(self, ptrdiff_t module):
+        out = np.empty(self.dim, np.float32)
+        cdef float[::1] o = out
+        check(rsk_counter(self.ptr, module, &o[0]), nowhere())
+        return out
+
+
+# ---------------------------------------------------------------- plan
+
+cdef class Plan:
+    """The checked and ordered structure of a batch, for one Spec. Arrays as `rsk_batch` in recsketch.h."""
+    cdef rsk_plan *ptr
+    cdef readonly Spec spec
+    cdef readonly ptrdiff_t traces, objects, attributes
+
+    def __cinit__(self, Spec spec not None, const int64_t[::1] objects, const int32_t[::1] module,
+                  const int64_t[::1] attribute_ends, const int64_t[::1] input_ends, const int32_t[::1] inputs,
+                  const double[::1] weights, const int64_t[::1] output_ends, const int32_t[::1] outputs,
+                  const double[::1] output_weights, int threads):
+        cdef rsk_batch b
+        cdef rsk_status status
+        cdef rsk_where where
+        cdef ptrdiff_t n = module.shape[0]
+        if (objects.shape[0] < 2 or output_ends.shape[0] != objects.shape[0] or objects[objects.shape[0] - 1] != n
+                or attribute_ends.shape[0] != n + 1 or input_ends.shape[0] != n + 1 or input_ends[n] != inputs.shape[0]
+                or weights.shape[0] != inputs.shape[0] or output_ends[output_ends.shape[0] - 1] != outputs.shape[0]
+                or output_weights.shape[0] != outputs.shape[0]):
+            check(RSK_EOFFSETS, nowhere())
+        self.spec, self.traces, self.objects, self.attributes = spec, objects.shape[0] - 1, n, attribute_ends[n]
+        b.traces, b.objects = self.traces, &objects[0]
+        b.module = &module[0] if n else NULL
+        b.attribute_ends, b.input_ends, b.output_ends = &attribute_ends[0], &input_ends[0], &output_ends[0]
+        b.inputs = &inputs[0] if inputs.shape[0] else NULL
+        b.weights = &weights[0] if inputs.shape[0] else NULL
+        b.outputs = &outputs[0] if outputs.shape[0] else NULL
+        b.output_weights = &output_weights[0] if outputs.shape[0] else NULL
+        with nogil:
+            status = rsk_plan_create(spec.ptr, &b, threads, &self.ptr, &where)
+        check(status, where)
+
+    def __dealloc__(self):
+        rsk_plan_free(self.ptr)
+
+    @property
+    def vectors(self) -> int:
+        return rsk_plan_vectors(self.ptr)
+
+    def amplitudes(self):
+        amplitude, uses = np.empty(max(self.objects, 1)), np.empty(max(self.objects, 1), np.int32)
+        cdef double[::1] a = amplitude
+        cdef int32_t[::1] u = uses
+        check(rsk_plan_amplitudes(self.ptr, &a[0], &u[0]), nowhere())
+        return amplitude[:self.objects], uses[:self.objects]
+
+    def sketch(self, const float[::1] attributes, counters, float[:, ::1] out, int threads) -> None:
+        cdef const float[::1] c = counters
+        cdef const float *pc = NULL
+        cdef rsk_status status
+        cdef rsk_where where
+        self._expect(attributes.shape[0], out.shape[0], out.shape[1])
+        if counters is not None:
+            if c.shape[0] != self.objects:
+                raise ValueError(f"counters: wanted {self.objects}; got {c.shape[0]}")
+            pc = &c[0]
+        with nogil:
+            status = rsk_sketch(self.spec.ptr, self.ptr, &attributes[0], pc, &out[0, 0], threads, &where)
+        check(status, where)
+
+    def adjoint(self, const float[:, ::1] y, float[::1] attributes, counters, int threads) -> None:
+        cdef float[::1] c = counters
+        cdef float *pc = NULL
+        cdef rsk_status status
+        self._expect(attributes.shape[0], y.shape[0], y.shape[1])
+        if counters is not None:
+            if c.shape[0] != self.objects:
+                raise ValueError(f"counters: wanted {self.objects}; got {c.shape[0]}")
+            pc = &c[0]
+        with nogil:
+            status = rsk_adjoint(self.spec.ptr, self.ptr, &y[0, 0], &attributes[0], pc, threads)
+        check(status, nowhere())
+
+    def lstsq(self, const float[:, ::1] sketches, mask, double tolerance, int max_iterations, float[::1] attributes,
+              double[::1] residual, int32_t[::1] iterations, int threads) -> None:
+        cdef const uint8_t[:, ::1] m = mask
+        cdef const uint8_t *pm = NULL
+        cdef ptrdiff_t rows = 1
+        cdef rsk_lstsq_params p
+        cdef rsk_status status
+        cdef rsk_where where
+        self._expect(attributes.shape[0], sketches.shape[0], sketches.shape[1])
+        if residual.shape[0] != self.traces or iterations.shape[0] != self.traces:
+            raise ValueError("residual, iterations: wanted one a trace")
+        if mask is not None:
+            if m.shape[1] != self.spec.dim or m.shape[0] not in (1, self.traces):
+                raise ValueError(f"mask: wanted {self.spec.dim} columns, and one row or one a trace")
+            pm, rows = &m[0, 0], m.shape[0]
+        p.tolerance, p.max_iterations = tolerance, max_iterations
+        with nogil:
+            status = rsk_lstsq(self.spec.ptr, self.ptr, &sketches[0, 0], pm, rows, &p, &attributes[0], &residual[0],
+                               &iterations[0], threads, &where)
+        check(status, where)
+
+    cdef int _expect(self, ptrdiff_t attributes, ptrdiff_t rows, ptrdiff_t columns) except -1:
+        if attributes != self.attributes or rows != self.traces or columns != self.spec.dim:
+            raise ValueError(f"wanted {self.attributes} attribute values and sketches of shape ({self.traces}, {self.spec.dim}); "
+                             f"got {attributes} and ({rows}, {columns})")
+        return 0

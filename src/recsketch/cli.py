@@ -1,0 +1,238 @@
+"""The command ``recsketch``. A subcommand is one function that declares its options and returns what runs it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import zipfile
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+import recsketch as rs
+from recsketch.report import Style, progress, significant, table
+
+Run = Callable[[argparse.Namespace], None]
+
+USAGE_ERROR = 2
+"""Exit code for whatever the caller can mend: arguments, files. Also argparse's own."""
+
+_CHUNK = 256
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; by default ``sys.argv[1:]``.
+
+    Returns
+    -------
+    int
+        0 on success, 2 on an error the caller can mend, told in one line on stderr; 130 if interrupted.
+
+    Raises
+    ------
+    SystemExit
+        By argparse, after ``--help``, ``--version`` or arguments it refuses.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, such as head, has had enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile, MemoryError) as error:
+        if os.environ.get("RECSKETCH_TRACEBACK"):
+            raise
+        lines = str(error).splitlines() or [type(error).__name__]
+        print(f"recsketch {args.command}: error: {' '.join(lines)}", file=sys.stderr)
+        return USAGE_ERROR
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells an error in one line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE_ERROR, f"{self.prog}: error: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="recsketch", description="Recursive sketches of the runs of modular networks.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"recsketch {rs.__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        name = command.__name__.strip("_")
+        text = (command.__doc__ or "").strip()
+        subparser = subparsers.add_parser(name, help=text.split(".")[0], description=text, allow_abbrev=False)
+        subparser.set_defaults(run=command(subparser))
+    return parser
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    """An argument type: a whole number, at least so much."""
+
+    def convert(text: str) -> int:
+        with contextlib.suppress(ValueError):
+            if int(text) >= least:
+                return int(text)
+        raise argparse.ArgumentTypeError(f"wanted a whole number, at least {least}; got {text!r}")
+
+    return convert
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON, for machines")
+
+
+def _add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=_whole(1), metavar="N", help="at most so many threads (default: all)")
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def _demo(parser: argparse.ArgumentParser) -> Run:
+    """Read pages of handwritten digits with a small modular network and show what sketches of its runs know."""
+    parser.add_argument("--pages", type=_whole(2), default=300, metavar="N", help="how many pages (default: 300)")
+    parser.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="of pages and sketches (default: 0)")
+    _add_threads(parser)
+    _add_json(parser)
+
+    def run(args: argparse.Namespace) -> None:
+        # Imported here: the digits and the demo's figures concern no other command.
+        from recsketch.datasets.demo import run_demo
+        from recsketch.datasets.demo_text import demo_text
+
+        figures, example = run_demo(args.pages, seed=args.seed, threads=args.threads)
+        if args.json:
+            _print_json(figures)
+        else:
+            print(demo_text(figures, example, style=Style.of(sys.stdout)))
+
+    return run
+
+
+def _info(parser: argparse.ArgumentParser) -> Run:
+    """Print the version, the instruction set in use and how the package was built."""
+
+    def run(args: argparse.Namespace) -> None:
+        rs.show_config()
+
+    return run
+
+
+def _sketch(parser: argparse.ArgumentParser) -> Run:
+    """Sketch saved runs. Writes an npz with the arrays sketches, (runs, dim) float32, and spec, the spec's JSON."""
+    parser.add_argument("traces", metavar="TRACES.npz", help="a TraceBatch, as TraceBatch.save writes it")
+    parser.add_argument(
+        "--spec", required=True, metavar="SPEC.json", help="a SketchSpec, as SketchSpec.to_json writes it"
+    )
+    parser.add_argument("--out", "-o", required=True, metavar="SKETCHES.npz", help="where to write")
+    _add_threads(parser)
+
+    def run(args: argparse.Namespace) -> None:
+        spec = _read_spec(args.spec)
+        batch = rs.TraceBatch.load(args.traces)
+        sketcher = rs.Sketcher(spec, threads=args.threads)
+        sketches = np.empty((len(batch), spec.dim), dtype=np.float32)
+        for at in progress(range(0, len(batch), _CHUNK), "sketching"):
+            sketches[at : at + _CHUNK] = sketcher.sketch(batch[at : at + _CHUNK])
+        _write_npz(args.out, sketches=sketches, spec=np.array(spec.to_json()))
+        print(f"{args.out}: {len(batch):,} sketches of {spec.dim:,} numbers")
+
+    return run
+
+
+def _summary(parser: argparse.ArgumentParser) -> Run:
+    """Read from sketches how often a module was used and its mean output, unrolling nothing."""
+    parser.add_argument("sketches", metavar="SKETCHES.npz", help="as `recsketch sketch` writes it")
+    parser.add_argument("--module", required=True, metavar="NAME", help="the module to read")
+    parser.add_argument(
+        "--below", default="", metavar="A,B", help="modules on the way from the output down to it (default: none)"
+    )
+    _add_threads(parser)
+    _add_json(parser)
+
+    def run(args: argparse.Namespace) -> None:
+        spec, sketches = _read_sketches(args.sketches)
+        sketcher = rs.Sketcher(spec, threads=args.threads)
+        below = tuple(name for name in args.below.split(",") if name)
+        rows = []
+        for number, sketch in enumerate(sketches):
+            summary = sketcher.summary(sketch, args.module, below=below)
+            row: dict[str, Any] = {"run": number, "count": float(summary.count)}
+            row["count_error"] = float(summary.count_error)
+            row["mean"] = np.asarray(summary.mean, dtype=float).tolist()
+            row["mean_error"] = float(summary.mean_error)
+            rows.append(row)
+        if args.json:
+            _print_json(rows)
+            return
+        cells = [
+            [
+                str(row["run"]),
+                significant(row["count"], 3),
+                significant(row["count_error"]),
+                significant(float(np.linalg.norm(row["mean"])), 3),
+                significant(row["mean_error"]),
+            ]
+            for row in rows
+        ]
+        header = ["run", "count", "+-", "norm of mean", "+-"]
+        print(table(header, cells, style=Style.of(sys.stdout), indent=0))
+
+    return run
+
+
+COMMANDS: tuple[Callable[[argparse.ArgumentParser], Run], ...] = (_demo, _sketch, _summary, _info)
+
+
+def _read_spec(path: str) -> rs.SketchSpec:
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    try:
+        return rs.SketchSpec.from_json(text)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: not the JSON of a SketchSpec: {error}") from error
+
+
+def _read_sketches(path: str) -> tuple[rs.SketchSpec, npt.NDArray[np.float32]]:
+    with open(path, "rb") as file:
+        loaded = np.load(file, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile) or not {"sketches", "spec"} <= set(loaded):
+            raise ValueError(
+                f"{path}: wanted an npz with the arrays sketches and spec, as `recsketch sketch` writes it"
+            )
+        spec, sketches = rs.SketchSpec.from_json(str(loaded["spec"])), loaded["sketches"]
+    if sketches.ndim != 2 or sketches.shape[1] != spec.dim or sketches.dtype != np.float32:
+        wanted = f"(n, {spec.dim}) float32"
+        raise ValueError(f"{path}: sketches: wanted {wanted}; got {sketches.shape} {sketches.dtype}")
+    return spec, sketches
+
+
+def _write_npz(path: str, **arrays: npt.NDArray[Any]) -> None:
+    """Write beside the target, then rename, so that nobody ever sees half a file."""
+    partial = f"{path}.{os.getpid()}.partial"
+    try:
+        with open(partial, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type,unused-ignore]
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.remove(partial)
+        raise

@@ -1,0 +1,363 @@
+"""What sketches of the page network's runs still know: every figure of ``recsketch demo``, measured in the run.
+
+A figure here is a comparison with the truth: with the labels the pages were made from, or with the vectors the network
+really computed. Nothing is compared with an expectation, and nothing is left out because it looks bad.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import recsketch as rs
+from recsketch.datasets.network import MODULES, PageNetwork
+from recsketch.datasets.pages import Page, make_pages, rescan
+from recsketch.recovery import CapacityWarning
+from recsketch.report import progress
+
+Figures = dict[str, Any]
+Float32 = npt.NDArray[np.float32]
+
+ROUTES: dict[str, tuple[str, ...]] = {"page": (), "line": ("page",), "char": ("page", "line")}
+"""Module -> modules on the way to it from the output."""
+
+TARGET_LOAD = 0.6
+ERASED = (0.0, 0.25, 0.5, 0.75)
+SMALLEST = 256
+RESCANS = 100
+DETAILED = 24
+"""Pages used where one figure costs a least-squares problem on each."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A page to look at: its first line's ``image`` and digits' ``centers``, all labels, all read from its sketch."""
+
+    image: npt.NDArray[np.float64]
+    centers: list[int]
+    labels: list[list[int]]
+    read: list[list[int]]
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The network's runs over some pages, and their sketches."""
+
+    network: PageNetwork
+    pages: list[Page]
+    traces: list[rs.Trace]
+    sketcher: rs.Sketcher
+    sketches: Float32
+    seed: int
+
+
+def run_demo(pages: int, *, seed: int, threads: int | None = None) -> tuple[Figures, Example]:
+    """Run the network over fresh pages, sketch the runs, and measure what the sketches know.
+
+    Parameters
+    ----------
+    pages : int
+        How many, at least 2.
+    seed : int
+        Of pages and sketches.
+    threads : int, optional
+        As for :class:`recsketch.Sketcher`.
+
+    Returns
+    -------
+    figures : dict
+        Nested, of JSON types only. Shares are 0 to 1, times in seconds, errors relative to the root mean square of what
+        they are errors of.
+    example : Example
+
+    Raises
+    ------
+    ValueError
+        Fewer than two pages, a negative seed.
+    """
+    if pages < 2:
+        raise ValueError(f"pages: wanted at least 2, to compare them; got {pages}")
+    started = time.perf_counter()
+    network = PageNetwork()
+    made = make_pages(pages, seed=seed)
+    traces = [network(page.image) for page in progress(made, "reading pages")]
+    batch = rs.TraceBatch.from_traces(traces)
+    dim = rs.suggest_dim(traces, target=TARGET_LOAD)
+    # The largest tuple decides; the default of 16 inputs is ample for pages of at most 6 lines of at most 8 digits.
+    spec = rs.SketchSpec(dim=dim, modules=MODULES, seed=seed).with_scales(batch)
+    sketcher = rs.Sketcher(spec, threads=threads)
+    runs = _Runs(network, made, traces, sketcher, sketcher.sketch(batch), seed)
+
+    recovered, seconds = _recover(runs, range(pages))
+    figures: Figures = {
+        "version": rs.__version__,
+        "isa": rs.isa(),
+        "seed": seed,
+        "dim": dim,
+        "network": _network_figures(runs),
+        "recovery": _recovery_figures(runs, recovered),
+        "reading": _reading_figures(runs, recovered),
+        "summary": _summary_figures(runs),
+        "similarity": _similarity_figures(runs),
+        "erasure": _erasure_figures(runs),
+        "sizes": _size_figures(runs),
+        "cost": _cost_figures(runs, batch, seconds),
+    }
+    figures["seconds"] = time.perf_counter() - started
+    return figures, _example(runs, recovered[0])
+
+
+def _recover(runs: _Runs, which: Sequence[int], mask: npt.NDArray[np.bool_] | None = None) -> tuple[list[Any], float]:
+    """Recoveries of some pages by least squares, and the seconds they took."""
+    step = 4 * (os.cpu_count() or 1)
+    recovered: list[Any] = []
+    started = time.perf_counter()
+    with warnings.catch_warnings():
+        # Runs that no longer fit are part of what is measured.
+        warnings.simplefilter("ignore", CapacityWarning)
+        for at in progress(range(0, len(which), step), "recovering attributes"):
+            some = list(which[at : at + step])
+            structure = rs.TraceBatch.from_traces([runs.traces[i] for i in some])
+            recovered += runs.sketcher.recover(runs.sketches[some], structure, method="lstsq", mask=mask)
+    return recovered, time.perf_counter() - started
+
+
+def _vectors(trace: rs.Trace, module: str, attributes: Sequence[Float32] | None = None) -> Float32:
+    """The attributes of a run's objects of one module, or other vectors in their places: (objects, length)."""
+    values = [o.attribute for o in trace.objects] if attributes is None else attributes
+    return np.array([v for o, v in zip(trace.objects, values, strict=True) if o.module == module])
+
+
+def _labels(page: Page) -> npt.NDArray[np.uint8]:
+    return np.concatenate([line.labels for line in page.lines])
+
+
+def _rms(values: npt.ArrayLike) -> float:
+    return float(np.sqrt(np.mean(np.square(np.asarray(values, dtype=np.float64)))))
+
+
+def _relative(error: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    return _rms(error) / _rms(truth)
+
+
+def _network_figures(runs: _Runs) -> Figures:
+    """What the network did, before any sketch."""
+    segmented = [
+        [len(line.boxes) for line in runs.network.find_lines(page.image)] == list(map(len, page.labels))
+        for page in runs.pages
+    ]
+    objects = [len(trace) for trace in runs.traces]
+    loads = [float(runs.sketcher.load(trace)) for trace in runs.traces]
+    return {
+        "pages": len(runs.pages),
+        "lines": sum(len(page.lines) for page in runs.pages),
+        "digits": sum(len(_labels(page)) for page in runs.pages),
+        "segmented": float(np.mean(segmented)),
+        "objects_mean": float(np.mean(objects)),
+        "objects_max": max(objects),
+        "load_mean": float(np.mean(loads)),
+        "load_max": max(loads),
+    }
+
+
+def _recovery_figures(runs: _Runs, recovered: Sequence[Any]) -> list[Figures]:
+    """How well attributes come back, per module, that is per depth."""
+    rows = []
+    for module, route in ROUTES.items():
+        truth = np.concatenate([_vectors(t, module) for t in runs.traces])
+        found = np.concatenate([_vectors(t, module, r.attributes) for t, r in zip(runs.traces, recovered, strict=True)])
+        error = found.astype(np.float64) - truth
+        rows.append(
+            {
+                "module": module,
+                "depth": len(route) + 1,
+                "objects": len(truth),
+                "length": MODULES[module],
+                "error": _relative(error, truth),
+                "worst": float(np.abs(error).max()) / _rms(truth),
+            }
+        )
+    return rows
+
+
+def _reading_figures(runs: _Runs, recovered: Sequence[Any]) -> Figures:
+    """Digits read from the network's own vectors, and from those that came out of the sketch."""
+    labels = np.concatenate([_labels(page) for page in runs.pages])
+    network = runs.network.read(np.concatenate([_vectors(t, "char") for t in runs.traces])).label
+    vectors = [_vectors(t, "char", r.attributes) for t, r in zip(runs.traces, recovered, strict=True)]
+    sketch = runs.network.read(np.concatenate(vectors)).label
+    return {
+        "digits": len(labels),
+        "network": float(np.mean(network == labels)),
+        "sketch": float(np.mean(sketch == labels)),
+        "agree": float(np.mean(sketch == network)),
+    }
+
+
+def _summary_figures(
+    runs: _Runs, sketcher: rs.Sketcher | None = None, sketches: Float32 | None = None
+) -> list[Figures]:
+    """Count and mean of each module's objects, read without unrolling, one sketch at a time.
+
+    Lines weigh as much as they have digits, so their count is an effective one, (sum w)^2 / sum w^2, and their mean is
+    weighted; both truths here are the plain ones, and the difference shows as error.
+    """
+    sketcher = sketcher or runs.sketcher
+    sketches = runs.sketches if sketches is None else sketches
+    rows = []
+    for module, route in ROUTES.items():
+        counts, means, truths, pooled = [], [], [], []
+        for trace, sketch in zip(runs.traces, sketches, strict=True):
+            summary = sketcher.summary(sketch, module, below=route)
+            vectors = _vectors(trace, module)
+            truths.append(len(vectors))
+            counts.append(float(summary.count))
+            pooled.append(vectors.mean(axis=0))
+            means.append(np.asarray(summary.mean, dtype=np.float64))
+        rows.append(
+            {
+                "module": module,
+                "count_true": float(np.mean(truths)),
+                "count_read": float(np.mean(counts)),
+                "count_error": _rms(np.subtract(counts, truths)),
+                "mean_error": _relative(np.subtract(means, pooled), pooled),
+            }
+        )
+    return rows
+
+
+def _rescanned(runs: _Runs) -> rs.TraceBatch:
+    """Runs over other scans of the first pages."""
+    some = runs.pages[:RESCANS]
+    return rs.TraceBatch.from_traces(
+        [runs.network(rescan(p, seed=runs.seed + 1 + i).image) for i, p in enumerate(some)]
+    )
+
+
+def _found(cosines: npt.NDArray[np.floating]) -> float:
+    """The share of rows whose own column is the largest."""
+    return float(np.mean(cosines.argmax(axis=1) == np.arange(len(cosines))))
+
+
+def _similarity_figures(runs: _Runs) -> Figures:
+    """Whether another scan of a page finds that page among all."""
+    cosines = np.asarray(runs.sketcher.similarity(runs.sketcher.sketch(_rescanned(runs)), runs.sketches))
+    own = np.eye(*cosines.shape, dtype=bool)
+    return {
+        "queries": len(cosines),
+        "among": cosines.shape[1],
+        "found": _found(cosines),
+        "same_page": float(cosines[own].mean()),
+        "same_page_least": float(cosines[own].min()),
+        "best_other": float(np.where(own, -2, cosines).max(axis=1).mean()),
+        "best_other_most": float(cosines[~own].max()),
+    }
+
+
+def _erasure_figures(runs: _Runs) -> list[Figures]:
+    """What is left when a random part of every sketch is lost, and it is known which."""
+    some = range(min(DETAILED, len(runs.pages)))
+    labels = np.concatenate([_labels(runs.pages[i]) for i in some])
+    truth = np.concatenate([_vectors(runs.traces[i], "char") for i in some])
+    queries = runs.sketcher.sketch(_rescanned(runs))
+    rng = np.random.default_rng(runs.seed)
+    dim = runs.sketches.shape[1]
+    rows = []
+    for erased in ERASED:
+        mask = np.zeros(dim, dtype=bool)
+        mask[rng.permutation(dim)[round(erased * dim) :]] = True
+        recovered, _ = _recover(runs, some, mask)
+        found = np.concatenate(
+            [_vectors(runs.traces[i], "char", r.attributes) for i, r in zip(some, recovered, strict=True)]
+        )
+        read = runs.network.read(found)
+        cosines = np.asarray(runs.sketcher.similarity(queries * mask, runs.sketches * mask))
+        loads = [float(runs.sketcher.load(runs.traces[i])) / mask.mean() for i in some]
+        rows.append(
+            {
+                "erased": erased,
+                "kept": int(mask.sum()),
+                "fits": float(np.mean(np.array(loads) <= 1)),
+                "char_error": _relative(found.astype(np.float64) - truth, truth),
+                "digits": float(np.mean(read.label == labels)),
+                "found": _found(cosines),
+            }
+        )
+    return rows
+
+
+def _size_figures(runs: _Runs) -> list[Figures]:
+    """What sketches of other lengths know of the same runs."""
+    some = range(min(DETAILED, len(runs.pages)))
+    labels = np.concatenate([_labels(runs.pages[i]) for i in some])
+    batch, queries = rs.TraceBatch.from_traces(runs.traces), _rescanned(runs)
+    raw = float(np.mean([_raw_bytes(t) for t in runs.traces]))
+    rows = []
+    dim = runs.sketches.shape[1]
+    while dim >= min(SMALLEST, runs.sketches.shape[1]):
+        sketcher = rs.Sketcher(replace(runs.sketcher.spec, dim=dim))
+        sketches = sketcher.sketch(batch)
+        smaller = replace(runs, sketcher=sketcher, sketches=sketches)
+        recovered, _ = _recover(smaller, some)
+        vectors = [_vectors(runs.traces[i], "char", r.attributes) for i, r in zip(some, recovered, strict=True)]
+        char = _summary_figures(runs, sketcher, sketches)[-1]
+        rows.append(
+            {
+                "dim": dim,
+                "bytes": 4 * dim,
+                "of_raw": 4 * dim / raw,
+                "digits": float(np.mean(runs.network.read(np.concatenate(vectors)).label == labels)),
+                "count_error": char["count_error"],
+                "mean_error": char["mean_error"],
+                "found": _found(np.asarray(sketcher.similarity(sketcher.sketch(queries), sketches))),
+            }
+        )
+        dim //= 2
+    return rows
+
+
+def _raw_bytes(trace: rs.Trace) -> int:
+    """Least storage of a run as it is: float32 attributes, two bytes an object, six for each link and its weight."""
+    attributes = sum(4 * o.attribute.size for o in trace.objects)
+    return attributes + 2 * len(trace) + 6 * sum(len(o.inputs) for o in trace.objects)
+
+
+def _cost_figures(runs: _Runs, batch: rs.TraceBatch, recover_seconds: float) -> Figures:
+    """Time and space of a sketch."""
+    raw = [_raw_bytes(t) for t in runs.traces]
+    return {
+        "sketches_per_second": len(batch) / _fastest(lambda: runs.sketcher.sketch(batch)),
+        "recoveries_per_second": len(batch) / recover_seconds,
+        "bytes_sketch": runs.sketches.dtype.itemsize * runs.sketches.shape[1],
+        "bytes_raw_mean": float(np.mean(raw)),
+        "bytes_raw_max": max(raw),
+    }
+
+
+def _fastest(work: Callable[[], object], seconds: float = 0.3) -> float:
+    """Seconds of the fastest of at least three runs, repeated for about as long as told."""
+    times: list[float] = []
+    while len(times) < 3 or sum(times) < seconds:
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def _example(runs: _Runs, recovered: Any) -> Example:
+    page, trace = runs.pages[0], runs.traces[0]
+    read = iter(runs.network.read(_vectors(trace, "char", recovered.attributes)).label.tolist())
+    boxes = page.lines[0].boxes
+    left = int(boxes[0, 2])
+    image = page.image[boxes[:, 0].min() : boxes[:, 1].max(), left : boxes[-1, 3]].astype(np.float64)
+    # Brightest pixel empty, darkest full: the scan's own levels say nothing to the eye.
+    image = (image - np.median(page.image)) / (image.max() - np.median(page.image))
+    centers = [(int(x0) + int(x1)) // 2 - left for _, _, x0, x1 in boxes]
+    return Example(image, centers, page.labels, [[next(read) for _ in line] for line in page.labels])

@@ -1,0 +1,52 @@
+"""The ordered structure of a batch for a specification: the seam between columns and C."""
+
+from __future__ import annotations
+
+from recsketch import _core
+from recsketch.spec import SketchSpec
+from recsketch.trace import TraceBatch
+
+
+def plan(core: _core.Spec, spec: SketchSpec, batch: TraceBatch, threads: int) -> _core.Plan:
+    """Check the batch against the specification and order it.
+
+    Raises
+    ------
+    ValueError
+        For what a sketch cannot be made of; the message names the trace and the object.
+    """
+    numbers = batch.require_modules(spec.modules)
+    try:
+        return _core.Plan(
+            core, batch.objects, numbers[batch.module], batch.attribute_ends, batch.input_ends, batch.inputs, batch.weights,
+            batch.output_ends, batch.outputs, batch.output_weights, threads,
+        )  # fmt: skip
+    except _core.CoreError as e:
+        raise ValueError(explain(e, spec, batch)) from None
+
+
+def explain(error: _core.CoreError, spec: SketchSpec, batch: TraceBatch) -> str:
+    """What the C library found wrong, where, and what was there."""
+    if error.trace < 0:
+        return str(error)
+    trace, number = error.trace, error.object
+    if number < 0:
+        where, begin, end = f"outputs of trace {trace}", *batch.output_ends[trace : trace + 2].tolist()
+        members, weights = batch.outputs[begin:end], batch.output_weights[begin:end]
+    else:
+        row = int(batch.objects[trace]) + number
+        where = f"trace {trace}, object {number} ({batch.names[batch.module[row]]})"
+        begin, end = batch.input_ends[row : row + 2].tolist()
+        members, weights = batch.inputs[begin:end], batch.weights[begin:end]
+    if error.code == "fanout":
+        count = int((weights > 0).sum())
+        return f"{where}: wanted at most max_inputs = {spec.max_inputs} inputs of positive weight; got {count}"
+    if error.code == "weight":
+        return f"{where}: wanted finite non-negative weights, at least one positive; got {weights[:8].tolist()}"
+    if error.code == "order":
+        return f"{where}: wanted inputs from objects before it, 0 to {number - 1}; got {members[:8].tolist()}"
+    if error.code == "output":
+        return f"{where}: wanted at least one output, call Trace.outputs; got {members[:8].tolist()}"
+    if error.code == "value":
+        return f"{where}: wanted finite attribute values of at most 1e30 times the scale; got NaN or larger"
+    return f"{where}: {error}"

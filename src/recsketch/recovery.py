@@ -1,0 +1,174 @@
+"""Reading attributes back from sketches whose structure is known."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from recsketch import _core
+from recsketch._check import Floats
+from recsketch.plan import plan
+from recsketch.spec import SketchSpec, draw
+from recsketch.trace import TraceBatch
+
+Mask = npt.NDArray[np.uint8] | None
+
+
+class CapacityWarning(UserWarning):
+    """More unknowns than numbers to read them from: the answer is only one of many that fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Attributes read from one sketch.
+
+    Attributes
+    ----------
+    attributes : list of float32 arrays
+        In the order of the structure's objects. NaN for objects that left nothing in the sketch: those that reach no output
+        with positive weight, or with a weight below 2**-40 of the heaviest.
+    residual : float
+        Share of the sketch, as a norm, that the attributes do not explain: about 1e-7 when the structure is right and fits.
+    iterations : int
+        Of the solver; 0 for the filters.
+    """
+
+    attributes: list[Floats] = field(repr=False)
+    residual: float
+    iterations: int
+
+    def __len__(self) -> int:
+        return len(self.attributes)
+
+    def _repr_html_(self) -> str:
+        return f"<p>Recovery of {len(self)} objects, residual {self.residual:.1e}, {self.iterations} iterations</p>"
+
+
+Solver = Callable[..., tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]]
+
+
+def recover(
+    core: _core.Spec, spec: SketchSpec, sketches: Floats, batch: TraceBatch, method: str, mask: Mask, threads: int
+) -> list[Recovery]:
+    """Attributes of every trace's objects; sketches (n, d), one a trace, arguments checked by the caller."""
+    attributes, residual, iterations = METHODS[method](core, spec, sketches, batch, mask, threads)
+    ends = batch.attribute_ends
+    out = []
+    for t in range(len(batch)):
+        begin, end = batch.objects[t : t + 2]
+        parts = [attributes[ends[o] : ends[o + 1]] for o in range(begin, end)]
+        out.append(Recovery(parts, float(residual[t]), int(iterations[t])))
+    return out
+
+
+def _lstsq(
+    core: _core.Spec, spec: SketchSpec, sketches: Floats, batch: TraceBatch, mask: Mask, threads: int
+) -> tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+    p = plan(core, spec, batch, threads)
+    attributes = np.empty(max(p.attributes, 1), np.float32)
+    residual, iterations = np.empty(p.traces), np.empty(p.traces, np.int32)
+    _warn_over_capacity(p, spec, batch, mask)
+    p.lstsq(sketches, mask, 0.0, MAX_ITERATIONS, attributes[: p.attributes], residual, iterations, threads)
+    return attributes, residual, iterations
+
+
+MAX_ITERATIONS = 1000
+
+
+def _warn_over_capacity(p: _core.Plan, spec: SketchSpec, batch: TraceBatch, mask: Mask) -> None:
+    live = np.diff(batch.attribute_ends) * (p.amplitudes()[1] > 0)
+    unknowns = np.add.reduceat(np.append(live, 0), np.minimum(batch.objects[:-1], live.size)) * (np.diff(batch.objects) > 0)
+    kept = spec.dim if mask is None else mask.sum(axis=1)
+    worst = float(np.max(unknowns / np.maximum(kept, 1)))
+    if worst >= 1.0:
+        warnings.warn(
+            f"{worst:.2f} unknown numbers a kept coordinate: attributes cannot be exact. Use a larger dim", CapacityWarning,
+            stacklevel=5,
+        )  # fmt: skip
+
+
+def _matched(
+    core: _core.Spec, spec: SketchSpec, sketches: Floats, batch: TraceBatch, mask: Mask, threads: int
+) -> tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+    p = plan(core, spec, batch, threads)
+    amplitude, uses = p.amplitudes()
+    return _filter(core, p, spec, sketches, batch, mask, threads, _measured(p, batch, amplitude, uses, threads))
+
+
+def _paper(
+    core: _core.Spec, spec: SketchSpec, sketches: Floats, batch: TraceBatch, mask: Mask, threads: int
+) -> tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+    rotations = plan(draw(spec, transparent=False), spec, batch, threads)
+    return _filter(core, rotations, spec, sketches, batch, mask, threads, rotations.amplitudes()[0])
+
+
+def _filter(
+    core: _core.Spec, p: _core.Plan, spec: SketchSpec, sketches: Floats, batch: TraceBatch, mask: Mask, threads: int,
+    norms: npt.NDArray[np.float64],
+) -> tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]:  # fmt: skip
+    """x = A^T s / norms^2, per object; with a mask, over the share of kept coordinates."""
+    kept = np.ones((1, 1)) if mask is None else np.maximum(mask.mean(axis=1, keepdims=True), 1.0 / spec.dim)
+    s = sketches if mask is None else np.where(mask, sketches, np.float32(0))
+    if not np.all(np.abs(s) <= 1e30):
+        raise ValueError("sketches: wanted finite numbers of at most 1e30 in every kept coordinate; got NaN or larger")
+    attributes = np.empty(max(p.attributes, 1), np.float32)[: p.attributes]
+    p.adjoint(s, attributes, None, threads)
+    share = np.repeat(np.broadcast_to(kept, (p.traces, 1))[:, 0], np.diff(batch.objects))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = np.where(norms > 0, 1.0 / (norms**2 * share), np.nan)
+    x = (attributes * np.repeat(factor, np.diff(batch.attribute_ends))).astype(np.float32)
+    return x, _residual(core, spec, s, batch, mask, threads, x), np.zeros(p.traces, np.int32)
+
+
+def _residual(
+    core: _core.Spec, spec: SketchSpec, s: Floats, batch: TraceBatch, mask: Mask, threads: int, x: Floats
+) -> npt.NDArray[np.float64]:
+    image = np.empty_like(s)
+    plan(core, spec, batch, threads).sketch(np.nan_to_num(x, nan=0.0), None, image, threads)
+    difference = s - image if mask is None else np.where(mask, s - image, np.float32(0))
+    norm = np.linalg.norm(s.astype(np.float64), axis=1)
+    return np.asarray(np.linalg.norm(difference.astype(np.float64), axis=1) / np.where(norm > 0, norm, 1.0))
+
+
+def _measured(
+    p: _core.Plan, batch: TraceBatch, amplitude: npt.NDArray[np.float64], uses: npt.NDArray[np.int32], threads: int
+) -> npt.NDArray[np.float64]:
+    """Column norms: the amplitude, or what a random attribute of a shared object, or of one below it, leaves in the sketch.
+
+    One sweep measures one such object in every trace.
+    """
+    norms = amplitude.copy()
+    todo = _below_shared(batch, uses)
+    rng = np.random.default_rng(0)
+    out = np.empty((p.traces, p.spec.dim), np.float32)
+    for k in range(max((len(t) for t in todo), default=0)):
+        attributes = np.zeros(p.attributes, np.float32)
+        rows = [(t, objects[k]) for t, objects in enumerate(todo) if k < len(objects)]
+        for _, o in rows:
+            begin, end = batch.attribute_ends[o : o + 2]
+            attributes[begin:end] = rng.choice([-1.0, 1.0], end - begin) / np.sqrt(end - begin)
+        p.sketch(attributes, np.zeros(p.objects, np.float32), out, threads)
+        for t, o in rows:
+            norms[o] = np.linalg.norm(out[t].astype(np.float64))
+    return norms
+
+
+def _below_shared(batch: TraceBatch, uses: npt.NDArray[np.int32]) -> list[list[int]]:
+    """Per trace: the objects used more than once, and all that these are made of."""
+    found = []
+    for t in range(len(batch)):
+        begin, end = batch.objects[t : t + 2].tolist()
+        marked = uses[begin:end] > 1
+        if marked.any():
+            for o in range(end - 1, begin - 1, -1):
+                if marked[o - begin]:
+                    marked[batch.inputs[batch.input_ends[o] : batch.input_ends[o + 1]]] = True
+        found.append((begin + np.flatnonzero(marked & (uses[begin:end] > 0))).tolist())
+    return found
+
+
+METHODS: dict[str, Solver] = {"lstsq": _lstsq, "matched": _matched, "paper": _paper}

@@ -1,0 +1,285 @@
+"""The front: sketches of runs, and what can be read from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from recsketch import _check, _core
+from recsketch._check import Floats
+from recsketch.plan import explain, plan
+from recsketch.recovery import METHODS, Recovery, recover
+from recsketch.spec import MAX_DIM, MIN_DIM, SketchSpec, draw
+from recsketch.statistics import Pool, Summary, summarise
+from recsketch.trace import Trace, TraceBatch, as_batch
+
+
+class Sketcher:
+    """Sketches runs under one specification, and reads sketches.
+
+    Parameters
+    ----------
+    spec : SketchSpec
+    threads : int, optional
+        Upper bound; all that OpenMP offers if not given. Results do not depend on it.
+
+    Notes
+    -----
+    Holds the random matrices, about (max_inputs + 6 modules) d / 8 bytes, and nothing that changes: one sketcher may be used
+    from many threads, and after a fork. Pickles as its specification.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import recsketch as rs
+    >>> sk = rs.Sketcher(rs.SketchSpec(dim=1024, modules={"char": 16, "line": 8}))
+    >>> rng = np.random.default_rng(0)
+    >>> trace = rs.Trace()
+    >>> chars = [trace.add("char", rng.standard_normal(16)) for _ in range(5)]
+    >>> trace.outputs([trace.add("line", rng.standard_normal(8), inputs=chars)])
+    >>> s = sk.sketch(trace)
+    >>> s.shape
+    (1024,)
+    >>> r = sk.recover(s, trace)
+    >>> max(float(abs(x - o.attribute).max()) for x, o in zip(r.attributes, trace.objects)) < 1e-5
+    True
+    """
+
+    def __init__(self, spec: SketchSpec, threads: int | None = None) -> None:
+        if not isinstance(spec, SketchSpec):
+            raise TypeError(f"spec: wanted a SketchSpec; got {_check.describe(spec)}")
+        self.spec = spec
+        self.threads = None if threads is None else _check.integer("threads", threads, 1, 1 << 16)
+        self._core = draw(spec)
+
+    def __reduce__(self) -> tuple[Any, tuple[SketchSpec, int | None]]:
+        return Sketcher, (self.spec, self.threads)
+
+    def __repr__(self) -> str:
+        return f"Sketcher({self.spec!r}, threads={self.threads})"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the random matrices."""
+        return self._core.nbytes
+
+    def _workers(self) -> int:
+        return _core.max_threads() if self.threads is None else self.threads
+
+    def sketch(self, traces: Trace | TraceBatch | Iterable[Trace]) -> Floats:
+        """Fold runs into vectors of length d.
+
+        Parameters
+        ----------
+        traces : Trace, TraceBatch or iterable of Trace
+
+        Returns
+        -------
+        (d,) float32 for a Trace, (n, d) for n of them
+            With "unit" scaling and attributes of norm one the norm is about one.
+
+        Raises
+        ------
+        ValueError
+            A module that the specification does not have, an attribute of another length, NaN, infinity, a value above
+            1e30 after scaling, a trace without outputs, too many inputs. The message names the trace and the object.
+        """
+        batch, single = as_batch(traces)
+        out = np.empty((len(batch), self.spec.dim), np.float32)
+        if len(batch):
+            threads = self._workers()
+            p = plan(self._core, self.spec, batch, threads)
+            try:
+                p.sketch(batch.attributes, None, out, threads)
+            except _core.CoreError as e:
+                raise ValueError(explain(e, self.spec, batch)) from None
+        return out[0] if single else out
+
+    @overload
+    def recover(
+        self, sketches: npt.ArrayLike, structure: Trace, method: str = ..., *, mask: npt.ArrayLike | None = ...
+    ) -> Recovery: ...
+    @overload
+    def recover(
+        self,
+        sketches: npt.ArrayLike,
+        structure: TraceBatch | Iterable[Trace],
+        method: str = ...,
+        *,
+        mask: npt.ArrayLike | None = ...,
+    ) -> list[Recovery]: ...
+    def recover(
+        self,
+        sketches: npt.ArrayLike,
+        structure: Trace | TraceBatch | Iterable[Trace],
+        method: str = "lstsq",
+        *,
+        mask: npt.ArrayLike | None = None,
+    ) -> Recovery | list[Recovery]:
+        """Read the attributes back from sketches whose structure is known.
+
+        Parameters
+        ----------
+        sketches : (d,) or (n, d) array_like
+        structure : Trace, or n of them
+            Modules, inputs, weights and outputs of the runs; their attributes are not looked at.
+        method : {"lstsq", "matched", "paper"}
+            "lstsq": least squares over all attributes at once, exact while their numbers fit: up to about 0.7 of the
+            coordinates kept. "matched": each attribute by itself, error about sqrt(1 / d) over the object's amplitude.
+            "paper": the paper's decoder, through the rotations alone: useful at depth 1.
+        mask : (d,) or (n, d) array of bool, optional
+            True where a coordinate is kept. Erased ones are not read and may be anything, NaN too.
+
+        Returns
+        -------
+        Recovery, or a list of them
+
+        Raises
+        ------
+        ValueError
+            Shapes that do not fit, NaN in a kept coordinate, a structure that `sketch` would refuse.
+
+        Warns
+        -----
+        CapacityWarning
+            "lstsq" with at least as many unknown numbers as kept coordinates.
+
+        Notes
+        -----
+        Error of "lstsq": sketches are rounded to float32, so an element is known to about
+        2**-24 |s| / sqrt(d (1 - load)) over the object's amplitude, some 1e-7 at depth 3 (docs/design.md, section 4).
+        """
+        batch, single = as_batch(structure)
+        _check.choice("method", method, tuple(METHODS))
+        s = _check.sketches("sketches", sketches, self.spec.dim)
+        if s.ndim == 1 and single:
+            s = s[None]
+        if s.ndim != 2 or len(s) != len(batch):
+            raise ValueError(f"sketches: wanted one for each of {len(batch)} structures; got {_check.describe(s)}")
+        kept = _check.mask(mask, self.spec.dim, len(batch))
+        if not len(batch):
+            return []
+        found = recover(self._core, self.spec, s, batch, method, kept, self._workers())
+        return found[0] if single else found
+
+    def summary(
+        self,
+        sketch: npt.ArrayLike,
+        module: str,
+        *,
+        below: Sequence[str] = (),
+        total: float | None = None,
+        mask: npt.ArrayLike | None = None,
+    ) -> Summary:
+        """Count and mean of one module's objects, without knowing the structure.
+
+        Parameters
+        ----------
+        sketch : (d,) array_like
+        module : str
+        below : sequence of str
+            The modules on the way from the network's output down to these objects: empty if they are outputs themselves,
+            ("page", "line") if they are inputs of lines which are inputs of pages.
+        total : float, optional
+            How many objects there are at that depth in all, if known.
+        mask : (d,) array of bool, optional
+            True where a coordinate is kept.
+
+        Returns
+        -------
+        Summary
+
+        Notes
+        -----
+        Solved jointly for all modules at that depth and above, by least squares on the pooled model (docs/design.md, section
+        6). The sketch holds sums of alpha, which is sqrt(w) or w. With "energy" weighting k of n objects of equal weight sum
+        to k / sqrt(n), and the count is that times the sum over all modules. With "linear" weighting the sketch holds
+        only the share k / n: `count` is that share unless `total` is given.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import recsketch as rs
+        >>> sk = rs.Sketcher(rs.SketchSpec(4096, {"cat": 16, "dog": 16}, max_inputs=64))
+        >>> trace = rs.Trace()
+        >>> rng = np.random.default_rng(1)
+        >>> trace.outputs([trace.add("cat" if i % 4 else "dog", rng.standard_normal(16) / 4) for i in range(64)])
+        >>> abs(sk.summary(sk.sketch(trace), "cat").count - 48) < 3
+        True
+        """
+        if module not in self.spec.modules:
+            raise ValueError(f"module: wanted one of {list(self.spec.modules)}; got {_check.describe(module)}")
+        if isinstance(below, str) or any(name not in self.spec.modules for name in below):
+            raise ValueError(f"below: wanted a sequence of modules among {list(self.spec.modules)}; got {_check.describe(below)}")
+        if total is not None:
+            total = _check.number("total", total, "a positive number of objects", 0.0, 1e15)
+        s = _check.floats("sketch", sketch, f"a sketch of {self.spec.dim} numbers", (self.spec.dim,))
+        rows = _check.mask(mask, self.spec.dim, 1)
+        kept = None if rows is None else rows[0].astype(np.bool_)
+        if not np.all(np.abs(s if kept is None else s[kept]) <= 1e30):
+            raise ValueError("sketch: wanted finite numbers of at most 1e30 in every kept coordinate; got NaN or larger")
+        return summarise(Pool(self._core, self.spec, below), s if kept is None else np.where(kept, s, 0), module, total, kept)
+
+    def similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> Any:
+        """Cosine of every sketch in `a` with every one in `b`: (n, m) float32 for (n, d) and (m, d), a float for two vectors.
+
+        About 1 for equal runs, 0 for runs that share nothing; a zero sketch gives 0. Runs that share objects under other
+        parents or positions score the identity branches they have in common.
+        """
+        x, y = (_check.sketches(name, v, self.spec.dim) for name, v in (("a", a), ("b", b)))
+        cosine = _unit("a", np.atleast_2d(x)) @ _unit("b", np.atleast_2d(y)).T
+        shape = x.shape[:-1] + y.shape[:-1]
+        return cosine.reshape(shape) if shape else float(cosine[0, 0])
+
+    def load(self, traces: Trace | TraceBatch | Iterable[Trace]) -> Any:
+        """Unknown numbers (attribute elements, and one counter an object) over d: a float, or (n,) for a batch.
+
+        Objects that reach no output do not count. Up to about 0.65 everything can be read back exactly.
+        """
+        batch, single = as_batch(traces)
+        if not len(batch):
+            return np.zeros(0)
+        uses = plan(self._core, self.spec, batch, self._workers()).amplitudes()[1]
+        loads = _unknowns(batch, uses > 0) / self.spec.dim
+        return float(loads[0]) if single else loads
+
+
+def suggest_dim(traces: Trace | TraceBatch | Iterable[Trace], target: float = 0.6) -> int:
+    """The smallest sketch length at which no trace has a load above `target`.
+
+    Examples
+    --------
+    >>> import recsketch as rs
+    >>> trace = rs.Trace()
+    >>> trace.outputs([trace.add("eye", [1.0] * 99) for _ in range(5)])
+    >>> suggest_dim(trace)
+    1024
+    """
+    batch, _ = as_batch(traces)
+    target = _check.number("target", target, "a load above 0 and at most 4", 0.0, 4.0)
+    if not len(batch):
+        raise ValueError("traces: wanted at least one; got none")
+    most = float(_unknowns(batch, np.ones(batch.module.size, np.bool_)).max())
+    dim = max(MIN_DIM, 1 << math.ceil(math.log2(max(most, 1.0) / target)))
+    if dim > MAX_DIM:
+        raise ValueError(f"traces: wanted at most {target * MAX_DIM:.0f} unknown numbers in one; got {most:.0f}")
+    return dim
+
+
+def _unknowns(batch: TraceBatch, live: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    sums = np.zeros(live.size + 1)
+    np.cumsum((np.diff(batch.attribute_ends) + 1) * live, out=sums[1:])
+    return np.asarray(np.diff(sums[batch.objects]))
+
+
+def _unit(name: str, x: Floats) -> Floats:
+    most = np.abs(x).max(axis=1, keepdims=True, initial=0.0)
+    if not np.all(np.isfinite(most)):
+        raise ValueError(f"{name}: wanted finite numbers; got NaN or infinity")
+    scaled = x / np.where(most > 0, most, 1)  # so that squares neither overflow nor vanish
+    norm = np.linalg.norm(scaled, axis=1, keepdims=True)
+    return np.asarray(scaled / np.where(norm > 0, norm, 1), np.float32)

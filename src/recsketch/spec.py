@@ -1,0 +1,261 @@
+"""What fixes a sketch: its length, the modules, and how the random matrices are drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from recsketch import _check, _core
+
+if TYPE_CHECKING:
+    from recsketch.trace import Trace, TraceBatch
+
+FORMAT = 1
+MIN_DIM, MAX_DIM = 64, 1 << 24
+MAX_LENGTH = 1 << 20
+MAX_INPUTS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class SketchSpec:
+    """Specification of a sketch: two runs can be compared if, and only if, they were sketched by equal ones.
+
+    Parameters
+    ----------
+    dim : int
+        Sketch length d, a power of two from 64 to 2**24.
+    modules : mapping of str to int
+        Module names and the lengths of their attribute vectors, 1 to 2**20. A module's matrices depend on the seed and
+        its own name: adding a module changes nothing for the others.
+    seed : int
+        0 to 2**64 - 1.
+    max_inputs : int
+        The largest number of inputs of positive weight an object, or the network's output, may have.
+    angle : float
+        Of the transparent operators T = cos I + sin R, in degrees, above 0 and at most 90.
+    rotation : {"skew", "hadamard"}
+        The random rotation R. "skew" makes T exactly orthonormal and costs one pass over the sketch; "hadamard" is the
+        paper's up to its distribution, and costs a transform.
+    weighting : {"energy", "linear"}
+        An input of weight w counts with sqrt(w), so that its share of the sketch's energy is w, or with w.
+    scaling : {"unit", "paper"}
+        "unit": operators of norm one, parts mixed with sqrt(1/2). "paper": operators (I + R) / 2 at 45 degrees, parts
+        mixed with 1/2.
+    scales : mapping of str to float, optional
+        Factor applied to a module's attributes before they are sketched, 1 where not given. Recovered attributes are
+        divided by it again. Attributes far larger than the others drown them: see `with_scales`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a parameter is outside its range. The message says what was wanted.
+
+    Notes
+    -----
+    With z the embedded attribute and counter, an object's sketch is ``T_M (b T_attr z + b T_in s_input)`` and a tuple's is
+    ``sum_i a_i T_i s_i``: Ghazi, Panigrahy, Wang, "Recursive Sketches for Modular Deep Learning", ICML 2019, section 3, with
+    the constants of docs/design.md.
+
+    Examples
+    --------
+    >>> spec = SketchSpec(dim=1024, modules={"page": 24, "line": 120}, seed=7)
+    >>> SketchSpec.from_json(spec.to_json()) == spec
+    True
+    """
+
+    dim: int
+    modules: Mapping[str, int]
+    seed: int = 0
+    max_inputs: int = 16
+    angle: float = 60.0
+    rotation: Literal["skew", "hadamard"] = "skew"
+    weighting: Literal["energy", "linear"] = "energy"
+    scaling: Literal["unit", "paper"] = "unit"
+    scales: Mapping[str, float] | None = None
+
+    def __init__(
+        self,
+        dim: int,
+        modules: Mapping[str, int],
+        seed: int = 0,
+        *,
+        max_inputs: int = 16,
+        angle: float = 60.0,
+        rotation: str = "skew",
+        weighting: str = "energy",
+        scaling: str = "unit",
+        scales: Mapping[str, float] | None = None,
+    ) -> None:
+        put = object.__setattr__
+        put(self, "dim", _dim(dim))
+        put(self, "modules", _modules(modules))
+        put(self, "seed", _check.integer("seed", seed, 0, 2**64 - 1))
+        put(self, "max_inputs", _check.integer("max_inputs", max_inputs, 1, MAX_INPUTS))
+        put(self, "angle", _check.number("angle", angle, "degrees above 0 and at most 90", 0.0, 90.0))
+        put(self, "rotation", _check.choice("rotation", rotation, ("skew", "hadamard")))
+        put(self, "weighting", _check.choice("weighting", weighting, ("energy", "linear")))
+        put(self, "scaling", _check.choice("scaling", scaling, ("unit", "paper")))
+        put(self, "scales", _scales(scales, self.modules))
+
+    @classmethod
+    def paper(cls, *, dim: int, modules: Mapping[str, int], seed: int = 0, max_inputs: int = 16) -> SketchSpec:
+        """The paper to the letter: operators (I + R) / 2, halves for all parts, linear weights, a dense rotation.
+
+        Examples
+        --------
+        >>> SketchSpec.paper(dim=1024, modules={"eye": 16}).angle
+        45.0
+        """
+        return cls(
+            dim, modules, seed, max_inputs=max_inputs, angle=45.0, rotation="hadamard", weighting="linear", scaling="paper"
+        )
+
+    def with_scales(self, traces: Trace | TraceBatch | Iterable[Trace]) -> SketchSpec:
+        """This specification with `scales` set from data: every module's attributes get a root mean square norm of one.
+
+        A module without objects, or with zero attributes only, keeps its scale.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> trace = rs.Trace()
+        >>> trace.outputs([trace.add("eye", [3.0, 4.0])])
+        >>> round(SketchSpec(64, {"eye": 2}).with_scales(trace).scale("eye"), 6)
+        0.2
+        """
+        from recsketch.trace import as_batch
+
+        batch = as_batch(traces)[0]
+        batch.require_modules(self)
+        square = np.square(batch.attributes, dtype=np.float64)
+        norms = np.add.reduceat(square, batch.attribute_ends[:-1]) if square.size else np.zeros(0)
+        scales = dict(self.scales or {})
+        for index, name in enumerate(batch.names):
+            mean = float(norms[batch.module == index].mean()) if np.any(batch.module == index) else 0.0
+            if not math.isfinite(mean):
+                raise ValueError(f"attributes of {name!r}: wanted finite numbers; got NaN or infinity")
+            if mean > 0.0:
+                scales[name] = 1.0 / math.sqrt(mean)
+        return replace(self, scales=scales)
+
+    def scale(self, module: str) -> float:
+        """The factor of a module's attributes, 1 unless set."""
+        return (self.scales or {}).get(module, 1.0)
+
+    def to_json(self) -> str:
+        """As a JSON object that `from_json` reads back to an equal specification."""
+        import json
+
+        fields = {f: getattr(self, f) for f in self.__slots__}
+        fields["modules"] = dict(self.modules)
+        fields["scales"] = dict(self.scales) if self.scales else None
+        return json.dumps({"recsketch": FORMAT, **fields}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> SketchSpec:
+        """Read what `to_json` wrote. Anything else is a ValueError or TypeError that says what is wrong."""
+        import json
+
+        try:
+            fields = json.loads(text)
+        except (ValueError, RecursionError) as e:
+            raise ValueError(f"specification: wanted a JSON object; got text that is not JSON: {e}") from None
+        if not isinstance(fields, dict) or fields.pop("recsketch", None) != FORMAT:
+            raise ValueError(f"specification: wanted a JSON object with \"recsketch\": {FORMAT}; got {_check.describe(fields)}")
+        unknown = sorted(set(fields) - set(cls.__slots__))
+        missing = sorted({"dim", "modules", "seed"} - set(fields))
+        if unknown or missing:
+            raise ValueError(f"specification: unknown fields {unknown}, missing fields {missing}")
+        return cls(fields.pop("dim"), fields.pop("modules"), fields.pop("seed"), **fields)
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return SketchSpec.from_json, (self.to_json(),)
+
+    def __repr__(self) -> str:
+        fields = {f: getattr(self, f) for f in self.__slots__}
+        fields["modules"], fields["scales"] = dict(self.modules), dict(self.scales) if self.scales else None
+        return f"SketchSpec({', '.join(f'{k}={v!r}' for k, v in fields.items())})"
+
+
+def _dim(dim: object) -> int:
+    value = _check.integer("dim", dim, MIN_DIM, MAX_DIM)
+    if value & (value - 1):
+        raise ValueError(f"dim: wanted a power of two from {MIN_DIM} to {MAX_DIM}; got {value}")
+    return value
+
+
+def _modules(modules: object) -> Mapping[str, int]:
+    if not isinstance(modules, Mapping) or not modules:
+        raise TypeError(f"modules: wanted a mapping of at least one name to a length; got {_check.describe(modules)}")
+    for name in modules:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"modules: wanted non-empty names; got {_check.describe(name)}")
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"modules: wanted names that UTF-8 can hold; got {name!r}") from None
+    return MappingProxyType({n: _check.integer(f"modules[{n!r}]", a, 1, MAX_LENGTH) for n, a in modules.items()})
+
+
+def _scales(scales: object, modules: Mapping[str, int]) -> Mapping[str, float] | None:
+    if scales is None:
+        return None
+    if not isinstance(scales, Mapping):
+        raise TypeError(f"scales: wanted a mapping of module names to positive numbers; got {_check.describe(scales)}")
+    for name in scales:
+        if name not in modules:
+            raise ValueError(f"scales: wanted names among {sorted(modules)}; got {name!r}")
+    what = "a positive number up to 1e30"
+    return MappingProxyType({n: _check.number(f"scales[{n!r}]", f, what, 0.0, 1e30) for n, f in scales.items()}) or None
+
+
+def stream(role: str, name: str) -> int:
+    """The 64-bit id of a random stream (docs/design.md, section 1).
+
+    Examples
+    --------
+    >>> hex(stream("position", "0"))
+    '0x2bde4b7b8b9fb7f0'
+    """
+    import hashlib
+
+    return int.from_bytes(hashlib.sha256(f"recsketch/1/{role}/{name}".encode()).digest()[:8], "little")
+
+
+def draw(spec: SketchSpec, *, transparent: bool = True) -> _core.Spec:
+    """The random matrices of a specification; `transparent=False` leaves out the identity of every T, as the paper's decoder."""
+
+    def streams(role: str, names: Iterable[str]) -> Any:
+        return np.array([stream(role, n) for n in names], np.uint64)
+
+    names = list(spec.modules)
+    paper = spec.scaling == "paper"
+    norm = math.sqrt(0.5) if paper else 1.0
+    mix = 0.5 if paper else math.sqrt(0.5)
+    return _core.Spec(
+        spec.dim,
+        tuple(spec.modules.values()),
+        spec.max_inputs,
+        spec.seed,
+        spec.rotation,
+        norm * math.cos(math.radians(spec.angle)) if transparent else 0.0,
+        norm * math.sin(math.radians(spec.angle)),
+        mix,
+        mix,
+        spec.weighting == "energy",
+        np.array([spec.scale(n) for n in names]),
+        streams("position", map(str, range(spec.max_inputs))),
+        streams("module", names),
+        streams("embedding", names),
+        streams("counter", names),
+        stream("branch", "attr"),
+        stream("branch", "in"),
+    )

@@ -1,0 +1,451 @@
+"""Runs of a modular network: one as a `Trace`, many as columns in a `TraceBatch`."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from recsketch import _check
+from recsketch._check import Floats
+
+FORMAT = 1
+
+
+class TraceObject(NamedTuple):
+    """One use of a module: which, what it produced, from what, with what weights (as given)."""
+
+    module: str
+    attribute: Floats
+    inputs: tuple[int, ...]
+    weights: tuple[float, ...]
+
+
+class Trace:
+    """One run of a modular network: a DAG of objects, inputs first.
+
+    Examples
+    --------
+    >>> trace = Trace()
+    >>> a = trace.add("char", [0.6, 0.8])
+    >>> b = trace.add("char", [1.0, 0.0])
+    >>> line = trace.add("line", [1.0, 2.0, 2.0], inputs=[a, b], weights=[2, 1])
+    >>> trace.outputs([line])
+    >>> print(trace)
+    Trace: 3 objects, 1 output
+    line [1 2 2]
+    ├─ 0.67 char [0.6 0.8]
+    └─ 0.33 char [1 0]
+    """
+
+    __slots__ = ("_attributes", "_fan_in", "_index", "_inputs", "_lengths", "_module", "_output_weights", "_outputs", "_weights")
+
+    def __init__(self) -> None:
+        self._index: dict[str, int] = {}  # module name -> its number in this trace
+        self._module = array("i")
+        self._lengths = array("q")
+        self._attributes = bytearray()
+        self._fan_in = array("q")
+        self._inputs = array("i")
+        self._weights = array("d")
+        self._outputs = array("i")
+        self._output_weights = array("d")
+
+    def add(
+        self, module: str, attribute: npt.ArrayLike, inputs: Sequence[int] = (), weights: Sequence[float] | None = None
+    ) -> int:
+        """Add an object and return its number.
+
+        Parameters
+        ----------
+        module : str
+        attribute : array_like of shape (a,)
+            What the module produced; kept as a float32 copy. a must be the module's length in the specification
+            that will sketch it.
+        inputs : sequence of int
+            Numbers of objects added before; the same one may come twice.
+        weights : sequence of float, optional
+            Non-negative, one per input, of any scale, equal if not given. An input of weight zero leaves no mark.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not of that form; the trace is then unchanged.
+        """
+        if not isinstance(module, str) or not module:
+            raise TypeError(f"module: wanted a non-empty name; got {_check.describe(module)}")
+        if type(attribute) is np.ndarray and attribute.dtype == np.float32 and attribute.ndim == 1:
+            x = attribute
+        else:
+            x = _check.floats("attribute", attribute, "a vector of numbers", (None,))
+        if not x.size:
+            raise ValueError("attribute: wanted at least one number; got none")
+        number = len(self._module)
+        ids, shares = _tuple("inputs", inputs, weights, number) if len(inputs) else ((), ())
+        self._module.append(self._index.setdefault(module, len(self._index)))
+        self._lengths.append(x.size)
+        self._attributes += x.tobytes()
+        self._fan_in.append(len(ids))
+        self._inputs.extend(ids)
+        self._weights.extend(shares)
+        return number
+
+    def outputs(self, objects: Sequence[int], weights: Sequence[float] | None = None) -> None:
+        """Say which objects are the network's outputs, with weights as in `add`. A second call replaces the first."""
+        if not len(objects):
+            raise ValueError("outputs: wanted at least one object; got none")
+        ids, shares = _tuple("outputs", objects, weights, len(self._module))
+        self._outputs, self._output_weights = array("i", ids), array("d", shares)
+
+    def __len__(self) -> int:
+        return len(self._module)
+
+    @property
+    def objects(self) -> list[TraceObject]:
+        """All objects, in the order they were added; attributes are read-only views of shape (a,), float32."""
+        names = tuple(self._index)
+        values = np.frombuffer(bytes(self._attributes), np.float32)
+        out, at, edge = [], 0, 0
+        for module, length, fan_in in zip(self._module, self._lengths, self._fan_in, strict=True):
+            edges = slice(edge, edge + fan_in)
+            out.append(
+                TraceObject(names[module], values[at : at + length], tuple(self._inputs[edges]), tuple(self._weights[edges]))
+            )
+            at, edge = at + length, edge + fan_in
+        return out
+
+    @property
+    def output_ids(self) -> tuple[int, ...]:
+        """Numbers of the output objects."""
+        return tuple(self._outputs)
+
+    @property
+    def output_weights(self) -> tuple[float, ...]:
+        """Weights of the output objects, as given."""
+        return tuple(self._output_weights)
+
+    def tree(self, most: int = 60) -> str:
+        """The run as an indented text, outputs first, at most so many lines; shared objects appear at every use."""
+        return "\n".join(_tree(self, _check.integer("most", most, 1, 10**9)))
+
+    def __repr__(self) -> str:
+        return f"<Trace of {len(self)} objects, {len(self._outputs)} outputs>"
+
+    def __str__(self) -> str:
+        n, o = len(self), len(self._outputs)
+        return f"Trace: {n} object{'s'[: n != 1]}, {o} output{'s'[: o != 1]}\n{self.tree()}".rstrip()
+
+    def _repr_html_(self) -> str:
+        import html
+
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
+def _tuple(name: str, ids: Sequence[int], weights: Sequence[float] | None, before: int) -> tuple[list[int], list[float]]:
+    members = [_check.integer(f"{name}[{i}]", x, 0, before - 1) if before else _none(name, x) for i, x in enumerate(ids)]
+    if weights is None:
+        return members, [1.0] * len(members)
+    shares = _check.reals("weights", weights, "non-negative numbers, one per input")
+    what = f"{len(members)} non-negative numbers, one per input"
+    if shares.shape != (len(members),):
+        raise ValueError(f"weights: wanted {what}; got {_check.describe(shares)}")
+    values = shares.astype(np.float64)
+    if not np.all(np.isfinite(values)) or np.any(values < 0):
+        raise ValueError(f"weights: wanted {what}; got {_check.describe(weights)}")
+    if not values.any():
+        raise ValueError("weights: wanted at least one positive number; got zeros only")
+    return members, values.tolist()
+
+
+def _none(name: str, x: object) -> int:
+    raise ValueError(f"{name}: wanted numbers of objects added before, and there are none; got {_check.describe(x)}")
+
+
+def _tree(trace: Trace, most: int) -> Iterator[str]:
+    objects = trace.objects
+
+    def members(ids: tuple[int, ...], weights: tuple[float, ...]) -> list[tuple[int, float]]:
+        total = sum(weights)
+        return [(i, w / total) for i, w in zip(ids, weights, strict=True)]
+
+    outputs = members(trace.output_ids, trace.output_weights)
+    stack = [(i, w, "", "" if len(outputs) == 1 else f"{w:.2f} ", "") for i, w in reversed(outputs)]
+    lines = 0
+    while stack:
+        i, _, lead, label, below = stack.pop()
+        if lines == most:
+            yield f"... (more than {most} lines)"
+            return
+        lines += 1
+        o = objects[i]
+        shown = " ".join(f"{v:.3g}" for v in o.attribute[:4]) + (" …" if o.attribute.size > 4 else "")
+        yield f"{lead}{label}{o.module} [{shown}]"
+        inputs = members(o.inputs, o.weights) if o.inputs else []
+        for k, (j, w) in reversed(list(enumerate(inputs))):
+            last = k == len(inputs) - 1
+            stack.append((j, w, below + ("└─ " if last else "├─ "), f"{w:.2f} ", below + ("   " if last else "│  ")))
+
+
+class TraceBatch:
+    """Many runs as columns: what the C kernels read, what is stored, what costs nothing to slice or to send.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Module names; `module` counts in them.
+    objects : (n + 1,) int64
+        Offsets of the traces' objects; N = objects[n].
+    module : (N,) int32
+    attribute_ends : (N + 1,) int64
+        Offsets of the objects' attributes; A = attribute_ends[N].
+    attributes : (A,) float32
+    input_ends : (N + 1,) int64
+        Offsets of the objects' inputs; E = input_ends[N].
+    inputs : (E,) int32
+        Object numbers within the trace, each smaller than that of the object it belongs to.
+    weights : (E,) float64
+        Non-negative, of any scale.
+    output_ends : (n + 1,) int64
+        Offsets of the traces' outputs.
+    outputs, output_weights : int32 and float64
+        The network's outputs and their weights.
+
+    Notes
+    -----
+    Arrays of these types are taken as they are, without a copy, and must not change afterwards. Offsets and sizes are checked
+    here, the DAG itself when it is first used with a specification.
+
+    Examples
+    --------
+    >>> trace = Trace()
+    >>> trace.outputs([trace.add("eye", [1.0, 2.0])])
+    >>> batch = TraceBatch.from_traces([trace, trace])
+    >>> len(batch), batch.attributes.tolist()
+    (2, [1.0, 2.0, 1.0, 2.0])
+    """
+
+    __slots__ = (
+        "attribute_ends", "attributes", "input_ends", "inputs", "module", "names", "objects", "output_ends", "output_weights",
+        "outputs", "weights",
+    )  # fmt: skip
+
+    names: tuple[str, ...]
+    objects: npt.NDArray[np.int64]
+    module: npt.NDArray[np.int32]
+    attribute_ends: npt.NDArray[np.int64]
+    attributes: Floats
+    input_ends: npt.NDArray[np.int64]
+    inputs: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float64]
+    output_ends: npt.NDArray[np.int64]
+    outputs: npt.NDArray[np.int32]
+    output_weights: npt.NDArray[np.float64]
+
+    def __init__(
+        self,
+        *,
+        names: Sequence[str],
+        objects: npt.ArrayLike,
+        module: npt.ArrayLike,
+        attribute_ends: npt.ArrayLike,
+        attributes: npt.ArrayLike,
+        input_ends: npt.ArrayLike,
+        inputs: npt.ArrayLike,
+        weights: npt.ArrayLike,
+        output_ends: npt.ArrayLike,
+        outputs: npt.ArrayLike,
+        output_weights: npt.ArrayLike,
+    ) -> None:
+        self.names = tuple(names)
+        for name in self.names:
+            if not isinstance(name, str) or not name:
+                raise TypeError(f"names: wanted non-empty module names; got {_check.describe(name)}")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"names: wanted each module once; got {self.names}")
+        self.module = _check.column("module", module, np.int32)
+        n = self.module.size
+        if n and not 0 <= int(self.module.min()) <= int(self.module.max()) < len(self.names):
+            raise ValueError(f"module: wanted numbers from 0 to {len(self.names) - 1}, as there are names; got others")
+        self.objects = _check.offsets("objects", objects, None, n)
+        self.attributes = _check.column("attributes", attributes, np.float32)
+        self.attribute_ends = _check.offsets("attribute_ends", attribute_ends, n + 1, self.attributes.size)
+        self.inputs = _check.column("inputs", inputs, np.int32)
+        self.weights = _check.column("weights", weights, np.float64, self.inputs.size)
+        self.input_ends = _check.offsets("input_ends", input_ends, n + 1, self.inputs.size)
+        self.outputs = _check.column("outputs", outputs, np.int32)
+        self.output_weights = _check.column("output_weights", output_weights, np.float64, self.outputs.size)
+        self.output_ends = _check.offsets("output_ends", output_ends, self.objects.size, self.outputs.size)
+
+    @classmethod
+    def from_traces(cls, traces: Iterable[Trace]) -> TraceBatch:
+        """Columns of the given traces; an empty sequence gives an empty batch."""
+        ts = list(traces)
+        for t in ts:
+            if not isinstance(t, Trace):
+                raise TypeError(f"traces: wanted Trace objects; got {_check.describe(t)}")
+        names, module = _common_names(ts)
+        return cls(
+            names=names,
+            objects=_ends([len(t._module) for t in ts]),
+            module=module,
+            attribute_ends=_ends(_joined((t._lengths for t in ts), np.int64)),
+            attributes=_joined((t._attributes for t in ts), np.float32),
+            input_ends=_ends(_joined((t._fan_in for t in ts), np.int64)),
+            inputs=_joined((t._inputs for t in ts), np.int32),
+            weights=_joined((t._weights for t in ts), np.float64),
+            output_ends=_ends([len(t._outputs) for t in ts]),
+            outputs=_joined((t._outputs for t in ts), np.int32),
+            output_weights=_joined((t._output_weights for t in ts), np.float64),
+        )
+
+    def __len__(self) -> int:
+        return self.objects.size - 1
+
+    @overload
+    def __getitem__(self, index: int) -> Trace: ...
+    @overload
+    def __getitem__(self, index: slice) -> TraceBatch: ...
+    def __getitem__(self, index: int | slice) -> Trace | TraceBatch:
+        if isinstance(index, slice):
+            begin, end, step = index.indices(len(self))
+            if step != 1:
+                raise ValueError(f"TraceBatch: wanted a slice of step 1; got step {step}")
+            return self._part(begin, max(begin, end))
+        i = _check.integer("index", index, -(2**62), 2**62)
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"index: wanted one from {-len(self)} to {len(self) - 1}; got {i}")
+        return self._trace(i % len(self))
+
+    def __iter__(self) -> Iterator[Trace]:
+        return (self._trace(i) for i in range(len(self)))
+
+    def _part(self, begin: int, end: int) -> TraceBatch:
+        """Traces [begin, end): views of the columns, and offsets moved to start at 0."""
+        o = slice(self.objects[begin], self.objects[end])
+        ends = slice(self.objects[begin], self.objects[end] + 1)
+        out_ends = self.output_ends[begin : end + 1]
+        attributes, inputs = self.attribute_ends[ends], self.input_ends[ends]
+        return TraceBatch(
+            names=self.names,
+            objects=self.objects[begin : end + 1] - self.objects[begin],
+            module=self.module[o],
+            attribute_ends=attributes - attributes[0],
+            attributes=self.attributes[attributes[0] : attributes[-1]],
+            input_ends=inputs - inputs[0],
+            inputs=self.inputs[inputs[0] : inputs[-1]],
+            weights=self.weights[inputs[0] : inputs[-1]],
+            output_ends=out_ends - out_ends[0],
+            outputs=self.outputs[out_ends[0] : out_ends[-1]],
+            output_weights=self.output_weights[out_ends[0] : out_ends[-1]],
+        )
+
+    def _trace(self, i: int) -> Trace:
+        part = self._part(i, i + 1)
+        trace = Trace()
+        trace._index = {name: k for k, name in enumerate(self.names)}
+        trace._module = array("i", part.module.tobytes())
+        trace._lengths = array("q", np.diff(part.attribute_ends).tobytes())
+        trace._attributes = bytearray(part.attributes.tobytes())
+        trace._fan_in = array("q", np.diff(part.input_ends).tobytes())
+        trace._inputs = array("i", part.inputs.tobytes())
+        trace._weights = array("d", part.weights.tobytes())
+        trace._outputs = array("i", part.outputs.tobytes())
+        trace._output_weights = array("d", part.output_weights.tobytes())
+        return trace
+
+    def require_modules(self, modules: Mapping[str, int]) -> npt.NDArray[np.int32]:
+        """The number of each of `names` in `modules`; a name or a length that does not fit is a ValueError."""
+        order = {name: k for k, name in enumerate(modules)}
+        used = set(np.unique(self.module).tolist()) if len(self.names) else set()
+        lengths = np.diff(self.attribute_ends)
+        numbers = np.zeros(max(len(self.names), 1), np.int32)
+        for k in used:
+            name = self.names[k]
+            if name not in order:
+                raise ValueError(f"module: wanted one of {list(modules)}; got {name!r}")
+            bad = np.flatnonzero((self.module == k) & (lengths != modules[name]))
+            if bad.size:
+                where = self.where(int(bad[0]))
+                raise ValueError(f"{where}: wanted an attribute of length {modules[name]} for {name!r}; got {lengths[bad[0]]}")
+            numbers[k] = order[name]
+        return numbers
+
+    def where(self, number: int) -> str:
+        """Which trace and object the object `number` of the whole batch is, for messages."""
+        trace = int(np.searchsorted(self.objects, number, side="right")) - 1
+        return f"trace {trace}, object {number - int(self.objects[trace])}"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all columns to an .npz file, complete or not at all: a new file replaces the old one when it is done."""
+        target = _check.path("path", path)
+        part = f"{target}.{os.getpid()}.part"
+        columns = {name: getattr(self, name) for name in self.__slots__ if name != "names"}
+        try:
+            with open(part, "wb") as f:
+                np.savez(f, recsketch=np.array(FORMAT), names=np.array(self.names, np.str_), **columns)
+                f.flush()
+                os.fsync(f.fileno())
+            os.replace(part, target)
+        except BaseException:
+            if os.path.exists(part):
+                os.unlink(part)
+            raise
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TraceBatch:
+        """Read what `save` wrote. Another, a damaged or a hostile file is a ValueError; pickles are never read."""
+        source = _check.path("path", path)
+        with open(source, "rb") as f:
+            try:
+                with np.load(f, allow_pickle=False) as npz:
+                    wanted = {"recsketch", *cls.__slots__}
+                    if set(npz.files) != wanted:
+                        raise ValueError(f"wanted the arrays {sorted(wanted)}; got {sorted(npz.files)}")
+                    if npz["recsketch"].tolist() != FORMAT:
+                        raise ValueError(f"wanted format {FORMAT}; got {npz['recsketch'].tolist()}")
+                    columns: dict[str, Any] = {name: npz[name] for name in cls.__slots__ if name != "names"}
+                    names = [str(n) for n in np.atleast_1d(npz["names"])]
+                return cls(names=names, **columns)
+            except Exception as e:  # zipfile, zlib and numpy raise a dozen types on damaged files
+                raise ValueError(f"{source}: wanted a file written by TraceBatch.save: {e}") from e
+
+    def __repr__(self) -> str:
+        return f"<TraceBatch of {len(self)} traces, {self.module.size} objects, modules {', '.join(self.names) or 'none'}>"
+
+
+def as_batch(traces: Trace | TraceBatch | Iterable[Trace]) -> tuple[TraceBatch, bool]:
+    """`traces` as a batch, and whether it was a single trace."""
+    if isinstance(traces, TraceBatch):
+        return traces, False
+    if isinstance(traces, Trace):
+        return TraceBatch.from_traces([traces]), True
+    if isinstance(traces, (str, bytes, Mapping)) or not isinstance(traces, Iterable):
+        raise TypeError(f"traces: wanted a Trace, a TraceBatch or a list of traces; got {_check.describe(traces)}")
+    return TraceBatch.from_traces(traces), False
+
+
+def _joined(parts: Iterable[array[Any] | bytearray], dtype: type[np.generic]) -> npt.NDArray[Any]:
+    return np.frombuffer(b"".join(parts), dtype)
+
+
+def _ends(sizes: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    ends = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=ends[1:])
+    return ends
+
+
+def _common_names(traces: list[Trace]) -> tuple[tuple[str, ...], npt.NDArray[np.int32]]:
+    """All module names, and every object's number among them. Traces number modules in their own order."""
+    orders = {tuple(t._index) for t in traces}
+    names = tuple(dict.fromkeys(chain.from_iterable(sorted(orders))))
+    if len(orders) <= 1:
+        return names, _joined((t._module for t in traces), np.int32)
+    number = {name: k for k, name in enumerate(names)}
+    table = {order: np.array([number[n] for n in order] or [0], np.int32) for order in orders}
+    parts = [table[tuple(t._index)][np.frombuffer(t._module, np.int32)] for t in traces if len(t._module)]
+    return names, np.concatenate(parts) if parts else np.zeros(0, np.int32)

@@ -1,0 +1,419 @@
+/* Every documented status of csrc/recsketch.h, provoked. NULL where it is not allowed is outside the contract. */
+#include "contract.h"
+
+/* ---------------------------------------------------------------- instruction sets, random bits, transforms */
+
+static void test_isa(void) {
+    CHECK(rsk_isa_select("portable") == RSK_OK && !strcmp(rsk_isa(), "portable"));
+    const char *const unknown[] = {"", "AVX2", "avx", "sse2", "portable "};
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+        CHECK_STATUS(RSK_EISA, rsk_isa_select(unknown[i]));
+        CHECK(!rsk_isa_available(unknown[i]) && !strcmp(rsk_isa(), "portable"));
+    }
+    for (int i = 0; i < ISA_COUNT; i++) {
+        const int has = rsk_isa_available(ISA_LEVELS[i]);
+        CHECK_STATUS(has ? RSK_OK : RSK_EISA, rsk_isa_select(ISA_LEVELS[i]));
+        CHECK((strcmp(rsk_isa(), ISA_LEVELS[i]) == 0) == has);
+    }
+    CHECK_STATUS(RSK_OK, rsk_isa_select(NULL));
+    CHECK(rsk_isa_available(rsk_isa()));
+    CHECK(rsk_max_threads() >= 1 && strlen(rsk_openmp()) > 0);
+    for (int i = RSK_OK; i <= RSK_EVALUE; i++)
+        for (int j = i + 1; j <= RSK_EVALUE; j++)
+            CHECK(strlen(rsk_status_text((rsk_status)i)) && strcmp(rsk_status_text((rsk_status)i), rsk_status_text((rsk_status)j)));
+}
+
+/* Random123's known-answer vectors for philox4x32-10. */
+static void test_philox(void) {
+    static const struct {
+        uint32_t counter[4], key[2], out[4];
+    } known[] = {
+        {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+        {{~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        uint32_t out[4];
+        rsk_philox4x32(known[i].counter, known[i].key, out);
+        CHECK(!memcmp(out, known[i].out, sizeof out));
+    }
+    /* the counter's layout: (block, part, stream low, stream high); the key is the seed's halves */
+    const uint64_t seed = 0x0123456789abcdefu, stream = 0xfedcba9876543210u;
+    const uint32_t key[2] = {0x89abcdefu, 0x01234567u};
+    uint32_t words[11] = {0}, block[4];
+    CHECK_STATUS(RSK_OK, rsk_stream_words(seed, stream, 2, 10, words));
+    for (uint32_t i = 0; i < 10; i++) {
+        const uint32_t counter[4] = {i / 4, 2, 0x76543210u, 0xfedcba98u};
+        rsk_philox4x32(counter, key, block);
+        CHECK(words[i] == block[i % 4]);
+    }
+    CHECK(words[10] == 0);
+    CHECK_STATUS(RSK_OK, rsk_stream_words(seed, stream, 2, 0, words));
+    CHECK_STATUS(RSK_EINVAL, rsk_stream_words(seed, stream, 2, -1, words));
+}
+
+static void test_fwht(void) {
+    float x[64] = {0};
+    double y[64] = {0};
+    const ptrdiff_t bad[] = {0, 1, 8, 15, 17, 48, -16, PTRDIFF_MIN, PTRDIFF_MAX, (ptrdiff_t)1 << 25};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(x, 1, bad[i], 1));
+        CHECK_STATUS(RSK_EINVAL, rsk_fwht_f64(y, 1, bad[i], 1));
+    }
+    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(x, -1, 16, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f64(y, 1, 16, 0));
+    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(x, 1, 16, -1));
+    CHECK_STATUS(RSK_OK, rsk_fwht_f32(x, 0, 16, 1));
+    x[0] = 1, x[33] = 2, y[0] = 1, y[33] = 2; /* two rows of 32; row 1 is twice H's column 1 */
+    CHECK_STATUS(RSK_OK, rsk_fwht_f32(x, 2, 32, 3));
+    CHECK_STATUS(RSK_OK, rsk_fwht_f64(y, 2, 32, 3));
+    for (int i = 0; i < 32; i++) {
+        CHECK(x[i] == 1 && x[32 + i] == (i & 1 ? -2 : 2));
+        CHECK(y[i] == 1 && y[32 + i] == (i & 1 ? -2 : 2));
+    }
+}
+
+/* ---------------------------------------------------------------- specs */
+
+static void expect_spec(rsk_status want, const params *p, int line) {
+    rsk_spec *spec = (rsk_spec *)(void *)&spec; /* must be overwritten */
+    check_status(want, rsk_spec_create(&p->p, &spec), __FILE__, line, "rsk_spec_create");
+    check_that((spec == NULL) == (want != RSK_OK), __FILE__, line, "*out is NULL on error, and only then");
+    if (want == RSK_OK) rsk_spec_free(spec);
+}
+
+#define EXPECT_SPEC(want, change)             \
+    do {                                      \
+        params q;                             \
+        params_fill(&q, 128, "hadamard", 1);  \
+        change;                               \
+        expect_spec((want), &q, __LINE__);    \
+    } while (0)
+
+static void test_spec_parameters(void) {
+    const ptrdiff_t dims[] = {PTRDIFF_MIN, -128, 0, 1, 32, 63, 96, 129, (ptrdiff_t)1 << 25, PTRDIFF_MAX};
+    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) EXPECT_SPEC(RSK_EINVAL, q.p.dim = dims[i]);
+    EXPECT_SPEC(RSK_OK, q.p.dim = RSK_MIN_DIM);
+    EXPECT_SPEC(RSK_EINVAL, q.p.modules = 0);
+    EXPECT_SPEC(RSK_EINVAL, q.p.modules = -1);
+    EXPECT_SPEC(RSK_EINVAL, q.p.max_inputs = 0);
+    EXPECT_SPEC(RSK_EINVAL, q.p.max_inputs = PTRDIFF_MIN);
+    EXPECT_SPEC(RSK_EINVAL, q.p.rotation = "");
+    EXPECT_SPEC(RSK_EINVAL, q.p.rotation = "Skew");
+    EXPECT_SPEC(RSK_OK, q.p.rotation = "skew");
+    EXPECT_SPEC(RSK_OK, q.p.cosine = q.p.sine = 0.5);
+    EXPECT_SPEC(RSK_OK, q.p.energy = 0);
+    EXPECT_SPEC(RSK_EINVAL, q.p.cosine = (double)NAN);
+    EXPECT_SPEC(RSK_EINVAL, q.p.sine = (double)INFINITY);
+    EXPECT_SPEC(RSK_EINVAL, q.p.gain = (double)NAN);
+    EXPECT_SPEC(RSK_EINVAL, q.p.branch = (double)NAN);
+    const ptrdiff_t lengths[] = {0, -1, PTRDIFF_MIN, RSK_MAX_LENGTH + 1, PTRDIFF_MAX};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) EXPECT_SPEC(RSK_EINVAL, q.lengths[MODULES - 1] = lengths[i]);
+    EXPECT_SPEC(RSK_OK, q.lengths[0] = 1);
+    EXPECT_SPEC(RSK_OK, q.lengths[0] = RSK_MAX_LENGTH);
+    const double scales[] = {0, -1, (double)NAN, (double)INFINITY, -(double)INFINITY};
+    for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) EXPECT_SPEC(RSK_EINVAL, q.scales[1] = scales[i]);
+    rsk_spec_free(NULL);
+}
+
+static void test_operators(void) {
+    rsk_spec *spec = spec_make(128, "skew", 1);
+    float x[150] = {1}, out[150];
+    CHECK(rsk_spec_bytes(spec) > 0);
+    const struct {
+        int kind;
+        ptrdiff_t index;
+        rsk_status want;
+    } cases[] = {{0, 0, RSK_OK}, {0, MAX_INPUTS - 1, RSK_OK}, {0, MAX_INPUTS, RSK_EINVAL}, {0, -1, RSK_EINVAL},
+                 {1, MODULES - 1, RSK_OK}, {1, MODULES, RSK_EINVAL}, {1, PTRDIFF_MIN, RSK_EINVAL}, {2, 1, RSK_OK},
+                 {2, 2, RSK_EINVAL}, {3, 0, RSK_EINVAL}, {-1, 0, RSK_EINVAL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int transpose = 0; transpose < 2; transpose++)
+            CHECK_STATUS(cases[i].want, rsk_operator(spec, cases[i].kind, cases[i].index, transpose, x, out));
+    for (ptrdiff_t m = 0; m < MODULES; m++) {
+        CHECK_STATUS(RSK_OK, rsk_embed(spec, m, x, out));
+        CHECK_STATUS(RSK_OK, rsk_embed_adjoint(spec, m, x, out));
+        CHECK_STATUS(RSK_OK, rsk_counter(spec, m, out));
+    }
+    const ptrdiff_t bad[] = {-1, MODULES, PTRDIFF_MAX};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        CHECK_STATUS(RSK_EINVAL, rsk_embed(spec, bad[i], x, out));
+        CHECK_STATUS(RSK_EINVAL, rsk_embed_adjoint(spec, bad[i], x, out));
+        CHECK_STATUS(RSK_EINVAL, rsk_counter(spec, bad[i], out));
+    }
+    rsk_spec_free(spec);
+}
+
+/* ---------------------------------------------------------------- plans */
+
+/* Two traces. The first: a leaf. The second: object 1 of inputs (0, 0), object 2 of inputs (0, 1), output 2. */
+typedef struct small {
+    rsk_batch batch;
+    int64_t objects[3], attribute_ends[5], input_ends[5], output_ends[3];
+    int32_t module[4], inputs[6], outputs[2];
+    double weights[6], output_weights[2];
+} small;
+
+static void small_fill(small *s) {
+    *s = (small){.objects = {0, 1, 4}, .attribute_ends = {0, 7, 14, 30, 63}, .input_ends = {0, 0, 0, 2, 4},
+                 .output_ends = {0, 1, 2}, .module = {0, 0, 1, 2}, .inputs = {0, 0, 0, 1, 0, 0}, .outputs = {0, 2},
+                 .weights = {1, 1, 1, 3, 1, 1}, .output_weights = {1, 1}};
+    s->batch = (rsk_batch){.traces = 2, .objects = s->objects, .module = s->module, .attribute_ends = s->attribute_ends,
+                           .input_ends = s->input_ends, .inputs = s->inputs, .weights = s->weights,
+                           .output_ends = s->output_ends, .outputs = s->outputs, .output_weights = s->output_weights};
+}
+
+enum { ANYWHERE = -2 }; /* the header does not say where */
+
+static void expect_plan(rsk_status want, ptrdiff_t trace, ptrdiff_t object, const small *s, int threads, int line) {
+    static const char *const rotations[] = {"skew", "hadamard"};
+    for (int i = 0; i < 2; i++) {
+        rsk_spec *spec = spec_make(64, rotations[i], 1);
+        rsk_plan *plan = (rsk_plan *)(void *)&plan; /* must be overwritten */
+        rsk_where where = {-7, -7};
+        check_status(want, rsk_plan_create(spec, &s->batch, threads, &plan, &where), __FILE__, line, "rsk_plan_create");
+        check_that((plan == NULL) == (want != RSK_OK), __FILE__, line, "*out is NULL on error, and only then");
+        if (trace != ANYWHERE && want != RSK_OK)
+            check_that(where.trace == trace && where.object == object, __FILE__, line, "where");
+        if (want == RSK_OK) rsk_plan_free(plan);
+        rsk_spec_free(spec);
+    }
+}
+
+#define EXPECT_PLAN(want, trace, object, change)                 \
+    do {                                                         \
+        small s;                                                 \
+        small_fill(&s);                                          \
+        change;                                                  \
+        expect_plan((want), (trace), (object), &s, 2, __LINE__); \
+    } while (0)
+
+static void test_plan_offsets(void) {
+    EXPECT_PLAN(RSK_OK, 0, 0, (void)0);
+    EXPECT_PLAN(RSK_EINVAL, ANYWHERE, 0, s.batch.traces = 0);
+    EXPECT_PLAN(RSK_EINVAL, ANYWHERE, 0, s.batch.traces = -1);
+    EXPECT_PLAN(RSK_EINVAL, ANYWHERE, 0, s.batch.traces = PTRDIFF_MIN);
+    small good;
+    small_fill(&good);
+    expect_plan(RSK_EINVAL, ANYWHERE, 0, &good, 0, __LINE__);
+    expect_plan(RSK_EINVAL, ANYWHERE, 0, &good, -3, __LINE__);
+    expect_plan(RSK_OK, 0, 0, &good, 1000000, __LINE__);
+    /* does not start at 0, or decreases; a decrease past the end must be seen before anything is read there */
+    EXPECT_PLAN(RSK_EOFFSETS, ANYWHERE, 0, s.objects[0] = 1);
+    EXPECT_PLAN(RSK_EOFFSETS, ANYWHERE, 0, s.objects[1] = 5);
+    EXPECT_PLAN(RSK_EOFFSETS, ANYWHERE, 0, s.objects[1] = INT64_MAX);
+    EXPECT_PLAN(RSK_EOFFSETS, ANYWHERE, 0, s.objects[2] = -1);
+    EXPECT_PLAN(RSK_EOFFSETS, ANYWHERE, 0, s.attribute_ends[0] = -7);
+    EXPECT_PLAN(RSK_EOFFSETS, ANYWHERE, 0, s.attribute_ends[2] = 100);
+    EXPECT_PLAN(RSK_EOFFSETS, ANYWHERE, 0, s.attribute_ends[4] = INT64_MIN);
+    EXPECT_PLAN(RSK_EOFFSETS, ANYWHERE, 0, s.input_ends[0] = 1);
+    EXPECT_PLAN(RSK_EOFFSETS, ANYWHERE, 0, s.input_ends[1] = 3);
+    EXPECT_PLAN(RSK_EOFFSETS, ANYWHERE, 0, s.input_ends[3] = -1);
+    EXPECT_PLAN(RSK_EOFFSETS, ANYWHERE, 0, s.output_ends[0] = 1);
+    EXPECT_PLAN(RSK_EOFFSETS, ANYWHERE, 0, s.output_ends[1] = INT64_MAX);
+    EXPECT_PLAN(RSK_EOFFSETS, ANYWHERE, 0, s.output_ends[2] = 0);
+}
+
+static void test_plan_objects(void) {
+    EXPECT_PLAN(RSK_EMODULE, 1, 1, s.module[2] = MODULES);
+    EXPECT_PLAN(RSK_EMODULE, 0, 0, s.module[0] = -1);
+    EXPECT_PLAN(RSK_EMODULE, 1, 2, s.module[3] = INT32_MIN);
+    EXPECT_PLAN(RSK_ELENGTH, 1, 0, s.attribute_ends[2] = 13);
+    EXPECT_PLAN(RSK_ELENGTH, 1, 2, s.attribute_ends[4] = INT64_MAX);
+    EXPECT_PLAN(RSK_ELENGTH, 0, 0, s.attribute_ends[1] = 0);
+    EXPECT_PLAN(RSK_EORDER, 1, 1, s.inputs[0] = 1);
+    EXPECT_PLAN(RSK_EORDER, 1, 2, s.inputs[3] = 2);
+    EXPECT_PLAN(RSK_EORDER, 1, 2, s.inputs[3] = -1);
+    EXPECT_PLAN(RSK_EORDER, 1, 2, s.inputs[2] = INT32_MIN);
+    EXPECT_PLAN(RSK_EORDER, 1, 1, s.inputs[1] = INT32_MAX);
+    EXPECT_PLAN(RSK_EORDER, 1, 0, (s.input_ends[2] = 1, s.inputs[0] = 0)); /* the trace before is not its own */
+    EXPECT_PLAN(RSK_EOUTPUT, 1, -1, s.outputs[1] = 3);
+    EXPECT_PLAN(RSK_EOUTPUT, 0, -1, s.outputs[0] = -1);
+    EXPECT_PLAN(RSK_EOUTPUT, 0, -1, s.output_ends[1] = 0);
+    EXPECT_PLAN(RSK_EOUTPUT, 1, -1, (s.output_ends[1] = 2, s.outputs[1] = 0));
+    EXPECT_PLAN(RSK_EOUTPUT, 0, -1, (s.objects[1] = s.objects[2] = 0)); /* no objects at all */
+    const double bad[] = {-1, -0x1p-1074, (double)NAN, (double)INFINITY, -(double)INFINITY};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        EXPECT_PLAN(RSK_EWEIGHT, 1, 1, s.weights[1] = bad[i]);
+        EXPECT_PLAN(RSK_EWEIGHT, 0, -1, s.output_weights[0] = bad[i]);
+    }
+    EXPECT_PLAN(RSK_EWEIGHT, 1, 2, s.weights[2] = s.weights[3] = 0);
+    EXPECT_PLAN(RSK_EWEIGHT, 1, -1, s.output_weights[1] = -0.0);
+    EXPECT_PLAN(RSK_OK, 0, 0, s.weights[2] = 0);
+    EXPECT_PLAN(RSK_OK, 0, 0, (s.weights[2] = 0x1p-1074, s.weights[3] = 1e290));
+    /* six inputs: two of weight zero fit, one does not */
+    EXPECT_PLAN(RSK_EFANOUT, 1, 2, (s.input_ends[3] = 0, s.input_ends[4] = 6, s.inputs[1] = 1, s.weights[5] = 0));
+    EXPECT_PLAN(RSK_OK, 0, 0, (s.input_ends[3] = 0, s.input_ends[4] = 6, s.inputs[1] = 1, s.weights[5] = s.weights[0] = 0));
+    /* the first failure in trace order, however many threads look */
+    EXPECT_PLAN(RSK_EWEIGHT, 0, -1, (s.output_weights[0] = -1, s.module[1] = 9, s.outputs[1] = 9));
+    EXPECT_PLAN(RSK_EMODULE, 1, 0, (s.module[1] = 9, s.inputs[3] = 7, s.outputs[1] = 9));
+}
+
+/* ---------------------------------------------------------------- sweeps and solvers */
+
+static void test_sweeps(void) {
+    rsk_spec *spec = spec_make(64, "skew", 1), *other = spec_make(64, "skew", 1);
+    small s;
+    small_fill(&s);
+    rsk_plan *plan = NULL;
+    CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &s.batch, 1, &plan, NULL));
+    float x[63] = {0}, y[128] = {0}, counters[4] = {0};
+    double amplitude[4] = {-1, -1, -1, -1};
+    int32_t uses[4];
+    rsk_where where = {-7, -7};
+    CHECK(rsk_plan_vectors(plan) >= 0);
+    CHECK_STATUS(RSK_OK, rsk_plan_amplitudes(plan, amplitude, uses));
+    CHECK(amplitude[0] > 0 && amplitude[1] > 0 && uses[0] == 1 && uses[1] == 3 && uses[2] == 1 && uses[3] == 1);
+    CHECK_STATUS(RSK_OK, rsk_plan_amplitudes(plan, NULL, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, counters, y, 1000000, &where));
+    CHECK_STATUS(RSK_EINVAL, rsk_sketch(spec, plan, x, NULL, y, 0, &where));
+    CHECK_STATUS(RSK_EINVAL, rsk_sketch(other, plan, x, NULL, y, 1, &where));
+    CHECK_STATUS(RSK_EINVAL, rsk_adjoint(spec, plan, y, x, NULL, 0));
+    CHECK_STATUS(RSK_EINVAL, rsk_adjoint(other, plan, y, x, NULL, 1));
+    CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, y, x, NULL, 1));
+    /* |scale * element| up to RSK_MAX_VALUE: module 2's scale is 3 */
+    const struct {
+        int at;
+        float value;
+        rsk_status want;
+        ptrdiff_t trace, object;
+    } values[] = {{3, RSK_MAX_VALUE, RSK_OK, 0, 0}, {3, 1.001f * RSK_MAX_VALUE, RSK_EVALUE, 0, 0},
+                  {7, NAN, RSK_EVALUE, 1, 0}, {14, -INFINITY, RSK_EVALUE, 1, 1}, {62, -0.3f * RSK_MAX_VALUE, RSK_OK, 0, 0},
+                  {62, -0.4f * RSK_MAX_VALUE, RSK_EVALUE, 1, 2}, {14, 3.9f * RSK_MAX_VALUE, RSK_OK, 0, 0}};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        memset(x, 0, sizeof x);
+        x[values[i].at] = values[i].value;
+        CHECK_STATUS(values[i].want, rsk_sketch(spec, plan, x, NULL, y, 2, &where));
+        if (values[i].want) CHECK(where.trace == values[i].trace && where.object == values[i].object);
+        else
+            for (int k = 0; k < 128; k++) CHECK(isfinite(y[k]));
+    }
+    x[0] = x[62] = NAN; /* two failures: the first is told */
+    CHECK_STATUS(RSK_EVALUE, rsk_sketch(spec, plan, x, NULL, y, 2, &where));
+    CHECK(where.trace == 0 && where.object == 0);
+    rsk_plan_free(plan);
+    rsk_plan_free(NULL);
+    rsk_spec_free(spec);
+    rsk_spec_free(other);
+}
+
+static void test_lstsq_arguments(void) {
+    rsk_spec *spec = spec_make(64, "skew", 1), *other = spec_make(64, "skew", 1);
+    small s;
+    small_fill(&s);
+    rsk_plan *plan = NULL;
+    CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &s.batch, 1, &plan, NULL));
+    float x[63] = {0}, y[128], back[63];
+    uint8_t mask[128];
+    double residual[2];
+    int32_t iterations[2];
+    rsk_where where = {-7, -7};
+    memset(mask, 1, sizeof mask);
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL));
+    const struct {
+        double tolerance;
+        int most;
+        ptrdiff_t rows;
+        int threads;
+        rsk_status want;
+    } cases[] = {{1e-6, 10, 1, 1, RSK_OK}, {0, 1, 2, 2, RSK_OK}, {-1e-9, 10, 1, 1, RSK_EINVAL},
+                 {(double)NAN, 10, 1, 1, RSK_EINVAL}, {1e-6, 0, 1, 1, RSK_EINVAL}, {1e-6, -5, 1, 1, RSK_EINVAL},
+                 {1e-6, 10, 0, 1, RSK_EINVAL}, {1e-6, 10, 3, 1, RSK_EINVAL}, {1e-6, 10, -1, 1, RSK_EINVAL},
+                 {1e-6, 10, 1, 0, RSK_EINVAL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const rsk_lstsq_params p = {cases[i].tolerance, cases[i].most};
+        CHECK_STATUS(cases[i].want, rsk_lstsq(spec, plan, y, mask, cases[i].rows, &p, back, residual, iterations, cases[i].threads, &where));
+    }
+    const rsk_lstsq_params p = {1e-6, 10};
+    CHECK_STATUS(RSK_EINVAL, rsk_lstsq(other, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL));
+    /* a bad coordinate is an error where it counts, and is not read where it is erased */
+    const float bad[] = {NAN, INFINITY, -1.01f * RSK_MAX_VALUE};
+    for (int i = 0; i < 3; i++) {
+        const float keep = y[70];
+        y[70] = bad[i];
+        CHECK_STATUS(RSK_EVALUE, rsk_lstsq(spec, plan, y, NULL, 1, &p, back, residual, iterations, 2, &where));
+        CHECK(where.trace == 1);
+        CHECK_STATUS(RSK_EVALUE, rsk_lstsq(spec, plan, y, mask, 2, &p, back, residual, iterations, 2, &where));
+        mask[70] = 0;
+        CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, mask, 2, &p, back, residual, iterations, 2, &where));
+        for (int k = 0; k < 63; k++) CHECK(isfinite(back[k]));
+        mask[70] = 1;
+        y[70] = keep;
+    }
+    memset(y, 0, sizeof y);
+    CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL));
+    CHECK(residual[0] == 0 && residual[1] == 0);
+    memset(mask, 0, sizeof mask); /* everything erased */
+    y[0] = 1;
+    CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, mask, 1, &p, back, residual, iterations, 1, NULL));
+    CHECK(residual[0] == 0 && residual[1] == 0);
+    rsk_plan_free(plan);
+    rsk_spec_free(spec);
+    rsk_spec_free(other);
+}
+
+/* ---------------------------------------------------------------- memory */
+
+/* Fails the first allocation, then the second, ... until none is left to fail: always RSK_ENOMEM, nothing leaks. */
+#define EACH_ALLOCATION(call, after)                                       \
+    for (long fail = 0; fail < 1000; fail++) {                             \
+        fail_allocations(fail);                                            \
+        const rsk_status got = (call);                                     \
+        fail_allocations(-1);                                              \
+        after;                                                             \
+        if (got == RSK_OK) {                                               \
+            CHECK(fail > 0);                                               \
+            break;                                                         \
+        }                                                                  \
+        if (!CHECK_STATUS(RSK_ENOMEM, got)) break;                         \
+    }
+
+static void test_memory(void) {
+    if (!fail_allocations(-1)) return;
+    rsk_spec *spec = spec_make(64, "hadamard", 1), *made = NULL;
+    small s;
+    small_fill(&s);
+    params q;
+    params_fill(&q, 64, "skew", 1);
+    rsk_plan *plan = NULL, *also = NULL;
+    rsk_where where;
+    float x[150] = {0}, y[128] = {0};
+    double residual[2];
+    int32_t iterations[2];
+    const rsk_lstsq_params p = {1e-6, 10};
+    EACH_ALLOCATION(rsk_spec_create(&q.p, &made), CHECK((made != NULL) == (got == RSK_OK)));
+    EACH_ALLOCATION(rsk_plan_create(spec, &s.batch, 2, &also, &where), CHECK((also != NULL) == (got == RSK_OK)));
+    CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &s.batch, 1, &plan, NULL));
+    EACH_ALLOCATION(rsk_sketch(spec, plan, x, NULL, y, 1, &where), (void)0);
+    EACH_ALLOCATION(rsk_adjoint(spec, plan, y, x, NULL, 1), (void)0);
+    EACH_ALLOCATION(rsk_lstsq(spec, plan, y, NULL, 1, &p, x, residual, iterations, 1, &where), (void)0);
+    EACH_ALLOCATION(rsk_operator(spec, 0, 0, 0, x, y), (void)0);
+    EACH_ALLOCATION(rsk_embed(spec, 3, x, y), (void)0);
+    EACH_ALLOCATION(rsk_embed_adjoint(spec, 3, y, x), (void)0);
+    rsk_plan_free(plan);
+    rsk_plan_free(also);
+    rsk_spec_free(spec);
+    rsk_spec_free(made);
+}
+
+void test_statuses(void) {
+    test_isa();
+    test_philox();
+    test_fwht();
+    test_spec_parameters();
+    test_operators();
+    test_plan_offsets();
+    test_plan_objects();
+    test_sweeps();
+    test_lstsq_arguments();
+    test_memory();
+}
+
+int main(void) {
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a forked child must not print a buffer twice */
+    test_statuses();
+    test_laws();
+    printf("%d passed, %d failed\n", checks_passed, checks_failed);
+    return checks_failed > 0;
+}

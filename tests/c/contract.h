@@ -1,0 +1,73 @@
+/* The C contract test of csrc/recsketch.h: a counter of checks, and what the tests share.
+ *
+ *   fixtures.c  random specs and batches, exact in every architecture; allocation failures; the digest
+ *   contract.c  every documented status, and main
+ *   laws.c      identities, round trips, equal bits over threads and instruction sets, fork */
+#ifndef RSK_CONTRACT_H
+#define RSK_CONTRACT_H
+
+#include "recsketch.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- checks */
+
+extern int checks_passed, checks_failed;
+
+#define CHECK(...) check_that((__VA_ARGS__) ? 1 : 0, __FILE__, __LINE__, #__VA_ARGS__)
+#define CHECK_STATUS(want, call) check_status((want), (call), __FILE__, __LINE__, #call)
+
+int check_that(int good, const char *file, int line, const char *text); /* returns good */
+int check_status(rsk_status want, rsk_status got, const char *file, int line, const char *text);
+
+/* ---------------------------------------------------------------- fixtures */
+
+void *need(size_t count, size_t size); /* cleared memory, or exit */
+uint32_t next_word(uint64_t *state);
+float next_float(uint64_t *state); /* multiples of 2^-23 in [-1, 1): the same everywhere */
+
+enum { MODULES = 4, MAX_INPUTS = 4 };
+
+/* Parameters within their ranges. At d = 128 the last module is folded: a = 150, a' = 256. */
+typedef struct params {
+    rsk_spec_params p;
+    ptrdiff_t lengths[MODULES];
+    double scales[MODULES];
+    uint64_t positions[MAX_INPUTS], operators[MODULES], embeddings[MODULES], counters[MODULES];
+} params;
+void params_fill(params *out, ptrdiff_t dim, const char *rotation, int energy);
+rsk_spec *spec_make(ptrdiff_t dim, const char *rotation, int energy);
+
+/* Random runs: shared objects, an input used twice, zero weights, dead objects, one object alone. */
+typedef struct runs {
+    rsk_batch batch;
+    ptrdiff_t n, floats; /* objects, attribute elements */
+    int64_t *objects, *attribute_ends, *input_ends, *output_ends;
+    int32_t *module, *inputs, *outputs;
+    double *weights, *output_weights;
+    float *attributes;
+} runs;
+void runs_make(runs *out, ptrdiff_t traces, ptrdiff_t most, uint64_t seed);
+void runs_free(runs *r);
+rsk_plan *plan_make(const rsk_spec *spec, const runs *r);
+
+double dot(const float *a, const float *b, ptrdiff_t n);
+
+/* FNV-1a over the little-endian bytes of 32-bit or 64-bit elements. */
+uint64_t fnv(uint64_t hash, const void *data, size_t count, size_t size);
+#define FNV_START 0xcbf29ce484222325u
+
+/* Makes the allocation after the next `after` ones fail, and all later ones; -1 stops that. Returns 0 where allocations
+ * cannot be intercepted. */
+int fail_allocations(long after);
+
+extern const char *const ISA_LEVELS[];
+enum { ISA_COUNT = 4 };
+
+void test_statuses(void);
+void test_laws(void);
+
+#endif

@@ -1,0 +1,193 @@
+#include "contract.h"
+
+int checks_passed, checks_failed;
+
+const char *const ISA_LEVELS[] = {"portable", "avx2", "avx512", "neon"};
+
+int check_that(int good, const char *file, int line, const char *text) {
+    if (good) {
+        checks_passed++;
+    } else {
+        checks_failed++;
+        printf("%s:%d: isa %s: failed: %s\n", file, line, rsk_isa(), text);
+    }
+    return good;
+}
+
+int check_status(rsk_status want, rsk_status got, const char *file, int line, const char *text) {
+    if (want != got) printf("wanted status %d (%s), got %d (%s)\n", want, rsk_status_text(want), got, rsk_status_text(got));
+    return check_that(want == got, file, line, text);
+}
+
+/* ---------------------------------------------------------------- allocation failures */
+
+#if defined(RSK_TEST_WRAP) /* linked with --wrap: every allocation of the core comes through here */
+static long allocations_left = -1; /* changed only while nothing runs in parallel */
+
+static int refuse(void) {
+    if (allocations_left < 0) return 0;
+    if (allocations_left == 0) return 1;
+    allocations_left--;
+    return 0;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *p, size_t size);
+int __real_posix_memalign(void **p, size_t align, size_t size);
+void *__real_aligned_alloc(size_t align, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+int __wrap_posix_memalign(void **p, size_t align, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t size);
+
+void *__wrap_malloc(size_t size) { return refuse() ? NULL : __real_malloc(size); }
+void *__wrap_calloc(size_t count, size_t size) { return refuse() ? NULL : __real_calloc(count, size); }
+void *__wrap_realloc(void *p, size_t size) { return refuse() ? NULL : __real_realloc(p, size); }
+int __wrap_posix_memalign(void **p, size_t align, size_t size) {
+    return refuse() ? 12 : __real_posix_memalign(p, align, size); /* ENOMEM */
+}
+void *__wrap_aligned_alloc(size_t align, size_t size) { return refuse() ? NULL : __real_aligned_alloc(align, size); }
+
+int fail_allocations(long after) {
+    allocations_left = after;
+    return 1;
+}
+#else
+int fail_allocations(long after) {
+    (void)after;
+    return 0;
+}
+#endif
+
+void *need(size_t count, size_t size) {
+    void *p = calloc(count ? count : 1, size);
+    if (!p) {
+        puts("out of memory");
+        exit(2);
+    }
+    return p;
+}
+
+/* ---------------------------------------------------------------- numbers */
+
+uint32_t next_word(uint64_t *state) { /* splitmix64 */
+    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return (uint32_t)(z >> 32);
+}
+
+float next_float(uint64_t *state) { return (float)((int32_t)(next_word(state) >> 8) - (1 << 23)) * 0x1p-23f; }
+
+double dot(const float *a, const float *b, ptrdiff_t n) {
+    double sum = 0;
+    for (ptrdiff_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+uint64_t fnv(uint64_t hash, const void *data, size_t count, size_t size) {
+    const unsigned char *bytes = data;
+    const uint16_t probe = 1;
+    const int little = *(const unsigned char *)&probe;
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < size; j++)
+            hash = (hash ^ bytes[i * size + (little ? j : size - 1 - j)]) * 0x100000001b3u;
+    return hash;
+}
+
+/* ---------------------------------------------------------------- specs and batches */
+
+void params_fill(params *out, ptrdiff_t dim, const char *rotation, int energy) {
+    static const ptrdiff_t lengths[MODULES] = {7, 16, 33, 150};
+    static const double scales[MODULES] = {1.0, 0.25, 3.0, 1.0};
+    memset(out, 0, sizeof *out);
+    for (int i = 0; i < MODULES; i++) {
+        out->lengths[i] = lengths[i];
+        out->scales[i] = scales[i];
+        out->operators[i] = 0x123456789abcdef0u + (uint64_t)i;
+        out->embeddings[i] = 200 + (uint64_t)i;
+        out->counters[i] = 300 + (uint64_t)i;
+    }
+    for (int i = 0; i < MAX_INPUTS; i++) out->positions[i] = 400 + (uint64_t)i;
+    out->p = (rsk_spec_params){.dim = dim, .modules = MODULES, .max_inputs = MAX_INPUTS, .seed = 0xfedcba9876543210u,
+                               .rotation = rotation, .cosine = 0.5, .sine = 0.86602540378443865,
+                               .gain = 0.70710678118654752, .branch = 0.70710678118654752, .energy = energy,
+                               .lengths = out->lengths, .scales = out->scales, .positions = out->positions,
+                               .operators = out->operators, .embeddings = out->embeddings, .counters = out->counters,
+                               .branch_attr = 1, .branch_in = 2};
+}
+
+rsk_spec *spec_make(ptrdiff_t dim, const char *rotation, int energy) {
+    params p;
+    rsk_spec *spec = NULL;
+    params_fill(&p, dim, rotation, energy);
+    if (!CHECK_STATUS(RSK_OK, rsk_spec_create(&p.p, &spec))) exit(1);
+    return spec;
+}
+
+void runs_make(runs *out, ptrdiff_t traces, ptrdiff_t most, uint64_t seed) {
+    static const ptrdiff_t lengths[MODULES] = {7, 16, 33, 150};
+    const size_t t = (size_t)traces, n = t * (size_t)most, e = n * MAX_INPUTS, o = t * MAX_INPUTS;
+    uint64_t state = seed;
+    ptrdiff_t edges = 0, ends = 0;
+    memset(out, 0, sizeof *out);
+    out->objects = need(t + 1, sizeof(int64_t));
+    out->output_ends = need(t + 1, sizeof(int64_t));
+    out->attribute_ends = need(n + 1, sizeof(int64_t));
+    out->input_ends = need(n + 1, sizeof(int64_t));
+    out->module = need(n, sizeof(int32_t));
+    out->inputs = need(e, sizeof(int32_t));
+    out->weights = need(e, sizeof(double));
+    out->outputs = need(o, sizeof(int32_t));
+    out->output_weights = need(o, sizeof(double));
+    for (ptrdiff_t i = 0; i < traces; i++) {
+        const ptrdiff_t objects = i == 0 ? 1 : 1 + (ptrdiff_t)(next_word(&state) % (uint32_t)most);
+        for (ptrdiff_t k = 0; k < objects; k++, out->n++) {
+            const int32_t module = (int32_t)(next_word(&state) % MODULES);
+            const uint32_t fan = k ? next_word(&state) % (MAX_INPUTS + 1) : 0;
+            out->module[out->n] = module;
+            out->floats += lengths[module];
+            out->attribute_ends[out->n + 1] = out->floats;
+            for (uint32_t j = 0; j < fan; j++, edges++) {
+                const uint32_t near = k < 6 ? (uint32_t)k : 6;
+                out->inputs[edges] = (int32_t)(k - 1) - (int32_t)(next_word(&state) % near);
+                out->weights[edges] = j && next_word(&state) % 5 == 0 ? 0 : 0.5 + next_word(&state) % 1000;
+            }
+            out->input_ends[out->n + 1] = edges;
+        }
+        out->objects[i + 1] = out->n;
+        const uint32_t fan = 1 + next_word(&state) % 2;
+        for (uint32_t j = 0; j < fan; j++, ends++) {
+            out->outputs[ends] = (int32_t)(objects - 1) - (int32_t)(next_word(&state) % (objects < 3 ? 1 : 3));
+            out->output_weights[ends] = 1 + j;
+        }
+        out->output_ends[i + 1] = ends;
+    }
+    out->attributes = need((size_t)out->floats, sizeof(float));
+    for (ptrdiff_t i = 0; i < out->floats; i++) out->attributes[i] = next_float(&state);
+    out->batch = (rsk_batch){.traces = traces, .objects = out->objects, .module = out->module,
+                             .attribute_ends = out->attribute_ends, .input_ends = out->input_ends, .inputs = out->inputs,
+                             .weights = out->weights, .output_ends = out->output_ends, .outputs = out->outputs,
+                             .output_weights = out->output_weights};
+}
+
+void runs_free(runs *r) {
+    free(r->objects);
+    free(r->attribute_ends);
+    free(r->input_ends);
+    free(r->output_ends);
+    free(r->module);
+    free(r->inputs);
+    free(r->outputs);
+    free(r->weights);
+    free(r->output_weights);
+    free(r->attributes);
+}
+
+rsk_plan *plan_make(const rsk_spec *spec, const runs *r) {
+    rsk_plan *plan = NULL;
+    if (!CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &r->batch, 1, &plan, NULL))) exit(1);
+    return plan;
+}

@@ -1,0 +1,244 @@
+/* What must hold between the functions: identities, round trips, equal bits whatever the thread count and the
+ * instruction set, and a life after fork. Prints the digest that other architectures must reach too. */
+#include "contract.h"
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
+static const struct variant {
+    ptrdiff_t dim;
+    const char *rotation;
+    int energy;
+} variants[] = {{64, "skew", 1}, {128, "skew", 0}, {1024, "skew", 1}, {64, "hadamard", 0}, {128, "hadamard", 1}, {1024, "hadamard", 1}};
+enum { VARIANTS = sizeof variants / sizeof *variants, TRACES = 9, MOST = 12 };
+
+static const double UNIT = 0x1p-24; /* the unit roundoff of float32 */
+
+/* ---------------------------------------------------------------- identities */
+
+/* <A x, y> = <x, A^T y>. Both sides round at most (5 + log2 d + fan + 2) times an operator, three operators an object on
+ * a path, log2 a' + 8 times an embedding, every time relative to a vector that is at most as long as all parts together;
+ * the length of T is at most |cosine| + |sine| < 1.37, reached only by "hadamard", and a path has at most MOST objects:
+ * its growth is bounded by (b * 1.37^2)^MOST < 60. */
+static double bound(const struct variant *v, double parts, double y) {
+    const double stages = log2((double)v->dim), growth = v->rotation[0] == 's' ? 1 : 60;
+    return UNIT * growth * (3 * MOST * (5 + stages + MAX_INPUTS + 2) + 16) * parts * y;
+}
+
+static void test_adjoint(const struct variant *v) {
+    rsk_spec *spec = spec_make(v->dim, v->rotation, v->energy);
+    runs r;
+    runs_make(&r, TRACES, MOST, 17);
+    rsk_plan *plan = plan_make(spec, &r);
+    const ptrdiff_t size = TRACES * v->dim;
+    uint64_t state = 5;
+    float *out = need((size_t)size, sizeof *out), *y = need((size_t)size, sizeof *y);
+    float *back = need((size_t)r.floats, sizeof *back);
+    float *counters = need((size_t)r.n, sizeof *counters), *counters_back = need((size_t)r.n, sizeof *counters_back);
+    int32_t *uses = need((size_t)r.n, sizeof *uses);
+    double *amplitude = need((size_t)r.n, sizeof *amplitude);
+    for (ptrdiff_t i = 0; i < size; i++) y[i] = next_float(&state);
+    for (ptrdiff_t i = 0; i < r.n; i++) counters[i] = next_float(&state);
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, r.attributes, counters, out, 2, NULL));
+    CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, y, back, counters_back, 2));
+    CHECK_STATUS(RSK_OK, rsk_plan_amplitudes(plan, amplitude, uses));
+    for (ptrdiff_t t = 0; t < TRACES; t++) {
+        const ptrdiff_t o = (ptrdiff_t)r.objects[t], n = (ptrdiff_t)r.objects[t + 1] - o;
+        const ptrdiff_t a = (ptrdiff_t)r.attribute_ends[o], len = (ptrdiff_t)r.attribute_ends[o + n] - a;
+        const double left = dot(out + t * v->dim, y + t * v->dim, v->dim);
+        const double right = dot(r.attributes + a, back + a, len) + dot(counters + o, counters_back + o, n);
+        const double norm = sqrt(dot(y + t * v->dim, y + t * v->dim, v->dim));
+        double parts = 0; /* sum of |scale E x| + |counter|; folding can lengthen by sqrt(a'/d) <= 2 */
+        for (ptrdiff_t i = o; i < o + n; i++) {
+            const ptrdiff_t e = (ptrdiff_t)r.attribute_ends[i];
+            parts += 2 * 3.0 * sqrt(dot(r.attributes + e, r.attributes + e, (ptrdiff_t)r.attribute_ends[i + 1] - e)) + 1;
+        }
+        CHECK(fabs(left - right) <= bound(v, parts, norm));
+        CHECK(fabs(left) > 1e-6 * norm); /* or the test says nothing */
+    }
+    for (ptrdiff_t i = 0; i < r.n; i++) {
+        CHECK((uses[i] > 0) == (amplitude[i] > 0));
+        for (int64_t k = r.attribute_ends[i]; uses[i] == 0 && k < r.attribute_ends[i + 1]; k++) CHECK(back[k] == 0);
+        if (uses[i] == 0) CHECK(counters_back[i] == 0);
+    }
+    free(out), free(y), free(back), free(counters), free(counters_back), free(uses), free(amplitude);
+    rsk_plan_free(plan);
+    rsk_spec_free(spec);
+    runs_free(&r);
+}
+
+/* <T x, y> = <x, T^T y> for every operator, and the same for E_M; skew operators keep the length; the counter's is 1. */
+static void test_operators_transpose(const struct variant *v) {
+    rsk_spec *spec = spec_make(v->dim, v->rotation, v->energy);
+    static const ptrdiff_t lengths[MODULES] = {7, 16, 33, 150}, counts[3] = {MAX_INPUTS, MODULES, 2};
+    const ptrdiff_t room = v->dim > 150 ? v->dim : 150;
+    float *x = need((size_t)room, sizeof *x), *y = need((size_t)room, sizeof *y);
+    float *a = need((size_t)room, sizeof *a), *b = need((size_t)room, sizeof *b);
+    uint64_t state = 3;
+    for (ptrdiff_t i = 0; i < room; i++) x[i] = next_float(&state), y[i] = next_float(&state);
+    const double length = sqrt(dot(x, x, room) * dot(y, y, room));
+    const double near = UNIT * (20 + 2 * log2((double)v->dim)) * length * 2;
+    for (int kind = 0; kind < 3; kind++)
+        for (ptrdiff_t i = 0; i < counts[kind]; i++) {
+            CHECK_STATUS(RSK_OK, rsk_operator(spec, kind, i, 0, x, a));
+            CHECK_STATUS(RSK_OK, rsk_operator(spec, kind, i, 1, y, b));
+            CHECK(fabs(dot(a, y, v->dim) - dot(x, b, v->dim)) <= near);
+            if (v->rotation[0] == 's') CHECK(fabs(dot(a, a, v->dim) - dot(x, x, v->dim)) <= near);
+        }
+    for (ptrdiff_t m = 0; m < MODULES; m++) {
+        CHECK_STATUS(RSK_OK, rsk_embed(spec, m, x, a));
+        CHECK_STATUS(RSK_OK, rsk_embed_adjoint(spec, m, y, b));
+        CHECK(fabs(dot(a, y, v->dim) - dot(x, b, lengths[m])) <= near);
+        if (2 * lengths[m] <= v->dim) CHECK(fabs(dot(a, a, v->dim) - dot(x, x, lengths[m])) <= near);
+        CHECK_STATUS(RSK_OK, rsk_counter(spec, m, a));
+        CHECK(fabs(dot(a, a, v->dim) - 1) <= 4 * UNIT);
+    }
+    free(x), free(y), free(a), free(b);
+    rsk_spec_free(spec);
+}
+
+/* ---------------------------------------------------------------- recovery */
+
+/* Attributes come back from the sketch of a known structure, with half the coordinates erased too. A structure's column
+ * scales differ by what its weights and depth say: the error of an element is that of the sketch over its amplitude. */
+static void test_round_trip(const char *rotation) {
+    enum { N = 3 };
+    static const ptrdiff_t d = 2048;
+    rsk_spec *spec = spec_make(d, rotation, 1);
+    runs r;
+    runs_make(&r, N, 8, 23);
+    rsk_plan *plan = plan_make(spec, &r);
+    float *out = need((size_t)(N * d), sizeof *out), *back = need((size_t)r.floats, sizeof *back);
+    uint8_t *mask = need((size_t)d, 1);
+    double residual[N], *amplitude = need((size_t)r.n, sizeof *amplitude);
+    int32_t iterations[N];
+    const rsk_lstsq_params p = {0, 500};
+    uint64_t state = 8;
+    for (ptrdiff_t i = 0; i < d; i++) mask[i] = next_word(&state) & 1;
+    CHECK_STATUS(RSK_OK, rsk_plan_amplitudes(plan, amplitude, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, r.attributes, NULL, out, 1, NULL));
+    for (int half = 0; half < 2; half++) {
+        if (half)
+            for (ptrdiff_t i = 0; i < N * d; i++) out[i] = mask[i % d] ? out[i] : NAN;
+        CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, out, half ? mask : NULL, 1, &p, back, residual, iterations, 2, NULL));
+        for (int t = 0; t < N; t++) CHECK(residual[t] >= 0 && residual[t] <= 1e-5 && iterations[t] >= 1 && iterations[t] <= 500);
+        for (ptrdiff_t i = 0; i < r.n; i++)
+            for (int64_t k = r.attribute_ends[i]; k < r.attribute_ends[i + 1]; k++) {
+                if (amplitude[i] > 0) CHECK(fabs((double)back[k] - (double)r.attributes[k]) <= 1e-4 / amplitude[i]);
+                else CHECK(isnan(back[k]));
+            }
+    }
+    free(out), free(back), free(mask), free(amplitude);
+    rsk_plan_free(plan);
+    rsk_spec_free(spec);
+    runs_free(&r);
+}
+
+/* ---------------------------------------------------------------- equal bits */
+
+/* Everything the header computes, hashed. */
+static uint64_t digest(const struct variant *v, int threads) {
+    uint64_t hash = FNV_START, state = 11;
+    rsk_spec *spec = spec_make(v->dim, v->rotation, v->energy);
+    runs r;
+    runs_make(&r, TRACES, MOST, 29);
+    rsk_plan *plan = plan_make(spec, &r);
+    const ptrdiff_t size = TRACES * v->dim;
+    float *y = need((size_t)size, sizeof *y), *back = need((size_t)r.floats, sizeof *back);
+    float *counters = need((size_t)r.n, sizeof *counters);
+    double *wide = need((size_t)size, sizeof *wide), residual[TRACES];
+    int32_t iterations[TRACES];
+    for (ptrdiff_t m = 0; m < MODULES; m++) {
+        CHECK_STATUS(RSK_OK, rsk_embed(spec, m, r.attributes, y));
+        hash = fnv(hash, y, (size_t)v->dim, 4);
+        CHECK_STATUS(RSK_OK, rsk_embed_adjoint(spec, m, y, back));
+        hash = fnv(hash, back, 7, 4);
+        CHECK_STATUS(RSK_OK, rsk_operator(spec, 1, m, (int)m & 1, y, y + v->dim));
+        hash = fnv(hash, y + v->dim, (size_t)v->dim, 4);
+    }
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, r.attributes, NULL, y, threads, NULL));
+    hash = fnv(hash, y, (size_t)size, 4);
+    const rsk_lstsq_params p = {1e-7, 60};
+    CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, NULL, 1, &p, back, residual, iterations, threads, NULL));
+    for (ptrdiff_t i = 0; i < r.floats; i++)
+        if (isnan(back[i])) back[i] = 0; /* objects that reach no output; a NaN has many bit patterns */
+    hash = fnv(hash, back, (size_t)r.floats, 4);
+    hash = fnv(hash, residual, TRACES, 8);
+    hash = fnv(hash, iterations, TRACES, 4);
+    CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, y, back, counters, threads));
+    hash = fnv(hash, back, (size_t)r.floats, 4);
+    hash = fnv(hash, counters, (size_t)r.n, 4);
+    for (ptrdiff_t i = 0; i < size; i++) y[i] = next_float(&state), wide[i] = (double)next_float(&state) / 3;
+    for (ptrdiff_t n = 16; n <= v->dim; n *= 2) {
+        CHECK_STATUS(RSK_OK, rsk_fwht_f32(y, 7, n, threads));
+        CHECK_STATUS(RSK_OK, rsk_fwht_f64(wide, 7, n, threads));
+        hash = fnv(fnv(hash, y, (size_t)(7 * n), 4), wide, (size_t)(7 * n), 8);
+    }
+    free(y), free(back), free(counters), free(wide);
+    rsk_plan_free(plan);
+    rsk_spec_free(spec);
+    runs_free(&r);
+    return hash;
+}
+
+static void test_digest(void) {
+    static const int threads[] = {1, 2, 3, 8};
+    uint64_t all = FNV_START;
+    for (int v = 0; v < VARIANTS; v++) {
+        CHECK_STATUS(RSK_OK, rsk_isa_select("portable"));
+        const uint64_t want = digest(&variants[v], 1);
+        for (int i = 0; i < ISA_COUNT; i++) {
+            if (!rsk_isa_available(ISA_LEVELS[i])) continue;
+            CHECK_STATUS(RSK_OK, rsk_isa_select(ISA_LEVELS[i]));
+            for (size_t t = 0; t < sizeof threads / sizeof *threads; t++)
+                if (!CHECK(digest(&variants[v], threads[t]) == want))
+                    printf("  d = %td, %s, %d threads\n", variants[v].dim, variants[v].rotation, threads[t]);
+        }
+        all = fnv(all, &want, 1, 8);
+    }
+    CHECK_STATUS(RSK_OK, rsk_isa_select(NULL));
+    printf("levels");
+    for (int i = 0; i < ISA_COUNT; i++)
+        if (rsk_isa_available(ISA_LEVELS[i])) printf(" %s", ISA_LEVELS[i]);
+    printf("; %s; %d threads\ndigest %016llx\n", rsk_openmp(), rsk_max_threads(), (unsigned long long)all);
+}
+
+/* ---------------------------------------------------------------- fork */
+
+/* A child of a process that has used its threads must not hang, and must compute the same. */
+static void test_fork(void) {
+#if defined(__unix__) || defined(__APPLE__)
+    const uint64_t want = digest(&variants[0], 4);
+    const int failed = checks_failed;
+    for (int i = 0; i < 5; i++) {
+        const pid_t child = fork();
+        if (!CHECK(child >= 0)) return;
+        if (child == 0) {
+            alarm(60);
+            _exit(rsk_max_threads() == 1 && digest(&variants[0], 4) == want && checks_failed == failed ? 0 : 1);
+        }
+        int status = -1;
+        CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        CHECK(digest(&variants[0], 4) == want); /* the parent keeps its threads */
+    }
+#endif
+}
+
+void test_laws(void) {
+    for (int i = 0; i < ISA_COUNT; i++) {
+        if (!rsk_isa_available(ISA_LEVELS[i])) continue;
+        CHECK_STATUS(RSK_OK, rsk_isa_select(ISA_LEVELS[i]));
+        for (int v = 0; v < VARIANTS; v++) {
+            test_adjoint(&variants[v]);
+            test_operators_transpose(&variants[v]);
+        }
+        test_round_trip("skew");
+        test_round_trip("hadamard");
+    }
+    CHECK_STATUS(RSK_OK, rsk_isa_select(NULL));
+    test_fork();
+    test_digest();
+}

@@ -1,0 +1,303 @@
+"""Shared by the tests: recsketch objects made from the reference's, random runs, bounds on float32 rounding."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import reference as ref
+
+import recsketch as rs
+from recsketch import _core
+
+UNIT = 2.0**-24  # the unit roundoff of float32
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "skew": {},
+    "hadamard": {"rotation": "hadamard"},
+    "linear": {"weighting": "linear", "angle": 45.0},
+    "paper": {"rotation": "hadamard", "weighting": "linear", "scaling": "paper", "angle": 45.0},
+    "scaled": {"scales": {"a": 0.25, "c": 3.0}, "angle": 75.0},
+}
+MODULES = {"a": 7, "b": 16, "c": 33, "wide": 150}  # at d = 128 "wide" is folded: a' = 256
+
+
+class Build:
+    """Makes recsketch objects from the reference's, and random runs."""
+
+    MODULES = MODULES
+
+    @staticmethod
+    def spec(spec: ref.RefSpec) -> rs.SketchSpec:
+        return rs.SketchSpec(
+            dim=spec.dim,
+            modules=dict(spec.modules),
+            seed=spec.seed,
+            max_inputs=spec.max_inputs,
+            angle=spec.angle,
+            rotation=spec.rotation,
+            weighting=spec.weighting,
+            scaling=spec.scaling,
+            scales=None if spec.scales is None else dict(spec.scales),
+        )
+
+    @staticmethod
+    def sketcher(spec: ref.RefSpec, threads: int | None = 1) -> rs.Sketcher:
+        return rs.Sketcher(Build.spec(spec), threads=threads)
+
+    @staticmethod
+    def trace(trace: ref.RefTrace) -> rs.Trace:
+        out = rs.Trace()
+        for o in trace.objects:
+            out.add(o.module, o.attribute, inputs=o.inputs, weights=o.weights)
+        out.outputs(trace.outputs, weights=trace.weights)
+        return out
+
+    @staticmethod
+    def core(spec: ref.RefSpec) -> _core.Spec:
+        """The C library's matrices, made without recsketch.spec: streams and factors are the reference's."""
+
+        def streams(role: str, names: Any) -> np.ndarray:
+            return np.array([ref.stream(role, n) for n in names], dtype=np.uint64)
+
+        return _core.Spec(
+            dim=spec.dim,
+            lengths=list(spec.modules.values()),
+            max_inputs=spec.max_inputs,
+            seed=spec.seed,
+            rotation=spec.rotation,
+            cosine=spec.cosine,
+            sine=spec.sine,
+            gain=spec.gain,
+            branch=spec.branch,
+            energy=spec.weighting == "energy",
+            scales=np.array([spec.scale(m) for m in spec.modules]),
+            positions=streams("position", range(spec.max_inputs)),
+            operators=streams("module", spec.modules),
+            embeddings=streams("embedding", spec.modules),
+            counters=streams("counter", spec.modules),
+            branch_attr=ref.stream("branch", "attr"),
+            branch_in=ref.stream("branch", "in"),
+        )
+
+    @staticmethod
+    def columns(spec: ref.RefSpec, *traces: ref.RefTrace) -> dict[str, np.ndarray]:
+        """The columns of rsk_batch, made from the reference's traces."""
+        objects = [o for t in traces for o in t.objects]
+        names = list(spec.modules)
+
+        def ends(lengths: Any) -> np.ndarray:
+            return np.concatenate([[0], np.cumsum(list(lengths))]).astype(np.int64)
+
+        def weights(tuples: Any) -> np.ndarray:
+            flat = [np.ones(len(i)) if w is None else np.asarray(w, dtype=np.float64) for i, w in tuples]
+            return np.concatenate([np.empty(0), *flat])
+
+        def indices(tuples: Any) -> np.ndarray:
+            return np.array([i for each in tuples for i in each], dtype=np.int32)
+
+        return {
+            "objects": ends(len(t.objects) for t in traces),
+            "module": np.array([names.index(o.module) for o in objects], dtype=np.int32),
+            "attribute_ends": ends(len(o.attribute) for o in objects),
+            "input_ends": ends(len(o.inputs) for o in objects),
+            "inputs": indices(o.inputs for o in objects),
+            "weights": weights((o.inputs, o.weights) for o in objects),
+            "output_ends": ends(len(t.outputs) for t in traces),
+            "outputs": indices(t.outputs for t in traces),
+            "output_weights": weights((t.outputs, t.weights) for t in traces),
+        }
+
+    @staticmethod
+    def plan(spec: ref.RefSpec, *traces: ref.RefTrace, threads: int = 1) -> _core.Plan:
+        return _core.Plan(Build.core(spec), **Build.columns(spec, *traces), threads=threads)
+
+    @staticmethod
+    def adjoint(spec: ref.RefSpec, trace: ref.RefTrace, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(attributes, counters) of the adjoint sweep of y."""
+        plan = Build.plan(spec, trace)
+        attributes = np.full(sum(len(o.attribute) for o in trace.objects), np.nan, dtype=np.float32)
+        counters = np.full(len(trace.objects), np.nan, dtype=np.float32)
+        plan.adjoint(np.ascontiguousarray(y[None]), attributes, counters, 1)
+        return attributes, counters
+
+    @staticmethod
+    def attribute(rng: np.random.Generator, length: int) -> np.ndarray:
+        """A Gaussian direction of norm one, float32 so that the reference sees the same numbers."""
+        x = rng.standard_normal(length)
+        return (x / np.linalg.norm(x)).astype(np.float32)
+
+    @staticmethod
+    def object(
+        rng: np.random.Generator, spec: ref.RefSpec, inputs: Any = (), weights: Any = None, module: str | None = None
+    ) -> ref.RefObject:
+        names = list(spec.modules)
+        name = names[int(rng.integers(len(names)))] if module is None else module
+        return ref.RefObject(name, Build.attribute(rng, spec.modules[name]), tuple(map(int, inputs)), weights)
+
+    @staticmethod
+    def dag(rng: np.random.Generator, spec: ref.RefSpec, objects: int, fan: int = 4) -> ref.RefTrace:
+        """A random DAG: objects shared, used twice by one tuple, zero weights, unequal scales, dead objects."""
+        out: list[ref.RefObject] = []
+        for n in range(objects):
+            k = int(rng.integers(0, fan + 1)) if n else 0
+            weights = None
+            if k and rng.random() < 0.7:
+                weights = rng.random(k) * 10.0 ** float(rng.integers(-3, 4)) + 1e-3
+                weights[rng.random(k) < 0.2] = 0.0
+                weights[int(rng.integers(k))] += 0.5
+                weights = tuple(map(float, weights))
+            out.append(Build.object(rng, spec, rng.integers(max(0, n - 6), n, size=k) if k else (), weights))
+        ends = rng.integers(max(0, objects - 3), objects, size=int(rng.integers(1, 4)))
+        return ref.RefTrace(tuple(out), tuple(map(int, ends)), None)
+
+    @staticmethod
+    def tree(
+        rng: np.random.Generator, spec: ref.RefSpec, depth: int, fan: int, ragged: bool = False, alpha: float = 4.0
+    ) -> ref.RefTrace:
+        """A tree of the given depth, Dirichlet(alpha) weights; ragged: between 1 and fan inputs, some of them leaves."""
+        out: list[ref.RefObject] = []
+
+        def grow(level: int) -> int:
+            inputs: list[int] = []
+            if level < depth and not (ragged and level > 1 and rng.random() < 0.25):
+                inputs = [grow(level + 1) for _ in range(int(rng.integers(1, fan + 1)) if ragged else fan)]
+            weights = tuple(map(float, rng.dirichlet(np.full(len(inputs), alpha)))) if inputs else None
+            out.append(Build.object(rng, spec, inputs, weights))
+            return len(out) - 1
+
+        tops = [grow(1) for _ in range(fan)]
+        return ref.RefTrace(tuple(out), tuple(tops), tuple(map(float, rng.dirichlet(np.full(fan, alpha)))))
+
+    @staticmethod
+    def unknowns(trace: ref.RefTrace) -> np.ndarray:
+        return np.concatenate([np.asarray(o.attribute, dtype=np.float64) for o in trace.objects])
+
+
+class Rounding:
+    """First-order worst-case bounds on float32 rounding, in the Euclidean norm.
+
+    Every rounding is relative, at most UNIT. One butterfly stage of a transform rounds each output once and is an
+    orthogonal map up to scale, so a transform of order n adds at most log2(n) UNIT relative to its result.
+    """
+
+    @staticmethod
+    def operator(spec: ref.RefSpec) -> tuple[float, float]:
+        """(norm of T, roundings of one T relative to |x|): two coefficients, two products, a sum; the transform."""
+        reach = abs(spec.cosine) + abs(spec.sine)
+        if spec.rotation == "skew":
+            return spec.t, 5 * reach
+        return reach, (5 + 2 + math.log2(spec.dim)) * reach  # 1/sqrt(d) and its product; log2(d) stages
+
+    @staticmethod
+    def forward(spec: ref.RefSpec, trace: ref.RefTrace) -> float:
+        """Bound on |computed sketch - exact sketch|."""
+        norm, cost = Rounding.operator(spec)
+        t_attr, t_in = spec.operator("branch", "attr"), spec.operator("branch", "in")
+        values: list[np.ndarray] = []
+        errors: list[float] = []
+
+        def tuple_sketch(inputs: Any, weights: Any) -> tuple[np.ndarray, float]:
+            s, e = np.zeros(spec.dim), 0.0
+            parts = ref.positions(spec, inputs, weights)
+            for i, o, a in parts:
+                term = a * (spec.operator("position", i) @ values[o])
+                s = s + term
+                size = a * np.linalg.norm(values[o])
+                # the operator; alpha, its product, and one sum for every later term
+                e += a * norm * errors[o] + UNIT * size * (cost + (3 + len(parts)) * norm)
+            return s, e
+
+        for o in trace.objects:
+            p = spec.padded(o.module)
+            folds = max(1, p // spec.dim)
+            x = spec.scale(o.module) * np.asarray(o.attribute, dtype=np.float64)
+            z = spec.gain * (spec.embedding(o.module) @ x + spec.counter(o.module))
+            # scale and gain (4), the transform, 1/sqrt (2), folding, adding the counter
+            size = spec.gain * (math.sqrt(folds) * float(np.linalg.norm(x)) + 1.0)
+            ez = UNIT * size * (8 + math.log2(p) + folds)
+            below, eb = tuple_sketch(o.inputs, o.weights)
+            v = spec.branch * (t_attr @ z + t_in @ below)
+            sizes = float(np.linalg.norm(z) + np.linalg.norm(below))
+            ev = spec.branch * (norm * (ez + eb) + UNIT * sizes * (cost + 3 * norm))
+            values.append(spec.operator("module", o.module) @ v)
+            errors.append(norm * ev + UNIT * cost * float(np.linalg.norm(v)))
+        return tuple_sketch(trace.outputs, trace.weights)[1] * 1.01  # second order
+
+    @staticmethod
+    def adjoint(spec: ref.RefSpec, trace: ref.RefTrace, y: float) -> np.ndarray:
+        """Bound on the error of every object's attribute under the adjoint, for |y| = y."""
+        norm, cost = Rounding.operator(spec)
+        size = np.zeros(len(trace.objects))  # bound on |tail|, the adjoint's value at s_object
+        error = np.zeros(len(trace.objects))
+        out = np.zeros(len(trace.objects))
+
+        def push(parts: Any, value: float, wrong: float) -> None:
+            for _, o, a in parts:
+                size[o] += a * norm * value
+                error[o] += a * norm * wrong + UNIT * a * value * (cost + (3 + 8) * norm)
+
+        push(ref.positions(spec, trace.outputs, trace.weights), y, 0.0)
+        for n in reversed(range(len(trace.objects))):
+            o = trace.objects[n]
+            p = spec.padded(o.module)
+            u, eu = spec.branch * norm * size[n], spec.branch * (norm * error[n] + UNIT * size[n] * (cost + 2 * norm))
+            v, ev = norm * u, norm * eu + UNIT * cost * u
+            gain = spec.gain * spec.scale(o.module) * math.sqrt(max(1, p // spec.dim))
+            # folding d/a' segments one after the other, the transform, gain, scale, 1/sqrt
+            out[n] = gain * (ev + UNIT * v * (max(1, spec.dim // p) + math.log2(p) + 8))
+            push(ref.positions(spec, o.inputs, o.weights), v, ev)
+        return out * 1.01
+
+
+@pytest.fixture(scope="session")
+def build() -> type[Build]:
+    return Build
+
+
+@pytest.fixture(scope="session")
+def rounding() -> type[Rounding]:
+    return Rounding
+
+
+@pytest.fixture(params=list(VARIANTS))
+def variant(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Keyword arguments of a RefSpec: every rotation, weighting and scaling."""
+    return dict(VARIANTS[request.param])
+
+
+@pytest.fixture(scope="session")
+def goldens() -> Path:
+    return Path(__file__).resolve().parent / "goldens"
+
+
+@pytest.fixture(scope="session")
+def isa_levels() -> list[str]:
+    """The instruction sets this CPU and this build have; a level that is refused must be refused by name."""
+    return [level for level in ("portable", "avx2", "avx512", "neon") if _core.isa_available(level)]
+
+
+@pytest.fixture(scope="session")
+def run_python() -> Any:
+    """Runs a program in a fresh interpreter, with environment variables; returns the completed process."""
+
+    def run(code: str, timeout: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]), **env},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,350 @@
+"""The mathematics of docs/design.md in plain NumPy, float64, dense matrices.
+
+An executable specification: written from that page alone, it never imports recsketch and never reads csrc. Every
+matrix is formed as a (d, d) array, so keep d small (64 to 512). What recsketch computes by sweeps is computed here
+twice: by the recursion (`sketch`) and by products of matrices along the paths (`affine_map`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+U32 = NDArray[np.uint32]
+
+# ---------------------------------------------------------------- section 1: random bits
+
+
+def philox4x32(counter: NDArray[np.integer] | Sequence[int], key: Sequence[int]) -> U32:
+    """Philox4x32-10 (Salmon et al., 2011) of counters (..., 4) under one key (2,)."""
+    c = np.asarray(counter, dtype=np.uint64)
+    c0, c1, c2, c3 = (c[..., i].copy() for i in range(4))
+    k0, k1 = int(key[0]), int(key[1])
+    low = np.uint64(0xFFFFFFFF)
+    for _ in range(10):
+        p0 = np.uint64(0xD2511F53) * c0
+        p1 = np.uint64(0xCD9E8D57) * c2
+        c0, c1, c2, c3 = (
+            (p1 >> np.uint64(32)) ^ c1 ^ np.uint64(k0),
+            p1 & low,
+            (p0 >> np.uint64(32)) ^ c3 ^ np.uint64(k1),
+            p0 & low,
+        )
+        k0 = (k0 + 0x9E3779B9) & 0xFFFFFFFF
+        k1 = (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return np.stack([c0, c1, c2, c3], axis=-1).astype(np.uint32)
+
+
+def stream(role: str, name: str | int) -> int:
+    """The 64-bit stream id of a role and a name."""
+    return int.from_bytes(hashlib.sha256(f"recsketch/1/{role}/{name}".encode()).digest()[:8], "little")
+
+
+def stream_words(seed: int, stream_id: int, part: int, n: int) -> U32:
+    """The first n 32-bit words of a part of a stream."""
+    blocks = -(-n // 4)
+    counter = np.zeros((blocks, 4), dtype=np.uint64)
+    counter[:, 0] = np.arange(blocks)
+    counter[:, 1] = part
+    counter[:, 2] = stream_id & 0xFFFFFFFF
+    counter[:, 3] = stream_id >> 32
+    return philox4x32(counter, (seed & 0xFFFFFFFF, seed >> 32)).reshape(-1)[:n]
+
+
+def signs(seed: int, stream_id: int, part: int, n: int) -> F64:
+    """The first n bits of a part as signs: a set bit is -1."""
+    words = stream_words(seed, stream_id, part, -(-n // 32))
+    bits = (words[:, None] >> np.arange(32, dtype=np.uint32)) & np.uint32(1)
+    return 1.0 - 2.0 * bits.reshape(-1)[:n].astype(np.float64)
+
+
+# ---------------------------------------------------------------- section 2: operators
+
+
+@lru_cache(maxsize=8)
+def hadamard(n: int) -> F64:
+    """The Sylvester-Hadamard matrix, H[i, j] = (-1)^popcount(i AND j), built by doubling."""
+    h = np.ones((1, 1))
+    while h.shape[0] < n:
+        h = np.block([[h, h], [h, -h]])
+    if h.shape[0] != n:
+        raise ValueError(f"n: wanted a power of two; got {n}")
+    return h
+
+
+def fwht(x: NDArray[np.floating]) -> F64:
+    """H x along the last axis in O(n log n), float64, for lengths whose matrix does not fit."""
+    y = np.array(x, dtype=np.float64)
+    n = y.shape[-1]
+    step = 1
+    while step < n:
+        pairs = y.reshape(*y.shape[:-1], n // (2 * step), 2, step)
+        upper, lower = pairs[..., 0, :] + pairs[..., 1, :], pairs[..., 0, :] - pairs[..., 1, :]
+        pairs[..., 0, :], pairs[..., 1, :] = upper, lower
+        step *= 2
+    return y
+
+
+def skew_mask(dim: int, seed: int, stream_id: int) -> int:
+    """The mask m of a skew rotation, in 1 .. dim - 1."""
+    w = stream_words(seed, stream_id, 2, 2)
+    u = int(w[0]) + (int(w[1]) << 32)
+    return 1 + ((dim - 1) * u >> 64)
+
+
+def skew_signs(dim: int, seed: int, stream_id: int) -> F64:
+    """sigma(k) for k = 0 .. dim - 1."""
+    m = skew_mask(dim, seed, stream_id)
+    top = 1 << (m.bit_length() - 1)
+    sigma = signs(seed, stream_id, 0, dim)
+    for k in range(dim):
+        if k & top:
+            sigma[k] = -sigma[k ^ m]  # k ^ m < k has the bit clear, and is already final
+    return sigma
+
+
+@lru_cache(maxsize=256)
+def rotation_matrix(kind: str, dim: int, seed: int, role: str, name: str) -> F64:
+    """R as a (dim, dim) matrix; read-only."""
+    sid = stream(role, name)
+    if kind == "skew":
+        k = np.arange(dim)
+        r = np.zeros((dim, dim))
+        r[k, k ^ skew_mask(dim, seed, sid)] = skew_signs(dim, seed, sid)
+    elif kind == "hadamard":
+        before, after = signs(seed, sid, 0, dim), signs(seed, sid, 1, dim)
+        r = after[:, None] * hadamard(dim) * before[None, :] / math.sqrt(dim)
+    else:
+        raise ValueError(f"rotation: wanted 'skew' or 'hadamard'; got {kind!r}")
+    r.flags.writeable = False
+    return r
+
+
+@dataclass(frozen=True, eq=False)
+class RefSpec:
+    """What a sketch is made with. `angle` in degrees; scaling "paper" gives T the norm 1/sqrt(2), g = b = 1/2."""
+
+    dim: int
+    modules: Mapping[str, int]
+    seed: int = 0
+    max_inputs: int = 16
+    angle: float = 60.0
+    rotation: str = "skew"
+    weighting: str = "energy"
+    scaling: str = "unit"
+    scales: Mapping[str, float] | None = field(default=None)
+
+    @classmethod
+    def paper(cls, dim: int, modules: Mapping[str, int], seed: int = 0, max_inputs: int = 16) -> RefSpec:
+        return cls(dim, modules, seed, max_inputs, 45.0, "hadamard", "linear", "paper")
+
+    @property
+    def t(self) -> float:
+        """The norm of T."""
+        return math.sqrt(0.5) if self.scaling == "paper" else 1.0
+
+    @property
+    def cosine(self) -> float:
+        return self.t * math.cos(math.radians(self.angle))
+
+    @property
+    def sine(self) -> float:
+        return self.t * math.sin(math.radians(self.angle))
+
+    @property
+    def gain(self) -> float:
+        """g, of the attribute and of the counter in z."""
+        return 0.5 if self.scaling == "paper" else math.sqrt(0.5)
+
+    @property
+    def branch(self) -> float:
+        """b, of T_attr z and of T_in s_input in an object."""
+        return 0.5 if self.scaling == "paper" else math.sqrt(0.5)
+
+    def scale(self, module: str) -> float:
+        return 1.0 if self.scales is None else float(self.scales.get(module, 1.0))
+
+    def rotated(self, role: str, name: str | int) -> F64:
+        return rotation_matrix(self.rotation, self.dim, self.seed, role, str(name))
+
+    def operator(self, role: str, name: str | int, *, rotation_only: bool = False) -> F64:
+        """T = cosine I + sine R, or only sine R: what the paper's decoder takes it for."""
+        r = self.sine * self.rotated(role, name)
+        return r if rotation_only else self.cosine * np.eye(self.dim) + r
+
+    def padded(self, module: str) -> int:
+        """a', the smallest power of two >= max(a, 16)."""
+        p = 16
+        while p < self.modules[module]:
+            p *= 2
+        return p
+
+    def embedding(self, module: str) -> F64:
+        """E_M as a (dim, a) matrix, without gain and scale."""
+        a, p, d = self.modules[module], self.padded(module), self.dim
+        sid = stream("embedding", module)
+        d1, d2 = signs(self.seed, sid, 0, p), signs(self.seed, sid, 1, max(p, d))
+        hd = hadamard(p) * d1[None, :]
+        if p <= d:
+            full = d2[:, None] * hd[np.arange(d) % p] / math.sqrt(d)
+        else:
+            full = (d2[:, None] * hd).reshape(p // d, d, p).sum(axis=0) / math.sqrt(p)
+        return np.ascontiguousarray(full[:, :a])
+
+    def counter(self, module: str) -> F64:
+        return signs(self.seed, stream("counter", module), 0, self.dim) / math.sqrt(self.dim)
+
+
+# ---------------------------------------------------------------- section 3: the recursion
+
+
+class RefObject(NamedTuple):
+    module: str
+    attribute: NDArray[np.floating]
+    inputs: Sequence[int] = ()
+    weights: Sequence[float] | None = None
+
+
+class RefTrace(NamedTuple):
+    objects: Sequence[RefObject]
+    outputs: Sequence[int]
+    weights: Sequence[float] | None = None
+
+
+def positions(spec: RefSpec, inputs: Sequence[int], weights: Sequence[float] | None) -> list[tuple[int, int, float]]:
+    """(position, object, alpha) of a tuple: zero weights take no position."""
+    w = np.ones(len(inputs)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if w.shape != (len(inputs),) or np.any(w < 0) or (len(inputs) and not w.sum() > 0):
+        raise ValueError("bad weights")
+    w = w / w.sum() if len(inputs) else w
+    kept = [(o, math.sqrt(v) if spec.weighting == "energy" else float(v)) for o, v in zip(inputs, w, strict=True) if v]
+    if len(kept) > spec.max_inputs:
+        raise ValueError("too many inputs")
+    return [(i, o, alpha) for i, (o, alpha) in enumerate(kept)]
+
+
+def tuple_sketch(spec: RefSpec, done: Sequence[F64], inputs: Sequence[int], weights: Sequence[float] | None) -> F64:
+    s = np.zeros(spec.dim)
+    for i, o, alpha in positions(spec, inputs, weights):
+        s += alpha * (spec.operator("position", i) @ done[o])
+    return s
+
+
+def sketch(spec: RefSpec, trace: RefTrace, counters: Sequence[float] | None = None) -> F64:
+    """The sketch by the recursion; `counters` are coefficients of the objects' counters, 1 unless given."""
+    t_attr, t_in = spec.operator("branch", "attr"), spec.operator("branch", "in")
+    done: list[F64] = []
+    for n, o in enumerate(trace.objects):
+        e = 1.0 if counters is None else counters[n]
+        x = np.asarray(o.attribute, dtype=np.float64)
+        z = spec.gain * (spec.embedding(o.module) @ (spec.scale(o.module) * x) + e * spec.counter(o.module))
+        below = tuple_sketch(spec, done, o.inputs, o.weights)
+        done.append(spec.operator("module", o.module) @ (spec.branch * (t_attr @ z + t_in @ below)))
+    return tuple_sketch(spec, done, trace.outputs, trace.weights)
+
+
+def paths(spec: RefSpec, trace: RefTrace, *, rotation_only: bool = False) -> list[F64]:
+    """For every object the (d, d) map from its z to the sketch: the sum over its paths of products of operators."""
+    tail = [np.zeros((spec.dim, spec.dim)) for _ in trace.objects]  # from s_object to the sketch
+    t_attr = spec.operator("branch", "attr", rotation_only=rotation_only)
+    t_in = spec.operator("branch", "in", rotation_only=rotation_only)
+    place = [spec.operator("position", i, rotation_only=rotation_only) for i in range(spec.max_inputs)]
+    for i, o, alpha in positions(spec, trace.outputs, trace.weights):
+        tail[o] += alpha * place[i]
+    out: list[F64] = [np.empty(0)] * len(trace.objects)
+    for n in reversed(range(len(trace.objects))):
+        obj = trace.objects[n]
+        inside = spec.branch * tail[n] @ spec.operator("module", obj.module, rotation_only=rotation_only)
+        out[n] = inside @ t_attr
+        for i, o, alpha in positions(spec, obj.inputs, obj.weights):
+            tail[o] += alpha * inside @ t_in @ place[i]
+    return out
+
+
+def affine_map(spec: RefSpec, trace: RefTrace, *, rotation_only: bool = False) -> tuple[F64, F64, F64]:
+    """A (d, unknowns), the counters' columns C (d, objects) and s0 = C 1, with sketch = A x + s0."""
+    columns, counters = [], []
+    for o, p in zip(trace.objects, paths(spec, trace, rotation_only=rotation_only), strict=True):
+        columns.append(p @ (spec.gain * spec.scale(o.module) * spec.embedding(o.module)))
+        counters.append(p @ (spec.gain * spec.counter(o.module)))
+    c = np.stack(counters, axis=1)
+    return np.concatenate(columns, axis=1), c, c.sum(axis=1)
+
+
+def reached(trace: RefTrace, spec: RefSpec) -> NDArray[np.bool_]:
+    """Which objects reach an output through positive weights."""
+    mark = np.zeros(len(trace.objects), dtype=bool)
+    mark[[o for _, o, _ in positions(spec, trace.outputs, trace.weights)]] = True
+    for n in reversed(range(len(trace.objects))):
+        if mark[n]:
+            mark[[o for _, o, _ in positions(spec, trace.objects[n].inputs, trace.objects[n].weights)]] = True
+    return mark
+
+
+def amplitudes(spec: RefSpec, trace: RefTrace, t: float | None = None) -> tuple[F64, NDArray[np.int64]]:
+    """Amplitude of every object and how often it is used by objects that reach an output; t defaults to the norm of T."""
+    t = spec.t if t is None else t
+    square = np.zeros(len(trace.objects))
+    uses = np.zeros(len(trace.objects), dtype=np.int64)
+    for _, o, alpha in positions(spec, trace.outputs, trace.weights):
+        square[o] += (alpha * t) ** 2
+        uses[o] += 1
+    mark = reached(trace, spec)
+    for n in reversed(range(len(trace.objects))):
+        if not mark[n]:
+            continue
+        for _, o, alpha in positions(spec, trace.objects[n].inputs, trace.objects[n].weights):
+            square[o] += (alpha * t * math.sqrt(square[n]) * t * spec.branch * t) ** 2
+            uses[o] += 1
+    scale = np.array([spec.scale(o.module) for o in trace.objects])
+    return np.sqrt(square) * t * spec.branch * t * spec.gain * scale, uses
+
+
+def load(spec: RefSpec, trace: RefTrace) -> float:
+    """Unknowns / d: a shared object counts once, one that reaches no output not at all."""
+    mark = reached(trace, spec)
+    return sum(spec.modules[o.module] for o, m in zip(trace.objects, mark, strict=True) if m) / spec.dim
+
+
+# ---------------------------------------------------------------- section 4: decoders for a known structure
+
+
+def split(spec: RefSpec, trace: RefTrace, x: F64) -> list[F64]:
+    """A packed vector of unknowns as one array an object."""
+    ends = np.cumsum([spec.modules[o.module] for o in trace.objects])
+    return np.split(x, ends[:-1])
+
+
+def lstsq(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> list[F64]:
+    """min |mask (s - A x - s0)|; NaN for objects that reach no output."""
+    a, _, s0 = affine_map(spec, trace)
+    keep = np.ones(spec.dim, dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
+    column = np.repeat(reached(trace, spec), [spec.modules[o.module] for o in trace.objects])
+    norm = np.linalg.norm(a[:, column], axis=0)
+    x = np.full(a.shape[1], np.nan)
+    x[column] = np.linalg.lstsq(a[keep][:, column] / norm, s[keep] - s0[keep], rcond=None)[0] / norm
+    return split(spec, trace, x)
+
+
+def matched(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating]) -> list[F64]:
+    """A_theta^T s / |column|^2, columns measured."""
+    a, _, _ = affine_map(spec, trace)
+    norm = np.sum(a * a, axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return split(spec, trace, a.T @ s / norm)
+
+
+def paper(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating]) -> list[F64]:
+    """The paper's decoder: every T taken for sine R, divided by the amplitude for t = sine."""
+    a, _, _ = affine_map(spec, trace, rotation_only=True)
+    amplitude, _ = amplitudes(spec, trace, t=spec.sine)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return [x / v**2 for x, v in zip(split(spec, trace, a.T @ s), amplitude, strict=True)]

@@ -1,0 +1,107 @@
+"""The Walsh-Hadamard transform: every size and both precisions, against scipy for small n, NumPy float64 for large."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import reference as ref
+import scipy.linalg
+
+from recsketch.transforms import fwht
+
+UNIT = {np.float32: 2.0**-24, np.float64: 2.0**-53}
+
+
+def bound(n: int, dtype: type) -> float:
+    """Relative Euclidean error: log2(n) stages round every element once, 1/sqrt(n) and its product twice more."""
+    return (math.log2(n) + 2) * UNIT[dtype] * 1.001
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("log", range(4, 12))
+def test_small_against_scipy(log: int, dtype: type) -> None:
+    n = 1 << log
+    x = np.random.default_rng(log).standard_normal((3, n)).astype(dtype)
+    want = x.astype(np.float64) @ scipy.linalg.hadamard(n).astype(np.float64) / math.sqrt(n)
+    got = fwht(x)
+    assert got.dtype == dtype
+    assert got.shape == x.shape
+    # scipy's product in float64 itself errs by up to n 2^-53 relative
+    allowed = bound(n, dtype) + n * UNIT[np.float64]
+    assert (np.linalg.norm(got - want, axis=1) <= allowed * np.linalg.norm(x, axis=1)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("log", range(12, 21))
+def test_large_against_numpy(log: int, dtype: type) -> None:
+    n = 1 << log
+    x = np.random.default_rng(log).standard_normal(n).astype(dtype)
+    want = ref.fwht(x) / math.sqrt(n)
+    allowed = bound(n, dtype) + bound(n, np.float64)
+    assert np.linalg.norm(fwht(x) - want) <= allowed * np.linalg.norm(x)
+
+
+def test_float32_is_as_good_as_random_rounding() -> None:
+    """Roundings of random sign add in squares: about 0.4 UNIT sqrt(16) = 1e-7 at 2^16; 2e-7 is the figure to hold."""
+    n = 1 << 16
+    x = np.random.default_rng(0).standard_normal(n).astype(np.float32)
+    want = ref.fwht(x) / math.sqrt(n)
+    assert np.linalg.norm(fwht(x) - want) <= 2e-7 * np.linalg.norm(want)
+
+
+def test_signs_are_exact() -> None:
+    """Of +-1 data all sums are integers below 2^24; an even log2(n) makes the scale a power of two: no rounding at all."""
+    for n in (16, 64, 1024, 4096, 1 << 16):
+        x = np.where(np.random.default_rng(n).random(n) < 0.5, -1, 1).astype(np.float32)
+        assert np.array_equal(fwht(x), ref.fwht(x) / math.sqrt(n))
+
+
+def test_unit_vectors_are_the_rows() -> None:
+    n = 64
+    assert np.array_equal(fwht(np.eye(n, dtype=np.float64)), scipy.linalg.hadamard(n) / 8.0)
+
+
+def test_it_is_its_own_inverse() -> None:
+    for n in (16, 32, 2048, 1 << 15):
+        x = np.random.default_rng(n).standard_normal(n)
+        assert np.linalg.norm(fwht(fwht(x)) - x) <= 2 * bound(n, np.float64) * np.linalg.norm(x)
+
+
+def test_the_last_axis_of_any_shape() -> None:
+    x = np.random.default_rng(5).standard_normal((2, 3, 4, 32)).astype(np.float32)
+    got = fwht(x)
+    assert got.shape == x.shape
+    assert np.array_equal(got[1, 2, 3], fwht(x[1, 2, 3]))
+    assert fwht(np.empty((0, 32), dtype=np.float32)).shape == (0, 32)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 33])
+def test_rows_do_not_depend_on_company_or_threads(rows: int) -> None:
+    x = np.random.default_rng(rows).standard_normal((rows, 4096)).astype(np.float32)
+    alone = np.stack([fwht(row) for row in x])
+    for threads in (1, 2, 3, None):
+        assert np.array_equal(fwht(x, threads=threads), alone)
+
+
+def test_the_argument_is_kept_unless_overwrite() -> None:
+    x = np.random.default_rng(1).standard_normal((4, 64)).astype(np.float32)
+    before = x.copy()
+    out = fwht(x)
+    assert np.array_equal(x, before)
+    assert not np.shares_memory(x, out)
+    same = fwht(x, overwrite=True)
+    assert np.shares_memory(x, same)
+    assert np.array_equal(same, out)
+
+
+def test_strided_reversed_and_swapped_input() -> None:
+    base = np.random.default_rng(2).standard_normal((6, 128)).astype(np.float32)
+    want = fwht(np.ascontiguousarray(base[::2, ::-2]))
+    assert np.array_equal(fwht(base[::2, ::-2]), want)
+    swapped = base.astype(base.dtype.newbyteorder())
+    assert np.array_equal(fwht(swapped), fwht(base))
+    frozen = base.copy()
+    frozen.flags.writeable = False
+    assert np.array_equal(fwht(frozen), fwht(base))

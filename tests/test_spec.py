@@ -1,0 +1,202 @@
+"""SketchSpec: ranges, equality, JSON, the paper's constants, scales from data."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import math
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recsketch as rs
+
+GOOD: dict[str, Any] = {"dim": 256, "modules": {"a": 7, "ä b": 1 << 20}, "seed": 2**64 - 1}
+FULL: dict[str, Any] = {
+    **GOOD, "max_inputs": 3, "angle": 12.5, "rotation": "hadamard", "weighting": "linear", "scaling": "paper",
+    "scales": {"a": 0.1},
+}  # fmt: skip
+OTHER: dict[str, Any] = {
+    "dim": 512, "modules": {"a": 8, "ä b": 1 << 20}, "seed": 0, "max_inputs": 4, "angle": 12.6, "rotation": "skew",
+    "weighting": "energy", "scaling": "unit", "scales": {"a": 0.2},
+}  # fmt: skip
+
+
+def test_defaults() -> None:
+    spec = rs.SketchSpec(64, {"a": 1})
+    assert (spec.seed, spec.max_inputs, spec.angle, spec.rotation) == (0, 16, 60.0, "skew")
+    assert (spec.weighting, spec.scaling, spec.scales) == ("energy", "unit", None)
+
+
+def test_options_are_keyword_only() -> None:
+    with pytest.raises(TypeError):
+        rs.SketchSpec(64, {"a": 1}, 0, 16)  # type: ignore[misc]
+    with pytest.raises(TypeError, match="wirings"):
+        rs.SketchSpec(64, {"a": 1}, wirings={})  # type: ignore[call-arg]
+
+
+def test_equal_specifications_are_equal_and_hash_alike() -> None:
+    assert rs.SketchSpec(**FULL) == rs.SketchSpec(**FULL)
+    assert hash(rs.SketchSpec(**FULL)) == hash(rs.SketchSpec(**FULL))
+    turned = {**FULL, "modules": dict(reversed(FULL["modules"].items()))}
+    assert hash(rs.SketchSpec(**turned)) == hash(rs.SketchSpec(**FULL)) or rs.SketchSpec(**turned) != rs.SketchSpec(**FULL)
+    assert rs.SketchSpec(64, {"a": 1}, angle=60) == rs.SketchSpec(64, {"a": 1}, angle=60.0)
+    assert rs.SketchSpec(64, {"a": np.int32(1)}, seed=np.uint64(3)) == rs.SketchSpec(64, {"a": 1}, seed=3)
+
+
+@pytest.mark.parametrize("field", sorted(OTHER))
+def test_every_field_counts(field: str) -> None:
+    assert rs.SketchSpec(**{**FULL, field: OTHER[field]}) != rs.SketchSpec(**FULL)
+    assert rs.SketchSpec(**FULL) != "spec"
+
+
+def test_it_is_frozen_inside_too() -> None:
+    modules = {"a": 7}
+    spec = rs.SketchSpec(64, modules, scales={"a": 2.0})
+    modules["b"] = 9
+    assert dict(spec.modules) == {"a": 7}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        spec.dim = 128  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        spec.modules["b"] = 9  # type: ignore[index]
+    with pytest.raises(TypeError):
+        spec.scales["a"] = 9.0  # type: ignore[index]
+
+
+@pytest.mark.parametrize("fields", [GOOD, FULL, {"dim": 64, "modules": {"a": 1}, "angle": math.nextafter(60.0, 61.0)}])
+def test_json_pickle_and_copy(fields: dict[str, Any]) -> None:
+    spec = rs.SketchSpec(**fields)
+    for twin in (rs.SketchSpec.from_json(spec.to_json()), pickle.loads(pickle.dumps(spec)), copy.deepcopy(spec)):
+        assert twin == spec
+        assert hash(twin) == hash(spec)
+        assert twin.angle == spec.angle
+        assert list(twin.modules) == list(spec.modules)
+
+
+def test_repr_builds_an_equal_one() -> None:
+    spec = rs.SketchSpec(**FULL)
+    assert eval(repr(spec), {"SketchSpec": rs.SketchSpec}) == spec
+
+
+def test_the_paper() -> None:
+    spec = rs.SketchSpec.paper(dim=64, modules={"a": 16}, seed=3)
+    assert spec == rs.SketchSpec(
+        64, {"a": 16}, 3, angle=45.0, rotation="hadamard", weighting="linear", scaling="paper", max_inputs=16
+    )
+    assert rs.SketchSpec.paper(dim=64, modules={"a": 16}, max_inputs=2).max_inputs == 2
+
+
+BAD: list[tuple[str, Any]] = [
+    *[("dim", v) for v in (0, -64, 1, 32, 63, 65, 96, 2**25, 2**62, 64.0, "64", None, True, [64])],
+    *[("modules", v) for v in ({}, None, ["a"], [("a", 1)], {"a": 0}, {"a": -1}, {"a": 2**20 + 1}, {"a": 1.0}, {"a": True})],
+    *[("modules", v) for v in ({"": 3}, {1: 3}, {None: 3}, {b"a": 3}, {"a": None}, {"a": "3"}, {"\ud800": 3}, {"a": 2**70})],
+    *[("seed", v) for v in (-1, 2**64, 1.5, "1", None, True)],
+    *[("max_inputs", v) for v in (0, -1, 1.0, 2**40, "3", None, True)],
+    *[("angle", v) for v in (0, 0.0, -1.0, 90.0001, 180, math.nan, math.inf, "60", None, [60.0], True)],
+    *[("rotation", v) for v in ("block", "Skew", "", None, 0, ["skew"])],
+    *[("weighting", v) for v in ("sqrt", None, 1)],
+    *[("scaling", v) for v in ("Paper", None, 0.5)],
+    *[("scales", v) for v in ({"a": 0.0}, {"a": -1.0}, {"a": math.nan}, {"a": math.inf}, {"a": 1e300}, {"a": "2"}, {"a": None})],
+    *[("scales", v) for v in ({"zzz": 1.0}, {1: 1.0}, 2.0, [2.0], {"a": True})],
+]
+
+
+@pytest.mark.parametrize(("field", "value"), BAD, ids=lambda v: repr(v)[:30])
+def test_bad_values_are_refused_by_name(field: str, value: Any) -> None:
+    with pytest.raises((ValueError, TypeError), match=field) as caught:
+        rs.SketchSpec(**{"dim": 64, "modules": {"a": 7}, field: value})
+    assert "wanted" in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_bad_json() -> None:
+    text = rs.SketchSpec(**FULL).to_json()
+    for cut in range(len(text)):
+        with pytest.raises(ValueError, match="specification"):
+            rs.SketchSpec.from_json(text[:cut])
+    for bad in ("[]", "null", "3", '"a"', "{}", '{"recsketch": 1}', '{"recsketch": 99}', "[" * 100_000, "NaN", "\0"):
+        with pytest.raises(ValueError, match="specification"):
+            rs.SketchSpec.from_json(bad)
+    for value in (None, 5, 3.5, ["{}"], object()):
+        with pytest.raises((TypeError, ValueError)):
+            rs.SketchSpec.from_json(value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("field", "value"), [(f, v) for f, v in BAD if f != "scales" or not isinstance(v, dict) or v])
+def test_bad_values_inside_json(field: str, value: Any) -> None:
+    fields = json.loads(rs.SketchSpec(**FULL).to_json())
+    try:
+        text = json.dumps({**fields, field: value})
+    except (TypeError, ValueError):
+        text = json.dumps({**fields, field: {"1": -3}})  # what JSON cannot hold
+    if field == "scales" and value == {"a": math.inf}:
+        assert "Infinity" in text
+    twisted = json.loads(text)[field]
+    if field == "modules" and isinstance(twisted, dict) and set(twisted) in ({"1"}, {"null"}) and twisted != {"1": -3}:
+        pytest.skip("a key that JSON turns into a good name")
+    with pytest.raises((ValueError, TypeError), match=f"{field}|scales"):
+        rs.SketchSpec.from_json(text)
+
+
+def test_unknown_and_missing_fields_in_json() -> None:
+    fields = json.loads(rs.SketchSpec(**FULL).to_json())
+    with pytest.raises(ValueError, match="wiring"):
+        rs.SketchSpec.from_json(json.dumps({**fields, "wiring": {}}))
+    for name in ("dim", "modules"):
+        with pytest.raises(ValueError, match=name):
+            rs.SketchSpec.from_json(json.dumps({k: v for k, v in fields.items() if k != name}))
+
+
+def test_with_scales_gives_a_root_mean_square_norm_of_one() -> None:
+    """float64 sums of 40 float32 norms: 1e-6 covers every rounding of the float32 products below."""
+    rng = np.random.default_rng(1)
+    spec = rs.SketchSpec(64, {"a": 5, "b": 9, "unused": 3, "zero": 2}, scales={"unused": 4.0})
+    traces = []
+    for _ in range(20):
+        t = rs.Trace()
+        t.add("a", 100 * rng.standard_normal(5))
+        t.add("b", 0.01 * rng.standard_normal(9))
+        t.add("zero", [0, 0])
+        t.outputs([0, 1, 2])
+        traces.append(t)
+    for given in (traces, rs.TraceBatch.from_traces(traces), iter(traces)):
+        scaled = spec.with_scales(given)
+        scales = dict(scaled.scales or {})
+        for name in ("a", "b"):
+            squares = [np.sum((scales[name] * o.attribute.astype(np.float64)) ** 2) for t in traces for o in t.objects
+                       if o.module == name]  # fmt: skip
+            assert math.sqrt(np.mean(squares)) == pytest.approx(1, rel=1e-6)
+        assert scales["unused"] == 4.0
+        assert scales.get("zero", 1.0) == 1.0
+        assert dataclasses.replace(scaled, scales={"unused": 4.0}) == spec
+    with pytest.raises(ValueError, match="zzz"):
+        bad = rs.Trace()
+        bad.outputs([bad.add("zzz", [1.0])])
+        spec.with_scales(bad)
+
+
+def test_suggested_dim_holds_the_traces() -> None:
+    """The smallest power of two whose load is at most the target, for the largest of the traces."""
+    rng = np.random.default_rng(1)
+    traces = []
+    for n in (3, 40, 11):
+        t = rs.Trace()
+        t.outputs([t.add("a", rng.standard_normal(20)) for _ in range(n)][:16])
+        traces.append(t)
+    for target in (0.1, 0.6, 0.7):
+        dim = rs.suggest_dim(traces, target=target)
+        assert dim & (dim - 1) == 0
+        assert 64 <= dim <= 2**24
+        sk = rs.Sketcher(rs.SketchSpec(dim, {"a": 20}))
+        assert np.max([sk.load(t) for t in traces]) <= target
+        if dim > 64:
+            half = rs.Sketcher(rs.SketchSpec(dim // 2, {"a": 20}))
+            assert np.max([half.load(t) for t in traces]) > target
+    for bad in (0, -1, math.nan, "x", None):
+        with pytest.raises((ValueError, TypeError)):
+            rs.suggest_dim(traces, target=bad)  # type: ignore[arg-type]
+    with pytest.raises((ValueError, TypeError)):
+        rs.suggest_dim([])
