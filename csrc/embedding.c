@@ -9,7 +9,7 @@ double rsk_embed_norm(const rsk_spec *spec, const rsk_module *m) {
     return 1.0 / sqrt((double)(m->padded > spec->dim ? m->padded : spec->dim));
 }
 
-int rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, float *h) {
+int rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, float *h, double *wide) {
     const rsk_kernels *k = rsk_kernels_current();
     const float scale = (float)m->scale, most = RSK_MAX_VALUE;
     int good = 1;
@@ -20,7 +20,9 @@ int rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, f
     if (!good) return 0;
     memset(h + m->length, 0, sizeof(float) * (size_t)(m->padded - m->length));
     k->flip(h, h, m->padded, m->inner, 1.0f);
-    k->fwht_f32(h, m->padded);
+    for (ptrdiff_t i = 0; i < m->padded; i++) wide[i] = (double)h[i];
+    k->fwht_f64(wide, m->padded);
+    k->narrow(h, wide, m->padded);
     if (m->padded > spec->dim) {
         k->flip(h, h, m->padded, m->outer, 1.0f);
         for (ptrdiff_t j = spec->dim; j < m->padded; j += spec->dim)

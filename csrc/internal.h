@@ -28,7 +28,7 @@ void rsk_free(void *p);
 typedef struct rsk_turn {
     ptrdiff_t mask;
     const uint16_t *bits; /* one word a block of 16 */
-    float c, s;
+    double c, s;          /* rounded to float by the float kernels */
 } rsk_turn;
 
 /* An embedded object, seen through T_attr: out[k] = ±rows[0][k mod width] ± rows[1][k mod width] ± counter[0] ± counter[1].
@@ -37,6 +37,7 @@ typedef struct rsk_spread {
     ptrdiff_t width;
     int terms;
     const uint16_t *bits[2], *counter_bits[2];
+    const uint32_t *counter_pairs; /* both rows of counter_bits, bit by bit in turn; with two terms only */
 } rsk_spread;
 
 /* What an instruction set must implement. n and d are multiples of 16; pointers need no alignment; arrays do not overlap
@@ -48,17 +49,23 @@ typedef struct rsk_kernels {
     void (*fwht_f64)(double *x, ptrdiff_t n);
     /* out = f * (x with signs); out may be x */
     void (*flip)(float *out, const float *x, ptrdiff_t n, const uint16_t *bits, float f);
-    /* out (+)= c x + s (y with signs); out may be x */
+    /* out (+)= c x + s (y with signs); out may be x. `wide` kernels compute in doubles and add to doubles. */
     void (*blend)(float *out, const float *x, const float *y, ptrdiff_t n, const uint16_t *bits, float c, float s,
                   int accumulate);
+    void (*blend_wide)(double *out, const float *x, const float *y, ptrdiff_t n, const uint16_t *bits, double c, double s,
+                       int accumulate);
+    void (*narrow)(float *out, const double *x, ptrdiff_t n);
     /* a = f x, b[k] = g x[k ^ mask] */
     void (*split)(float *a, float *b, const float *x, ptrdiff_t n, ptrdiff_t mask, float f, float g);
     /* out = f a + g b[k ^ mask]: the transpose of split */
     void (*join)(float *out, const float *a, const float *b, ptrdiff_t n, ptrdiff_t mask, float f, float g);
     /* out (+)= turn x */
     void (*rotate)(float *out, const float *x, ptrdiff_t d, const rsk_turn *turn, int accumulate);
+    void (*rotate_wide)(double *out, const float *x, ptrdiff_t d, const rsk_turn *turn, int accumulate);
     /* out (+)= second first x */
     void (*rotate2)(float *out, const float *x, ptrdiff_t d, const rsk_turn *first, const rsk_turn *second, int accumulate);
+    void (*rotate2_wide)(double *out, const float *x, ptrdiff_t d, const rsk_turn *first, const rsk_turn *second,
+                         int accumulate);
     /* rsk_spread above */
     void (*spread)(float *out, ptrdiff_t d, const rsk_spread *shape, const float *const rows[2], const float counter[2]);
     /* its transpose: rows[t][j] = sum of ±x[k], k mod width = j; counter[t] = sum of ±x[k]. width <= d */
@@ -96,17 +103,21 @@ typedef struct rsk_rotation {
 typedef struct rsk_module rsk_module;
 
 /* The seam for a new rotation: one file that fills this table, one line in rotation.c.
- * All take T = c I + s R; transpose asks for c I + s R^T. out does not overlap x. scratch is 2 d floats. */
+ * All take T = c I + s R; transpose asks for c I + s R^T. out does not overlap x. scratch is 2 d elements. */
 typedef struct rsk_family {
     const char *name;
     int rows; /* sign rows a rotation, 1 or 2 */
     rsk_status (*sample)(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *rotation);
-    /* out (+)= f T x */
-    void (*apply)(const rsk_spec *spec, const rsk_rotation *rotation, float f, int transpose, const float *x, float *out,
+    /* out (+)= f T x; wide: computed in doubles, added to doubles */
+    void (*apply)(const rsk_spec *spec, const rsk_rotation *rotation, double f, int transpose, const float *x, float *out,
                   int accumulate, float *scratch);
+    void (*apply_wide)(const rsk_spec *spec, const rsk_rotation *rotation, double f, const float *x, double *out,
+                       int accumulate, float *scratch);
     /* out (+)= f T_second T_first x; with transpose f T_second^T T_first^T x */
-    void (*chain)(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, float f, int transpose,
+    void (*chain)(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, int transpose,
                   const float *x, float *out, int accumulate, float *scratch);
+    void (*chain_wide)(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const float *x,
+                       double *out, int accumulate, float *scratch);
     /* out = T_attr (f E_M x + counter c_M), x already D1-flipped, transformed and folded (embedding.c) */
     void (*emit)(const rsk_spec *spec, const rsk_module *module, float f, float counter, const float *x, float *out,
                  float *work, float *scratch);
@@ -128,6 +139,7 @@ struct rsk_module {
     uint16_t *outer; /* D2, max(a', d) bits */
     uint16_t *counter;
     uint16_t *turned_outer, *turned_counter; /* skew: the signs of D2 and c_M seen through R_attr */
+    uint32_t *counter_pairs;                 /* skew: rsk_spread */
     rsk_spread spread;
     rsk_rotation rotation;
 };
@@ -153,17 +165,21 @@ static inline int rsk_sign_bit(const uint16_t *bits, ptrdiff_t k) { return (bits
 
 /* Scratch of one worker. */
 typedef struct rsk_scratch {
-    float *base;      /* what is freed */
-    float *slots;     /* vectors of the plan, stride floats apart */
-    ptrdiff_t stride;
-    float *object;    /* d floats */
-    float *spare;     /* 2 d floats, a family's scratch */
-    float *padded;    /* max(max_padded, d) floats */
-    float *work;      /* two of those */
+    unsigned char *base; /* what is freed */
+    ptrdiff_t stride;    /* between slots, in elements */
+    float *slots;        /* vectors of the plan */
+    double *wide_slots;  /* and its wide ones; d floats each in the adjoint sweep */
+    float *object, *source; /* d each */
+    float *spare;        /* 2 d, a family's scratch */
+    float *padded;       /* max(max_padded, d) */
+    float *work;         /* two of those */
+    double *wide_padded; /* one */
+    double *wide_root;   /* d, the outputs' tuple if that is wide */
 } rsk_scratch;
 
-/* x (length) -> h = [fold] H D1 [x; 0], ready for emit; 0 if an element is NaN or too large, else 1. */
-int rsk_embed_begin(const rsk_spec *spec, const rsk_module *module, const float *x, float *h);
+/* x (length) -> h = [fold] H D1 [x; 0], ready for emit; 0 if an element is NaN or too large, else 1.
+ * Transformed in doubles, in `wide` (a'): its log2(a') roundings would be half of all that a sketch suffers. */
+int rsk_embed_begin(const rsk_spec *spec, const rsk_module *module, const float *x, float *h, double *wide);
 /* The transpose: h -> x. Overwrites h. */
 void rsk_embed_end(const rsk_spec *spec, const rsk_module *module, float *h, float *x);
 /* 1 / sqrt(d), or 1 / sqrt(a') where the attribute is folded. */
@@ -172,13 +188,17 @@ double rsk_embed_norm(const rsk_spec *spec, const rsk_module *module);
 /* ---------------------------------------------------------------- plan.c */
 
 enum { RSK_STEP_OBJECT, RSK_STEP_STORE, RSK_STEP_USE };
-enum { RSK_FIRST = 1, RSK_LAST = 2 };
+enum { RSK_FIRST = 1, RSK_LAST = 2, RSK_WIDE_SRC = 4, RSK_WIDE_DST = 8 };
 
 /* One step of a trace's program, run forwards by the forward sweep and backwards by the adjoint:
  *   OBJECT  dst (+)= weight T_position s_object,   s_object = T_M(b T_attr z + b T_in src)
  *   STORE   dst    = s_object, of an object used more than once
  *   USE     dst (+)= weight T_position src, src a stored object
- * dst -1 is the sketch; src -1 is no input. FIRST: dst is set, not added to. LAST: the last use of src. */
+ * dst -1 is the sketch; src -1 is no input. FIRST: dst is set, not added to. LAST: the last use of src.
+ *
+ * WIDE_SRC, WIDE_DST: that vector is one of doubles in the forward sweep, and counted on its own. A tuple is wide if one of
+ * its members has inputs: rounding then hardly grows with depth, and the leaves, which are most of a tree, stay in floats
+ * (docs/design.md, section 5). */
 typedef struct rsk_step {
     int32_t object, module, position, src, dst;
     float weight;
@@ -187,7 +207,7 @@ typedef struct rsk_step {
 
 struct rsk_plan {
     const rsk_spec *spec; /* whose plan it is; compared, not read */
-    ptrdiff_t traces, vectors;
+    ptrdiff_t traces, vectors, wide_vectors; /* of the neediest trace */
     int64_t *objects;        /* (traces + 1,) */
     int64_t *attribute_ends; /* (N + 1,) */
     int64_t *begin;          /* (traces,) of steps */

@@ -9,6 +9,7 @@ typedef struct frame {
     int32_t object;   /* -1: the network's outputs */
     int32_t position; /* of the next input of positive weight */
     int32_t slot;     /* where its inputs are summed; -2 before the first, -1 for the sketch itself */
+    int32_t wide;     /* 1 if in doubles: a member has inputs */
     int64_t edge, end;
     double total; /* of its weights */
 } frame;
@@ -17,7 +18,7 @@ typedef struct room {
     frame *stack;
     int32_t *left;   /* uses not yet emitted */
     int32_t *stored; /* slot of a shared object's sketch, -1 before it is made */
-    int32_t *free;   /* slots to hand out again */
+    int32_t *free[2]; /* slots to hand out again: of floats, of doubles */
     double *reach;   /* squared */
 } room;
 
@@ -28,7 +29,7 @@ typedef struct builder {
     room *rooms;
     rsk_status *status; /* of each trace */
     int32_t *object;    /* where it failed */
-    int32_t *vectors;   /* slots it needs */
+    int32_t *vectors;   /* (traces, 2) slots it needs: of floats, of doubles */
 } builder;
 
 /* ---------------------------------------------------------------- checks */
@@ -131,34 +132,37 @@ static void count_uses(const builder *b, const room *r, ptrdiff_t trace) {
 typedef struct program {
     rsk_step *next;
     room *room;
-    int32_t free, made; /* free slots on the stack, slots ever made */
+    int32_t free[2], made[2]; /* free slots on the stack, slots ever made */
 } program;
 
-static int32_t take_slot(program *p) { return p->free ? p->room->free[--p->free] : p->made++; }
-static void give_slot(program *p, int32_t slot) { p->room->free[p->free++] = slot; }
+static int32_t take_slot(program *p, int wide) {
+    return p->free[wide] ? p->room->free[wide][--p->free[wide]] : p->made[wide]++;
+}
+static void give_slot(program *p, int wide, int32_t slot) { p->room->free[wide][p->free[wide]++] = slot; }
+
+static int has_inputs(const rsk_batch *t, int64_t o) { return t->input_ends[o + 1] > t->input_ends[o]; }
 
 static frame frame_of(const builder *b, ptrdiff_t trace, int32_t object) {
     const rsk_batch *t = b->batch;
-    frame f = {object, 0, -2, 0, 0, 0.0};
-    if (object < 0) {
-        f.slot = -1, f.edge = t->output_ends[trace], f.end = t->output_ends[trace + 1];
-        f.total = sum_of(t->output_weights, f.edge, f.end);
-    } else {
-        const int64_t o = t->objects[trace] + object;
-        f.edge = t->input_ends[o], f.end = t->input_ends[o + 1];
-        f.total = sum_of(t->weights, f.edge, f.end);
-    }
+    const int64_t base = t->objects[trace];
+    frame f = {.object = object, .slot = object < 0 ? -1 : -2};
+    f.edge = object < 0 ? t->output_ends[trace] : t->input_ends[base + object];
+    f.end = object < 0 ? t->output_ends[trace + 1] : t->input_ends[base + object + 1];
+    const int32_t *members = object < 0 ? t->outputs : t->inputs;
+    const double *weights = object < 0 ? t->output_weights : t->weights;
+    f.total = sum_of(weights, f.edge, f.end);
+    for (int64_t e = f.edge; e < f.end; e++) f.wide |= weights[e] > 0.0 && has_inputs(t, base + members[e]);
     return f;
 }
 
 /* The step that adds `object` (its inputs summed in src) to the tuple f, as its next member. */
 static void emit_member(const builder *b, program *p, frame *f, rsk_step step, double weight) {
     const int first = f->position == 0;
-    if (f->slot == -2) f->slot = take_slot(p);
+    if (f->slot == -2) f->slot = take_slot(p, f->wide);
     step.position = f->position++;
     step.dst = f->slot;
     step.weight = (float)share(b->spec, weight, f->total);
-    step.flags = (uint8_t)((first ? RSK_FIRST : 0) | step.flags);
+    step.flags = (uint8_t)(step.flags | (first ? RSK_FIRST : 0) | (f->wide ? RSK_WIDE_DST : 0));
     *p->next++ = step;
     f->edge++;
 }
@@ -170,7 +174,7 @@ static void write_program(const builder *b, room *r, ptrdiff_t trace) {
     const int64_t base = t->objects[trace];
     const int32_t *uses = b->plan->uses + base;
     rsk_step *const start = b->plan->steps + b->plan->begin[trace];
-    program p = {start, r, 0, 0};
+    program p = {start, r, {0, 0}, {0, 0}};
     for (int32_t i = 0; i < t->objects[trace + 1] - base; i++) r->left[i] = uses[i], r->stored[i] = -1;
     int32_t depth = 0;
     r->stack[0] = frame_of(b, trace, -1);
@@ -188,26 +192,27 @@ static void write_program(const builder *b, room *r, ptrdiff_t trace) {
             const int32_t src = r->stored[c], last = --r->left[c] == 0;
             const rsk_step use = {c, t->module[base + c], 0, src, 0, 0.0f, RSK_STEP_USE, (uint8_t)(last ? RSK_LAST : 0)};
             emit_member(b, &p, f, use, weights[f->edge]);
-            if (last) give_slot(&p, src);
+            if (last) give_slot(&p, 0, src);
             continue;
         }
         if (--depth < 0) break; /* the outputs are done */
         const frame done = *f;
         const int32_t c = done.object, src = done.slot == -2 ? -1 : done.slot;
-        rsk_step step = {c, t->module[base + c], 0, src, 0, 1.0f, RSK_STEP_OBJECT, 0};
+        rsk_step step = {c, t->module[base + c], 0, src, 0, 1.0f, RSK_STEP_OBJECT, (uint8_t)(done.wide ? RSK_WIDE_SRC : 0)};
         if (uses[c] > 1) { /* stored now; its user's frame, on top again, finds it */
             step.kind = RSK_STEP_STORE;
-            step.dst = r->stored[c] = take_slot(&p);
+            step.dst = r->stored[c] = take_slot(&p, 0);
             *p.next++ = step;
         } else {
             frame *user = &r->stack[depth];
             const double *w = user->object < 0 ? t->output_weights : t->weights;
             emit_member(b, &p, user, step, w[user->edge]);
         }
-        if (src >= 0) give_slot(&p, src);
+        if (src >= 0) give_slot(&p, done.wide, src);
     }
     b->plan->count[trace] = (int32_t)(p.next - start);
-    b->vectors[trace] = p.made;
+    b->vectors[2 * trace] = p.made[0];
+    b->vectors[2 * trace + 1] = p.made[1];
 }
 
 static void build(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
@@ -227,7 +232,8 @@ static void rooms_free(room *rooms, int workers) {
         rsk_free(rooms[i].stack);
         rsk_free(rooms[i].left);
         rsk_free(rooms[i].stored);
-        rsk_free(rooms[i].free);
+        rsk_free(rooms[i].free[0]);
+        rsk_free(rooms[i].free[1]);
         rsk_free(rooms[i].reach);
     }
     rsk_free(rooms);
@@ -240,9 +246,9 @@ static room *rooms_create(ptrdiff_t objects, int workers) {
         r->stack = rsk_alloc(objects + 2, sizeof *r->stack);
         r->left = rsk_alloc(objects + 1, sizeof *r->left);
         r->stored = rsk_alloc(objects + 1, sizeof *r->stored);
-        r->free = rsk_alloc(2 * objects + 2, sizeof *r->free);
+        for (int wide = 0; wide < 2; wide++) r->free[wide] = rsk_alloc(2 * objects + 2, sizeof *r->free[wide]);
         r->reach = rsk_alloc(objects + 1, sizeof *r->reach);
-        if (!r->stack || !r->left || !r->stored || !r->free || !r->reach) {
+        if (!r->stack || !r->left || !r->stored || !r->free[0] || !r->free[1] || !r->reach) {
             rooms_free(rooms, workers);
             return NULL;
         }
@@ -279,7 +285,8 @@ static rsk_status first_failure(builder *b, rsk_where *where) {
             if (where) where->trace = i, where->object = b->object[i];
             return b->status[i];
         }
-        if (b->vectors[i] > b->plan->vectors) b->plan->vectors = b->vectors[i];
+        if (b->vectors[2 * i] > b->plan->vectors) b->plan->vectors = b->vectors[2 * i];
+        if (b->vectors[2 * i + 1] > b->plan->wide_vectors) b->plan->wide_vectors = b->vectors[2 * i + 1];
     }
     return RSK_OK;
 }
@@ -302,7 +309,7 @@ rsk_status rsk_plan_create(const rsk_spec *spec, const rsk_batch *t, int threads
         if (t->objects[i + 1] - t->objects[i] > largest) largest = (ptrdiff_t)(t->objects[i + 1] - t->objects[i]);
     rsk_plan *plan = rsk_calloc(1, sizeof *plan);
     builder b = {spec, t, plan, rooms_create(largest, workers), rsk_alloc(t->traces, sizeof *b.status),
-                 rsk_alloc(t->traces, sizeof *b.object), rsk_alloc(t->traces, sizeof *b.vectors)};
+                 rsk_alloc(t->traces, sizeof *b.object), rsk_alloc(t->traces, 2 * sizeof *b.vectors)};
     rsk_status status = plan && b.rooms && b.status && b.object && b.vectors ? RSK_OK : RSK_ENOMEM;
     if (status == RSK_OK) {
         plan->spec = spec, plan->traces = t->traces;
@@ -334,7 +341,7 @@ void rsk_plan_free(rsk_plan *plan) {
     rsk_free(plan);
 }
 
-ptrdiff_t rsk_plan_vectors(const rsk_plan *plan) { return plan ? plan->vectors : 0; }
+ptrdiff_t rsk_plan_vectors(const rsk_plan *plan) { return plan ? plan->vectors + 2 * plan->wide_vectors : 0; }
 
 rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t *uses) {
     if (!plan) return RSK_EINVAL;

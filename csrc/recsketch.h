@@ -91,7 +91,7 @@ typedef struct rsk_spec_params {
     uint64_t branch_attr, branch_in;       /* stream ids */
 } rsk_spec_params;
 
-/* Draws all matrices: about (max_inputs + 6 modules + 2) d / 8 bytes. *out is NULL on error; free with rsk_spec_free.
+/* Draws all matrices: about (max_inputs + 8 modules + 2) d / 8 bytes. *out is NULL on error; free with rsk_spec_free.
  * RSK_EINVAL  a parameter outside its range;  RSK_ENOMEM */
 rsk_status rsk_spec_create(const rsk_spec_params *params, rsk_spec **out);
 void rsk_spec_free(rsk_spec *spec); /* NULL is allowed */

@@ -10,20 +10,37 @@ static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotati
     return status;
 }
 
-static void apply(const rsk_spec *spec, const rsk_rotation *r, float f, int transpose, const float *x, float *out,
-                  int accumulate, float *scratch) { /* out may be x, since blend allows it */
+/* out may be x, since blend allows it */
+static void apply(const rsk_spec *spec, const rsk_rotation *r, double f, int transpose, const float *x, float *out,
+                  int accumulate, float *scratch) {
     const rsk_kernels *k = rsk_kernels_current();
     k->flip(scratch, x, spec->dim, r->bits[transpose], 1.0f);
     k->fwht_f32(scratch, spec->dim);
-    k->blend(out, x, scratch, spec->dim, r->bits[!transpose], f * (float)spec->cosine,
-             f * (float)(spec->sine / sqrt((double)spec->dim)), accumulate);
+    k->blend(out, x, scratch, spec->dim, r->bits[!transpose], (float)(f * spec->cosine),
+                 (float)(f * spec->sine / sqrt((double)spec->dim)), accumulate);
 }
 
-static void chain(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, float f, int transpose,
+static void apply_wide(const rsk_spec *spec, const rsk_rotation *r, double f, const float *x, double *out, int accumulate,
+                       float *scratch) {
+    const rsk_kernels *k = rsk_kernels_current();
+    k->flip(scratch, x, spec->dim, r->bits[0], 1.0f);
+    k->fwht_f32(scratch, spec->dim);
+    k->blend_wide(out, x, scratch, spec->dim, r->bits[1], f * spec->cosine, f * spec->sine / sqrt((double)spec->dim),
+                  accumulate);
+}
+
+static void chain(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, int transpose,
                   const float *x, float *out, int accumulate, float *scratch) {
     float *middle = scratch + spec->dim;
-    apply(spec, first, 1.0f, transpose, x, middle, 0, scratch);
+    apply(spec, first, 1.0, transpose, x, middle, 0, scratch);
     apply(spec, second, f, transpose, middle, out, accumulate, scratch);
+}
+
+static void chain_wide(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const float *x,
+                       double *out, int accumulate, float *scratch) {
+    float *middle = scratch + spec->dim;
+    apply(spec, first, 1.0, 0, x, middle, 0, scratch);
+    apply_wide(spec, second, f, middle, out, accumulate, scratch);
 }
 
 static void emit(const rsk_spec *spec, const rsk_module *m, float f, float counter, const float *x, float *out, float *work,
@@ -33,7 +50,7 @@ static void emit(const rsk_spec *spec, const rsk_module *m, float f, float count
     const float counters[2] = {counter, 0.0f};
     for (ptrdiff_t j = 0; j < width; j++) work[j] = f * x[j];
     rsk_kernels_current()->spread(out, d, &m->spread, (const float *const *)rows, counters);
-    apply(spec, &spec->attr, 1.0f, 0, out, out, 0, scratch);
+    apply(spec, &spec->attr, 1.0, 0, out, out, 0, scratch);
 }
 
 static void absorb(const rsk_spec *spec, const rsk_module *m, float f, float f_counter, const float *y, float *x,
@@ -41,10 +58,10 @@ static void absorb(const rsk_spec *spec, const rsk_module *m, float f, float f_c
     const ptrdiff_t width = m->spread.width;
     float *const rows[2] = {x, NULL};
     float counters[2];
-    apply(spec, &spec->attr, 1.0f, 1, y, work, 0, scratch);
+    apply(spec, &spec->attr, 1.0, 1, y, work, 0, scratch);
     rsk_kernels_current()->collect(work, spec->dim, &m->spread, rows, counters);
     for (ptrdiff_t j = 0; j < width; j++) x[j] *= f;
     *counter = f_counter * counters[0];
 }
 
-const rsk_family rsk_family_hadamard = {"hadamard", 2, sample, apply, chain, emit, absorb};
+const rsk_family rsk_family_hadamard = {"hadamard", 2, sample, apply, apply_wide, chain, chain_wide, emit, absorb};

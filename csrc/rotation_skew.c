@@ -22,24 +22,37 @@ static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotati
     return RSK_OK;
 }
 
-static rsk_turn turn(const rsk_spec *spec, const rsk_rotation *r, float f, int transpose) {
-    const float s = f * (float)spec->sine;
-    const rsk_turn t = {r->mask, r->bits[0], f * (float)spec->cosine, transpose ? -s : s};
+static rsk_turn turn(const rsk_spec *spec, const rsk_rotation *r, double f, int transpose) {
+    const rsk_turn t = {r->mask, r->bits[0], f * spec->cosine, transpose ? -(f * spec->sine) : f * spec->sine};
     return t;
 }
 
-static void apply(const rsk_spec *spec, const rsk_rotation *r, float f, int transpose, const float *x, float *out,
+static void apply(const rsk_spec *spec, const rsk_rotation *r, double f, int transpose, const float *x, float *out,
                   int accumulate, float *scratch) {
     const rsk_turn t = turn(spec, r, f, transpose);
     (void)scratch;
     rsk_kernels_current()->rotate(out, x, spec->dim, &t, accumulate);
 }
 
-static void chain(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, float f, int transpose,
+static void apply_wide(const rsk_spec *spec, const rsk_rotation *r, double f, const float *x, double *out, int accumulate,
+                       float *scratch) {
+    const rsk_turn t = turn(spec, r, f, 0);
+    (void)scratch;
+    rsk_kernels_current()->rotate_wide(out, x, spec->dim, &t, accumulate);
+}
+
+static void chain(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, int transpose,
                   const float *x, float *out, int accumulate, float *scratch) {
-    const rsk_turn one = turn(spec, first, 1.0f, transpose), two = turn(spec, second, f, transpose);
+    const rsk_turn one = turn(spec, first, 1.0, transpose), two = turn(spec, second, f, transpose);
     (void)scratch;
     rsk_kernels_current()->rotate2(out, x, spec->dim, &one, &two, accumulate);
+}
+
+static void chain_wide(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const float *x,
+                       double *out, int accumulate, float *scratch) {
+    const rsk_turn one = turn(spec, first, 1.0, 0), two = turn(spec, second, f, 0);
+    (void)scratch;
+    rsk_kernels_current()->rotate2_wide(out, x, spec->dim, &one, &two, accumulate);
 }
 
 /* T_attr D2 tile(h) = cosine D2 tile(h) + sine D2' tile(h'): h' is h with its indices masked, D2' the signs D2 masked times
@@ -66,4 +79,4 @@ static void absorb(const rsk_spec *spec, const rsk_module *m, float f, float f_c
     *counter = f_counter * (c * counters[0] + s * counters[1]);
 }
 
-const rsk_family rsk_family_skew = {"skew", 1, sample, apply, chain, emit, absorb};
+const rsk_family rsk_family_skew = {"skew", 1, sample, apply, apply_wide, chain, chain_wide, emit, absorb};

@@ -44,6 +44,13 @@ static void turned(uint16_t *out, const uint16_t *x, const rsk_rotation *r, ptrd
         if (rsk_sign_bit(x, k ^ r->mask) ^ rsk_sign_bit(r->bits[0], k)) out[k >> 4] = (uint16_t)(out[k >> 4] | 1u << (k & 15));
 }
 
+/* bit i at 2i */
+static uint32_t spaced(uint16_t bits) {
+    uint32_t out = 0;
+    for (int i = 0; i < 16; i++) out |= (uint32_t)(bits >> i & 1) << 2 * i;
+    return out;
+}
+
 static rsk_status module(rsk_spec *spec, const rsk_spec_params *p, ptrdiff_t i) {
     rsk_module *m = &spec->module[i];
     const ptrdiff_t d = spec->dim;
@@ -63,10 +70,13 @@ static rsk_status module(rsk_spec *spec, const rsk_spec_params *p, ptrdiff_t i) 
     if (spec->family == &rsk_family_skew) {
         m->turned_outer = take(spec, d);
         m->turned_counter = take(spec, d);
+        m->counter_pairs = (uint32_t *)(void *)take(spec, 2 * d);
         turned(m->turned_outer, m->spread.bits[0], &spec->attr, d);
         turned(m->turned_counter, m->counter, &spec->attr, d);
         m->spread.bits[1] = m->turned_outer;
         m->spread.counter_bits[1] = m->turned_counter;
+        m->spread.counter_pairs = m->counter_pairs;
+        for (ptrdiff_t b = 0; b < d / RSK_LANES; b++) m->counter_pairs[b] = spaced(m->counter[b]) | spaced(m->turned_counter[b]) << 1;
         m->spread.terms = 2;
     }
     return RSK_OK;
@@ -87,7 +97,7 @@ static rsk_status draw(rsk_spec *spec, const rsk_spec_params *p) {
 static ptrdiff_t pool_bytes(const rsk_spec *spec, const rsk_spec_params *p) {
     const double row = (double)spec->dim / 8 + 64;
     double bytes = row * (1.0 + 2.0 * (2.0 + (double)p->max_inputs));
-    for (ptrdiff_t i = 0; i < p->modules; i++) bytes += 6 * row + 2.0 * (double)spec->module[i].padded / 8 + 128;
+    for (ptrdiff_t i = 0; i < p->modules; i++) bytes += 8 * row + 2.0 * (double)spec->module[i].padded / 8 + 128;
     return bytes < (double)PTRDIFF_MAX / 4 ? (ptrdiff_t)bytes : -1;
 }
 
@@ -136,7 +146,7 @@ rsk_status rsk_operator(const rsk_spec *spec, int kind, ptrdiff_t index, int tra
                             : index == 0 ? &spec->attr : &spec->in;
     float *scratch = rsk_alloc(spec->dim, sizeof *scratch);
     if (!scratch) return RSK_ENOMEM;
-    spec->family->apply(spec, r, 1.0f, transpose != 0, x, out, 0, scratch);
+    spec->family->apply(spec, r, 1.0, transpose != 0, x, out, 0, scratch);
     rsk_free(scratch);
     return RSK_OK;
 }
@@ -153,8 +163,8 @@ rsk_status rsk_embed(const rsk_spec *spec, ptrdiff_t module, const float *x, flo
     rsk_module m = spec->module[module];
     m.scale = 1.0;
     float *h = rsk_alloc(m.padded, sizeof *h);
-    if (!h) return RSK_ENOMEM;
-    const int good = rsk_embed_begin(spec, &m, x, h);
+    double *wide = rsk_alloc(m.padded, sizeof *wide);
+    const int good = h && wide && rsk_embed_begin(spec, &m, x, h, wide);
     if (good) {
         const rsk_spread shape = plain(&m);
         const float *const rows[2] = {h, NULL}, none[2] = {0.0f, 0.0f};
@@ -162,8 +172,10 @@ rsk_status rsk_embed(const rsk_spec *spec, ptrdiff_t module, const float *x, flo
         for (ptrdiff_t i = 0; i < shape.width; i++) h[i] *= norm;
         rsk_kernels_current()->spread(out, spec->dim, &shape, rows, none);
     }
+    const rsk_status status = good ? RSK_OK : h && wide ? RSK_EVALUE : RSK_ENOMEM;
     rsk_free(h);
-    return good ? RSK_OK : RSK_EVALUE;
+    rsk_free(wide);
+    return status;
 }
 
 rsk_status rsk_embed_adjoint(const rsk_spec *spec, ptrdiff_t module, const float *x, float *out) {

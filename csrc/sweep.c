@@ -11,25 +11,41 @@ void rsk_scratch_free(rsk_scratch *scratch, int workers) {
     rsk_free(scratch);
 }
 
-rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int workers) {
+/* The next n elements of a worker's memory; with base NULL it only counts. */
+static void *take(unsigned char *base, ptrdiff_t *used, ptrdiff_t n, size_t each) {
+    void *p = base ? base + *used : NULL;
+    *used += (n * (ptrdiff_t)each + 63) / 64 * 64;
+    return p;
+}
+
+static ptrdiff_t lay_out(const rsk_spec *spec, const rsk_plan *plan, rsk_scratch *s) {
     /* vectors are kept off each other's cache sets: a power of two apart they would share them */
-    const ptrdiff_t stride = spec->dim + 5 * RSK_LANES;
+    const ptrdiff_t d = spec->dim + 5 * RSK_LANES;
     const ptrdiff_t wide = (spec->max_padded > spec->dim ? spec->max_padded : spec->dim) + 5 * RSK_LANES;
-    if (plan->vectors > (PTRDIFF_MAX / 8 - 6 * wide) / stride) return NULL;
-    const ptrdiff_t size = (plan->vectors + 3) * stride + 3 * wide;
+    ptrdiff_t used = 0;
+    s->stride = d;
+    s->slots = take(s->base, &used, plan->vectors * d, sizeof(float));
+    s->object = take(s->base, &used, d, sizeof(float));
+    s->source = take(s->base, &used, d, sizeof(float));
+    s->spare = take(s->base, &used, 2 * d, sizeof(float));
+    s->padded = take(s->base, &used, wide, sizeof(float));
+    s->work = take(s->base, &used, 2 * wide, sizeof(float));
+    s->wide_slots = take(s->base, &used, plan->wide_vectors * d, sizeof(double));
+    s->wide_padded = take(s->base, &used, wide, sizeof(double));
+    s->wide_root = take(s->base, &used, d, sizeof(double));
+    return used;
+}
+
+rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int workers) {
+    if (plan->vectors + plan->wide_vectors > PTRDIFF_MAX / 64 / (spec->dim + spec->max_padded)) return NULL;
     rsk_scratch *s = rsk_calloc(workers, sizeof *s);
     for (int i = 0; s && i < workers; i++) {
-        s[i].base = rsk_alloc(size, sizeof(float));
+        s[i].base = rsk_alloc(lay_out(spec, plan, &s[i]), 1);
         if (!s[i].base) {
             rsk_scratch_free(s, workers);
             return NULL;
         }
-        s[i].stride = stride;
-        s[i].slots = s[i].base;
-        s[i].object = s[i].slots + plan->vectors * stride;
-        s[i].spare = s[i].object + stride;
-        s[i].padded = s[i].spare + 2 * stride;
-        s[i].work = s[i].padded + wide;
+        lay_out(spec, plan, &s[i]);
     }
     return s;
 }
@@ -41,32 +57,65 @@ static float attribute_factor(const rsk_spec *spec, const rsk_module *m) {
 }
 static float counter_factor(const rsk_spec *spec) { return (float)(spec->branch * spec->gain / sqrt((double)spec->dim)); }
 
+/* Vector `slot` of floats, or of doubles. */
+static float *slot_of(const rsk_scratch *s, int32_t slot) { return s->slots + slot * s->stride; }
+static double *wide_slot_of(const rsk_scratch *s, int32_t slot) { return s->wide_slots + slot * s->stride; }
+
+static void run_use(const rsk_spec *spec, const rsk_step *step, float *out, rsk_scratch *s) {
+    const rsk_rotation *r = &spec->positions[step->position];
+    const float *src = slot_of(s, step->src);
+    const int add = !(step->flags & RSK_FIRST);
+    if (step->flags & RSK_WIDE_DST)
+        spec->family->apply_wide(spec, r, step->weight, src, step->dst < 0 ? s->wide_root : wide_slot_of(s, step->dst), add,
+                                 s->spare);
+    else
+        spec->family->apply(spec, r, step->weight, 0, src, step->dst < 0 ? out : slot_of(s, step->dst), add, s->spare);
+}
+
+/* s->object = b T_attr z + b T_in s_input -> its tuple, or its own slot */
+static void run_object(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, float *out, rsk_scratch *s) {
+    const rsk_family *family = spec->family;
+    const rsk_rotation *r = &spec->positions[step->position];
+    const int add = !(step->flags & RSK_FIRST);
+    if (step->src >= 0) {
+        const float *src = step->flags & RSK_WIDE_SRC ? s->source : slot_of(s, step->src);
+        if (step->flags & RSK_WIDE_SRC) rsk_kernels_current()->narrow(s->source, wide_slot_of(s, step->src), spec->dim);
+        family->apply(spec, &spec->in, spec->branch, 0, src, s->object, 1, s->spare);
+    }
+    if (step->kind == RSK_STEP_STORE)
+        family->apply(spec, &m->rotation, 1.0, 0, s->object, slot_of(s, step->dst), 0, s->spare);
+    else if (step->flags & RSK_WIDE_DST)
+        family->chain_wide(spec, &m->rotation, r, step->weight, s->object,
+                           step->dst < 0 ? s->wide_root : wide_slot_of(s, step->dst), add, s->spare);
+    else
+        family->chain(spec, &m->rotation, r, step->weight, 0, s->object, step->dst < 0 ? out : slot_of(s, step->dst), add,
+                      s->spare);
+}
+
 ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes,
                             const float *counters, float counter, float *out, rsk_scratch *s) {
-    const rsk_family *family = spec->family;
     const rsk_step *step = plan->steps + plan->begin[trace], *const end = step + plan->count[trace];
     const int64_t base = plan->objects[trace], first = plan->attribute_ends[base];
     const float unit = counter_factor(spec);
     for (; step < end; step++) {
-        float *dst = step->dst < 0 ? out : s->slots + step->dst * s->stride;
-        float *src = step->src < 0 ? NULL : s->slots + step->src * s->stride;
-        const int add = !(step->flags & RSK_FIRST);
         if (step->kind == RSK_STEP_USE) {
-            family->apply(spec, &spec->positions[step->position], step->weight, 0, src, dst, add, s->spare);
+            run_use(spec, step, out, s);
             continue;
         }
         const rsk_module *m = &spec->module[step->module];
         const int64_t o = base + step->object;
-        if (!rsk_embed_begin(spec, m, attributes + (plan->attribute_ends[o] - first), s->padded)) return step->object;
-        family->emit(spec, m, attribute_factor(spec, m), unit * (counters ? counters[step->object] : counter), s->padded, s->object, s->work,
-                     s->spare);
-        if (src) family->apply(spec, &spec->in, (float)spec->branch, 0, src, s->object, 1, s->spare);
-        if (step->kind == RSK_STEP_STORE)
-            family->apply(spec, &m->rotation, 1.0f, 0, s->object, dst, 0, s->spare);
-        else
-            family->chain(spec, &m->rotation, &spec->positions[step->position], step->weight, 0, s->object, dst, add, s->spare);
+        if (!rsk_embed_begin(spec, m, attributes + (plan->attribute_ends[o] - first), s->padded, s->wide_padded)) return step->object;
+        spec->family->emit(spec, m, attribute_factor(spec, m), unit * (counters ? counters[step->object] : counter), s->padded,
+                           s->object, s->work, s->spare);
+        run_object(spec, m, step, out, s);
     }
+    if (end[-1].flags & RSK_WIDE_DST) rsk_kernels_current()->narrow(out, s->wide_root, spec->dim);
     return -1;
+}
+
+/* In the adjoint sweep every vector is one of floats. */
+static float *narrow_slot_of(const rsk_scratch *s, int32_t slot, int wide) {
+    return wide ? (float *)(void *)wide_slot_of(s, slot) : slot_of(s, slot);
 }
 
 /* The steps backwards: a vector that was read is written, one that was added to is read. */
@@ -82,8 +131,8 @@ void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t tra
         if (counters) counters[o - base] = 0.0f;
     }
     while (step-- > begin) {
-        const float *dst = step->dst < 0 ? y : s->slots + step->dst * s->stride;
-        float *src = step->src < 0 ? NULL : s->slots + step->src * s->stride;
+        const float *dst = step->dst < 0 ? y : narrow_slot_of(s, step->dst, step->flags & RSK_WIDE_DST);
+        float *src = step->src < 0 ? NULL : narrow_slot_of(s, step->src, step->flags & RSK_WIDE_SRC);
         if (step->kind == RSK_STEP_USE) {
             family->apply(spec, &spec->positions[step->position], step->weight, 1, dst, src, !(step->flags & RSK_LAST), s->spare);
             continue;
@@ -92,13 +141,13 @@ void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t tra
         const int64_t o = base + step->object;
         float counter;
         if (step->kind == RSK_STEP_STORE)
-            family->apply(spec, &m->rotation, 1.0f, 1, dst, s->object, 0, s->spare);
+            family->apply(spec, &m->rotation, 1.0, 1, dst, s->object, 0, s->spare);
         else
             family->chain(spec, &spec->positions[step->position], &m->rotation, step->weight, 1, dst, s->object, 0, s->spare);
         family->absorb(spec, m, attribute_factor(spec, m), unit, s->object, s->padded, &counter, s->work, s->spare);
         rsk_embed_end(spec, m, s->padded, attributes + (plan->attribute_ends[o] - first));
         if (counters) counters[step->object] = counter;
-        if (src) family->apply(spec, &spec->in, (float)spec->branch, 1, s->object, src, 0, s->spare);
+        if (src) family->apply(spec, &spec->in, spec->branch, 1, s->object, src, 0, s->spare);
     }
 }
 

@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault(
+    "OPENBLAS_NUM_THREADS", "1"
+)  # the reference's matrices are small, threads only wait for each other
+
 import numpy as np
 import pytest
 
@@ -164,7 +168,7 @@ class Build:
     def tree(
         rng: np.random.Generator, spec: ref.RefSpec, depth: int, fan: int, ragged: bool = False, alpha: float = 4.0
     ) -> ref.RefTrace:
-        """A tree of the given depth, Dirichlet(alpha) weights; ragged: between 1 and fan inputs, some of them leaves."""
+        """A tree of that depth, Dirichlet(alpha) weights; ragged: 1 to fan inputs, and some leaves higher up."""
         out: list[ref.RefObject] = []
 
         def grow(level: int) -> int:
@@ -177,6 +181,11 @@ class Build:
 
         tops = [grow(1) for _ in range(fan)]
         return ref.RefTrace(tuple(out), tuple(tops), tuple(map(float, rng.dirichlet(np.full(fan, alpha)))))
+
+    @staticmethod
+    def object_columns(spec: ref.RefSpec, trace: ref.RefTrace) -> list[np.ndarray]:
+        """The columns of A, one (d, a) block an object."""
+        return np.split(ref.affine_map(spec, trace)[0], np.cumsum([len(o.attribute) for o in trace.objects])[:-1], 1)
 
     @staticmethod
     def unknowns(trace: ref.RefTrace) -> np.ndarray:
@@ -199,23 +208,32 @@ class Rounding:
         return reach, (5 + 2 + math.log2(spec.dim)) * reach  # 1/sqrt(d) and its product; log2(d) stages
 
     @staticmethod
+    def spread(spec: ref.RefSpec, trace: ref.RefTrace) -> np.ndarray:
+        """Bound on the norm of every object's map from s_object to the sketch: what multiplies an error made there."""
+        if spec.rotation == "hadamard":  # T is orthonormal on average only: the norms of the very matrices
+            return np.array([np.linalg.norm(m, 2) for m in ref.paths(spec, trace)[1]])
+        out = np.zeros(len(trace.objects))
+        for _, o, a in ref.positions(spec, trace.outputs, trace.weights):
+            out[o] += a * spec.t
+        for n in reversed(range(len(trace.objects))):
+            for _, o, a in ref.positions(spec, trace.objects[n].inputs, trace.objects[n].weights):
+                out[o] += out[n] * spec.t * spec.branch * spec.t * a * spec.t
+        return out
+
+    @staticmethod
     def forward(spec: ref.RefSpec, trace: ref.RefTrace) -> float:
-        """Bound on |computed sketch - exact sketch|."""
+        """Bound on |computed sketch - exact sketch|: for every object what is rounded there, times its spread."""
         norm, cost = Rounding.operator(spec)
         t_attr, t_in = spec.operator("branch", "attr"), spec.operator("branch", "in")
         values: list[np.ndarray] = []
-        errors: list[float] = []
+        local: list[float] = []
 
         def tuple_sketch(inputs: Any, weights: Any) -> tuple[np.ndarray, float]:
-            s, e = np.zeros(spec.dim), 0.0
             parts = ref.positions(spec, inputs, weights)
-            for i, o, a in parts:
-                term = a * (spec.operator("position", i) @ values[o])
-                s = s + term
-                size = a * np.linalg.norm(values[o])
-                # the operator; alpha, its product, and one sum for every later term
-                e += a * norm * errors[o] + UNIT * size * (cost + (3 + len(parts)) * norm)
-            return s, e
+            s = ref.tuple_sketch(spec, values, inputs, weights)
+            # the operator; alpha, its product, and one sum for every later term
+            sizes = sum(a * float(np.linalg.norm(values[o])) for _, o, a in parts)
+            return s, UNIT * sizes * (cost + (3 + len(parts)) * norm)
 
         for o in trace.objects:
             p = spec.padded(o.module)
@@ -223,15 +241,15 @@ class Rounding:
             x = spec.scale(o.module) * np.asarray(o.attribute, dtype=np.float64)
             z = spec.gain * (spec.embedding(o.module) @ x + spec.counter(o.module))
             # scale and gain (4), the transform, 1/sqrt (2), folding, adding the counter
-            size = spec.gain * (math.sqrt(folds) * float(np.linalg.norm(x)) + 1.0)
-            ez = UNIT * size * (8 + math.log2(p) + folds)
+            ez = UNIT * spec.gain * (math.sqrt(folds) * float(np.linalg.norm(x)) + 1.0) * (8 + math.log2(p) + folds)
             below, eb = tuple_sketch(o.inputs, o.weights)
             v = spec.branch * (t_attr @ z + t_in @ below)
             sizes = float(np.linalg.norm(z) + np.linalg.norm(below))
             ev = spec.branch * (norm * (ez + eb) + UNIT * sizes * (cost + 3 * norm))
             values.append(spec.operator("module", o.module) @ v)
-            errors.append(norm * ev + UNIT * cost * float(np.linalg.norm(v)))
-        return tuple_sketch(trace.outputs, trace.weights)[1] * 1.01  # second order
+            local.append(norm * ev + UNIT * cost * float(np.linalg.norm(v)))
+        top = tuple_sketch(trace.outputs, trace.weights)[1]
+        return (top + float(np.dot(local, Rounding.spread(spec, trace)))) * 1.01  # second order
 
     @staticmethod
     def adjoint(spec: ref.RefSpec, trace: ref.RefTrace, y: float) -> np.ndarray:

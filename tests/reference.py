@@ -128,6 +128,15 @@ def rotation_matrix(kind: str, dim: int, seed: int, role: str, name: str) -> F64
     return r
 
 
+@lru_cache(maxsize=256)
+def transparent_matrix(cosine: float, sine: float, kind: str, dim: int, seed: int, role: str, name: str) -> F64:
+    """T = cosine I + sine R; read-only."""
+    t = sine * rotation_matrix(kind, dim, seed, role, name)
+    t[np.arange(dim), np.arange(dim)] += cosine
+    t.flags.writeable = False
+    return t
+
+
 @dataclass(frozen=True, eq=False)
 class RefSpec:
     """What a sketch is made with. `angle` in degrees; scaling "paper" gives T the norm 1/sqrt(2), g = b = 1/2."""
@@ -177,8 +186,8 @@ class RefSpec:
 
     def operator(self, role: str, name: str | int, *, rotation_only: bool = False) -> F64:
         """T = cosine I + sine R, or only sine R: what the paper's decoder takes it for."""
-        r = self.sine * self.rotated(role, name)
-        return r if rotation_only else self.cosine * np.eye(self.dim) + r
+        cosine = 0.0 if rotation_only else self.cosine
+        return transparent_matrix(cosine, self.sine, self.rotation, self.dim, self.seed, role, str(name))
 
     def padded(self, module: str) -> int:
         """a', the smallest power of two >= max(a, 16)."""
@@ -251,9 +260,9 @@ def sketch(spec: RefSpec, trace: RefTrace, counters: Sequence[float] | None = No
     return tuple_sketch(spec, done, trace.outputs, trace.weights)
 
 
-def paths(spec: RefSpec, trace: RefTrace, *, rotation_only: bool = False) -> list[F64]:
-    """For every object the (d, d) map from its z to the sketch: the sum over its paths of products of operators."""
-    tail = [np.zeros((spec.dim, spec.dim)) for _ in trace.objects]  # from s_object to the sketch
+def paths(spec: RefSpec, trace: RefTrace, *, rotation_only: bool = False) -> tuple[list[F64], list[F64]]:
+    """Every object's (d, d) maps to the sketch from its z and from its s_object: sums over its paths of products."""
+    tail = [np.zeros((spec.dim, spec.dim)) for _ in trace.objects]
     t_attr = spec.operator("branch", "attr", rotation_only=rotation_only)
     t_in = spec.operator("branch", "in", rotation_only=rotation_only)
     place = [spec.operator("position", i, rotation_only=rotation_only) for i in range(spec.max_inputs)]
@@ -266,13 +275,13 @@ def paths(spec: RefSpec, trace: RefTrace, *, rotation_only: bool = False) -> lis
         out[n] = inside @ t_attr
         for i, o, alpha in positions(spec, obj.inputs, obj.weights):
             tail[o] += alpha * inside @ t_in @ place[i]
-    return out
+    return out, tail
 
 
 def affine_map(spec: RefSpec, trace: RefTrace, *, rotation_only: bool = False) -> tuple[F64, F64, F64]:
     """A (d, unknowns), the counters' columns C (d, objects) and s0 = C 1, with sketch = A x + s0."""
     columns, counters = [], []
-    for o, p in zip(trace.objects, paths(spec, trace, rotation_only=rotation_only), strict=True):
+    for o, p in zip(trace.objects, paths(spec, trace, rotation_only=rotation_only)[0], strict=True):
         columns.append(p @ (spec.gain * spec.scale(o.module) * spec.embedding(o.module)))
         counters.append(p @ (spec.gain * spec.counter(o.module)))
     c = np.stack(counters, axis=1)
@@ -290,7 +299,7 @@ def reached(trace: RefTrace, spec: RefSpec) -> NDArray[np.bool_]:
 
 
 def amplitudes(spec: RefSpec, trace: RefTrace, t: float | None = None) -> tuple[F64, NDArray[np.int64]]:
-    """Amplitude of every object and how often it is used by objects that reach an output; t defaults to the norm of T."""
+    """Amplitude of every object, and its uses by what reaches an output; t defaults to the norm of T."""
     t = spec.t if t is None else t
     square = np.zeros(len(trace.objects))
     uses = np.zeros(len(trace.objects), dtype=np.int64)
@@ -309,9 +318,9 @@ def amplitudes(spec: RefSpec, trace: RefTrace, t: float | None = None) -> tuple[
 
 
 def load(spec: RefSpec, trace: RefTrace) -> float:
-    """Unknowns / d: a shared object counts once, one that reaches no output not at all."""
+    """Unknowns / d, an object's being its attribute and one counter: a shared object counts once, a dead one not."""
     mark = reached(trace, spec)
-    return sum(spec.modules[o.module] for o, m in zip(trace.objects, mark, strict=True) if m) / spec.dim
+    return sum(spec.modules[o.module] + 1 for o, m in zip(trace.objects, mark, strict=True) if m) / spec.dim
 
 
 # ---------------------------------------------------------------- section 4: decoders for a known structure
@@ -335,11 +344,11 @@ def lstsq(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating], mask: NDArray
 
 
 def matched(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating]) -> list[F64]:
-    """A_theta^T s / |column|^2, columns measured."""
+    """A_theta^T s / |column|^2, the columns of theta measured: their mean square."""
     a, _, _ = affine_map(spec, trace)
-    norm = np.sum(a * a, axis=0)
+    norms = [float(np.mean(n)) for n in split(spec, trace, np.sum(a * a, axis=0))]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return split(spec, trace, a.T @ s / norm)
+        return [x / n for x, n in zip(split(spec, trace, a.T @ s), norms, strict=True)]
 
 
 def paper(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating]) -> list[F64]:

@@ -1,8 +1,8 @@
-"""The command line: the demo's figures meet their bounds, text fits its terminal, errors are one line and exit code 2."""
+"""The command line: the demo's figures meet bounds, text fits its terminal, errors are one line and exit code 2."""
 
 from __future__ import annotations
 
-import io
+import itertools
 import json
 import math
 import os
@@ -14,9 +14,20 @@ import pytest
 
 import recsketch as rs
 from recsketch import cli, report
-from recsketch.report import Style
+from recsketch.datasets.demo import run_demo
 
 ERASED = [0.0, 0.25, 0.5, 0.75]
+
+# Rounding a sketch of norm 1.2 to float32 puts 2**-24 * 1.2 / sqrt(3 * 4096) on a coordinate. One digit of 36, its
+# energy halved at each of three depths and once more for the counter, has amplitude sqrt(1 / 36) / 4 over 32 elements;
+# a load of 0.55 adds sqrt(1 / 0.45). Together 2.2 * 2**-24 of its rms; the solver's float32 sweeps, ten roundings long,
+# add a few times that.
+ROUNDING = 32 * 2**-24
+
+
+def environ(**more):
+    """This process's environment; an editable install that rebuilds on import keeps quiet about it."""
+    return {**os.environ, "SKBUILD_EDITABLE_VERBOSE": "0", **more}
 
 
 def run(*args, check=True, **environment):
@@ -26,7 +37,7 @@ def run(*args, check=True, **environment):
         capture_output=True,
         text=True,
         encoding="utf-8",
-        env={**os.environ, **environment},
+        env=environ(**environment),
     )
     if check:
         assert done.returncode == 0, done.stderr
@@ -102,9 +113,9 @@ def test_demo_counts_its_pages(demo):
 
 def test_demo_recovers_attributes_at_every_depth(demo):
     for row in demo["recovery"]:
-        # A sketch is rounded to 2**-24. Depth 3 is damped, and a load below 0.6 amplifies: together below 1,000.
-        assert row["error"] < 1000 * 2**-24
-        assert row["worst"] < 10 * 1000 * 2**-24
+        assert row["error"] < ROUNDING
+        # The largest of 300,000 errors, some of objects with a smaller share: 5 deviations times 4.
+        assert row["worst"] < 20 * ROUNDING
 
 
 def test_demo_reads_the_same_digits_from_recovered_vectors(demo):
@@ -119,14 +130,15 @@ def test_demo_finds_pages_scanned_again(demo):
     similarity = demo["similarity"]
     assert similarity["queries"] == similarity["among"] == 100
     assert similarity["found"] >= 0.99
-    assert similarity["best_other"] < similarity["same_page"] <= 1 + 1e-6
+    # Not 1: the scans differ, by noise of 1% and half a pixel of alignment.
+    assert similarity["best_other"] < similarity["same_page"] < 0.9999
     assert similarity["best_other_most"] < 1
 
 
 def test_demo_degrades_gracefully(demo):
     rows = demo["erasure"]
     dim = demo["dim"]
-    for before, after in zip(rows, rows[1:], strict=False):
+    for before, after in itertools.pairwise(rows):
         assert after["kept"] < before["kept"]
         assert after["digits"] <= before["digits"] + 0.02
         assert after["fits"] <= before["fits"]
@@ -134,10 +146,12 @@ def test_demo_degrades_gracefully(demo):
         assert row["kept"] == dim - round(row["erased"] * dim)
         assert row["found"] >= 0.97
     assert rows[0]["fits"] == 1
-    assert rows[0]["char_error"] < 1000 * 2**-24
-    # At a quarter erased the load is below 0.8 everywhere: still exact.
-    assert rows[1]["char_error"] < 1e-3
-    # Most no longer fits, and still ten times as much is read as by guessing a number from 0 to 9 would be, at 0.1.
+    assert rows[0]["char_error"] < ROUNDING
+    # At a quarter erased the load is below 0.8 everywhere: still exact, with twice the amplification.
+    assert rows[1]["char_error"] < 2 * ROUNDING
+    # Most runs no longer fit, so they cannot come back, but more is read than the tenth of guessing.
+    assert rows[3]["fits"] < 0.5
+    assert rows[3]["char_error"] > 0.1
     assert rows[3]["digits"] > 0.2
 
 
@@ -145,16 +159,22 @@ def test_demo_summaries_are_near_the_truth(demo):
     page, line, char = demo["summary"]
     assert page["count_true"] == 1
     assert 3 <= line["count_true"] <= 6
-    assert char["count_true"] == pytest.approx(demo["network"]["digits"] / 100)
+    # Of 24 pages, whose digits scatter by about 7.
+    assert char["count_true"] == pytest.approx(demo["network"]["digits"] / 100, abs=4 * 7 / math.sqrt(24))
     for row in (page, line, char):
-        assert row["count_error"] < 0.5 * row["count_true"]
-        assert row["mean_error"] < 1
+        # The matrices are the same for all pages, so errors share most of their chance: four stated errors, no less.
+        assert row["count_error"] < 4 * row["count_error_stated"]
+        assert abs(row["count_read"] - row["count_true"]) <= row["count_error"]
+        assert row["means_seen"] > 0.5
+    assert page["mean_error"] < char["mean_error"] < 1
 
 
 def test_demo_compares_sizes_and_costs(demo):
     sizes, cost = demo["sizes"], demo["cost"]
-    assert [row["dim"] for row in sizes] == [demo["dim"] >> k for k in range(len(sizes))]
-    assert sizes[-1]["dim"] == 256
+    assert [row["dim"] for row in sizes] == [4 * demo["dim"], demo["dim"], demo["dim"] // 4, demo["dim"] // 16]
+    assert sizes[0]["count_error"] < sizes[1]["count_error"]
+    assert sizes[0]["digits"] == sizes[1]["digits"] > sizes[2]["digits"] > sizes[3]["digits"]
+    assert sizes[3]["found"] > 0.9
     for row in sizes:
         assert row["bytes"] == 4 * row["dim"]
         assert row["of_raw"] == pytest.approx(row["bytes"] / cost["bytes_raw_mean"])
@@ -177,6 +197,12 @@ def test_demo_text_fits_its_terminal(columns, encoding):
     assert done.stdout.isascii() == (encoding == "ascii")
     for word in ("recovered", "Digits read", "most similar", "erased", "bytes"):
         assert word in done.stdout
+
+
+@pytest.mark.parametrize(("pages", "seed"), [(1, 0), (0, 0), (5, -1)])
+def test_demo_refuses_too_few_pages_and_negative_seeds(pages, seed):
+    with pytest.raises(ValueError, match="wanted"):
+        run_demo(pages, seed=seed)
 
 
 # ---------------------------------------------------------------- other commands
@@ -211,7 +237,9 @@ def test_summary_reads_counts_and_means(saved, tmp_path, capsys):
     for row, sketch in zip(rows, sketcher.sketch(batch), strict=True):
         wanted = sketcher.summary(sketch, "char", below=("line",))
         assert row["count"] == pytest.approx(wanted.count)
-        np.testing.assert_allclose(row["mean"], wanted.mean)
+        assert row["count_error"] == pytest.approx(wanted.count_error)
+        # None stands for NaN: this short sketch does not show every mean.
+        np.testing.assert_allclose(np.array(row["mean"], dtype=float), wanted.mean)
     assert cli.main(command) == 0
     text = capsys.readouterr().out
     assert len(text.splitlines()) == 4
@@ -235,7 +263,7 @@ def test_version_and_help():
 
 def test_a_reader_that_stops_is_no_error():
     process = subprocess.Popen(
-        [sys.executable, "-m", "recsketch", "info"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "recsketch", "info"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ()
     )
     process.stdout.close()
     assert process.stderr.read() == b""
@@ -313,6 +341,45 @@ def test_sketches_of_another_shape_are_refused(saved, tmp_path):
         assert_refused(run("summary", tmp_path / "s.npz", "--module", "char", check=False), "(n, 256) float32")
 
 
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def test_pickles_are_never_read(tmp_path, saved):
+    _, _, _, spec = saved
+    trapped = np.array([Trap(str(tmp_path / "sprung"))], dtype=object)
+    np.savez(tmp_path / "s.npz", sketches=trapped, spec=np.array(spec.to_json()))
+    assert cli.main(["summary", str(tmp_path / "s.npz"), "--module", "char"]) == 2
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_long_errors_stay_on_one_line(monkeypatch, capsys):
+    def fail():
+        raise ValueError("first\nsecond")
+
+    monkeypatch.setattr(rs, "show_config", fail)
+    assert cli.main(["info"]) == 2
+    assert capsys.readouterr().err == "recsketch info: error: first second\n"
+    monkeypatch.setenv("RECSKETCH_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="first"):
+        cli.main(["info"])
+
+
+def test_an_interrupt_is_told_by_the_exit_code(monkeypatch, capsys):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rs, "show_config", interrupt)
+    assert cli.main(["info"]) == 130
+    assert capsys.readouterr().err == ""
+
+
 def test_a_failed_write_leaves_nothing(tmp_path):
     class Broken:
         def __array__(self, dtype=None, copy=None):
@@ -321,93 +388,3 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="no room"):
         cli._write_npz(str(tmp_path / "x.npz"), a=Broken())
     assert list(tmp_path.iterdir()) == []
-
-
-# ---------------------------------------------------------------- report
-
-
-class Terminal(io.TextIOWrapper):
-    """A stream that says it is a terminal."""
-
-    def __init__(self, encoding="utf-8"):
-        super().__init__(io.BytesIO(), encoding=encoding)
-
-    def isatty(self):
-        return True
-
-    def text(self):
-        self.flush()
-        return self.buffer.getvalue().decode()
-
-
-def test_style_follows_the_stream(monkeypatch):
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "100")
-    assert Style.of(Terminal()) == Style(100, True, True)
-    assert Style.of(Terminal("latin-1")) == Style(100, False, True)
-    assert Style.of(io.StringIO()).color is False
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert Style.of(Terminal()).color is False
-    monkeypatch.delenv("NO_COLOR")
-    monkeypatch.setenv("TERM", "dumb")
-    assert Style.of(Terminal()).color is False
-    for columns, width in (("1000", report.WIDTH[1]), ("1", report.WIDTH[0])):
-        monkeypatch.setenv("COLUMNS", columns)
-        assert Style.of(Terminal()).width == width
-    monkeypatch.delenv("COLUMNS")
-    assert Style.of(io.StringIO()).width == 80
-
-
-@pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.5, 0.999, 1, -2, 7, math.nan, math.inf])
-@pytest.mark.parametrize("width", [1, 7, 20])
-def test_bars_have_their_width(share, width):
-    for style in (Style(), Style(unicode=False)):
-        drawn = report.bar(share, width, style=style)
-        assert len(drawn) == width
-        filled = sum({"#": 8, ".": 0, " ": 0}.get(c, "▏▎▍▌▋▊▉█".find(c) + 1) for c in drawn) / 8
-        wanted = 0.0 if math.isnan(share) else min(max(share, 0), 1) * width
-        assert abs(filled - wanted) <= (1 / 16 if style.unicode else 1 / 2) + 1e-9
-
-
-def test_tables_align_and_keep_to_the_width():
-    rows = [["a", "1"], ["ééé", "22"], ["頁", "3"], ["\x1b[1mb\x1b[0m", "44444"]]
-    lines = report.table(["name", "n"], rows, style=Style(80)).splitlines()
-    assert {report.text_width(line) for line in lines} == {2 + 4 + 2 + 5}
-    narrow = report.table(["name", "value"], [["x" * 50, "1"]], style=Style(40))
-    assert all(report.text_width(line) <= 40 for line in narrow.splitlines())
-    assert "…" in narrow
-    assert "~" in report.table(["name", "value"], [["x" * 50, "1"]], style=Style(40, unicode=False))
-    assert "\x1b" in report.table(["a"], [["b"]], style=Style(color=True))
-    with pytest.raises(ValueError, match="wanted 2 cells"):
-        report.table(["a", "b"], [["c"]], style=Style())
-
-
-def test_shades_follow_the_image():
-    picture = report.shade(np.array([[0, 0.5, 1], [0, 0.5, 1], [1, 0, 0]]), style=Style())
-    assert picture == [" ▒█", "▒"]
-    assert report.shade(np.ones((2, 90)), style=Style(50)) == ["█" * 50]
-    assert all(
-        row.isascii() for row in report.shade(np.random.default_rng(0).random((8, 9)), style=Style(unicode=False))
-    )
-
-
-def test_percentages_never_round_to_certainty():
-    assert report.percent(0.9996) == ">99.9%"
-    assert report.percent(0.9991) == "99.9%"
-    assert report.percent(0.0004) == "<0.1%"
-    assert report.percent(1) == "100%"
-    assert report.percent(0) == "0%"
-    assert report.percent(0.997, digits=0) == ">99%"
-
-
-def test_progress_speaks_to_terminals_only():
-    terminal, pipe = Terminal(), io.StringIO()
-    assert list(report.progress([1, 2, 3], "working", stream=terminal, delay=0)) == [1, 2, 3]
-    assert "working" in terminal.text()
-    assert terminal.text().endswith("\r")
-    assert list(report.progress([1, 2, 3], "working", stream=pipe, delay=0)) == [1, 2, 3]
-    assert pipe.getvalue() == ""
-    quick = Terminal()
-    assert list(report.progress([1], "working", stream=quick)) == [1]
-    assert quick.text() == ""

@@ -52,7 +52,7 @@ def test_float32_is_as_good_as_random_rounding() -> None:
 
 
 def test_signs_are_exact() -> None:
-    """Of +-1 data all sums are integers below 2^24; an even log2(n) makes the scale a power of two: no rounding at all."""
+    """Of +-1 data all sums are integers below 2^24, and an even log2(n) makes the scale a power of two: no rounding."""
     for n in (16, 64, 1024, 4096, 1 << 16):
         x = np.where(np.random.default_rng(n).random(n) < 0.5, -1, 1).astype(np.float32)
         assert np.array_equal(fwht(x), ref.fwht(x) / math.sqrt(n))

@@ -17,7 +17,12 @@ KINDS = {"position": 0, "module": 1, "branch": 2}
 def named(spec: ref.RefSpec) -> list[tuple[str, str | int, int]]:
     """(role, name, index) of every transparent operator."""
     places: list[tuple[str, str | int, int]] = [("position", i, i) for i in range(spec.max_inputs)]
-    return [*places, *[("module", m, i) for i, m in enumerate(spec.modules)], ("branch", "attr", 0), ("branch", "in", 1)]
+    return [
+        *places,
+        *[("module", m, i) for i, m in enumerate(spec.modules)],
+        ("branch", "attr", 0),
+        ("branch", "in", 1),
+    ]
 
 
 def matrix(core: Any, kind: int, index: int, transpose: bool = False, dim: int = DIM) -> np.ndarray:
@@ -82,7 +87,7 @@ def test_skew_operators_are_orthonormal_and_skew(build: Any) -> None:
 
 
 def test_hadamard_rotations_are_orthonormal(build: Any) -> None:
-    """R = (T - c I)/s; R'R = I to d (5 UNIT) (1/sqrt(d)) 2 / s: d products of elements near 1/sqrt(d) in every entry."""
+    """R = (T - c I)/s; R'R = I to 2 d (5 UNIT / s) / sqrt(d): d products of elements near 1/sqrt(d) an entry."""
     spec = ref.RefSpec(DIM, build.MODULES, 2, max_inputs=4, rotation="hadamard")
     core = build.core(spec)
     for role, _, index in named(spec):
@@ -136,11 +141,11 @@ def test_skew_rotations_desynchronise_any_flat_pair(build: Any) -> None:
     for x, y in ((flat, wave), (wave, flat)):
         values = [float(np.dot(x, np.asarray(core.operator(1, i, False, y)))) for i in range(count)]
         assert math.sqrt(dim) * np.abs(values).max() <= 11
-        assert np.count_nonzero(values) > count // 2  # and not by being zero
+        assert np.count_nonzero(values) > count // 4  # an even mask makes all terms vanish, an odd one none
 
 
 def test_different_operators_share_only_the_identity_branch(build: Any) -> None:
-    """<T1 x, T2 x> = cos^2 + O(1/sqrt(d)): 45 pairs of unit Gaussian x; deviation at most about 1.2/sqrt(d), see above."""
+    """<T1 x, T2 x> = cos^2 + O(1/sqrt(d)) for unit Gaussian x: 45 pairs, deviation at most about 1.2/sqrt(d)."""
     dim = 16384
     spec = ref.RefSpec(dim, {f"m{i}": 1 for i in range(10)}, 8, max_inputs=1)
     core = build.core(spec)
@@ -153,7 +158,7 @@ def test_different_operators_share_only_the_identity_branch(build: Any) -> None:
 @pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 31, 32, 33, 64, 100, 128, 129, 200, 256, 257, 500, 1000])
 @pytest.mark.parametrize("dim", [64, 128])
 def test_embeddings_are_the_reference(build: Any, dim: int, length: int) -> None:
-    """Both ways. log2(a') stages, a'/d or d/a' sums in folding, 3 for the scale: relative to |E| |x| = sqrt(folds) |x|."""
+    """Both ways: log2(a') stages, a'/d or d/a' sums in folding, 3 for the scale, relative to sqrt(folds) |x|."""
     spec = ref.RefSpec(dim, {"x": 3, "y": length}, 1)
     core = build.core(spec)
     e = spec.embedding("y")

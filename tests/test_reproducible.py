@@ -18,25 +18,31 @@ print(json.dumps({"isa": recsketch.isa(), "bits": make_goldens.bits(threads=2)})
 
 
 @pytest.fixture(scope="module")
-def golden(goldens: Path) -> dict[str, str]:
-    table: dict[str, str] = json.loads((goldens / "bits.json").read_text(encoding="utf-8"))
-    assert len(table) == 3 * 3 * 4 + 2 * 9
-    return table
+def alone() -> dict[str, str]:
+    """Digests by one thread of this process, on whatever instruction set it runs."""
+    return make_goldens.bits(threads=1)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 4])
-def test_threads(golden: dict[str, str], threads: int) -> None:
-    assert make_goldens.bits(threads=threads) == golden
+@pytest.mark.parametrize("threads", [2, 3, 4])
+def test_threads(alone: dict[str, str], threads: int) -> None:
+    assert make_goldens.bits(threads=threads) == alone
 
 
-def test_every_instruction_set(golden: dict[str, str], isa_levels: list[str], run_python: Any) -> None:
+def test_every_instruction_set(alone: dict[str, str], isa_levels: list[str], run_python: Any) -> None:
     assert "portable" in isa_levels
     for level in isa_levels:
         done = run_python(PROGRAM, RECSKETCH_ISA=level)
         assert done.returncode == 0, done.stderr
-        answer = json.loads(done.stdout)
+        answer = json.loads(done.stdout.splitlines()[-1])
         assert answer["isa"] == level
-        assert answer["bits"] == golden, level
+        assert answer["bits"] == alone, level
+
+
+def test_golden_bits(alone: dict[str, str], goldens: Path) -> None:
+    """The bits of an earlier version, on another machine: a change here is a change of every stored sketch."""
+    table: dict[str, str] = json.loads((goldens / "bits.json").read_text(encoding="utf-8"))
+    assert len(table) == 3 * 3 * 4 + 2 * 9
+    assert alone == table
 
 
 def test_golden_matrices(goldens: Path, build: Any) -> None:

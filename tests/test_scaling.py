@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 import recsketch as rs
 
 DIMS = (1024, 2048, 4096, 8192, 16384)
@@ -21,7 +22,11 @@ def errors(build: Any, dim: int, seed: int) -> dict[str, float]:
     sk = rs.Sketcher(spec, threads=1)
     s = sk.sketch(trace)
     return {
-        method: float(np.mean([np.abs(g - v).max() for g, v in zip(sk.recover(s, trace, method=method).attributes, x)]))
+        method: float(
+            np.mean(
+                [np.abs(g - v).max() for g, v in zip(sk.recover(s, trace, method=method).attributes, x, strict=True)]
+            )
+        )
         for method in ("paper", "matched")
     }
 

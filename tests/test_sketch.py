@@ -26,14 +26,14 @@ def close(build: Any, rounding: Any, spec: ref.RefSpec, trace: ref.RefTrace) -> 
     assert allowed < 1e-3 * max(1e-3, float(np.linalg.norm(got)))  # the bound itself says something
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("objects", [1, 2, 9, 40])
 def test_random_dags(build: Any, rounding: Any, variant: dict[str, Any], objects: int, seed: int) -> None:
     spec = ref.RefSpec(DIM, build.MODULES, seed, **variant)
     close(build, rounding, spec, build.dag(np.random.default_rng([seed, objects]), spec, objects))
 
 
-@pytest.mark.parametrize("dim", [64, 256, 512])
+@pytest.mark.parametrize("dim", [64, 256])
 def test_ragged_trees(build: Any, rounding: Any, variant: dict[str, Any], dim: int) -> None:
     spec = ref.RefSpec(dim, build.MODULES, dim, **variant)
     close(build, rounding, spec, build.tree(np.random.default_rng(dim), spec, 4, 4, ragged=True))
@@ -60,7 +60,9 @@ def test_by_hand(build: Any) -> None:
     t = spec.operator("position", 0) @ spec.operator("module", "a") @ spec.operator("branch", "attr")
     want = 0.5 * t @ (spec.embedding("a") @ x + spec.counter("a"))
     got = build.sketcher(spec).sketch(build.trace(ref.RefTrace((ref.RefObject("a", x),), (0,))))
-    assert np.linalg.norm(got - want) <= 50 * 2.0**-24 * np.linalg.norm(want)  # about 30 roundings, see Rounding.forward
+    assert np.linalg.norm(got - want) <= 50 * 2.0**-24 * np.linalg.norm(
+        want
+    )  # about 30 roundings, see Rounding.forward
 
 
 def test_a_chain_of_ten_thousand(build: Any, rounding: Any) -> None:

@@ -16,13 +16,25 @@ import recsketch as rs
 
 GOOD: dict[str, Any] = {"dim": 256, "modules": {"a": 7, "ä b": 1 << 20}, "seed": 2**64 - 1}
 FULL: dict[str, Any] = {
-    **GOOD, "max_inputs": 3, "angle": 12.5, "rotation": "hadamard", "weighting": "linear", "scaling": "paper",
+    **GOOD,
+    "max_inputs": 3,
+    "angle": 12.5,
+    "rotation": "hadamard",
+    "weighting": "linear",
+    "scaling": "paper",
     "scales": {"a": 0.1},
-}  # fmt: skip
+}
 OTHER: dict[str, Any] = {
-    "dim": 512, "modules": {"a": 8, "ä b": 1 << 20}, "seed": 0, "max_inputs": 4, "angle": 12.6, "rotation": "skew",
-    "weighting": "energy", "scaling": "unit", "scales": {"a": 0.2},
-}  # fmt: skip
+    "dim": 512,
+    "modules": {"a": 8, "ä b": 1 << 20},
+    "seed": 0,
+    "max_inputs": 4,
+    "angle": 12.6,
+    "rotation": "skew",
+    "weighting": "energy",
+    "scaling": "unit",
+    "scales": {"a": 0.2},
+}
 
 
 def test_defaults() -> None:
@@ -42,7 +54,9 @@ def test_equal_specifications_are_equal_and_hash_alike() -> None:
     assert rs.SketchSpec(**FULL) == rs.SketchSpec(**FULL)
     assert hash(rs.SketchSpec(**FULL)) == hash(rs.SketchSpec(**FULL))
     turned = {**FULL, "modules": dict(reversed(FULL["modules"].items()))}
-    assert hash(rs.SketchSpec(**turned)) == hash(rs.SketchSpec(**FULL)) or rs.SketchSpec(**turned) != rs.SketchSpec(**FULL)
+    assert hash(rs.SketchSpec(**turned)) == hash(rs.SketchSpec(**FULL)) or rs.SketchSpec(**turned) != rs.SketchSpec(
+        **FULL
+    )
     assert rs.SketchSpec(64, {"a": 1}, angle=60) == rs.SketchSpec(64, {"a": 1}, angle=60.0)
     assert rs.SketchSpec(64, {"a": np.int32(1)}, seed=np.uint64(3)) == rs.SketchSpec(64, {"a": 1}, seed=3)
 
@@ -91,15 +105,24 @@ def test_the_paper() -> None:
 
 BAD: list[tuple[str, Any]] = [
     *[("dim", v) for v in (0, -64, 1, 32, 63, 65, 96, 2**25, 2**62, 64.0, "64", None, True, [64])],
-    *[("modules", v) for v in ({}, None, ["a"], [("a", 1)], {"a": 0}, {"a": -1}, {"a": 2**20 + 1}, {"a": 1.0}, {"a": True})],
-    *[("modules", v) for v in ({"": 3}, {1: 3}, {None: 3}, {b"a": 3}, {"a": None}, {"a": "3"}, {"\ud800": 3}, {"a": 2**70})],
+    *[
+        ("modules", v)
+        for v in ({}, None, ["a"], [("a", 1)], {"a": 0}, {"a": -1}, {"a": 2**20 + 1}, {"a": 1.0}, {"a": True})
+    ],
+    *[
+        ("modules", v)
+        for v in ({"": 3}, {1: 3}, {None: 3}, {b"a": 3}, {"a": None}, {"a": "3"}, {"\ud800": 3}, {"a": 2**70})
+    ],
     *[("seed", v) for v in (-1, 2**64, 1.5, "1", None, True)],
     *[("max_inputs", v) for v in (0, -1, 1.0, 2**40, "3", None, True)],
     *[("angle", v) for v in (0, 0.0, -1.0, 90.0001, 180, math.nan, math.inf, "60", None, [60.0], True)],
     *[("rotation", v) for v in ("block", "Skew", "", None, 0, ["skew"])],
     *[("weighting", v) for v in ("sqrt", None, 1)],
     *[("scaling", v) for v in ("Paper", None, 0.5)],
-    *[("scales", v) for v in ({"a": 0.0}, {"a": -1.0}, {"a": math.nan}, {"a": math.inf}, {"a": 1e300}, {"a": "2"}, {"a": None})],
+    *[
+        ("scales", v)
+        for v in ({"a": 0.0}, {"a": -1.0}, {"a": math.nan}, {"a": math.inf}, {"a": 1e300}, {"a": "2"}, {"a": None})
+    ],
     *[("scales", v) for v in ({"zzz": 1.0}, {1: 1.0}, 2.0, [2.0], {"a": True})],
 ]
 
@@ -125,20 +148,18 @@ def test_bad_json() -> None:
             rs.SketchSpec.from_json(value)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("field", "value"), [(f, v) for f, v in BAD if f != "scales" or not isinstance(v, dict) or v])
+def held_by_json(value: Any) -> bool:
+    try:
+        return repr(json.loads(json.dumps(value))) == repr(value)
+    except (TypeError, ValueError):
+        return False
+
+
+@pytest.mark.parametrize(("field", "value"), [(f, v) for f, v in BAD if held_by_json(v)], ids=lambda v: repr(v)[:30])
 def test_bad_values_inside_json(field: str, value: Any) -> None:
     fields = json.loads(rs.SketchSpec(**FULL).to_json())
-    try:
-        text = json.dumps({**fields, field: value})
-    except (TypeError, ValueError):
-        text = json.dumps({**fields, field: {"1": -3}})  # what JSON cannot hold
-    if field == "scales" and value == {"a": math.inf}:
-        assert "Infinity" in text
-    twisted = json.loads(text)[field]
-    if field == "modules" and isinstance(twisted, dict) and set(twisted) in ({"1"}, {"null"}) and twisted != {"1": -3}:
-        pytest.skip("a key that JSON turns into a good name")
     with pytest.raises((ValueError, TypeError), match=f"{field}|scales"):
-        rs.SketchSpec.from_json(text)
+        rs.SketchSpec.from_json(json.dumps({**fields, field: value}))
 
 
 def test_unknown_and_missing_fields_in_json() -> None:
@@ -166,15 +187,19 @@ def test_with_scales_gives_a_root_mean_square_norm_of_one() -> None:
         scaled = spec.with_scales(given)
         scales = dict(scaled.scales or {})
         for name in ("a", "b"):
-            squares = [np.sum((scales[name] * o.attribute.astype(np.float64)) ** 2) for t in traces for o in t.objects
-                       if o.module == name]  # fmt: skip
+            squares = [
+                np.sum((scales[name] * o.attribute.astype(np.float64)) ** 2)
+                for t in traces
+                for o in t.objects
+                if o.module == name
+            ]
             assert math.sqrt(np.mean(squares)) == pytest.approx(1, rel=1e-6)
         assert scales["unused"] == 4.0
         assert scales.get("zero", 1.0) == 1.0
         assert dataclasses.replace(scaled, scales={"unused": 4.0}) == spec
+    bad = rs.Trace()
+    bad.outputs([bad.add("zzz", [1.0])])
     with pytest.raises(ValueError, match="zzz"):
-        bad = rs.Trace()
-        bad.outputs([bad.add("zzz", [1.0])])
         spec.with_scales(bad)
 
 

@@ -13,9 +13,17 @@ import reference as ref
 import recsketch as rs
 
 COLUMNS: dict[str, Any] = {
-    "objects": np.int64, "module": np.int32, "attribute_ends": np.int64, "attributes": np.float32, "input_ends": np.int64,
-    "inputs": np.int32, "weights": np.float64, "output_ends": np.int64, "outputs": np.int32, "output_weights": np.float64,
-}  # fmt: skip
+    "objects": np.int64,
+    "module": np.int32,
+    "attribute_ends": np.int64,
+    "attributes": np.float32,
+    "input_ends": np.int64,
+    "inputs": np.int32,
+    "weights": np.float64,
+    "output_ends": np.int64,
+    "outputs": np.int32,
+    "output_weights": np.float64,
+}
 
 
 def same(a: rs.Trace, b: rs.Trace) -> bool:
@@ -24,7 +32,8 @@ def same(a: rs.Trace, b: rs.Trace) -> bool:
         and a.output_ids == b.output_ids
         and a.output_weights == b.output_weights
         and all(
-            (x.module, x.inputs, x.weights) == (y.module, y.inputs, y.weights) and np.array_equal(x.attribute, y.attribute)
+            (x.module, x.inputs, x.weights) == (y.module, y.inputs, y.weights)
+            and np.array_equal(x.attribute, y.attribute)
             for x, y in zip(a.objects, b.objects, strict=True)
         )
     )
@@ -81,8 +90,14 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     *[("module", {"module": v}) for v in ("", None, 3, b"a", ["a"])],
     *[("attribute", {"attribute": v}) for v in ([], [[1.0]], 1.0, None, "abc", ["x"], [1j], [[1], [1, 2]], [None], {})],
     *[("inputs", {"inputs": v}) for v in ([2], [0, 5], [-1], [0.0], ["0"], [None], [True], [2**40], [2**70], [[0]])],
-    *[("weights", {"inputs": [0, 1], "weights": v}) for v in ([1], [1, 2, 3], [], [-1, 2], [np.nan, 1], [np.inf, 1], [0, 0])],
-    *[("weights", {"inputs": [0, 1], "weights": v}) for v in (3.0, "ab", [[1, 2]], [1j, 1], [None, 1], [[1], [2]], ["1", "2"])],
+    *[
+        ("weights", {"inputs": [0, 1], "weights": v})
+        for v in ([1], [1, 2, 3], [], [-1, 2], [np.nan, 1], [np.inf, 1], [0, 0])
+    ],
+    *[
+        ("weights", {"inputs": [0, 1], "weights": v})
+        for v in (3.0, "ab", [[1, 2]], [1j, 1], [None, 1], [[1], [2]], ["1", "2"])
+    ],
 ]
 
 
@@ -188,7 +203,9 @@ def test_files_hold_plain_arrays(runs: list[rs.Trace], tmp_path: Path) -> None:
     assert zipfile.ZipFile(tmp_path / "a.npz").testzip() is None
 
 
-def test_a_failed_save_leaves_the_old_file(runs: list[rs.Trace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_save_leaves_the_old_file(
+    runs: list[rs.Trace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.npz"
     rs.TraceBatch.from_traces(runs).save(path)
     before = path.read_bytes()
@@ -207,14 +224,14 @@ def test_a_failed_save_leaves_the_old_file(runs: list[rs.Trace], tmp_path: Path,
 
 @pytest.mark.parametrize("name", ["ä", "日本", "a b", "a\0", "\0", "a\n", " "])
 def test_odd_names_survive_or_are_refused(name: str, tmp_path: Path) -> None:
+    t = rs.Trace()
+    t.add("a", [1.0])
     try:
-        t = rs.Trace()
-        t.add("a", [1.0])
         t.add(name, [2.0], inputs=[0])
         t.outputs([1])
         rs.TraceBatch.from_traces([t]).save(tmp_path / "a.npz")
-    except ValueError as e:
-        assert "name" in str(e) or "module" in str(e)
+    except ValueError:
+        assert "\0" in name
         return
     assert same(rs.TraceBatch.load(tmp_path / "a.npz")[0], t)
 

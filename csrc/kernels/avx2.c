@@ -44,6 +44,14 @@ static inline v16 v16_lanes(v16 x, lanes p) {
     return p.swap ? pair(hi, lo) : pair(lo, hi);
 }
 
+typedef __m256 quad;
+static inline quad quad_make(const float v[4]) { return _mm256_set_m128(_mm_loadu_ps(v), _mm_loadu_ps(v)); }
+static inline v16 v16_choose(quad q, uint32_t w) { /* permutevar reads the two lowest bits of a lane */
+    const __m256i word = _mm256_set1_epi32((int)w);
+    return pair(_mm256_permutevar_ps(q, _mm256_srlv_epi32(word, _mm256_set_epi32(14, 12, 10, 8, 6, 4, 2, 0))),
+                _mm256_permutevar_ps(q, _mm256_srlv_epi32(word, _mm256_set_epi32(30, 28, 26, 24, 22, 20, 18, 16))));
+}
+
 static inline __m256 half_hadamard(__m256 x) {
     const __m256 one = _mm256_castsi256_ps(_mm256_set_epi32((int)0x80000000u, 0, (int)0x80000000u, 0, (int)0x80000000u, 0,
                                                            (int)0x80000000u, 0));
@@ -75,6 +83,24 @@ static inline w16 w16_add(w16 a, w16 b) {
 static inline w16 w16_sub(w16 a, w16 b) {
     for (int i = 0; i < 4; i++) a.q[i] = _mm256_sub_pd(a.q[i], b.q[i]);
     return a;
+}
+static inline w16 w16_mul(w16 a, w16 b) {
+    for (int i = 0; i < 4; i++) a.q[i] = _mm256_mul_pd(a.q[i], b.q[i]);
+    return a;
+}
+static inline w16 w16_set1(double f) {
+    const __m256d q = _mm256_set1_pd(f);
+    const w16 r = {{q, q, q, q}};
+    return r;
+}
+static inline w16 w16_of(v16 x) {
+    const w16 r = {{_mm256_cvtps_pd(_mm256_castps256_ps128(x.lo)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.lo, 1)),
+                    _mm256_cvtps_pd(_mm256_castps256_ps128(x.hi)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.hi, 1))}};
+    return r;
+}
+static inline v16 v16_of(w16 x) {
+    return pair(_mm256_set_m128(_mm256_cvtpd_ps(x.q[1]), _mm256_cvtpd_ps(x.q[0])),
+                _mm256_set_m128(_mm256_cvtpd_ps(x.q[3]), _mm256_cvtpd_ps(x.q[2])));
 }
 static inline __m256d quarter_hadamard(__m256d x) {
     const __m256d minus_one = _mm256_set_pd(-0.0, 0.0, -0.0, 0.0), minus_two = _mm256_set_pd(-0.0, -0.0, 0.0, 0.0);

@@ -15,11 +15,26 @@ static inline v16 v16_set1(float f) { return _mm512_set1_ps(f); }
 static inline v16 v16_add(v16 a, v16 b) { return _mm512_add_ps(a, b); }
 static inline v16 v16_sub(v16 a, v16 b) { return _mm512_sub_ps(a, b); }
 static inline v16 v16_mul(v16 a, v16 b) { return _mm512_mul_ps(a, b); }
-static inline v16 v16_flip(v16 x, uint16_t bits) { return _mm512_mask_xor_ps(x, (__mmask16)bits, x, _mm512_set1_ps(-0.0f)); }
+/* The word in both halves of every lane; bit i of it to the sign of lane i. Cheaper than a mask register: a mask costs two
+ * micro-operations to load, and the loops below are bound by them. */
+static inline v16 v16_flip(v16 x, uint16_t bits) {
+    const __m512i shift = _mm512_set_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i sign = _mm512_sllv_epi32(_mm512_set1_epi16((short)bits), shift);
+    /* x ^ (sign & 0x80000000) */
+    return _mm512_castsi512_ps(
+        _mm512_ternarylogic_epi32(_mm512_castps_si512(x), sign, _mm512_set1_epi32((int)0x80000000u), 0x78));
+}
 static inline lanes lanes_make(int m) {
     return _mm512_xor_si512(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi32(m));
 }
 static inline v16 v16_lanes(v16 x, lanes p) { return _mm512_permutexvar_ps(p, x); }
+
+typedef __m512 quad;
+static inline quad quad_make(const float v[4]) { return _mm512_broadcast_f32x4(_mm_loadu_ps(v)); }
+static inline v16 v16_choose(quad q, uint32_t w) { /* permutevar reads the two lowest bits of a lane */
+    const __m512i shift = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    return _mm512_permutevar_ps(q, _mm512_srlv_epi32(_mm512_set1_epi32((int)w), shift));
+}
 
 static inline v16 v16_hadamard(v16 x) {
     x = _mm512_add_ps(_mm512_permute_ps(x, 0xB1), v16_flip(x, 0xAAAA));
@@ -44,6 +59,21 @@ static inline w16 w16_add(w16 a, w16 b) {
 static inline w16 w16_sub(w16 a, w16 b) {
     const w16 r = {_mm512_sub_pd(a.lo, b.lo), _mm512_sub_pd(a.hi, b.hi)};
     return r;
+}
+static inline w16 w16_mul(w16 a, w16 b) {
+    const w16 r = {_mm512_mul_pd(a.lo, b.lo), _mm512_mul_pd(a.hi, b.hi)};
+    return r;
+}
+static inline w16 w16_set1(double f) {
+    const w16 r = {_mm512_set1_pd(f), _mm512_set1_pd(f)};
+    return r;
+}
+static inline w16 w16_of(v16 x) {
+    const w16 r = {_mm512_cvtps_pd(_mm512_castps512_ps256(x)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1))};
+    return r;
+}
+static inline v16 v16_of(w16 x) {
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(x.lo)), _mm512_cvtpd_ps(x.hi), 1);
 }
 static inline __m512d half_hadamard(__m512d x) {
     const __m512d minus = _mm512_set1_pd(-0.0);

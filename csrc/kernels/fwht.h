@@ -4,8 +4,6 @@
  * up to four stages over strided blocks; parts of at most 32 KiB are finished first, to stay in L1. Whatever the grouping,
  * an element goes through the stages in ascending order: the bits do not depend on it. */
 
-#define RSK_JOIN_(a, b) a##_##b
-#define RSK_JOIN(a, b) RSK_JOIN_(a, b)
 #define OP(name) RSK_JOIN(V, name)
 #define FN(name) RSK_JOIN(FWHT, name)
 

@@ -69,6 +69,20 @@ static inline v16 v16_lanes(v16 x, lanes p) {
     return r;
 }
 
+typedef uint8x16_t quad;
+static inline quad quad_make(const float v[4]) { return vreinterpretq_u8_f32(vld1q_f32(v)); }
+static inline v16 v16_choose(quad q, uint32_t w) {
+    static const int32_t shifts[4] = {0, -2, -4, -6};
+    const int32x4_t shift = vld1q_s32(shifts);
+    v16 r;
+    for (int i = 0; i < 4; i++) {
+        const uint32x4_t which = vandq_u32(vshlq_u32(vdupq_n_u32(w >> (8 * i)), shift), vdupq_n_u32(3));
+        const uint32x4_t bytes = vmlaq_n_u32(vdupq_n_u32(0x03020100u), which, 0x04040404u);
+        r.q[i] = vreinterpretq_f32_u8(vqtbl1q_u8(q, vreinterpretq_u8_u32(bytes)));
+    }
+    return r;
+}
+
 static inline float32x4_t quarter_hadamard(float32x4_t x) {
     static const uint32_t one[4] = {0, 0x80000000u, 0, 0x80000000u}, two[4] = {0, 0, 0x80000000u, 0x80000000u};
     x = vaddq_f32(vrev64q_f32(x), vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), vld1q_u32(one))));
@@ -97,6 +111,28 @@ static inline w16 w16_add(w16 a, w16 b) {
 static inline w16 w16_sub(w16 a, w16 b) {
     for (int i = 0; i < 8; i++) a.q[i] = vsubq_f64(a.q[i], b.q[i]);
     return a;
+}
+static inline w16 w16_mul(w16 a, w16 b) {
+    for (int i = 0; i < 8; i++) a.q[i] = vmulq_f64(a.q[i], b.q[i]);
+    return a;
+}
+static inline w16 w16_set1(double f) {
+    w16 r;
+    for (int i = 0; i < 8; i++) r.q[i] = vdupq_n_f64(f);
+    return r;
+}
+static inline w16 w16_of(v16 x) {
+    w16 r;
+    for (int i = 0; i < 4; i++) {
+        r.q[2 * i] = vcvt_f64_f32(vget_low_f32(x.q[i]));
+        r.q[2 * i + 1] = vcvt_high_f64_f32(x.q[i]);
+    }
+    return r;
+}
+static inline v16 v16_of(w16 x) {
+    v16 r;
+    for (int i = 0; i < 4; i++) r.q[i] = vcvt_high_f32_f64(vcvt_f32_f64(x.q[2 * i]), x.q[2 * i + 1]);
+    return r;
 }
 static inline w16 w16_hadamard(w16 x) {
     for (int i = 0; i < 8; i++) {

@@ -13,6 +13,11 @@ typedef struct lanes {
     int m;
 } lanes;
 
+static inline lanes lanes_make(int m) {
+    const lanes r = {m};
+    return r;
+}
+
 #define EACH(i) for (int i = 0; i < 16; i++)
 
 #define BLOCK_OPERATIONS(V, T)                                                                                                  \
@@ -30,6 +35,15 @@ typedef struct lanes {
         EACH(i) a.v[i] -= b.v[i];                                                                                              \
         return a;                                                                                                              \
     }                                                                                                                          \
+    static inline V V##_mul(V a, V b) {                                                                                        \
+        EACH(i) a.v[i] *= b.v[i];                                                                                              \
+        return a;                                                                                                              \
+    }                                                                                                                          \
+    static inline V V##_set1(T f) {                                                                                            \
+        V r;                                                                                                                   \
+        EACH(i) r.v[i] = f;                                                                                                    \
+        return r;                                                                                                              \
+    }                                                                                                                          \
     static inline V V##_hadamard(V x) {                                                                                        \
         for (int h = 1; h < 16; h *= 2) {                                                                                      \
             V r;                                                                                                               \
@@ -42,15 +56,6 @@ typedef struct lanes {
 BLOCK_OPERATIONS(v16, float)
 BLOCK_OPERATIONS(w16, double)
 
-static inline v16 v16_set1(float f) {
-    v16 r;
-    EACH(i) r.v[i] = f;
-    return r;
-}
-static inline v16 v16_mul(v16 a, v16 b) {
-    EACH(i) a.v[i] *= b.v[i];
-    return a;
-}
 static inline v16 v16_flip(v16 x, uint16_t bits) {
     uint32_t u[16];
     memcpy(u, x.v, sizeof u);
@@ -58,13 +63,31 @@ static inline v16 v16_flip(v16 x, uint16_t bits) {
     memcpy(x.v, u, sizeof u);
     return x;
 }
-static inline lanes lanes_make(int m) {
-    const lanes r = {m};
-    return r;
-}
 static inline v16 v16_lanes(v16 x, lanes p) {
     v16 r;
     EACH(i) r.v[i] = x.v[i ^ p.m];
+    return r;
+}
+typedef struct quad {
+    float v[4];
+} quad;
+static inline quad quad_make(const float v[4]) {
+    const quad r = {{v[0], v[1], v[2], v[3]}};
+    return r;
+}
+static inline v16 v16_choose(quad q, uint32_t w) {
+    v16 r;
+    EACH(i) r.v[i] = q.v[w >> 2 * i & 3];
+    return r;
+}
+static inline w16 w16_of(v16 x) {
+    w16 r;
+    EACH(i) r.v[i] = (double)x.v[i];
+    return r;
+}
+static inline v16 v16_of(w16 x) {
+    v16 r;
+    EACH(i) r.v[i] = (float)x.v[i];
     return r;
 }
 

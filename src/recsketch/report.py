@@ -227,12 +227,12 @@ def percent(share: float, *, digits: int = 1) -> str:
     """
     if share in (0, 1):
         return f"{share:.0%}"
-    least = 10.0 ** -(digits + 2)
-    if 0 < share < least:
-        return f"<{least:.{digits}%}"
-    if 1 - least < share < 1:
-        return f">{1 - least:.{digits}%}"
-    return f"{share:.{digits}%}"
+    step, text = 10.0 ** -(digits + 2), f"{share:.{digits}%}"
+    if text == f"{0:.{digits}%}":
+        return f"<{step:.{digits}%}"
+    if text == f"{1:.{digits}%}":
+        return f">{1 - step:.{digits}%}"
+    return text
 
 
 def significant(value: float, digits: int = 2) -> str:

@@ -64,8 +64,7 @@ uint64_t fnv(uint64_t hash, const void *data, size_t count, size_t size);
  * cannot be intercepted. */
 int fail_allocations(long after);
 
-extern const char *const ISA_LEVELS[];
-enum { ISA_COUNT = 4 };
+extern const char *const ISA_LEVELS[]; /* all there are, then NULL */
 
 void test_statuses(void);
 void test_laws(void);

@@ -2,7 +2,7 @@
 
 int checks_passed, checks_failed;
 
-const char *const ISA_LEVELS[] = {"portable", "avx2", "avx512", "neon"};
+const char *const ISA_LEVELS[] = {"portable", "avx2", "avx512", "neon", NULL};
 
 int check_that(int good, const char *file, int line, const char *text) {
     if (good) {

@@ -30,32 +30,37 @@ ROUTES: dict[str, tuple[str, ...]] = {"page": (), "line": ("page",), "char": ("p
 
 TARGET_LOAD = 0.6
 ERASED = (0.0, 0.25, 0.5, 0.75)
-SMALLEST = 256
+LENGTHS = (4, 1, 1 / 4, 1 / 16)
+"""Of sketches compared, in lengths of the demo's own."""
+
 RESCANS = 100
 DETAILED = 24
-"""Pages used where one figure costs a least-squares problem on each."""
+"""Pages used where a figure takes several least-squares problems on each."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """A page to look at: its first line's ``image`` and digits' ``centers``, all labels, all read from its sketch."""
+    """A page to look at: its first line's ``image``, the columns its digits' ``centers`` are in, and for all lines the
+    ``labels``, those the ``network`` read, and those ``read`` from the sketch.
+    """
 
     image: npt.NDArray[np.float64]
     centers: list[int]
     labels: list[list[int]]
+    network: list[list[int]]
     read: list[list[int]]
 
 
 @dataclass(frozen=True)
 class _Runs:
-    """The network's runs over some pages, and their sketches."""
+    """Runs over pages and, ``again``, over other scans of the first of them; sketches of the former."""
 
     network: PageNetwork
     pages: list[Page]
     traces: list[rs.Trace]
+    again: rs.TraceBatch
     sketcher: rs.Sketcher
     sketches: Float32
-    seed: int
 
 
 def run_demo(pages: int, *, seed: int, threads: int | None = None) -> tuple[Figures, Example]:
@@ -89,12 +94,12 @@ def run_demo(pages: int, *, seed: int, threads: int | None = None) -> tuple[Figu
     made = make_pages(pages, seed=seed)
     traces = [network(page.image) for page in progress(made, "reading pages")]
     batch = rs.TraceBatch.from_traces(traces)
+    again = [network(rescan(page, seed=seed + i).image) for i, page in enumerate(made[:RESCANS])]
     dim = rs.suggest_dim(traces, target=TARGET_LOAD)
     # The largest tuple decides; the default of 16 inputs is ample for pages of at most 6 lines of at most 8 digits.
     spec = rs.SketchSpec(dim=dim, modules=MODULES, seed=seed).with_scales(batch)
     sketcher = rs.Sketcher(spec, threads=threads)
-    runs = _Runs(network, made, traces, sketcher, sketcher.sketch(batch), seed)
-
+    runs = _Runs(network, made, traces, rs.TraceBatch.from_traces(again), sketcher, sketcher.sketch(batch))
     recovered, seconds = _recover(runs, range(pages))
     figures: Figures = {
         "version": rs.__version__,
@@ -154,7 +159,7 @@ def _network_figures(runs: _Runs) -> Figures:
         for page in runs.pages
     ]
     objects = [len(trace) for trace in runs.traces]
-    loads = [float(runs.sketcher.load(trace)) for trace in runs.traces]
+    loads = runs.sketcher.load(runs.traces)
     return {
         "pages": len(runs.pages),
         "lines": sum(len(page.lines) for page in runs.pages),
@@ -163,7 +168,7 @@ def _network_figures(runs: _Runs) -> Figures:
         "objects_mean": float(np.mean(objects)),
         "objects_max": max(objects),
         "load_mean": float(np.mean(loads)),
-        "load_max": max(loads),
+        "load_max": float(np.max(loads)),
     }
 
 
@@ -201,44 +206,41 @@ def _reading_figures(runs: _Runs, recovered: Sequence[Any]) -> Figures:
     }
 
 
-def _summary_figures(
-    runs: _Runs, sketcher: rs.Sketcher | None = None, sketches: Float32 | None = None
-) -> list[Figures]:
+def _summary_figures(runs: _Runs, modules: Sequence[str] = tuple(ROUTES)) -> list[Figures]:
     """Count and mean of each module's objects, read without unrolling, one sketch at a time.
 
-    Lines weigh as much as they have digits, so their count is an effective one, (sum w)^2 / sum w^2, and their mean is
-    weighted; both truths here are the plain ones, and the difference shows as error.
+    Lines weigh as much as they have digits, so that digits weigh the same: what is read of lines is weighted too. Both
+    truths here are the plain ones, and the difference shows as error.
     """
-    sketcher = sketcher or runs.sketcher
-    sketches = runs.sketches if sketches is None else sketches
     rows = []
-    for module, route in ROUTES.items():
-        counts, means, truths, pooled = [], [], [], []
-        for trace, sketch in zip(runs.traces, sketches, strict=True):
-            summary = sketcher.summary(sketch, module, below=route)
+    for module in modules:
+        route = ROUTES[module]
+        counts, stated, truths, means, pooled = [], [], [], [], []
+        for trace, sketch in zip(runs.traces[:DETAILED], runs.sketches, strict=False):
+            summary = runs.sketcher.summary(sketch, module, below=route)
             vectors = _vectors(trace, module)
             truths.append(len(vectors))
-            counts.append(float(summary.count))
+            counts.append(summary.count)
+            stated.append(summary.count_error)
             pooled.append(vectors.mean(axis=0))
-            means.append(np.asarray(summary.mean, dtype=np.float64))
+            means.append(summary.mean)
+        seen = np.isfinite(means).all(axis=1)
         rows.append(
             {
                 "module": module,
+                "depth": len(route) + 1,
                 "count_true": float(np.mean(truths)),
                 "count_read": float(np.mean(counts)),
                 "count_error": _rms(np.subtract(counts, truths)),
-                "mean_error": _relative(np.subtract(means, pooled), pooled),
+                "count_error_stated": float(np.mean(stated)),
+                # Where a count drowns in noise there is no mean: None if that is so on every page.
+                "means_seen": float(np.mean(seen)),
+                "mean_error": _relative(np.subtract(means, pooled)[seen], np.array(pooled)[seen])
+                if seen.any()
+                else None,
             }
         )
     return rows
-
-
-def _rescanned(runs: _Runs) -> rs.TraceBatch:
-    """Runs over other scans of the first pages."""
-    some = runs.pages[:RESCANS]
-    return rs.TraceBatch.from_traces(
-        [runs.network(rescan(p, seed=runs.seed + 1 + i).image) for i, p in enumerate(some)]
-    )
 
 
 def _found(cosines: npt.NDArray[np.floating]) -> float:
@@ -248,8 +250,8 @@ def _found(cosines: npt.NDArray[np.floating]) -> float:
 
 def _similarity_figures(runs: _Runs) -> Figures:
     """Whether another scan of a page finds that page among all."""
-    cosines = np.asarray(runs.sketcher.similarity(runs.sketcher.sketch(_rescanned(runs)), runs.sketches))
-    own = np.eye(*cosines.shape, dtype=bool)
+    cosines = np.asarray(runs.sketcher.similarity(runs.sketcher.sketch(runs.again), runs.sketches))
+    own = np.eye(*cosines.shape, dtype=np.bool_)
     return {
         "queries": len(cosines),
         "among": cosines.shape[1],
@@ -266,9 +268,9 @@ def _erasure_figures(runs: _Runs) -> list[Figures]:
     some = range(min(DETAILED, len(runs.pages)))
     labels = np.concatenate([_labels(runs.pages[i]) for i in some])
     truth = np.concatenate([_vectors(runs.traces[i], "char") for i in some])
-    queries = runs.sketcher.sketch(_rescanned(runs))
-    rng = np.random.default_rng(runs.seed)
-    dim = runs.sketches.shape[1]
+    queries = runs.sketcher.sketch(runs.again)
+    rng = np.random.default_rng(runs.sketcher.spec.seed)
+    dim = runs.sketcher.spec.dim
     rows = []
     for erased in ERASED:
         mask = np.zeros(dim, dtype=bool)
@@ -297,17 +299,17 @@ def _size_figures(runs: _Runs) -> list[Figures]:
     """What sketches of other lengths know of the same runs."""
     some = range(min(DETAILED, len(runs.pages)))
     labels = np.concatenate([_labels(runs.pages[i]) for i in some])
-    batch, queries = rs.TraceBatch.from_traces(runs.traces), _rescanned(runs)
+    batch = rs.TraceBatch.from_traces(runs.traces)
     raw = float(np.mean([_raw_bytes(t) for t in runs.traces]))
     rows = []
-    dim = runs.sketches.shape[1]
-    while dim >= min(SMALLEST, runs.sketches.shape[1]):
-        sketcher = rs.Sketcher(replace(runs.sketcher.spec, dim=dim))
+    for factor in LENGTHS:
+        dim = round(runs.sketcher.spec.dim * factor)
+        sketcher = rs.Sketcher(replace(runs.sketcher.spec, dim=dim), threads=runs.sketcher.threads)
         sketches = sketcher.sketch(batch)
-        smaller = replace(runs, sketcher=sketcher, sketches=sketches)
-        recovered, _ = _recover(smaller, some)
+        other = replace(runs, sketcher=sketcher, sketches=sketches)
+        recovered, _ = _recover(other, some)
         vectors = [_vectors(runs.traces[i], "char", r.attributes) for i, r in zip(some, recovered, strict=True)]
-        char = _summary_figures(runs, sketcher, sketches)[-1]
+        (char,) = _summary_figures(other, ["char"])
         rows.append(
             {
                 "dim": dim,
@@ -316,10 +318,9 @@ def _size_figures(runs: _Runs) -> list[Figures]:
                 "digits": float(np.mean(runs.network.read(np.concatenate(vectors)).label == labels)),
                 "count_error": char["count_error"],
                 "mean_error": char["mean_error"],
-                "found": _found(np.asarray(sketcher.similarity(sketcher.sketch(queries), sketches))),
+                "found": _found(np.asarray(sketcher.similarity(sketcher.sketch(runs.again), sketches))),
             }
         )
-        dim //= 2
     return rows
 
 
@@ -335,7 +336,7 @@ def _cost_figures(runs: _Runs, batch: rs.TraceBatch, recover_seconds: float) -> 
     return {
         "sketches_per_second": len(batch) / _fastest(lambda: runs.sketcher.sketch(batch)),
         "recoveries_per_second": len(batch) / recover_seconds,
-        "bytes_sketch": runs.sketches.dtype.itemsize * runs.sketches.shape[1],
+        "bytes_sketch": runs.sketches.itemsize * runs.sketcher.spec.dim,
         "bytes_raw_mean": float(np.mean(raw)),
         "bytes_raw_max": max(raw),
     }
@@ -353,11 +354,20 @@ def _fastest(work: Callable[[], object], seconds: float = 0.3) -> float:
 
 def _example(runs: _Runs, recovered: Any) -> Example:
     page, trace = runs.pages[0], runs.traces[0]
-    read = iter(runs.network.read(_vectors(trace, "char", recovered.attributes)).label.tolist())
+
+    def read(vectors: Float32) -> list[list[int]]:
+        labels = iter(runs.network.read(vectors).label.tolist())
+        return [[next(labels) for _ in line] for line in page.labels]
+
     boxes = page.lines[0].boxes
     left = int(boxes[0, 2])
     image = page.image[boxes[:, 0].min() : boxes[:, 1].max(), left : boxes[-1, 3]].astype(np.float64)
-    # Brightest pixel empty, darkest full: the scan's own levels say nothing to the eye.
-    image = (image - np.median(page.image)) / (image.max() - np.median(page.image))
-    centers = [(int(x0) + int(x1)) // 2 - left for _, _, x0, x1 in boxes]
-    return Example(image, centers, page.labels, [[next(read) for _ in line] for line in page.labels])
+    # Paper empty, the darkest pixel full: the scan's own levels say nothing to the eye.
+    paper = np.median(page.image)
+    return Example(
+        image=(image - paper) / (image.max() - paper),
+        centers=[(int(x0) + int(x1)) // 2 - left for _, _, x0, x1 in boxes],
+        labels=page.labels,
+        network=read(_vectors(trace, "char")),
+        read=read(_vectors(trace, "char", recovered.attributes)),
+    )

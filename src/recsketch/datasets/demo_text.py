@@ -56,6 +56,9 @@ def _look(example: Example, style: Style) -> str:
         lines.append(f"{name}: {text}")
     picture, (page_marks, page_text, read_marks, read_text) = lines[:-4], lines[-4:]
     closing = [paragraph(text, style=style, indent=2) for text in (page_text, read_text)]
+    if example.read == example.network != example.labels:
+        note = "Where the two differ the network itself erred: it reads the same from its own vectors."
+        closing.append(paragraph(note, style=style, indent=2))
     # What the network saw, then what was read from it; the printed truth only where the two differ.
     marks = [read_marks] if page_marks == read_marks else [page_marks, read_marks]
     return "\n".join([*picture, *marks, *closing])
@@ -77,13 +80,12 @@ def _recovery(figures: Figures, style: Style) -> str:
     lines = [
         heading("Attributes recovered from the sketches, structure known", style=style),
         table(["module", "depth", "objects", "numbers", "rms error", "worst"], rows, style=style),
+        paragraph("Errors are relative to the root mean square of the module's attributes.", style=style, indent=2),
         "",
-        paragraph(
-            f"Digits read by the network's last layer ({reading['digits']:,}, none seen in training)", style=style
-        ),
+        heading(f"Digits read by the network's last layer ({reading['digits']:,}, none seen in training)", style=style),
     ]
     for name, key in (("its own vectors", "network"), ("recovered ones", "sketch"), ("same answer", "agree")):
-        lines.append(f"  {name:<16}{percent(reading[key]):>6}  {bar(reading[key], 20, style=style)}")
+        lines.append(f"  {name:<16}{percent(reading[key]):>6}  {bar(reading[key], 20, style=style)}".rstrip())
     return "\n".join(lines)
 
 
@@ -94,17 +96,24 @@ def _summary(figures: Figures, style: Style) -> str:
             significant(r["count_true"], 3),
             significant(r["count_read"], 3),
             significant(r["count_error"]),
-            significant(r["mean_error"]),
+            significant(r["count_error_stated"]),
+            _optional(r["mean_error"]),
         ]
         for r in figures["summary"]
     ]
-    header = ["module", "count", "read", "count error", "mean error"]
+    header = ["module", "count", "read", "rms error", "as stated", "mean's error"]
+    note = "A mean's error is relative: answering zero would have an error of 1. Longer sketches read it better, below."
     return "\n".join(
         [
             heading("How often was a module used, and what did it say on average? Nothing unrolled", style=style),
             table(header, rows, style=style),
+            paragraph(note, style=style, indent=2),
         ]
     )
+
+
+def _optional(value: float | None) -> str:
+    return "unknown" if value is None else significant(value)
 
 
 def _similarity(figures: Figures, style: Style) -> str:
@@ -145,16 +154,18 @@ def _sizes(figures: Figures, style: Style) -> str:
         [
             f"{r['dim']:,}",
             f"{r['bytes']:,}",
-            f"{r['of_raw']:.2f}",
+            f"{significant(r['of_raw'], 3)}x",
             percent(r["digits"]),
             significant(r["count_error"]),
-            significant(r["mean_error"]),
+            _optional(r["mean_error"]),
             percent(r["found"]),
         ]
         for r in figures["sizes"]
     ]
-    header = ["numbers", "bytes", "of raw", "digits read", "char count err", "mean err", "page found"]
-    return "\n".join([heading("Shorter sketches of the same runs", style=style), table(header, rows, style=style)])
+    header = ["numbers", "bytes", "of raw", "digits read", "count error", "mean's error", "page found"]
+    title = heading("Longer and shorter sketches of the same runs", style=style)
+    note = "Counts and means are those of the digits; the bytes are compared with those of the raw objects."
+    return "\n".join([title, table(header, rows, style=style), paragraph(note, style=style, indent=2)])
 
 
 def _cost(figures: Figures, style: Style) -> str:
@@ -168,6 +179,6 @@ def _cost(figures: Figures, style: Style) -> str:
     if c["bytes_sketch"] > c["bytes_raw_mean"]:
         text += (
             "Exact recovery costs more than it compresses: what is bought is one fixed length, comparable by cosine, "
-            "that survives erasure. The shorter sketches above are what saves space."
+            "that survives erasure. The shorter sketches above save space."
         )
     return f"{heading('Speed and space', style=style)}\n{paragraph(text, style=style, indent=2)}"

@@ -72,7 +72,7 @@ def pack_digits(digits: Digits) -> dict[str, npt.NDArray[np.uint8]]:
     values = digits.images.reshape(len(digits.images), -1).T.ravel()
     nibbles = np.minimum(values, MAX_INK - 1)
     return {
-        "pixels": (nibbles[0::2] << 4) | nibbles[1::2],
+        "pixels": ((nibbles[0::2] << 4) | nibbles[1::2]).astype(np.uint8),
         "sixteens": np.packbits(values[nibbles == MAX_INK - 1] == MAX_INK),
         "labels": digits.labels,
     }

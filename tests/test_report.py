@@ -1,0 +1,99 @@
+"""Text for terminals: styles follow the stream, everything keeps to its width, progress speaks to terminals only."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import pytest
+
+from recsketch import report
+from recsketch.report import Style
+
+
+class Terminal(io.TextIOWrapper):
+    """A stream that says it is a terminal."""
+
+    def __init__(self, encoding="utf-8"):
+        super().__init__(io.BytesIO(), encoding=encoding)
+
+    def isatty(self):
+        return True
+
+    def text(self):
+        self.flush()
+        return self.buffer.getvalue().decode()
+
+
+def test_style_follows_the_stream(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    assert Style.of(Terminal()) == Style(100, True, True)
+    assert Style.of(Terminal("latin-1")) == Style(100, False, True)
+    assert Style.of(io.StringIO()).color is False
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert Style.of(Terminal()).color is False
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    assert Style.of(Terminal()).color is False
+    for columns, width in (("1000", report.WIDTH[1]), ("1", report.WIDTH[0])):
+        monkeypatch.setenv("COLUMNS", columns)
+        assert Style.of(Terminal()).width == width
+    monkeypatch.delenv("COLUMNS")
+    assert Style.of(io.StringIO()).width == 80
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.5, 0.999, 1, -2, 7, math.nan, math.inf])
+@pytest.mark.parametrize("width", [1, 7, 20])
+def test_bars_have_their_width(share, width):
+    for style in (Style(), Style(unicode=False)):
+        drawn = report.bar(share, width, style=style)
+        assert len(drawn) == width
+        filled = sum({"#": 8, ".": 0, " ": 0}.get(c, "▏▎▍▌▋▊▉█".find(c) + 1) for c in drawn) / 8
+        wanted = 0.0 if math.isnan(share) else min(max(share, 0), 1) * width
+        assert abs(filled - wanted) <= (1 / 16 if style.unicode else 1 / 2) + 1e-9
+
+
+def test_tables_align_and_keep_to_the_width():
+    rows = [["a", "1"], ["ééé", "22"], ["頁", "3"], ["\x1b[1mb\x1b[0m", "44444"]]
+    lines = report.table(["name", "n"], rows, style=Style(80)).splitlines()
+    assert {report.text_width(line) for line in lines} == {2 + 4 + 2 + 5}
+    narrow = report.table(["name", "value"], [["x" * 50, "1"]], style=Style(40))
+    assert all(report.text_width(line) <= 40 for line in narrow.splitlines())
+    assert "…" in narrow
+    assert "~" in report.table(["name", "value"], [["x" * 50, "1"]], style=Style(40, unicode=False))
+    assert "\x1b" in report.table(["a"], [["b"]], style=Style(color=True))
+    with pytest.raises(ValueError, match="wanted 2 cells"):
+        report.table(["a", "b"], [["c"]], style=Style())
+
+
+def test_shades_follow_the_image():
+    picture = report.shade(np.array([[0, 0.5, 1], [0, 0.5, 1], [1, 0, 0]]), style=Style())
+    assert picture == [" ▒█", "▒"]
+    assert report.shade(np.ones((2, 90)), style=Style(50)) == ["█" * 50]
+    assert all(
+        row.isascii() for row in report.shade(np.random.default_rng(0).random((8, 9)), style=Style(unicode=False))
+    )
+
+
+def test_percentages_never_round_to_certainty():
+    assert report.percent(0.9996) == ">99.9%"
+    assert report.percent(0.9991) == "99.9%"
+    assert report.percent(0.0004) == "<0.1%"
+    assert report.percent(1) == "100%"
+    assert report.percent(0) == "0%"
+    assert report.percent(0.997, digits=0) == ">99%"
+
+
+def test_progress_speaks_to_terminals_only():
+    terminal, pipe = Terminal(), io.StringIO()
+    assert list(report.progress([1, 2, 3], "working", stream=terminal, delay=0)) == [1, 2, 3]
+    assert "working" in terminal.text()
+    assert terminal.text().endswith("\r")
+    assert list(report.progress([1, 2, 3], "working", stream=pipe, delay=0)) == [1, 2, 3]
+    assert pipe.getvalue() == ""
+    quick = Terminal()
+    assert list(report.progress([1], "working", stream=quick)) == [1]
+    assert quick.text() == ""

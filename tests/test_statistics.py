@@ -1,0 +1,159 @@
+"""Counts and means of a module's objects, read from the sketch without knowing the structure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recsketch as rs
+
+RUNS = 12
+
+
+def pooled(build: Any, seed: int, counts: dict[str, int], dim: int = 4096, **options: Any) -> tuple[Any, Any, Any]:
+    """A flat run: that many outputs of each module, in random order; means of the attributes by module."""
+    rng = np.random.default_rng(seed)
+    names = list(counts)
+    spec = rs.SketchSpec(dim, dict.fromkeys(names, 16), seed, max_inputs=64, **options)
+    means = {name: build.attribute(rng, 16) for name in names}
+    order = rng.permutation(np.repeat(np.arange(len(names)), list(counts.values())))
+    trace = rs.Trace()
+    seen: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for m in order:
+        x = (means[names[m]] + build.attribute(rng, 16) / 4).astype(np.float32)
+        seen[names[m]].append(x)
+        trace.add(names[m], x)
+    trace.outputs(range(len(order)))
+    sk = rs.Sketcher(spec, threads=1)
+    return sk, sk.sketch(trace), {name: np.mean(x, axis=0) for name, x in seen.items()}
+
+
+@pytest.fixture(scope="module")
+def sample(build: Any) -> list[tuple[Any, Any, rs.Summary]]:
+    """64 objects of two modules, 40 and 24, d = 4096: (truth, mean, what the sketch says) of both, over RUNS seeds."""
+    out = []
+    for seed in range(RUNS):
+        counts = {"a": 40, "b": 24}
+        sk, s, means = pooled(build, seed, counts)
+        out += [(counts[name], means[name], sk.summary(s, name)) for name in counts]
+    return out
+
+
+def test_counts_within_two_percent_on_average(sample: list[Any]) -> None:
+    errors = [abs(found.count / count - 1) for count, _, found in sample]
+    assert np.mean(errors) <= 0.02
+    assert max(errors) <= 0.1  # 5 deviations of what averages 0.02
+
+
+def test_means_within_three_hundredths_on_average(sample: list[Any]) -> None:
+    errors = [float(np.abs(found.mean - mean).max()) for _, mean, found in sample]
+    assert np.mean(errors) <= 0.03
+    assert max(errors) <= 0.12
+    for _, mean, found in sample:
+        assert found.mean.shape == mean.shape
+        assert found.mean.dtype == np.float32
+        assert found.covariance is None
+
+
+def test_standard_errors_are_standard(sample: list[Any]) -> None:
+    """Root mean square of error over stated error: 24 counts, the two of a run being correlated, and 384 elements.
+
+    A chi-square of 12 to 24 degrees over its mean lies within 0.3..2.2 with probability 0.99, of its root within
+    0.5..1.5; the model's own approximations are given another factor of 1.3. The seeds are fixed."""
+    counts = [(found.count - count) / found.count_error for count, _, found in sample]
+    means = np.concatenate([(found.mean - mean) / found.mean_error for _, mean, found in sample])
+    assert 0.35 <= np.sqrt(np.mean(np.square(counts))) <= 2.0
+    assert 0.5 <= np.sqrt(np.mean(np.square(means))) <= 2.0
+
+
+def test_errors_fall_with_the_sketch(build: Any) -> None:
+    """Four times the length, half the stated error: within a factor 1.3 on a mean of 4 seeds (deviation below 5%)."""
+    errors = {}
+    for dim in (1024, 4096, 16384):
+        each = [sk.summary(s, "a") for sk, s, _ in (pooled(build, seed, {"a": 40, "b": 24}, dim) for seed in range(4))]
+        errors[dim] = (np.mean([e.count_error for e in each]), np.mean([e.mean_error for e in each]))
+    for i in (0, 1):
+        assert 1.5 <= errors[1024][i] / errors[4096][i] <= 2.6
+        assert 1.5 <= errors[4096][i] / errors[16384][i] <= 2.6
+
+
+def test_a_module_that_is_not_there(build: Any) -> None:
+    """Nothing of it in the sketch: a count within 4 stated errors of zero, and no mean where the noise hides it."""
+    rng = np.random.default_rng(3)
+    for seed in range(4):
+        spec = rs.SketchSpec(4096, {"a": 16, "b": 16, "c": 16}, seed, max_inputs=64)
+        trace = rs.Trace()
+        trace.outputs([trace.add("ab"[i % 2], build.attribute(rng, 16)) for i in range(64)])
+        sk = rs.Sketcher(spec, threads=1)
+        found = sk.summary(sk.sketch(trace), "c")
+        assert abs(found.count) <= 4 * found.count_error
+        assert found.count <= 4
+        assert np.isnan(found.mean).all() or np.isfinite(found.mean).all()
+
+
+def test_an_empty_sketch(build: Any) -> None:
+    sk = rs.Sketcher(rs.SketchSpec(256, {"a": 4}), threads=1)
+    found = sk.summary(np.zeros(256, np.float32), "a")
+    assert found.count == 0
+    assert not np.isfinite(found.mean).any()
+
+
+def test_the_total_gives_counts_to_linear_weights(build: Any) -> None:
+    """The sketch holds shares then: 40 of 64 by `total`, 40/64 without. Noise as with "energy" weights up to 2."""
+    for seed in range(4):
+        sk, s, _ = pooled(build, seed, {"a": 40, "b": 24}, weighting="linear")
+        share, count = sk.summary(s, "a"), sk.summary(s, "a", total=64)
+        assert count.count == pytest.approx(64 * share.count)
+        assert abs(count.count / 40 - 1) <= 0.15
+        assert abs(count.count - 40) <= 5 * count.count_error
+
+
+def two_levels(build: Any, seed: int) -> tuple[rs.Sketcher, np.ndarray, np.ndarray]:
+    """One page over 40 objects of "a" and 24 of "b", all with one attribute: (sketcher, sketch, attribute)."""
+    rng = np.random.default_rng(seed)
+    spec = rs.SketchSpec(16384, {"page": 16, "a": 16, "b": 16}, seed, max_inputs=64)
+    trace = rs.Trace()
+    x = build.attribute(rng, 16)
+    inputs = [trace.add("a" if i < 40 else "b", x) for i in range(64)]
+    trace.outputs([trace.add("page", build.attribute(rng, 16), inputs=inputs)])
+    sk = rs.Sketcher(spec, threads=1)
+    return sk, sk.sketch(trace), x
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_objects_below_others(build: Any, seed: int) -> None:
+    """Inputs of one output object, asked for through `below`."""
+    sk, s, x = two_levels(build, seed)
+    found = sk.summary(s, "a", below=["page"])
+    assert abs(found.count - 40) <= 5 * found.count_error
+    assert abs(found.count / 40 - 1) <= 0.25
+    assert np.abs(found.mean - x).max() <= 5 * found.mean_error
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_inputs_are_not_mistaken_for_outputs(build: Any, seed: int) -> None:
+    """One page and no "a" among the outputs: within 5 stated errors (4 seeds, 2 counts: 5e-6), whatever lies below."""
+    sk, s, _ = two_levels(build, seed)
+    page, inner = sk.summary(s, "page"), sk.summary(s, "a")
+    assert abs(page.count - 1) <= 5 * page.count_error
+    assert abs(inner.count) <= 5 * inner.count_error
+
+
+def test_scales_are_taken_out(build: Any) -> None:
+    """The mean is that of the attributes as given, whatever their scale: errors as above over the scale."""
+    for seed in range(3):
+        sk, s, means = pooled(build, seed, {"a": 40, "b": 24}, scales={"a": 0.5})
+        found = sk.summary(s, "a")
+        assert np.abs(found.mean - means["a"]).max() <= 5 * found.mean_error
+
+
+def test_erased_coordinates_are_not_read(build: Any) -> None:
+    sk, s, means = pooled(build, 1, {"a": 40, "b": 24})
+    mask = np.random.default_rng(2).random(4096) < 0.7
+    broken = np.where(mask, s, np.float32(np.nan))
+    found = sk.summary(broken, "a", mask=mask)
+    assert abs(found.count - 40) <= 5 * found.count_error
+    assert np.abs(found.mean - means["a"]).max() <= 5 * found.mean_error
+    assert found.count_error > sk.summary(s, "a").count_error
