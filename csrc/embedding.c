@@ -19,12 +19,12 @@ int rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, f
     }
     if (!good) return 0;
     memset(h + m->length, 0, sizeof(float) * (size_t)(m->padded - m->length));
-    k->flip(h, h, m->padded, m->inner, 1.0f);
+    k->flip_f32(h, h, m->padded, m->inner, 1.0f);
     for (ptrdiff_t i = 0; i < m->padded; i++) wide[i] = (double)h[i];
     k->fwht_f64(wide, m->padded);
     k->narrow(h, wide, m->padded);
     if (m->padded > spec->dim) {
-        k->flip(h, h, m->padded, m->outer, 1.0f);
+        k->flip_f32(h, h, m->padded, m->outer, 1.0f);
         for (ptrdiff_t j = spec->dim; j < m->padded; j += spec->dim)
             for (ptrdiff_t i = 0; i < spec->dim; i++) h[i] += h[i + j];
     }
@@ -36,9 +36,9 @@ void rsk_embed_end(const rsk_spec *spec, const rsk_module *m, float *h, float *x
     const float scale = (float)m->scale;
     if (m->padded > spec->dim) {
         for (ptrdiff_t j = spec->dim; j < m->padded; j += spec->dim) memcpy(h + j, h, sizeof(float) * (size_t)spec->dim);
-        k->flip(h, h, m->padded, m->outer, 1.0f);
+        k->flip_f32(h, h, m->padded, m->outer, 1.0f);
     }
     k->fwht_f32(h, m->padded);
-    k->flip(h, h, m->padded, m->inner, 1.0f);
+    k->flip_f32(h, h, m->padded, m->inner, 1.0f);
     for (ptrdiff_t i = 0; i < m->length; i++) x[i] = h[i] * scale;
 }

@@ -48,24 +48,26 @@ typedef struct rsk_kernels {
     void (*fwht_f32)(float *x, ptrdiff_t n);
     void (*fwht_f64)(double *x, ptrdiff_t n);
     /* out = f * (x with signs); out may be x */
-    void (*flip)(float *out, const float *x, ptrdiff_t n, const uint16_t *bits, float f);
-    /* out (+)= c x + s (y with signs); out may be x. `wide` kernels compute in doubles and add to doubles. */
-    void (*blend)(float *out, const float *x, const float *y, ptrdiff_t n, const uint16_t *bits, float c, float s,
-                  int accumulate);
-    void (*blend_wide)(double *out, const float *x, const float *y, ptrdiff_t n, const uint16_t *bits, double c, double s,
-                       int accumulate);
+    void (*flip_f32)(float *out, const float *x, ptrdiff_t n, const uint16_t *bits, float f);
+    void (*flip_f64)(double *out, const double *x, ptrdiff_t n, const uint16_t *bits, double f);
+    /* out (+)= c x + s (y with signs); out may be x */
+    void (*blend_f32)(float *out, const float *x, const float *y, ptrdiff_t n, const uint16_t *bits, float c, float s,
+                      int accumulate);
+    void (*blend_f64)(double *out, const double *x, const double *y, ptrdiff_t n, const uint16_t *bits, double c, double s,
+                      int accumulate);
+    void (*widen)(double *out, const float *x, ptrdiff_t n);
     void (*narrow)(float *out, const double *x, ptrdiff_t n);
     /* a = f x, b[k] = g x[k ^ mask] */
     void (*split)(float *a, float *b, const float *x, ptrdiff_t n, ptrdiff_t mask, float f, float g);
     /* out = f a + g b[k ^ mask]: the transpose of split */
     void (*join)(float *out, const float *a, const float *b, ptrdiff_t n, ptrdiff_t mask, float f, float g);
     /* out (+)= turn x */
-    void (*rotate)(float *out, const float *x, ptrdiff_t d, const rsk_turn *turn, int accumulate);
-    void (*rotate_wide)(double *out, const float *x, ptrdiff_t d, const rsk_turn *turn, int accumulate);
+    void (*rotate_f32)(float *out, const float *x, ptrdiff_t d, const rsk_turn *turn, int accumulate);
+    void (*rotate_f64)(double *out, const double *x, ptrdiff_t d, const rsk_turn *turn, int accumulate);
     /* out (+)= second first x */
-    void (*rotate2)(float *out, const float *x, ptrdiff_t d, const rsk_turn *first, const rsk_turn *second, int accumulate);
-    void (*rotate2_wide)(double *out, const float *x, ptrdiff_t d, const rsk_turn *first, const rsk_turn *second,
-                         int accumulate);
+    void (*rotate2_f32)(float *out, const float *x, ptrdiff_t d, const rsk_turn *first, const rsk_turn *second, int accumulate);
+    void (*rotate2_f64)(double *out, const double *x, ptrdiff_t d, const rsk_turn *first, const rsk_turn *second,
+                        int accumulate);
     /* rsk_spread above */
     void (*spread)(float *out, ptrdiff_t d, const rsk_spread *shape, const float *const rows[2], const float counter[2]);
     /* its transpose: rows[t][j] = sum of ±x[k], k mod width = j; counter[t] = sum of ±x[k]. width <= d */
@@ -108,16 +110,16 @@ typedef struct rsk_family {
     const char *name;
     int rows; /* sign rows a rotation, 1 or 2 */
     rsk_status (*sample)(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *rotation);
-    /* out (+)= f T x; wide: computed in doubles, added to doubles */
+    /* out (+)= f T x. wide: in doubles */
     void (*apply)(const rsk_spec *spec, const rsk_rotation *rotation, double f, int transpose, const float *x, float *out,
                   int accumulate, float *scratch);
-    void (*apply_wide)(const rsk_spec *spec, const rsk_rotation *rotation, double f, const float *x, double *out,
-                       int accumulate, float *scratch);
+    void (*apply_wide)(const rsk_spec *spec, const rsk_rotation *rotation, double f, const double *x, double *out,
+                       int accumulate, double *scratch);
     /* out (+)= f T_second T_first x; with transpose f T_second^T T_first^T x */
     void (*chain)(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, int transpose,
                   const float *x, float *out, int accumulate, float *scratch);
-    void (*chain_wide)(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const float *x,
-                       double *out, int accumulate, float *scratch);
+    void (*chain_wide)(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const double *x,
+                       double *out, int accumulate, double *scratch);
     /* out = T_attr (f E_M x + counter c_M), x already D1-flipped, transformed and folded (embedding.c) */
     void (*emit)(const rsk_spec *spec, const rsk_module *module, float f, float counter, const float *x, float *out,
                  float *work, float *scratch);
@@ -169,12 +171,14 @@ typedef struct rsk_scratch {
     ptrdiff_t stride;    /* between slots, in elements */
     float *slots;        /* vectors of the plan */
     double *wide_slots;  /* and its wide ones; d floats each in the adjoint sweep */
-    float *object, *source; /* d each */
+    float *object;       /* d */
     float *spare;        /* 2 d, a family's scratch */
     float *padded;       /* max(max_padded, d) */
     float *work;         /* two of those */
     double *wide_padded; /* one */
     double *wide_root;   /* d, the outputs' tuple if that is wide */
+    double *wide_object, *wide_source; /* d each */
+    double *wide_spare;  /* 2 d */
 } rsk_scratch;
 
 /* x (length) -> h = [fold] H D1 [x; 0], ready for emit; 0 if an element is NaN or too large, else 1.
@@ -196,9 +200,9 @@ enum { RSK_FIRST = 1, RSK_LAST = 2, RSK_WIDE_SRC = 4, RSK_WIDE_DST = 8 };
  *   USE     dst (+)= weight T_position src, src a stored object
  * dst -1 is the sketch; src -1 is no input. FIRST: dst is set, not added to. LAST: the last use of src.
  *
- * WIDE_SRC, WIDE_DST: that vector is one of doubles in the forward sweep, and counted on its own. A tuple is wide if one of
- * its members has inputs: rounding then hardly grows with depth, and the leaves, which are most of a tree, stay in floats
- * (docs/design.md, section 5). */
+ * WIDE_SRC, WIDE_DST: that vector is one of doubles in the forward sweep, and counted on its own. Objects with inputs, and
+ * tuples that have one among their members, are wide: rounding then hardly grows with depth, while the leaves, which are
+ * most of a tree, stay in floats (docs/design.md, section 5). */
 typedef struct rsk_step {
     int32_t object, module, position, src, dst;
     float weight;

@@ -189,10 +189,11 @@ static void write_program(const builder *b, room *r, ptrdiff_t trace) {
                 r->stack[++depth] = frame_of(b, trace, c);
                 continue;
             }
-            const int32_t src = r->stored[c], last = --r->left[c] == 0;
-            const rsk_step use = {c, t->module[base + c], 0, src, 0, 0.0f, RSK_STEP_USE, (uint8_t)(last ? RSK_LAST : 0)};
+            const int32_t src = r->stored[c], last = --r->left[c] == 0, wide = has_inputs(t, base + c);
+            const rsk_step use = {c, t->module[base + c], 0, src, 0, 0.0f, RSK_STEP_USE,
+                                  (uint8_t)((last ? RSK_LAST : 0) | (wide ? RSK_WIDE_SRC : 0))};
             emit_member(b, &p, f, use, weights[f->edge]);
-            if (last) give_slot(&p, 0, src);
+            if (last) give_slot(&p, wide, src);
             continue;
         }
         if (--depth < 0) break; /* the outputs are done */
@@ -201,7 +202,9 @@ static void write_program(const builder *b, room *r, ptrdiff_t trace) {
         rsk_step step = {c, t->module[base + c], 0, src, 0, 1.0f, RSK_STEP_OBJECT, (uint8_t)(done.wide ? RSK_WIDE_SRC : 0)};
         if (uses[c] > 1) { /* stored now; its user's frame, on top again, finds it */
             step.kind = RSK_STEP_STORE;
-            step.dst = r->stored[c] = take_slot(&p, 0);
+            const int wide = has_inputs(t, base + c);
+            step.dst = r->stored[c] = take_slot(&p, wide);
+            if (wide) step.flags |= RSK_WIDE_DST;
             *p.next++ = step;
         } else {
             frame *user = &r->stack[depth];

@@ -29,7 +29,7 @@ typedef enum rsk_status {
     RSK_ELENGTH,  /* an attribute's length is not its module's */
     RSK_EORDER,   /* an input is not an object before its user in the same trace */
     RSK_EOUTPUT,  /* a trace has no output, or an output that is no object of it */
-    RSK_EWEIGHT,  /* a weight is negative, not finite, or a tuple's weights are all zero */
+    RSK_EWEIGHT,  /* a weight is negative or NaN, or a tuple sums to 0 or above 1e300 */
     RSK_EFANOUT,  /* a tuple has more than max_inputs inputs of positive weight */
     RSK_EVALUE    /* an attribute element is NaN or larger than RSK_MAX_VALUE */
 } rsk_status;
@@ -101,7 +101,8 @@ ptrdiff_t rsk_spec_bytes(const rsk_spec *spec);
  *   kind   0 position, 1 module, 2 branch (index 0 T_attr, 1 T_in)
  *   out = T x, or its transpose */
 rsk_status rsk_operator(const rsk_spec *spec, int kind, ptrdiff_t index, int transpose, const float *x, float *out);
-/* out (d) = E_M x (lengths[module]), and out (lengths[module]) = E_M^T x (d): without gain and scale. */
+/* out (d) = E_M x (lengths[module]), and out (lengths[module]) = E_M^T x (d): without gain and scale.
+ * RSK_EVALUE (rsk_embed)  an element is NaN or larger than RSK_MAX_VALUE */
 rsk_status rsk_embed(const rsk_spec *spec, ptrdiff_t module, const float *x, float *out);
 rsk_status rsk_embed_adjoint(const rsk_spec *spec, ptrdiff_t module, const float *x, float *out);
 rsk_status rsk_counter(const rsk_spec *spec, ptrdiff_t module, float *out);
@@ -116,12 +117,13 @@ typedef struct rsk_batch {
     const int64_t *attribute_ends; /* (N + 1,) offsets into the attributes */
     const int64_t *input_ends;     /* (N + 1,) offsets into inputs and weights; let E = input_ends[N] */
     const int32_t *inputs;         /* (E,) object numbers within the trace, each smaller than its user's */
-    const double *weights;         /* (E,) >= 0, any scale */
+    const double *weights;         /* (E,) >= 0, any scale up to 1e300 */
     const int64_t *output_ends;    /* (traces + 1,) offsets into outputs; let O = output_ends[traces] */
     const int32_t *outputs;        /* (O,) object numbers within the trace */
     const double *output_weights;  /* (O,) */
 } rsk_batch;
 
+/* Belongs to the spec it was made for: that one must outlive it. */
 typedef struct rsk_plan rsk_plan;
 
 /* Checks the batch, orders it (children first, each object as late as it can be), and assigns scratch vectors.
@@ -146,7 +148,7 @@ rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t 
  *
  * RSK_EINVAL  threads < 1, or plan belongs to another spec
  * RSK_EVALUE  attributes; where says which object; out is then unspecified
- * RSK_ENOMEM  scratch: (vectors + 3) * d floats a thread */
+ * RSK_ENOMEM  scratch: about (vectors + 14) * max(d, a') floats a thread */
 rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *attributes, const float *counters,
                       float *out, int threads, rsk_where *where);
 

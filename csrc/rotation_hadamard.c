@@ -14,19 +14,19 @@ static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotati
 static void apply(const rsk_spec *spec, const rsk_rotation *r, double f, int transpose, const float *x, float *out,
                   int accumulate, float *scratch) {
     const rsk_kernels *k = rsk_kernels_current();
-    k->flip(scratch, x, spec->dim, r->bits[transpose], 1.0f);
+    k->flip_f32(scratch, x, spec->dim, r->bits[transpose], 1.0f);
     k->fwht_f32(scratch, spec->dim);
-    k->blend(out, x, scratch, spec->dim, r->bits[!transpose], (float)(f * spec->cosine),
+    k->blend_f32(out, x, scratch, spec->dim, r->bits[!transpose], (float)(f * spec->cosine),
                  (float)(f * spec->sine / sqrt((double)spec->dim)), accumulate);
 }
 
-static void apply_wide(const rsk_spec *spec, const rsk_rotation *r, double f, const float *x, double *out, int accumulate,
-                       float *scratch) {
+static void apply_wide(const rsk_spec *spec, const rsk_rotation *r, double f, const double *x, double *out, int accumulate,
+                       double *scratch) {
     const rsk_kernels *k = rsk_kernels_current();
-    k->flip(scratch, x, spec->dim, r->bits[0], 1.0f);
-    k->fwht_f32(scratch, spec->dim);
-    k->blend_wide(out, x, scratch, spec->dim, r->bits[1], f * spec->cosine, f * spec->sine / sqrt((double)spec->dim),
-                  accumulate);
+    k->flip_f64(scratch, x, spec->dim, r->bits[0], 1.0);
+    k->fwht_f64(scratch, spec->dim);
+    k->blend_f64(out, x, scratch, spec->dim, r->bits[1], f * spec->cosine, f * spec->sine / sqrt((double)spec->dim),
+                 accumulate);
 }
 
 static void chain(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, int transpose,
@@ -36,10 +36,10 @@ static void chain(const rsk_spec *spec, const rsk_rotation *first, const rsk_rot
     apply(spec, second, f, transpose, middle, out, accumulate, scratch);
 }
 
-static void chain_wide(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const float *x,
-                       double *out, int accumulate, float *scratch) {
-    float *middle = scratch + spec->dim;
-    apply(spec, first, 1.0, 0, x, middle, 0, scratch);
+static void chain_wide(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const double *x,
+                       double *out, int accumulate, double *scratch) {
+    double *middle = scratch + spec->dim;
+    apply_wide(spec, first, 1.0, x, middle, 0, scratch);
     apply_wide(spec, second, f, middle, out, accumulate, scratch);
 }
 

@@ -31,28 +31,28 @@ static void apply(const rsk_spec *spec, const rsk_rotation *r, double f, int tra
                   int accumulate, float *scratch) {
     const rsk_turn t = turn(spec, r, f, transpose);
     (void)scratch;
-    rsk_kernels_current()->rotate(out, x, spec->dim, &t, accumulate);
+    rsk_kernels_current()->rotate_f32(out, x, spec->dim, &t, accumulate);
 }
 
-static void apply_wide(const rsk_spec *spec, const rsk_rotation *r, double f, const float *x, double *out, int accumulate,
-                       float *scratch) {
+static void apply_wide(const rsk_spec *spec, const rsk_rotation *r, double f, const double *x, double *out, int accumulate,
+                       double *scratch) {
     const rsk_turn t = turn(spec, r, f, 0);
     (void)scratch;
-    rsk_kernels_current()->rotate_wide(out, x, spec->dim, &t, accumulate);
+    rsk_kernels_current()->rotate_f64(out, x, spec->dim, &t, accumulate);
 }
 
 static void chain(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, int transpose,
                   const float *x, float *out, int accumulate, float *scratch) {
     const rsk_turn one = turn(spec, first, 1.0, transpose), two = turn(spec, second, f, transpose);
     (void)scratch;
-    rsk_kernels_current()->rotate2(out, x, spec->dim, &one, &two, accumulate);
+    rsk_kernels_current()->rotate2_f32(out, x, spec->dim, &one, &two, accumulate);
 }
 
-static void chain_wide(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const float *x,
-                       double *out, int accumulate, float *scratch) {
+static void chain_wide(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const double *x,
+                       double *out, int accumulate, double *scratch) {
     const rsk_turn one = turn(spec, first, 1.0, 0), two = turn(spec, second, f, 0);
     (void)scratch;
-    rsk_kernels_current()->rotate2_wide(out, x, spec->dim, &one, &two, accumulate);
+    rsk_kernels_current()->rotate2_f64(out, x, spec->dim, &one, &two, accumulate);
 }
 
 /* T_attr D2 tile(h) = cosine D2 tile(h) + sine D2' tile(h'): h' is h with its indices masked, D2' the signs D2 masked times

@@ -26,13 +26,15 @@ static ptrdiff_t lay_out(const rsk_spec *spec, const rsk_plan *plan, rsk_scratch
     s->stride = d;
     s->slots = take(s->base, &used, plan->vectors * d, sizeof(float));
     s->object = take(s->base, &used, d, sizeof(float));
-    s->source = take(s->base, &used, d, sizeof(float));
     s->spare = take(s->base, &used, 2 * d, sizeof(float));
     s->padded = take(s->base, &used, wide, sizeof(float));
     s->work = take(s->base, &used, 2 * wide, sizeof(float));
     s->wide_slots = take(s->base, &used, plan->wide_vectors * d, sizeof(double));
     s->wide_padded = take(s->base, &used, wide, sizeof(double));
     s->wide_root = take(s->base, &used, d, sizeof(double));
+    s->wide_object = take(s->base, &used, d, sizeof(double));
+    s->wide_source = take(s->base, &used, d, sizeof(double));
+    s->wide_spare = take(s->base, &used, 2 * d, sizeof(double));
     return used;
 }
 
@@ -62,34 +64,46 @@ static float *slot_of(const rsk_scratch *s, int32_t slot) { return s->slots + sl
 static double *wide_slot_of(const rsk_scratch *s, int32_t slot) { return s->wide_slots + slot * s->stride; }
 
 static void run_use(const rsk_spec *spec, const rsk_step *step, float *out, rsk_scratch *s) {
-    const rsk_rotation *r = &spec->positions[step->position];
-    const float *src = slot_of(s, step->src);
-    const int add = !(step->flags & RSK_FIRST);
-    if (step->flags & RSK_WIDE_DST)
-        spec->family->apply_wide(spec, r, step->weight, src, step->dst < 0 ? s->wide_root : wide_slot_of(s, step->dst), add,
-                                 s->spare);
-    else
-        spec->family->apply(spec, r, step->weight, 0, src, step->dst < 0 ? out : slot_of(s, step->dst), add, s->spare);
-}
-
-/* s->object = b T_attr z + b T_in s_input -> its tuple, or its own slot */
-static void run_object(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, float *out, rsk_scratch *s) {
     const rsk_family *family = spec->family;
     const rsk_rotation *r = &spec->positions[step->position];
     const int add = !(step->flags & RSK_FIRST);
-    if (step->src >= 0) {
-        const float *src = step->flags & RSK_WIDE_SRC ? s->source : slot_of(s, step->src);
-        if (step->flags & RSK_WIDE_SRC) rsk_kernels_current()->narrow(s->source, wide_slot_of(s, step->src), spec->dim);
-        family->apply(spec, &spec->in, spec->branch, 0, src, s->object, 1, s->spare);
+    if (!(step->flags & RSK_WIDE_DST)) {
+        float *dst = step->dst < 0 ? out : slot_of(s, step->dst);
+        family->apply(spec, r, step->weight, 0, slot_of(s, step->src), dst, add, s->spare);
+        return;
     }
+    const double *src = wide_slot_of(s, step->src);
+    if (!(step->flags & RSK_WIDE_SRC)) {
+        rsk_kernels_current()->widen(s->wide_source, slot_of(s, step->src), spec->dim);
+        src = s->wide_source;
+    }
+    family->apply_wide(spec, r, step->weight, src, step->dst < 0 ? s->wide_root : wide_slot_of(s, step->dst), add, s->wide_spare);
+}
+
+/* s->object = b T_attr z of a leaf among leaves -> its tuple, or its own slot */
+static void run_leaf(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, float *out, rsk_scratch *s) {
+    float *dst = step->dst < 0 ? out : slot_of(s, step->dst);
     if (step->kind == RSK_STEP_STORE)
-        family->apply(spec, &m->rotation, 1.0, 0, s->object, slot_of(s, step->dst), 0, s->spare);
-    else if (step->flags & RSK_WIDE_DST)
-        family->chain_wide(spec, &m->rotation, r, step->weight, s->object,
-                           step->dst < 0 ? s->wide_root : wide_slot_of(s, step->dst), add, s->spare);
+        spec->family->apply(spec, &m->rotation, 1.0, 0, s->object, dst, 0, s->spare);
     else
-        family->chain(spec, &m->rotation, r, step->weight, 0, s->object, step->dst < 0 ? out : slot_of(s, step->dst), add,
-                      s->spare);
+        spec->family->chain(spec, &m->rotation, &spec->positions[step->position], step->weight, 0, s->object, dst,
+                            !(step->flags & RSK_FIRST), s->spare);
+}
+
+/* s->object + b T_in s_input -> its tuple, or its own slot, in doubles from where its inputs are */
+static void run_wide(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, rsk_scratch *s) {
+    const rsk_family *family = spec->family;
+    double *object = s->wide_object, *dst = step->dst < 0 ? s->wide_root : wide_slot_of(s, step->dst);
+    if (step->src >= 0 && !(step->flags & RSK_WIDE_SRC))
+        family->apply(spec, &spec->in, spec->branch, 0, slot_of(s, step->src), s->object, 1, s->spare);
+    rsk_kernels_current()->widen(object, s->object, spec->dim);
+    if (step->flags & RSK_WIDE_SRC)
+        family->apply_wide(spec, &spec->in, spec->branch, wide_slot_of(s, step->src), object, 1, s->wide_spare);
+    if (step->kind == RSK_STEP_STORE)
+        family->apply_wide(spec, &m->rotation, 1.0, object, dst, 0, s->wide_spare);
+    else
+        family->chain_wide(spec, &m->rotation, &spec->positions[step->position], step->weight, object, dst,
+                           !(step->flags & RSK_FIRST), s->wide_spare);
 }
 
 ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes,
@@ -105,9 +119,10 @@ ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_
         const rsk_module *m = &spec->module[step->module];
         const int64_t o = base + step->object;
         if (!rsk_embed_begin(spec, m, attributes + (plan->attribute_ends[o] - first), s->padded, s->wide_padded)) return step->object;
-        spec->family->emit(spec, m, attribute_factor(spec, m), unit * (counters ? counters[step->object] : counter), s->padded,
-                           s->object, s->work, s->spare);
-        run_object(spec, m, step, out, s);
+        const float f = attribute_factor(spec, m), c = unit * (counters ? counters[step->object] : counter);
+        spec->family->emit(spec, m, f, c, s->padded, s->object, s->work, s->spare);
+        if (step->flags & RSK_WIDE_DST) run_wide(spec, m, step, s);
+        else run_leaf(spec, m, step, out, s);
     }
     if (end[-1].flags & RSK_WIDE_DST) rsk_kernels_current()->narrow(out, s->wide_root, spec->dim);
     return -1;

@@ -75,7 +75,7 @@ class Build:
 
         return _core.Spec(
             dim=spec.dim,
-            lengths=list(spec.modules.values()),
+            lengths=tuple(spec.modules.values()),
             max_inputs=spec.max_inputs,
             seed=spec.seed,
             rotation=spec.rotation,

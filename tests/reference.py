@@ -137,6 +137,29 @@ def transparent_matrix(cosine: float, sine: float, kind: str, dim: int, seed: in
     return t
 
 
+@lru_cache(maxsize=256)
+def embedding_matrix(d: int, a: int, p: int, seed: int, module: str) -> F64:
+    """E_M of a module of length a, padded to p, as a (d, a) matrix; read-only."""
+    sid = stream("embedding", module)
+    d1, d2 = signs(seed, sid, 0, p), signs(seed, sid, 1, max(p, d))
+    hd = hadamard(p) * d1[None, :]
+    if p <= d:
+        full = d2[:, None] * hd[np.arange(d) % p] / math.sqrt(d)
+    else:
+        full = (d2[:, None] * hd).reshape(p // d, d, p).sum(axis=0) / math.sqrt(p)
+    e = np.ascontiguousarray(full[:, :a])
+    e.flags.writeable = False
+    return e
+
+
+@lru_cache(maxsize=256)
+def counter_vector(d: int, seed: int, module: str) -> F64:
+    """c_M; read-only."""
+    c = signs(seed, stream("counter", module), 0, d) / math.sqrt(d)
+    c.flags.writeable = False
+    return c
+
+
 @dataclass(frozen=True, eq=False)
 class RefSpec:
     """What a sketch is made with. `angle` in degrees; scaling "paper" gives T the norm 1/sqrt(2), g = b = 1/2."""
@@ -198,18 +221,10 @@ class RefSpec:
 
     def embedding(self, module: str) -> F64:
         """E_M as a (dim, a) matrix, without gain and scale."""
-        a, p, d = self.modules[module], self.padded(module), self.dim
-        sid = stream("embedding", module)
-        d1, d2 = signs(self.seed, sid, 0, p), signs(self.seed, sid, 1, max(p, d))
-        hd = hadamard(p) * d1[None, :]
-        if p <= d:
-            full = d2[:, None] * hd[np.arange(d) % p] / math.sqrt(d)
-        else:
-            full = (d2[:, None] * hd).reshape(p // d, d, p).sum(axis=0) / math.sqrt(p)
-        return np.ascontiguousarray(full[:, :a])
+        return embedding_matrix(self.dim, self.modules[module], self.padded(module), self.seed, module)
 
     def counter(self, module: str) -> F64:
-        return signs(self.seed, stream("counter", module), 0, self.dim) / math.sqrt(self.dim)
+        return counter_vector(self.dim, self.seed, module)
 
 
 # ---------------------------------------------------------------- section 3: the recursion

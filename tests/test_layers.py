@@ -144,6 +144,7 @@ def mutable_globals(text: str) -> list[str]:
     """Variables at file scope that are not const."""
     found = []
     for s in statements(text):
+        s = re.sub(r"^(?:[A-Z0-9_]+\([^()]*\) )+", "", s)  # a macro used at file scope, without a semicolon
         head = s.split("=")[0].split("{")[0]
         plain = "=" in s or not re.search(r"\)\s*\{?$|^(typedef|extern)\b|^(struct|enum|union)\s+\w+\s*(\{|$)", s)
         if (

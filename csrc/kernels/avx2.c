@@ -11,7 +11,7 @@ typedef struct w16 {
 } w16;
 typedef struct lanes {
     __m256i index;
-    int swap;
+    int m;
 } lanes;
 
 static inline v16 pair(__m256 lo, __m256 hi) {
@@ -36,12 +36,12 @@ static inline v16 v16_flip(v16 x, uint16_t bits) {
                 _mm256_xor_ps(x.hi, _mm256_castsi256_ps(_mm256_and_si256(hi, minus))));
 }
 static inline lanes lanes_make(int m) {
-    const lanes r = {_mm256_xor_si256(_mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0), _mm256_set1_epi32(m & 7)), m & 8};
+    const lanes r = {_mm256_xor_si256(_mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0), _mm256_set1_epi32(m & 7)), m};
     return r;
 }
 static inline v16 v16_lanes(v16 x, lanes p) {
     const __m256 lo = _mm256_permutevar8x32_ps(x.lo, p.index), hi = _mm256_permutevar8x32_ps(x.hi, p.index);
-    return p.swap ? pair(hi, lo) : pair(lo, hi);
+    return p.m & 8 ? pair(hi, lo) : pair(lo, hi);
 }
 
 typedef __m256 quad;
@@ -92,6 +92,29 @@ static inline w16 w16_set1(double f) {
     const __m256d q = _mm256_set1_pd(f);
     const w16 r = {{q, q, q, q}};
     return r;
+}
+static inline w16 w16_flip(w16 x, uint16_t bits) {
+    const __m256i minus = _mm256_set1_epi64x((long long)0x8000000000000000ull), shift = _mm256_set_epi64x(60, 61, 62, 63);
+    for (int i = 0; i < 4; i++) {
+        const __m256i sign = _mm256_and_si256(_mm256_sllv_epi64(_mm256_set1_epi64x(bits >> (4 * i)), shift), minus);
+        x.q[i] = _mm256_xor_pd(x.q[i], _mm256_castsi256_pd(sign));
+    }
+    return x;
+}
+static inline w16 w16_lanes(w16 x, lanes p) { /* the branches are the same for a whole loop */
+    if (p.m & 1)
+        for (int i = 0; i < 4; i++) x.q[i] = _mm256_permute_pd(x.q[i], 0x5);
+    if (p.m & 2)
+        for (int i = 0; i < 4; i++) x.q[i] = _mm256_permute4x64_pd(x.q[i], 0x4E);
+    if (p.m & 4) {
+        const w16 r = {{x.q[1], x.q[0], x.q[3], x.q[2]}};
+        x = r;
+    }
+    if (p.m & 8) {
+        const w16 r = {{x.q[2], x.q[3], x.q[0], x.q[1]}};
+        x = r;
+    }
+    return x;
 }
 static inline w16 w16_of(v16 x) {
     const w16 r = {{_mm256_cvtps_pd(_mm256_castps256_ps128(x.lo)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.lo, 1)),

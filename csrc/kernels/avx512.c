@@ -68,6 +68,18 @@ static inline w16 w16_set1(double f) {
     const w16 r = {_mm512_set1_pd(f), _mm512_set1_pd(f)};
     return r;
 }
+static inline w16 w16_flip(w16 x, uint16_t bits) {
+    const __m512d minus = _mm512_set1_pd(-0.0);
+    const w16 r = {_mm512_mask_xor_pd(x.lo, (__mmask8)(bits & 255), x.lo, minus),
+                   _mm512_mask_xor_pd(x.hi, (__mmask8)(bits >> 8), x.hi, minus)};
+    return r;
+}
+static inline w16 w16_lanes(w16 x, lanes p) {
+    const __m512i index = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(p)), other = _mm512_set1_epi64(8);
+    const w16 r = {_mm512_permutex2var_pd(x.lo, index, x.hi),
+                   _mm512_permutex2var_pd(x.lo, _mm512_xor_si512(index, other), x.hi)};
+    return r;
+}
 static inline w16 w16_of(v16 x) {
     const w16 r = {_mm512_cvtps_pd(_mm512_castps512_ps256(x)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1))};
     return r;

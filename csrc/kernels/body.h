@@ -9,7 +9,7 @@
  *   v16_lanes(x, lanes)          out[i] = x[i ^ m]
  *   quad, quad_make(float[4]), v16_choose(quad, uint32_t w)   lane i is element w >> 2i & 3 of the four
  *   v16_hadamard(x)              Walsh-Hadamard transform of the 16 lanes, stages 1, 2, 4, 8
- *   w16                          16 doubles: load store set1 add sub mul hadamard
+ *   w16                          16 doubles, with all of these but choose
  *   w16_of(v16), v16_of(w16)     converted, rounded to nearest */
 
 #define BLOCK RSK_LANES
@@ -42,154 +42,22 @@
 
 /* ---------------------------------------------------------------- signs and skew transparent operators */
 
-static void flip(float *out, const float *x, ptrdiff_t n, const uint16_t *bits, float f) {
-    const v16 vf = v16_set1(f);
-    for (ptrdiff_t b = 0; b < n / BLOCK; b++)
-        v16_store(out + b * BLOCK, v16_mul(vf, v16_flip(v16_load(x + b * BLOCK), bits[b])));
-}
-
-static void blend(float *out, const float *x, const float *RSK_RESTRICT y, ptrdiff_t n, const uint16_t *bits, float c, float s,
-                  int accumulate) {
-    const v16 vc = v16_set1(c), vs = v16_set1(s);
-    for (ptrdiff_t b = 0; b < n / BLOCK; b++) {
-        const ptrdiff_t k = b * BLOCK;
-        v16 r = v16_add(v16_mul(vc, v16_load(x + k)), v16_mul(vs, v16_flip(v16_load(y + k), bits[b])));
-        if (accumulate) r = v16_add(v16_load(out + k), r);
-        v16_store(out + k, r);
-    }
-}
-
-typedef struct turn {
-    ptrdiff_t far; /* mask of the block, in elements */
-    lanes near;
-    const uint16_t *bits;
-    v16 c, s;
-} turn;
-
-static RSK_INLINE turn turn_make(const rsk_turn *t) {
-    const turn r = {t->mask & ~(ptrdiff_t)(BLOCK - 1), lanes_make((int)(t->mask & (BLOCK - 1))), t->bits,
-                        v16_set1((float)t->c), v16_set1((float)t->s)};
-    return r;
-}
-
-/* c x + s (±other), other being the block that the mask pairs with x */
-static RSK_INLINE v16 turn_block(const turn *t, v16 x, v16 other, ptrdiff_t k) {
-    return v16_add(v16_mul(t->c, x), v16_mul(t->s, v16_flip(v16_lanes(other, t->near), t->bits[k / BLOCK])));
-}
-
-static RSK_INLINE v16 turn_at(const turn *t, const float *x, ptrdiff_t k) {
-    return turn_block(t, v16_load(x + k), v16_load(x + (k ^ t->far)), k);
-}
-
-static RSK_INLINE void put(float *out, v16 value, int accumulate) {
-    v16_store(out, accumulate ? v16_add(v16_load(out), value) : value);
-}
-
-static RSK_INLINE void rotate_loop(float *RSK_RESTRICT out, const float *RSK_RESTRICT x, ptrdiff_t d, const rsk_turn *one,
-                                   const int accumulate) {
-    const turn t = turn_make(one);
-    for (ptrdiff_t k = 0; k < d; k += BLOCK) put(out + k, turn_at(&t, x, k), accumulate);
-}
-
-static void rotate(float *RSK_RESTRICT out, const float *RSK_RESTRICT x, ptrdiff_t d, const rsk_turn *one, int accumulate) {
-    if (accumulate) rotate_loop(out, x, d, one, 1);
-    else rotate_loop(out, x, d, one, 0);
-}
-
 static RSK_INLINE ptrdiff_t highest_bit(ptrdiff_t x) {
     while (x & (x - 1)) x &= x - 1;
     return x;
 }
 
-/* The second operator mixes blocks k and k ^ far: both are made by the first in registers, in one pass. */
-static RSK_INLINE void rotate2_loop(float *RSK_RESTRICT out, const float *RSK_RESTRICT x, ptrdiff_t d, const rsk_turn *one,
-                                    const rsk_turn *two, const int accumulate) {
-    const turn first = turn_make(one), second = turn_make(two);
-    if (!second.far) {
-        for (ptrdiff_t k = 0; k < d; k += BLOCK) {
-            const v16 y = turn_at(&first, x, k);
-            put(out + k, turn_block(&second, y, y, k), accumulate);
-        }
-        return;
-    }
-    const ptrdiff_t top = highest_bit(second.far); /* pairs are visited from the side where it is clear */
-    for (ptrdiff_t base = 0; base < d; base += 2 * top)
-        for (ptrdiff_t k = base; k < base + top; k += BLOCK) {
-            const ptrdiff_t l = k ^ second.far;
-            const v16 y = turn_at(&first, x, k), z = turn_at(&first, x, l);
-            put(out + k, turn_block(&second, y, z, k), accumulate);
-            put(out + l, turn_block(&second, z, y, l), accumulate);
-        }
-}
+#define SUFFIX f32
+#define T float
+#define V v16
+#include "operators.h"
+#define SUFFIX f64
+#define T double
+#define V w16
+#include "operators.h"
 
-static void rotate2(float *RSK_RESTRICT out, const float *RSK_RESTRICT x, ptrdiff_t d, const rsk_turn *one,
-                    const rsk_turn *two, int accumulate) {
-    if (accumulate) rotate2_loop(out, x, d, one, two, 1);
-    else rotate2_loop(out, x, d, one, two, 0);
-}
-
-/* The same into sums of doubles: the last operator is made in doubles too. */
-
-typedef struct wide_turn {
-    turn narrow;
-    w16 c, s;
-} wide_turn;
-
-static RSK_INLINE wide_turn wide_turn_make(const rsk_turn *t) {
-    const wide_turn r = {turn_make(t), w16_set1(t->c), w16_set1(t->s)};
-    return r;
-}
-
-static RSK_INLINE w16 wide_turn_block(const wide_turn *t, v16 x, v16 other, ptrdiff_t k) {
-    const v16 turned = v16_flip(v16_lanes(other, t->narrow.near), t->narrow.bits[k / BLOCK]);
-    return w16_add(w16_mul(t->c, w16_of(x)), w16_mul(t->s, w16_of(turned)));
-}
-
-static RSK_INLINE void wide_put(double *out, w16 value, int accumulate) {
-    w16_store(out, accumulate ? w16_add(w16_load(out), value) : value);
-}
-
-static void rotate_wide(double *RSK_RESTRICT out, const float *RSK_RESTRICT x, ptrdiff_t d, const rsk_turn *one,
-                        int accumulate) {
-    const wide_turn t = wide_turn_make(one);
-    for (ptrdiff_t k = 0; k < d; k += BLOCK)
-        wide_put(out + k, wide_turn_block(&t, v16_load(x + k), v16_load(x + (k ^ t.narrow.far)), k), accumulate);
-}
-
-static RSK_INLINE void rotate2_wide_loop(double *RSK_RESTRICT out, const float *RSK_RESTRICT x, ptrdiff_t d,
-                                         const rsk_turn *one, const rsk_turn *two, const int accumulate) {
-    const turn first = turn_make(one);
-    const wide_turn second = wide_turn_make(two);
-    const ptrdiff_t far = second.narrow.far, top = highest_bit(far);
-    if (!far) {
-        for (ptrdiff_t k = 0; k < d; k += BLOCK) {
-            const v16 y = turn_at(&first, x, k);
-            wide_put(out + k, wide_turn_block(&second, y, y, k), accumulate);
-        }
-        return;
-    }
-    for (ptrdiff_t base = 0; base < d; base += 2 * top)
-        for (ptrdiff_t k = base; k < base + top; k += BLOCK) {
-            const ptrdiff_t l = k ^ far;
-            const v16 y = turn_at(&first, x, k), z = turn_at(&first, x, l);
-            wide_put(out + k, wide_turn_block(&second, y, z, k), accumulate);
-            wide_put(out + l, wide_turn_block(&second, z, y, l), accumulate);
-        }
-}
-
-static void rotate2_wide(double *RSK_RESTRICT out, const float *RSK_RESTRICT x, ptrdiff_t d, const rsk_turn *one,
-                         const rsk_turn *two, int accumulate) {
-    if (accumulate) rotate2_wide_loop(out, x, d, one, two, 1);
-    else rotate2_wide_loop(out, x, d, one, two, 0);
-}
-
-static void blend_wide(double *out, const float *x, const float *y, ptrdiff_t n, const uint16_t *bits, double c, double s,
-                       int accumulate) {
-    const w16 vc = w16_set1(c), vs = w16_set1(s);
-    for (ptrdiff_t k = 0; k < n; k += BLOCK) {
-        const w16 turned = w16_of(v16_flip(v16_load(y + k), bits[k / BLOCK]));
-        wide_put(out + k, w16_add(w16_mul(vc, w16_of(v16_load(x + k))), w16_mul(vs, turned)), accumulate);
-    }
+static void widen(double *RSK_RESTRICT out, const float *RSK_RESTRICT x, ptrdiff_t n) {
+    for (ptrdiff_t k = 0; k < n; k += BLOCK) w16_store(out + k, w16_of(v16_load(x + k)));
 }
 
 static void narrow(float *RSK_RESTRICT out, const double *RSK_RESTRICT x, ptrdiff_t n) {
@@ -232,7 +100,7 @@ static void spread(float *RSK_RESTRICT out, ptrdiff_t d, const rsk_spread *shape
         }
         return;
     }
-    const float sums[4] = {c0 + c1, -c0 + c1, c0 - c1, -c0 - c1};
+    const float sums[4] = {c0 + c1, -c0 + c1, c0 - c1, -c0 - c1}; /* of the two signed counters */
     const quad counters = quad_make(sums);
     for (ptrdiff_t b = 0; b < d / BLOCK; b++) {
         const ptrdiff_t k = b * BLOCK, j = k & wrap;
@@ -266,8 +134,8 @@ static RSK_INLINE void collect_loop(const float *RSK_RESTRICT x, ptrdiff_t d, co
                     }
                 }
             for (int i = 0; i < wide; i++) {
-                put(rows[0] + j + i * BLOCK, a0[i], begin > 0);
-                if (terms == 2) put(rows[1] + j + i * BLOCK, a1[i], begin > 0);
+                put_f32(rows[0] + j + i * BLOCK, a0[i], begin > 0);
+                if (terms == 2) put_f32(rows[1] + j + i * BLOCK, a1[i], begin > 0);
             }
             total0 = v16_add(total0, n0);
             total1 = v16_add(total1, n1);
@@ -300,16 +168,18 @@ const rsk_kernels RSK_TABLE = {
     .name = RSK_LEVEL,
     .fwht_f32 = fwht_f32,
     .fwht_f64 = fwht_f64,
-    .flip = flip,
-    .blend = blend,
-    .blend_wide = blend_wide,
+    .flip_f32 = flip_f32,
+    .flip_f64 = flip_f64,
+    .blend_f32 = blend_f32,
+    .blend_f64 = blend_f64,
+    .widen = widen,
     .narrow = narrow,
     .split = split,
     .join = join,
-    .rotate = rotate,
-    .rotate_wide = rotate_wide,
-    .rotate2 = rotate2,
-    .rotate2_wide = rotate2_wide,
+    .rotate_f32 = rotate_f32,
+    .rotate_f64 = rotate_f64,
+    .rotate2_f32 = rotate2_f32,
+    .rotate2_f64 = rotate2_f64,
     .spread = spread,
     .collect = collect,
 };

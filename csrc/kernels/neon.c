@@ -121,6 +121,24 @@ static inline w16 w16_set1(double f) {
     for (int i = 0; i < 8; i++) r.q[i] = vdupq_n_f64(f);
     return r;
 }
+static inline w16 w16_flip(w16 x, uint16_t bits) {
+    static const int64_t shifts[2] = {63, 62};
+    const int64x2_t shift = vld1q_s64(shifts);
+    const uint64x2_t minus = vdupq_n_u64(0x8000000000000000u);
+    for (int i = 0; i < 8; i++) {
+        const uint64x2_t sign = vandq_u64(vshlq_u64(vdupq_n_u64((uint64_t)bits >> (2 * i)), shift), minus);
+        x.q[i] = vreinterpretq_f64_u64(veorq_u64(vreinterpretq_u64_f64(x.q[i]), sign));
+    }
+    return x;
+}
+static inline w16 w16_lanes(w16 x, lanes p) {
+    w16 r;
+    for (int i = 0; i < 8; i++) {
+        const float64x2_t q = x.q[i ^ (p.m >> 1)];
+        r.q[i] = p.m & 1 ? vextq_f64(q, q, 1) : q;
+    }
+    return r;
+}
 static inline w16 w16_of(v16 x) {
     w16 r;
     for (int i = 0; i < 4; i++) {

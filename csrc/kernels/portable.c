@@ -20,7 +20,7 @@ static inline lanes lanes_make(int m) {
 
 #define EACH(i) for (int i = 0; i < 16; i++)
 
-#define BLOCK_OPERATIONS(V, T)                                                                                                  \
+#define BLOCK_OPERATIONS(V, T, U)                                                                                               \
     static inline V V##_load(const T *p) {                                                                                     \
         V r;                                                                                                                   \
         memcpy(r.v, p, sizeof r.v);                                                                                            \
@@ -44,6 +44,18 @@ static inline lanes lanes_make(int m) {
         EACH(i) r.v[i] = f;                                                                                                    \
         return r;                                                                                                              \
     }                                                                                                                          \
+    static inline V V##_lanes(V x, lanes p) {                                                                                  \
+        V r;                                                                                                                   \
+        EACH(i) r.v[i] = x.v[i ^ p.m];                                                                                         \
+        return r;                                                                                                              \
+    }                                                                                                                          \
+    static inline V V##_flip(V x, uint16_t bits) {                                                                             \
+        U u[16];                                                                                                               \
+        memcpy(u, x.v, sizeof u);                                                                                              \
+        EACH(i) u[i] ^= (U)(bits >> i) << (8 * sizeof(U) - 1);                                                                 \
+        memcpy(x.v, u, sizeof u);                                                                                              \
+        return x;                                                                                                              \
+    }                                                                                                                          \
     static inline V V##_hadamard(V x) {                                                                                        \
         for (int h = 1; h < 16; h *= 2) {                                                                                      \
             V r;                                                                                                               \
@@ -53,21 +65,9 @@ static inline lanes lanes_make(int m) {
         return x;                                                                                                              \
     }
 
-BLOCK_OPERATIONS(v16, float)
-BLOCK_OPERATIONS(w16, double)
+BLOCK_OPERATIONS(v16, float, uint32_t)
+BLOCK_OPERATIONS(w16, double, uint64_t)
 
-static inline v16 v16_flip(v16 x, uint16_t bits) {
-    uint32_t u[16];
-    memcpy(u, x.v, sizeof u);
-    EACH(i) u[i] ^= (uint32_t)(bits >> i) << 31;
-    memcpy(x.v, u, sizeof u);
-    return x;
-}
-static inline v16 v16_lanes(v16 x, lanes p) {
-    v16 r;
-    EACH(i) r.v[i] = x.v[i ^ p.m];
-    return r;
-}
 typedef struct quad {
     float v[4];
 } quad;

@@ -80,7 +80,9 @@ def column(name: str, x: object, dtype: type[np.generic], size: int | None = Non
             raise TypeError(f"{name}: wanted integers; got {describe(array)}")
         info = np.iinfo(dtype)
         if int(array.min()) < info.min or int(array.max()) > info.max:
-            raise ValueError(f"{name}: wanted integers from {info.min} to {info.max}; got {array.min()} to {array.max()}")
+            raise ValueError(
+                f"{name}: wanted integers from {info.min} to {info.max}; got {array.min()} to {array.max()}"
+            )
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype=dtype)
 
@@ -88,7 +90,7 @@ def column(name: str, x: object, dtype: type[np.generic], size: int | None = Non
 def offsets(name: str, x: object, size: int | None, end: int) -> npt.NDArray[np.int64]:
     """`x` as CSR offsets: from 0, never decreasing, to `end`."""
     array = column(name, x, np.int64, size)
-    if array.size < 1 or array[0] != 0 or array[-1] != end or np.any(np.diff(array) < 0):
+    if array.size < 1 or array[0] != 0 or array[-1] != end or np.any(array[1:] < array[:-1]):
         raise ValueError(f"{name}: wanted offsets from 0, never decreasing, to {end}; got {describe(array)}")
     return array
 
@@ -112,6 +114,15 @@ def mask(x: object, dim: int, rows: int) -> npt.NDArray[np.uint8] | None:
     if array.shape not in ((dim,), (1, dim), (rows, dim)):
         raise ValueError(f"mask: wanted shape ({dim},) or ({rows}, {dim}); got {describe(array)}")
     return np.ascontiguousarray(array.reshape(-1, dim)).view(np.uint8)
+
+
+def module_name(name: str, x: object) -> str:
+    """`x` as a module's name: not empty, and such that text files, UTF-8 and NumPy's strings can hold it."""
+    if not isinstance(x, str) or not x:
+        raise TypeError(f"{name}: wanted a non-empty module name; got {describe(x)}")
+    if "\0" in x or not x.isascii() and x.encode("utf-8", "replace").decode() != x:
+        raise ValueError(f"{name}: wanted a module name without NUL that UTF-8 can hold; got {x!r}")
+    return x
 
 
 def path(name: str, x: object) -> str:

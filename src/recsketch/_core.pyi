@@ -1,4 +1,4 @@
-from typing import final
+from typing import Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +26,13 @@ def philox(counter: _U32, key: _U32) -> _U32: ...
 def stream_words(seed: int, stream: int, part: int, n: int) -> _U32: ...
 def fwht_f32(x: _F32, threads: int) -> None: ...
 def fwht_f64(x: _F64, threads: int) -> None: ...
+
 @final
 class Spec:
     dim: int
     lengths: tuple[int, ...]
-    def __init__(
-        self,
+    def __new__(
+        cls,
         dim: int,
         lengths: tuple[int, ...],
         max_inputs: int,
@@ -49,7 +50,7 @@ class Spec:
         counters: _U64,
         branch_attr: int,
         branch_in: int,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def nbytes(self) -> int: ...
     def operator(self, kind: int, index: int, transpose: bool, x: _F32) -> _F32: ...
@@ -63,8 +64,8 @@ class Plan:
     traces: int
     objects: int
     attributes: int
-    def __init__(
-        self,
+    def __new__(
+        cls,
         spec: Spec,
         objects: _I64,
         module: _I32,
@@ -76,7 +77,7 @@ class Plan:
         outputs: _I32,
         output_weights: _F64,
         threads: int,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def vectors(self) -> int: ...
     def amplitudes(self) -> tuple[_F64, _I32]: ...

@@ -42,7 +42,7 @@ def explain(error: _core.CoreError, spec: SketchSpec, batch: TraceBatch) -> str:
         count = int((weights > 0).sum())
         return f"{where}: wanted at most max_inputs = {spec.max_inputs} inputs of positive weight; got {count}"
     if error.code == "weight":
-        return f"{where}: wanted finite non-negative weights, at least one positive; got {weights[:8].tolist()}"
+        return f"{where}: wanted non-negative weights of 1e300 in all at most, one of them positive; got {weights[:8].tolist()}"
     if error.code == "order":
         return f"{where}: wanted inputs from objects before it, 0 to {number - 1}; got {members[:8].tolist()}"
     if error.code == "output":

@@ -81,7 +81,9 @@ MAX_ITERATIONS = 1000
 
 def _warn_over_capacity(p: _core.Plan, spec: SketchSpec, batch: TraceBatch, mask: Mask) -> None:
     live = np.diff(batch.attribute_ends) * (p.amplitudes()[1] > 0)
-    unknowns = np.add.reduceat(np.append(live, 0), np.minimum(batch.objects[:-1], live.size)) * (np.diff(batch.objects) > 0)
+    unknowns = np.add.reduceat(np.append(live, 0), np.minimum(batch.objects[:-1], live.size)) * (
+        np.diff(batch.objects) > 0
+    )
     kept = spec.dim if mask is None else mask.sum(axis=1)
     worst = float(np.max(unknowns / np.maximum(kept, 1)))
     if worst >= 1.0:

@@ -14,7 +14,7 @@ from recsketch._check import Floats
 from recsketch.plan import explain, plan
 from recsketch.recovery import METHODS, Recovery, recover
 from recsketch.spec import MAX_DIM, MIN_DIM, SketchSpec, draw
-from recsketch.statistics import Pool, Summary, summarise
+from recsketch.statistics import Summary, summarise
 from recsketch.trace import Trace, TraceBatch, as_batch
 
 
@@ -150,8 +150,9 @@ class Sketcher:
 
         Notes
         -----
-        Error of "lstsq": sketches are rounded to float32, so an element is known to about
-        2**-24 |s| / sqrt(d (1 - load)) over the object's amplitude, some 1e-7 at depth 3 (docs/design.md, section 4).
+        Error of "lstsq": a sketch carries rounding of about 7e-8 |s|, so an element is known to about
+        7e-8 |s| / sqrt(d (1 - load)) over the object's amplitude: a few 1e-7 at depth 3 and load 0.65 (docs/design.md, section
+        5). "matched" and "paper" with the "hadamard" rotation use expected norms, right to about sqrt(1 / d) an operator.
         """
         batch, single = as_batch(structure)
         _check.choice("method", method, tuple(METHODS))
@@ -211,18 +212,22 @@ class Sketcher:
         >>> abs(sk.summary(sk.sketch(trace), "cat").count - 48) < 3
         True
         """
-        if module not in self.spec.modules:
-            raise ValueError(f"module: wanted one of {list(self.spec.modules)}; got {_check.describe(module)}")
-        if isinstance(below, str) or any(name not in self.spec.modules for name in below):
-            raise ValueError(f"below: wanted a sequence of modules among {list(self.spec.modules)}; got {_check.describe(below)}")
+        names = list(self.spec.modules)
+        _check.choice("module", module, names)
+        if isinstance(below, str) or not isinstance(below, Sequence):
+            raise TypeError(f"below: wanted a sequence of module names; got {_check.describe(below)}")
+        for name in below:
+            _check.choice("below", name, names)
         if total is not None:
             total = _check.number("total", total, "a positive number of objects", 0.0, 1e15)
         s = _check.floats("sketch", sketch, f"a sketch of {self.spec.dim} numbers", (self.spec.dim,))
         rows = _check.mask(mask, self.spec.dim, 1)
         kept = None if rows is None else rows[0].astype(np.bool_)
         if not np.all(np.abs(s if kept is None else s[kept]) <= 1e30):
-            raise ValueError("sketch: wanted finite numbers of at most 1e30 in every kept coordinate; got NaN or larger")
-        return summarise(Pool(self._core, self.spec, below), s if kept is None else np.where(kept, s, 0), module, total, kept)
+            raise ValueError(
+                "sketch: wanted finite numbers of at most 1e30 in every kept coordinate; got NaN or larger"
+            )
+        return summarise(self._core, self.spec, s if kept is None else np.where(kept, s, 0), module, below, total, kept)
 
     def similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> Any:
         """Cosine of every sketch in `a` with every one in `b`: (n, m) float32 for (n, d) and (m, d), a float for two vectors.
@@ -263,7 +268,9 @@ def suggest_dim(traces: Trace | TraceBatch | Iterable[Trace], target: float = 0.
     target = _check.number("target", target, "a load above 0 and at most 4", 0.0, 4.0)
     if not len(batch):
         raise ValueError("traces: wanted at least one; got none")
-    most = float(_unknowns(batch, np.ones(batch.module.size, np.bool_)).max())
+    widest = max(1, int(np.diff(batch.input_ends).max(initial=0)), int(np.diff(batch.output_ends).max()))
+    trial = SketchSpec(MIN_DIM, batch.modules, max_inputs=widest)
+    most = float(np.max(Sketcher(trial).load(batch))) * MIN_DIM
     dim = max(MIN_DIM, 1 << math.ceil(math.log2(max(most, 1.0) / target)))
     if dim > MAX_DIM:
         raise ValueError(f"traces: wanted at most {target * MAX_DIM:.0f} unknown numbers in one; got {most:.0f}")

@@ -112,7 +112,14 @@ class SketchSpec:
         45.0
         """
         return cls(
-            dim, modules, seed, max_inputs=max_inputs, angle=45.0, rotation="hadamard", weighting="linear", scaling="paper"
+            dim,
+            modules,
+            seed,
+            max_inputs=max_inputs,
+            angle=45.0,
+            rotation="hadamard",
+            weighting="linear",
+            scaling="paper",
         )
 
     def with_scales(self, traces: Trace | TraceBatch | Iterable[Trace]) -> SketchSpec:
@@ -131,7 +138,7 @@ class SketchSpec:
         from recsketch.trace import as_batch
 
         batch = as_batch(traces)[0]
-        batch.require_modules(self)
+        batch.require_modules(self.modules)
         square = np.square(batch.attributes, dtype=np.float64)
         norms = np.add.reduceat(square, batch.attribute_ends[:-1]) if square.size else np.zeros(0)
         scales = dict(self.scales or {})
@@ -166,7 +173,9 @@ class SketchSpec:
         except (ValueError, RecursionError) as e:
             raise ValueError(f"specification: wanted a JSON object; got text that is not JSON: {e}") from None
         if not isinstance(fields, dict) or fields.pop("recsketch", None) != FORMAT:
-            raise ValueError(f"specification: wanted a JSON object with \"recsketch\": {FORMAT}; got {_check.describe(fields)}")
+            raise ValueError(
+                f'specification: wanted a JSON object with "recsketch": {FORMAT}; got {_check.describe(fields)}'
+            )
         unknown = sorted(set(fields) - set(cls.__slots__))
         missing = sorted({"dim", "modules", "seed"} - set(fields))
         if unknown or missing:
@@ -174,7 +183,8 @@ class SketchSpec:
         return cls(fields.pop("dim"), fields.pop("modules"), fields.pop("seed"), **fields)
 
     def __hash__(self) -> int:
-        return hash(self.to_json())
+        fields = (getattr(self, f) for f in self.__slots__)
+        return hash(tuple(frozenset(v.items()) if isinstance(v, Mapping) else v for v in fields))
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return SketchSpec.from_json, (self.to_json(),)
@@ -196,12 +206,7 @@ def _modules(modules: object) -> Mapping[str, int]:
     if not isinstance(modules, Mapping) or not modules:
         raise TypeError(f"modules: wanted a mapping of at least one name to a length; got {_check.describe(modules)}")
     for name in modules:
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"modules: wanted non-empty names; got {_check.describe(name)}")
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise ValueError(f"modules: wanted names that UTF-8 can hold; got {name!r}") from None
+        _check.module_name("modules", name)
     return MappingProxyType({n: _check.integer(f"modules[{n!r}]", a, 1, MAX_LENGTH) for n, a in modules.items()})
 
 
@@ -223,7 +228,7 @@ def stream(role: str, name: str) -> int:
     Examples
     --------
     >>> hex(stream("position", "0"))
-    '0x2bde4b7b8b9fb7f0'
+    '0xccaf5ec9fade8bf3'
     """
     import hashlib
 

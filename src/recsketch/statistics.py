@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,101 +49,148 @@ class Summary:
 
 
 class Pool:
-    """The joint model of a sketch's pooled content: one unknown attribute sum and one counter sum per module and depth.
+    """The joint model of a sketch's pooled content: one unknown attribute sum and one counter sum per module and level.
 
     An object reached through the modules p_1 .. p_k is seen through ``T_i1 T_p1 T_in T_i2 T_p2 T_in .. T_i T_M T_attr``. Which
     positions i it took is not known, so the position operators are replaced by their common part, cosine times the identity
-    (the paper's identity branch); all others are known and used. What the rotations of the positions add is noise.
+    (the paper's identity branch); all others are known and used. Levels 0 .. k follow the given path. `stray` more levels
+    stand for objects below other modules: there the parents' operators are replaced by their common part, too. What the
+    rotations of replaced operators add is noise.
     """
 
-    def __init__(self, core: _core.Spec, spec: SketchSpec, below: Sequence[str]) -> None:
+    def __init__(self, core: _core.Spec, spec: SketchSpec, below: Sequence[str], stray: int) -> None:
         self.core, self.spec = core, spec
         self.names = list(spec.modules)
         self.below = [self.names.index(name) for name in below]
         paper = spec.scaling == "paper"
-        norm, mix = (math.sqrt(0.5), 0.5) if paper else (1.0, math.sqrt(0.5))
-        self.gain = norm * math.cos(math.radians(spec.angle))  # of a position's identity
-        # depth h: h positions, and h times a module and a branch operator, h branches, one embedding gain
-        self.levels = [self.gain**h * (norm * norm * mix) ** h * mix for h in range(1, len(below) + 2)]
-        self.unit = [(norm * norm) ** h for h in range(1, len(below) + 2)]  # norm of the operators alone
-        self.ends = np.cumsum([0] + [a + 1 for a in spec.modules.values()])
-        self.unknowns = len(self.levels) * int(self.ends[-1])
+        self.norm, mix = (
+            (math.sqrt(0.5), 0.5) if paper else (1.0, math.sqrt(0.5))
+        )  # of an operator; of branches and gains
+        cosine = math.cos(math.radians(spec.angle))
+        # what an object of level h amounts to: h + 1 positions, modules and branches, one embedding
+        self.levels = [(self.norm**3 * cosine * mix) ** (h + 1) * mix for h in range(len(below) + 1)]
+        self.ends = np.cumsum([0, *(a + 1 for a in spec.modules.values())])
+        width = int(self.ends[-1])
+        self.stray = max(0, min(stray, spec.dim // (2 * width) - len(self.levels)))
+        self.shape = (len(self.levels) + self.stray, width)
 
     def forward(self, z: Doubles) -> Doubles:
-        """Sketch of pooled unknowns (levels, sum of (a + 1)), columns of norm one."""
-        total = np.zeros(self.spec.dim)
-        for h in reversed(range(len(self.levels))):
-            here = np.zeros(self.spec.dim)
-            for m in range(len(self.names)):
-                part = z[h, self.ends[m] : self.ends[m + 1]].astype(np.float32)
-                y = self.core.embed(m, part[:-1]) + part[-1] * self.core.counter(m)
-                y = self._apply(MODULE, m, self._apply(BRANCH, ATTR, y))
-                here += y / self.unit[0]
-            if h < len(self.below):  # deeper levels go through this level's module on the way
-                total = self._apply(MODULE, self.below[h], self._apply(BRANCH, IN, total.astype(np.float32))) / self.unit[0]
-            total = total + here
-        return total
+        """Sketch of the pooled unknowns, every column of norm one."""
+        known = len(self.levels)
+        total = self._objects(z[known - 1])
+        for h in reversed(range(known - 1)):
+            total = self._objects(z[h]) + self._apply(MODULE, self.below[h], self._apply(BRANCH, IN, total))
+        deeper = np.zeros(self.spec.dim)
+        for h in reversed(range(known, known + self.stray)):
+            deeper = self._apply(BRANCH, IN, self._objects(z[h]) + deeper)
+        return total + deeper
 
     def adjoint(self, y: Doubles) -> Doubles:
         """Transpose of `forward`."""
-        z = np.zeros((len(self.levels), int(self.ends[-1])))
-        for h in range(len(self.levels)):
-            for m in range(len(self.names)):
-                v = self._apply(BRANCH, ATTR, self._apply(MODULE, m, y.astype(np.float32), True), True) / self.unit[0]
-                part = z[h, self.ends[m] : self.ends[m + 1]]
-                part[:-1] = self.core.embed_adjoint(m, v.astype(np.float32))
-                part[-1] = v @ self.core.counter(m)
-            if h < len(self.below):
-                y = self._apply(BRANCH, IN, self._apply(MODULE, self.below[h], y.astype(np.float32), True), True) / self.unit[0]
+        known, z, deeper = len(self.levels), np.zeros(self.shape), y
+        for h in range(known, known + self.stray):
+            deeper = self._apply(BRANCH, IN, deeper, transpose=True)
+            z[h] = self._parts(deeper)
+        for h in range(known):
+            z[h] = self._parts(y)
+            if h < known - 1:
+                y = self._apply(BRANCH, IN, self._apply(MODULE, self.below[h], y, transpose=True), transpose=True)
         return z
 
-    def _apply(self, kind: int, index: int, x: npt.NDArray[np.float32], transpose: bool = False) -> Floats:
-        return self.core.operator(kind, index, transpose, np.ascontiguousarray(x, np.float32))
+    def _objects(self, row: Doubles) -> Doubles:
+        """T_M T_attr z, summed over the modules."""
+        total = np.zeros(self.spec.dim)
+        for m in range(len(self.names)):
+            part = row[self.ends[m] : self.ends[m + 1]].astype(np.float32)
+            z = self.core.embed(m, part[:-1]) + part[-1] * self.core.counter(m)
+            total += self._apply(MODULE, m, self._apply(BRANCH, ATTR, z))
+        return total
+
+    def _parts(self, y: Doubles) -> Doubles:
+        """Transpose of `_objects`."""
+        row = np.zeros(self.shape[1])
+        for m in range(len(self.names)):
+            v = self._apply(BRANCH, ATTR, self._apply(MODULE, m, y, transpose=True), transpose=True)
+            row[self.ends[m] : self.ends[m + 1] - 1] = self.core.embed_adjoint(m, v.astype(np.float32))
+            row[self.ends[m + 1] - 1] = (v * self.core.counter(m)).sum()
+        return row
+
+    def _apply(self, kind: int, index: int, x: npt.NDArray[Any], *, transpose: bool = False) -> Doubles:
+        """An operator scaled to norm one."""
+        return self.core.operator(kind, index, transpose, x.astype(np.float32)) / self.norm
 
     def solve(self, s: Doubles, kept: npt.NDArray[np.bool_] | None) -> tuple[Doubles, float]:
-        """Least squares by CGLS, and the standard deviation of the noise in one coordinate."""
-        keep = (lambda y: y) if kept is None else (lambda y: np.where(kept, y, 0.0))
-        z, r = np.zeros((len(self.levels), int(self.ends[-1]))), keep(s)
+        """Least squares by CGLS: the unknowns, and the standard deviation of the noise in one coordinate."""
+
+        def keep(y: Doubles) -> Doubles:
+            return y if kept is None else np.where(kept, y, 0.0)
+
+        z, r = np.zeros(self.shape), keep(s)
         g = self.adjoint(r)
-        p, gamma = g, float(np.vdot(g, g))
-        target = 1e-10 * gamma
+        p, gamma = g, float((g * g).sum())
+        target = 1e-8 * gamma
         for _ in range(60):
             if gamma <= target:
                 break
             q = keep(self.forward(p))
-            step = gamma / max(float(np.vdot(q, q)), 1e-300)
+            step = gamma / max(float((q * q).sum()), 1e-300)
             z, r = z + step * p, r - step * q
             g = self.adjoint(r)
-            gamma, before = float(np.vdot(g, g)), gamma
+            gamma, before = float((g * g).sum()), gamma
             p = g + gamma / before * p
-        free = (s.size if kept is None else int(kept.sum())) - self.unknowns
+        free = (s.size if kept is None else int(kept.sum())) - z.size
         return z, float(np.linalg.norm(r)) / math.sqrt(max(free, 1))
 
+    def counters(self, z: Doubles) -> Doubles:
+        """(levels, modules)"""
+        return np.asarray(z[:, self.ends[1:] - 1])
 
-def summarise(pool: Pool, s: Floats, module: str, total: float | None, kept: npt.NDArray[np.bool_] | None) -> Summary:
-    """Count and mean of one module's objects at the pool's deepest level; arguments checked by the caller."""
-    spec, m = pool.spec, pool.names.index(module)
-    z, sigma = pool.solve(s.astype(np.float64), kept)
-    counters = np.array([level[pool.ends[1:] - 1] for level in z])  # (levels, modules)
-    amounts = counters / np.array(pool.levels)[:, None]  # sums of alpha
-    a = float(amounts[-1, m])
-    scale = pool.levels[-1] if kept is None else pool.levels[-1] * math.sqrt(kept.mean())
-    noise = sigma / scale  # standard error of an amount, or of an element of an attribute sum
-    everything = float(np.maximum(amounts[-1], 0.0).sum())
+
+def fit(
+    core: _core.Spec, spec: SketchSpec, below: Sequence[str], s: Doubles, kept: npt.NDArray[np.bool_] | None
+) -> tuple[Pool, Doubles, float]:
+    """The pooled model that a sketch asks for: stray levels stay out unless one of their counters is significant."""
+    pool = Pool(core, spec, below, len(below) + 1)
+    z, sigma = pool.solve(s, kept)
+    share = 1.0 if kept is None else float(kept.mean())
+    if pool.stray and np.abs(pool.counters(z)[len(pool.levels) :]).max() < SIGNIFICANT * sigma / math.sqrt(share):
+        pool = Pool(core, spec, below, 0)
+        z, sigma = pool.solve(s, kept)
+    return pool, z, sigma / math.sqrt(share)
+
+
+SIGNIFICANT = 4.0  # standard errors: one false alarm in 16,000 counters
+
+
+def summarise(
+    core: _core.Spec,
+    spec: SketchSpec,
+    s: Floats,
+    module: str,
+    below: Sequence[str],
+    total: float | None,
+    kept: npt.NDArray[np.bool_] | None,
+) -> Summary:
+    """Count and mean of one module's objects at the end of a path; arguments checked by the caller."""
+    pool, z, sigma = fit(core, spec, below, s.astype(np.float64), kept)
+    m, last = pool.names.index(module), len(pool.levels) - 1
+    amounts = pool.counters(z)[: last + 1] / np.array(pool.levels)[:, None]  # sums of alpha
+    a, noise = float(amounts[last, m]), sigma / pool.levels[-1]
+    everything = float(amounts[last].sum())
     if spec.weighting == "linear" or total is not None:
         factor = 1.0 if total is None else (total if spec.weighting == "linear" else math.sqrt(total))
         count, error = a * factor, noise * factor
     else:  # equal weights: alpha = sqrt(share / n), k objects amount to k sqrt(share / n), all n to sqrt(n share)
         share = 1.0
         for level, name in zip(amounts[:-1], pool.below, strict=True):
-            share *= max(float(level[name]), 1e-9) / max(float(np.maximum(level, 0.0).sum()), 1e-9)
-        count = max(a, 0.0) * everything / share
+            share *= min(max(float(level[name]) / max(float(level.sum()), 1e-9), 1e-9), 1.0)
+        count = max(a, 0.0) * max(everything, 0.0) / share
         error = noise * math.hypot(a + everything, a * math.sqrt(len(pool.names) - 1)) / share
     begin, end = pool.ends[m], pool.ends[m + 1] - 1
     if a > 2.0 * noise:
-        mean = z[-1, begin:end] / pool.levels[-1] / a / spec.scale(module)
-        spread = noise / a / spec.scale(module)
-        mean_error = spread * math.sqrt(1.0 + float(np.mean((mean * spec.scale(module)) ** 2)))
+        mean = z[last, begin:end] / pool.levels[-1] / a
+        mean_error = noise / a * math.sqrt(1.0 + float(np.mean(mean**2)))
     else:
         mean, mean_error = np.full(end - begin, np.nan), math.inf
-    return Summary(count, mean.astype(np.float32), None, error, mean_error)
+    scale = spec.scale(module)
+    return Summary(count, (mean / scale).astype(np.float32), None, error, mean_error / scale)

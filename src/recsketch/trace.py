@@ -43,7 +43,17 @@ class Trace:
     └─ 0.33 char [1 0]
     """
 
-    __slots__ = ("_attributes", "_fan_in", "_index", "_inputs", "_lengths", "_module", "_output_weights", "_outputs", "_weights")
+    __slots__ = (
+        "_attributes",
+        "_fan_in",
+        "_index",
+        "_inputs",
+        "_lengths",
+        "_module",
+        "_output_weights",
+        "_outputs",
+        "_weights",
+    )
 
     def __init__(self) -> None:
         self._index: dict[str, int] = {}  # module name -> its number in this trace
@@ -70,15 +80,15 @@ class Trace:
         inputs : sequence of int
             Numbers of objects added before; the same one may come twice.
         weights : sequence of float, optional
-            Non-negative, one per input, of any scale, equal if not given. An input of weight zero leaves no mark.
+            Non-negative, one per input, of any scale up to 1e300, equal if not given. An input of weight zero leaves no mark.
 
         Raises
         ------
         TypeError, ValueError
             If an argument is not of that form; the trace is then unchanged.
         """
-        if not isinstance(module, str) or not module:
-            raise TypeError(f"module: wanted a non-empty name; got {_check.describe(module)}")
+        if module not in self._index:
+            _check.module_name("module", module)
         if type(attribute) is np.ndarray and attribute.dtype == np.float32 and attribute.ndim == 1:
             x = attribute
         else:
@@ -114,7 +124,9 @@ class Trace:
         for module, length, fan_in in zip(self._module, self._lengths, self._fan_in, strict=True):
             edges = slice(edge, edge + fan_in)
             out.append(
-                TraceObject(names[module], values[at : at + length], tuple(self._inputs[edges]), tuple(self._weights[edges]))
+                TraceObject(
+                    names[module], values[at : at + length], tuple(self._inputs[edges]), tuple(self._weights[edges])
+                )
             )
             at, edge = at + length, edge + fan_in
         return out
@@ -146,8 +158,12 @@ class Trace:
         return f"<pre>{html.escape(str(self))}</pre>"
 
 
-def _tuple(name: str, ids: Sequence[int], weights: Sequence[float] | None, before: int) -> tuple[list[int], list[float]]:
-    members = [_check.integer(f"{name}[{i}]", x, 0, before - 1) if before else _none(name, x) for i, x in enumerate(ids)]
+def _tuple(
+    name: str, ids: Sequence[int], weights: Sequence[float] | None, before: int
+) -> tuple[list[int], list[float]]:
+    members = [
+        _check.integer(f"{name}[{i}]", x, 0, before - 1) if before else _none(name, x) for i, x in enumerate(ids)
+    ]
     if weights is None:
         return members, [1.0] * len(members)
     shares = _check.reals("weights", weights, "non-negative numbers, one per input")
@@ -155,8 +171,8 @@ def _tuple(name: str, ids: Sequence[int], weights: Sequence[float] | None, befor
     if shares.shape != (len(members),):
         raise ValueError(f"weights: wanted {what}; got {_check.describe(shares)}")
     values = shares.astype(np.float64)
-    if not np.all(np.isfinite(values)) or np.any(values < 0):
-        raise ValueError(f"weights: wanted {what}; got {_check.describe(weights)}")
+    if not 0 <= values.min() <= values.max() <= 1e300 / values.size:  # so that their sum is finite
+        raise ValueError(f"weights: wanted {what}, 1e300 in all at most; got {_check.describe(weights)}")
     if not values.any():
         raise ValueError("weights: wanted at least one positive number; got zeros only")
     return members, values.tolist()
@@ -261,10 +277,9 @@ class TraceBatch:
         outputs: npt.ArrayLike,
         output_weights: npt.ArrayLike,
     ) -> None:
-        self.names = tuple(names)
-        for name in self.names:
-            if not isinstance(name, str) or not name:
-                raise TypeError(f"names: wanted non-empty module names; got {_check.describe(name)}")
+        if isinstance(names, str):
+            raise TypeError(f"names: wanted a sequence of module names; got {_check.describe(names)}")
+        self.names = tuple(_check.module_name("names", name) for name in names)
         if len(set(self.names)) != len(self.names):
             raise ValueError(f"names: wanted each module once; got {self.names}")
         self.module = _check.column("module", module, np.int32)
@@ -280,6 +295,25 @@ class TraceBatch:
         self.outputs = _check.column("outputs", outputs, np.int32)
         self.output_weights = _check.column("output_weights", output_weights, np.float64, self.outputs.size)
         self.output_ends = _check.offsets("output_ends", output_ends, self.objects.size, self.outputs.size)
+
+    @property
+    def modules(self) -> dict[str, int]:
+        """Modules that are used, and the lengths of their attributes: what a specification for these traces needs.
+
+        Raises
+        ------
+        ValueError
+            If a module has attributes of different lengths.
+        """
+        lengths = np.diff(self.attribute_ends)
+        found = {}
+        for k, name in enumerate(self.names):
+            own = lengths[self.module == k]
+            if own.size and own.min() != own.max():
+                raise ValueError(f"attributes of {name!r}: wanted one length; got {own.min()} to {own.max()}")
+            if own.size:
+                found[name] = int(own[0])
+        return found
 
     @classmethod
     def from_traces(cls, traces: Iterable[Trace]) -> TraceBatch:
@@ -361,19 +395,21 @@ class TraceBatch:
     def require_modules(self, modules: Mapping[str, int]) -> npt.NDArray[np.int32]:
         """The number of each of `names` in `modules`; a name or a length that does not fit is a ValueError."""
         order = {name: k for k, name in enumerate(modules)}
-        used = set(np.unique(self.module).tolist()) if len(self.names) else set()
+        used = np.bincount(self.module, minlength=len(self.names)) > 0
+        for name in (n for n, u in zip(self.names, used, strict=True) if u and n not in order):
+            raise ValueError(f"module: wanted one of {list(modules)}; got {name!r}")
+        if not self.names:
+            return np.zeros(1, np.int32)
         lengths = np.diff(self.attribute_ends)
-        numbers = np.zeros(max(len(self.names), 1), np.int32)
-        for k in used:
-            name = self.names[k]
-            if name not in order:
-                raise ValueError(f"module: wanted one of {list(modules)}; got {name!r}")
-            bad = np.flatnonzero((self.module == k) & (lengths != modules[name]))
-            if bad.size:
-                where = self.where(int(bad[0]))
-                raise ValueError(f"{where}: wanted an attribute of length {modules[name]} for {name!r}; got {lengths[bad[0]]}")
-            numbers[k] = order[name]
-        return numbers
+        wanted = np.array([modules.get(name, 0) for name in self.names])[self.module]
+        bad = np.flatnonzero(lengths != wanted)
+        if bad.size:
+            o = int(bad[0])
+            name = self.names[self.module[o]]
+            raise ValueError(
+                f"{self.where(o)}: wanted an attribute of length {wanted[o]} for {name!r}; got {lengths[o]}"
+            )
+        return np.array([order.get(name, 0) for name in self.names], np.int32)
 
     def where(self, number: int) -> str:
         """Which trace and object the object `number` of the whole batch is, for messages."""
@@ -415,7 +451,9 @@ class TraceBatch:
                 raise ValueError(f"{source}: wanted a file written by TraceBatch.save: {e}") from e
 
     def __repr__(self) -> str:
-        return f"<TraceBatch of {len(self)} traces, {self.module.size} objects, modules {', '.join(self.names) or 'none'}>"
+        return (
+            f"<TraceBatch of {len(self)} traces, {self.module.size} objects, modules {', '.join(self.names) or 'none'}>"
+        )
 
 
 def as_batch(traces: Trace | TraceBatch | Iterable[Trace]) -> tuple[TraceBatch, bool]:

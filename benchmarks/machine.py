@@ -1,0 +1,124 @@
+"""The machine under the benchmarks: a BLAS that is not held back, clocks, the L1 copy, and a line that says what ran."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HELD_BACK = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # where set, they make NumPy choose slower kernels
+
+
+def free_blas() -> None:
+    """Let OpenBLAS choose its kernels, on one thread. OpenBLAS reads these once, so NumPy must not be loaded yet.
+
+    If it is, and a variable was set, the process starts again without it.
+    """
+    found = [name for name in HELD_BACK if os.environ.pop(name, None) is not None]
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if found and "numpy" in sys.modules and "pytest" not in sys.modules:
+        os.execv(sys.executable, sys.orig_argv)
+
+
+def blas() -> str:
+    """The BLAS and the kernel NumPy runs on, as threadpoolctl sees them."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return "BLAS unknown (threadpoolctl is not installed)"
+    import numpy  # noqa: F401  # loads the library that is asked for
+
+    found = {
+        f"{i['internal_api']} {i['version']} {i.get('architecture', '')}"
+        for i in threadpool_info()
+        if i["user_api"] == "blas"
+    }
+    return ", ".join(sorted(found)) or "no BLAS"
+
+
+def describe() -> str:
+    """Processor, versions, instruction set and BLAS kernel, in one line."""
+    import numpy as np
+
+    import recsketch as rs
+
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
+        cpu = next((v.strip() for k, v in lines.items() if k.strip() == "model name"), cpu)
+    python = platform.python_version()
+    return f"{cpu}, {os.cpu_count()} cores, kernels {rs.isa()}, Python {python}, NumPy {np.__version__}, {blas()}"
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds a call, one entry a round: CPU time of the calling thread, and wall time."""
+
+    cpu: Any
+    wall: Any
+
+    def __truediv__(self, other: Times) -> float:
+        """Median over rounds of the ratio of CPU times. The rounds of both were interleaved."""
+        import numpy as np
+
+        return float(np.median(self.cpu / other.cpu))
+
+    @property
+    def median(self) -> float:
+        import numpy as np
+
+        return float(np.median(self.cpu))
+
+    @property
+    def best(self) -> float:
+        return float(self.wall.min())
+
+
+def interleaved(work: Mapping[str, Callable[[], object]], rounds: int = 11, least: float = 4e-3) -> dict[str, Times]:
+    """Time several pieces of work against each other: in every round each one in turn, repeated for `least` seconds.
+
+    All are warmed up first. CPU time of the thread leaves out what other processes took; wall time is for threads.
+    """
+    import numpy as np
+
+    repeats = {}
+    for name, run in work.items():
+        run()
+        start = time.perf_counter()
+        run()
+        repeats[name] = max(1, round(least / max(time.perf_counter() - start, 1e-9)))
+    cpu: dict[str, list[float]] = {name: [] for name in work}
+    wall: dict[str, list[float]] = {name: [] for name in work}
+    names = list(work)
+    for r in range(rounds):
+        for name in names[r % len(names) :] + names[: r % len(names)]:
+            run, n = work[name], repeats[name]
+            w, c = time.perf_counter(), time.thread_time()
+            for _ in range(n):
+                run()
+            cpu[name].append((time.thread_time() - c) / n)
+            wall[name].append((time.perf_counter() - w) / n)
+    return {name: Times(np.array(cpu[name]), np.array(wall[name])) for name in work}
+
+
+def l1_copy(d: int, times: int = 2000) -> Callable[[], object]:
+    """Copies d floats `times` times between the same two warm buffers, in one call of NumPy.
+
+    The source is broadcast and the target has a stride of zero, so that the loop over the copies runs in C and the cost of a
+    Python call, ten times that of a copy, is shared by all of them.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(d)
+    memory = np.zeros(2 * d + 64, np.float32)
+    at = -memory.ctypes.data % 64 // 4
+    source, target = memory[at : at + d], memory[at + d + 16 : at + 2 * d + 16]
+    source[:] = rng.standard_normal(d)
+    view = np.lib.stride_tricks.as_strided(target, (times, d), (0, 4))
+    return lambda: np.copyto(view, source)
