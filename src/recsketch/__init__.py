@@ -9,11 +9,12 @@ from typing import Any
 
 from recsketch import transforms
 from recsketch._config import isa, show_config
+from recsketch.batch import TraceBatch
 from recsketch.recovery import CapacityWarning, Recovery
 from recsketch.sketcher import Sketcher, suggest_dim
 from recsketch.spec import SketchSpec
 from recsketch.statistics import Summary
-from recsketch.trace import Trace, TraceBatch, TraceObject
+from recsketch.trace import Trace, TraceObject
 
 __all__ = [
     "CapacityWarning",

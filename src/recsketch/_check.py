@@ -69,13 +69,16 @@ def floats(name: str, x: object, what: str, shape: tuple[int | None, ...]) -> Fl
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def column(name: str, x: object, dtype: type[np.generic], size: int | None = None) -> npt.NDArray[Any]:
+Number = np.int32 | np.int64 | np.float32 | np.float64
+
+
+def column(name: str, x: object, dtype: type[Number], size: int | None = None) -> npt.NDArray[Any]:
     """`x` as a C-contiguous vector of an exact type: integers are not taken from floats, nor wrapped around."""
     array = reals(name, x, "a vector of numbers")
     size_text = "" if size is None else f" of {size}"
     if array.ndim != 1 or (size is not None and array.size != size):
         raise ValueError(f"{name}: wanted a vector{size_text}; got {describe(array)}")
-    if np.issubdtype(dtype, np.integer) and array.size and not np.can_cast(array.dtype, dtype):
+    if issubclass(dtype, np.integer) and array.size and not np.can_cast(array.dtype, dtype):
         if array.dtype.kind not in "iu":
             raise TypeError(f"{name}: wanted integers; got {describe(array)}")
         info = np.iinfo(dtype)
@@ -120,7 +123,7 @@ def module_name(name: str, x: object) -> str:
     """`x` as a module's name: not empty, and such that text files, UTF-8 and NumPy's strings can hold it."""
     if not isinstance(x, str) or not x:
         raise TypeError(f"{name}: wanted a non-empty module name; got {describe(x)}")
-    if "\0" in x or not x.isascii() and x.encode("utf-8", "replace").decode() != x:
+    if "\0" in x or (not x.isascii() and x.encode("utf-8", "replace").decode() != x):
         raise ValueError(f"{name}: wanted a module name without NUL that UTF-8 can hold; got {x!r}")
     return x
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from recsketch import _core
+from recsketch.batch import TraceBatch
 from recsketch.spec import SketchSpec
-from recsketch.trace import TraceBatch
 
 
 def plan(core: _core.Spec, spec: SketchSpec, batch: TraceBatch, threads: int) -> _core.Plan:
@@ -18,9 +18,18 @@ def plan(core: _core.Spec, spec: SketchSpec, batch: TraceBatch, threads: int) ->
     numbers = batch.require_modules(spec.modules)
     try:
         return _core.Plan(
-            core, batch.objects, numbers[batch.module], batch.attribute_ends, batch.input_ends, batch.inputs, batch.weights,
-            batch.output_ends, batch.outputs, batch.output_weights, threads,
-        )  # fmt: skip
+            core,
+            batch.objects,
+            numbers[batch.module],
+            batch.attribute_ends,
+            batch.input_ends,
+            batch.inputs,
+            batch.weights,
+            batch.output_ends,
+            batch.outputs,
+            batch.output_weights,
+            threads,
+        )
     except _core.CoreError as e:
         raise ValueError(explain(e, spec, batch)) from None
 
@@ -31,7 +40,8 @@ def explain(error: _core.CoreError, spec: SketchSpec, batch: TraceBatch) -> str:
         return str(error)
     trace, number = error.trace, error.object
     if number < 0:
-        where, begin, end = f"outputs of trace {trace}", *batch.output_ends[trace : trace + 2].tolist()
+        where = f"outputs of trace {trace}"
+        begin, end = batch.output_ends[trace : trace + 2].tolist()
         members, weights = batch.outputs[begin:end], batch.output_weights[begin:end]
     else:
         row = int(batch.objects[trace]) + number
@@ -42,7 +52,7 @@ def explain(error: _core.CoreError, spec: SketchSpec, batch: TraceBatch) -> str:
         count = int((weights > 0).sum())
         return f"{where}: wanted at most max_inputs = {spec.max_inputs} inputs of positive weight; got {count}"
     if error.code == "weight":
-        return f"{where}: wanted non-negative weights of 1e300 in all at most, one of them positive; got {weights[:8].tolist()}"
+        return f"{where}: wanted non-negative weights, some positive, of at most 1e300; got {weights[:8].tolist()}"
     if error.code == "order":
         return f"{where}: wanted inputs from objects before it, 0 to {number - 1}; got {members[:8].tolist()}"
     if error.code == "output":

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from recsketch import _core
 from recsketch._check import Floats
+from recsketch.batch import TraceBatch
 from recsketch.plan import plan
 from recsketch.spec import SketchSpec, draw
-from recsketch.trace import TraceBatch
 
 Mask = npt.NDArray[np.uint8] | None
 
@@ -29,10 +29,11 @@ class Recovery:
     Attributes
     ----------
     attributes : list of float32 arrays
-        In the order of the structure's objects. NaN for objects that left nothing in the sketch: those that reach no output
-        with positive weight, or with a weight below 2**-40 of the heaviest.
+        In the order of the structure's objects. NaN for objects that left nothing in the sketch: those that reach no
+        output with positive weight, or with a weight below 2**-40 of the heaviest.
     residual : float
-        Share of the sketch, as a norm, that the attributes do not explain: about 1e-7 when the structure is right and fits.
+        Share of the sketch, as a norm, that the attributes do not explain: about 1e-7 when the structure is right and
+        fits.
     iterations : int
         Of the solver; 0 for the filters.
     """
@@ -80,17 +81,16 @@ MAX_ITERATIONS = 1000
 
 
 def _warn_over_capacity(p: _core.Plan, spec: SketchSpec, batch: TraceBatch, mask: Mask) -> None:
-    live = np.diff(batch.attribute_ends) * (p.amplitudes()[1] > 0)
-    unknowns = np.add.reduceat(np.append(live, 0), np.minimum(batch.objects[:-1], live.size)) * (
-        np.diff(batch.objects) > 0
-    )
+    live = np.append(0, np.cumsum(np.diff(batch.attribute_ends) * (p.amplitudes()[1] > 0)))
+    unknowns = np.diff(live[batch.objects])
     kept = spec.dim if mask is None else mask.sum(axis=1)
     worst = float(np.max(unknowns / np.maximum(kept, 1)))
     if worst >= 1.0:
         warnings.warn(
-            f"{worst:.2f} unknown numbers a kept coordinate: attributes cannot be exact. Use a larger dim", CapacityWarning,
+            f"{worst:.2f} unknown numbers a kept coordinate: attributes cannot be exact. Use a larger dim",
+            CapacityWarning,
             stacklevel=5,
-        )  # fmt: skip
+        )
 
 
 def _matched(
@@ -109,9 +109,15 @@ def _paper(
 
 
 def _filter(
-    core: _core.Spec, p: _core.Plan, spec: SketchSpec, sketches: Floats, batch: TraceBatch, mask: Mask, threads: int,
+    core: _core.Spec,
+    p: _core.Plan,
+    spec: SketchSpec,
+    sketches: Floats,
+    batch: TraceBatch,
+    mask: Mask,
+    threads: int,
     norms: npt.NDArray[np.float64],
-) -> tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]:  # fmt: skip
+) -> tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]:
     """x = A^T s / norms^2, per object; with a mask, over the share of kept coordinates."""
     kept = np.ones((1, 1)) if mask is None else np.maximum(mask.mean(axis=1, keepdims=True), 1.0 / spec.dim)
     s = sketches if mask is None else np.where(mask, sketches, np.float32(0))
@@ -139,7 +145,7 @@ def _residual(
 def _measured(
     p: _core.Plan, batch: TraceBatch, amplitude: npt.NDArray[np.float64], uses: npt.NDArray[np.int32], threads: int
 ) -> npt.NDArray[np.float64]:
-    """Column norms: the amplitude, or what a random attribute of a shared object, or of one below it, leaves in the sketch.
+    """Column norms: the amplitude, or what a random attribute of an object that is shared, or below one, leaves.
 
     One sweep measures one such object in every trace.
     """

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from recsketch import _check, _core
 from recsketch._check import Floats
+from recsketch.batch import TraceBatch, as_batch
 from recsketch.plan import explain, plan
 from recsketch.recovery import METHODS, Recovery, recover
 from recsketch.spec import MAX_DIM, MIN_DIM, SketchSpec, draw
 from recsketch.statistics import Summary, summarise
-from recsketch.trace import Trace, TraceBatch, as_batch
+from recsketch.trace import Trace
 
 
 class Sketcher:
@@ -29,8 +30,8 @@ class Sketcher:
 
     Notes
     -----
-    Holds the random matrices, about (max_inputs + 6 modules) d / 8 bytes, and nothing that changes: one sketcher may be used
-    from many threads, and after a fork. Pickles as its specification.
+    Holds the random matrices, about (max_inputs + 8 modules) d / 8 bytes, and nothing that changes: one sketcher may be
+    used from many threads, and after a fork. Pickles as its specification.
 
     Examples
     --------
@@ -151,8 +152,9 @@ class Sketcher:
         Notes
         -----
         Error of "lstsq": a sketch carries rounding of about 7e-8 |s|, so an element is known to about
-        7e-8 |s| / sqrt(d (1 - load)) over the object's amplitude: a few 1e-7 at depth 3 and load 0.65 (docs/design.md, section
-        5). "matched" and "paper" with the "hadamard" rotation use expected norms, right to about sqrt(1 / d) an operator.
+        7e-8 |s| / sqrt(d (1 - load)) over the object's amplitude: a few 1e-7 at depth 3 and load 0.65 (docs/design.md,
+        section 5). "matched" and "paper" with the "hadamard" rotation use expected norms, right to about sqrt(1 / d) an
+        operator.
         """
         batch, single = as_batch(structure)
         _check.choice("method", method, tuple(METHODS))
@@ -183,8 +185,8 @@ class Sketcher:
         sketch : (d,) array_like
         module : str
         below : sequence of str
-            The modules on the way from the network's output down to these objects: empty if they are outputs themselves,
-            ("page", "line") if they are inputs of lines which are inputs of pages.
+            The modules on the way from the network's output down to these objects: empty if they are outputs
+            themselves, ("page", "line") if they are inputs of lines which are inputs of pages.
         total : float, optional
             How many objects there are at that depth in all, if known.
         mask : (d,) array of bool, optional
@@ -196,10 +198,10 @@ class Sketcher:
 
         Notes
         -----
-        Solved jointly for all modules at that depth and above, by least squares on the pooled model (docs/design.md, section
-        6). The sketch holds sums of alpha, which is sqrt(w) or w. With "energy" weighting k of n objects of equal weight sum
-        to k / sqrt(n), and the count is that times the sum over all modules. With "linear" weighting the sketch holds
-        only the share k / n: `count` is that share unless `total` is given.
+        Solved jointly for all modules at that depth and above, by least squares on the pooled model (docs/design.md,
+        section 6). The sketch holds sums of alpha, which is sqrt(w) or w. With "energy" weighting k of n objects of
+        equal weight sum to k / sqrt(n), and the count is that times the sum over all modules. With "linear" weighting
+        the sketch holds only the share k / n: `count` is that share unless `total` is given.
 
         Examples
         --------
@@ -230,10 +232,10 @@ class Sketcher:
         return summarise(self._core, self.spec, s if kept is None else np.where(kept, s, 0), module, below, total, kept)
 
     def similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> Any:
-        """Cosine of every sketch in `a` with every one in `b`: (n, m) float32 for (n, d) and (m, d), a float for two vectors.
+        """Cosine of each sketch in `a` with each in `b`: (n, m) float32 for (n, d) and (m, d), a float for two vectors.
 
-        About 1 for equal runs, 0 for runs that share nothing; a zero sketch gives 0. Runs that share objects under other
-        parents or positions score the identity branches they have in common.
+        About 1 for equal runs, 0 for runs that share nothing; a zero sketch gives 0. Runs that share objects under
+        other parents or positions score the identity branches they have in common.
         """
         x, y = (_check.sketches(name, v, self.spec.dim) for name, v in (("a", a), ("b", b)))
         cosine = _unit("a", np.atleast_2d(x)) @ _unit("b", np.atleast_2d(y)).T

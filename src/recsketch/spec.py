@@ -13,7 +13,8 @@ import numpy as np
 from recsketch import _check, _core
 
 if TYPE_CHECKING:
-    from recsketch.trace import Trace, TraceBatch
+    from recsketch.batch import TraceBatch
+    from recsketch.trace import Trace
 
 FORMAT = 1
 MIN_DIM, MAX_DIM = 64, 1 << 24
@@ -57,9 +58,9 @@ class SketchSpec:
 
     Notes
     -----
-    With z the embedded attribute and counter, an object's sketch is ``T_M (b T_attr z + b T_in s_input)`` and a tuple's is
-    ``sum_i a_i T_i s_i``: Ghazi, Panigrahy, Wang, "Recursive Sketches for Modular Deep Learning", ICML 2019, section 3, with
-    the constants of docs/design.md.
+    With z the embedded attribute and counter, an object's sketch is ``T_M (b T_attr z + b T_in s_input)`` and a tuple's
+    is ``sum_i a_i T_i s_i``: Ghazi, Panigrahy, Wang, "Recursive Sketches for Modular Deep Learning", ICML 2019, section
+    3, with the constants of docs/design.md.
 
     Examples
     --------
@@ -135,7 +136,7 @@ class SketchSpec:
         >>> round(SketchSpec(64, {"eye": 2}).with_scales(trace).scale("eye"), 6)
         0.2
         """
-        from recsketch.trace import as_batch
+        from recsketch.batch import as_batch
 
         batch = as_batch(traces)[0]
         batch.require_modules(self.modules)
@@ -236,7 +237,7 @@ def stream(role: str, name: str) -> int:
 
 
 def draw(spec: SketchSpec, *, transparent: bool = True) -> _core.Spec:
-    """The random matrices of a specification; `transparent=False` leaves out the identity of every T, as the paper's decoder."""
+    """The random matrices; `transparent=False` leaves out the identity of every T, as the paper's decoder does."""
 
     def streams(role: str, names: Iterable[str]) -> Any:
         return np.array([stream(role, n) for n in names], np.uint64)

@@ -28,7 +28,8 @@ class Summary:
     count : float
         Estimated number of objects, if all objects at that depth weigh about the same (see `Sketcher.summary`).
     mean : (a,) float32
-        Mean of their attributes, each counted with its share alpha. NaN where fewer objects are seen than the noise hides.
+        Mean of their attributes, each counted with its share alpha. NaN where fewer objects are seen than the noise
+        hides.
     covariance : (a, a) float32 or None
         None: the specification does not sketch second moments.
     count_error, mean_error : float
@@ -42,7 +43,8 @@ class Summary:
     mean_error: float
 
     def __str__(self) -> str:
-        return f"{self.count:.1f} ± {self.count_error:.1f} objects, mean of {self.mean.size} elements ± {self.mean_error:.2g}"
+        count = f"{self.count:.1f} ± {self.count_error:.1f} objects"
+        return f"{count}, mean of {self.mean.size} elements ± {self.mean_error:.2g}"
 
     def _repr_html_(self) -> str:
         return f"<p>{self}</p>"
@@ -51,11 +53,11 @@ class Summary:
 class Pool:
     """The joint model of a sketch's pooled content: one unknown attribute sum and one counter sum per module and level.
 
-    An object reached through the modules p_1 .. p_k is seen through ``T_i1 T_p1 T_in T_i2 T_p2 T_in .. T_i T_M T_attr``. Which
-    positions i it took is not known, so the position operators are replaced by their common part, cosine times the identity
-    (the paper's identity branch); all others are known and used. Levels 0 .. k follow the given path. `stray` more levels
-    stand for objects below other modules: there the parents' operators are replaced by their common part, too. What the
-    rotations of replaced operators add is noise.
+    An object reached through the modules p_1 .. p_k is seen through ``T_i1 T_p1 T_in T_i2 T_p2 T_in .. T_i T_M
+    T_attr``. Which positions i it took is not known, so the position operators are replaced by their common part,
+    cosine times the identity (the paper's identity branch); all others are known and used. Levels 0 .. k follow the
+    given path. `stray` more levels stand for objects below other modules: there the parents' operators are replaced by
+    their common part, too. What the rotations of replaced operators add is noise.
     """
 
     def __init__(self, core: _core.Spec, spec: SketchSpec, below: Sequence[str], stray: int) -> None:
@@ -117,7 +119,7 @@ class Pool:
 
     def _apply(self, kind: int, index: int, x: npt.NDArray[Any], *, transpose: bool = False) -> Doubles:
         """An operator scaled to norm one."""
-        return self.core.operator(kind, index, transpose, x.astype(np.float32)) / self.norm
+        return self.core.operator(kind, index, transpose, x.astype(np.float32)) / np.float64(self.norm)
 
     def solve(self, s: Doubles, kept: npt.NDArray[np.bool_] | None) -> tuple[Doubles, float]:
         """Least squares by CGLS: the unknowns, and the standard deviation of the noise in one coordinate."""

@@ -1,20 +1,16 @@
-"""Runs of a modular network: one as a `Trace`, many as columns in a `TraceBatch`."""
+"""One run of a modular network."""
 
 from __future__ import annotations
 
-import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
-from typing import Any, NamedTuple, overload
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from recsketch import _check
 from recsketch._check import Floats
-
-FORMAT = 1
 
 
 class TraceObject(NamedTuple):
@@ -80,14 +76,15 @@ class Trace:
         inputs : sequence of int
             Numbers of objects added before; the same one may come twice.
         weights : sequence of float, optional
-            Non-negative, one per input, of any scale up to 1e300, equal if not given. An input of weight zero leaves no mark.
+            Non-negative, one per input, of any scale up to 1e300, equal if not given. An input of weight zero leaves no
+            mark.
 
         Raises
         ------
         TypeError, ValueError
             If an argument is not of that form; the trace is then unchanged.
         """
-        if module not in self._index:
+        if not isinstance(module, str) or module not in self._index:
             _check.module_name("module", module)
         if type(attribute) is np.ndarray and attribute.dtype == np.float32 and attribute.ndim == 1:
             x = attribute
@@ -205,285 +202,3 @@ def _tree(trace: Trace, most: int) -> Iterator[str]:
         for k, (j, w) in reversed(list(enumerate(inputs))):
             last = k == len(inputs) - 1
             stack.append((j, w, below + ("└─ " if last else "├─ "), f"{w:.2f} ", below + ("   " if last else "│  ")))
-
-
-class TraceBatch:
-    """Many runs as columns: what the C kernels read, what is stored, what costs nothing to slice or to send.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Module names; `module` counts in them.
-    objects : (n + 1,) int64
-        Offsets of the traces' objects; N = objects[n].
-    module : (N,) int32
-    attribute_ends : (N + 1,) int64
-        Offsets of the objects' attributes; A = attribute_ends[N].
-    attributes : (A,) float32
-    input_ends : (N + 1,) int64
-        Offsets of the objects' inputs; E = input_ends[N].
-    inputs : (E,) int32
-        Object numbers within the trace, each smaller than that of the object it belongs to.
-    weights : (E,) float64
-        Non-negative, of any scale.
-    output_ends : (n + 1,) int64
-        Offsets of the traces' outputs.
-    outputs, output_weights : int32 and float64
-        The network's outputs and their weights.
-
-    Notes
-    -----
-    Arrays of these types are taken as they are, without a copy, and must not change afterwards. Offsets and sizes are checked
-    here, the DAG itself when it is first used with a specification.
-
-    Examples
-    --------
-    >>> trace = Trace()
-    >>> trace.outputs([trace.add("eye", [1.0, 2.0])])
-    >>> batch = TraceBatch.from_traces([trace, trace])
-    >>> len(batch), batch.attributes.tolist()
-    (2, [1.0, 2.0, 1.0, 2.0])
-    """
-
-    __slots__ = (
-        "attribute_ends", "attributes", "input_ends", "inputs", "module", "names", "objects", "output_ends", "output_weights",
-        "outputs", "weights",
-    )  # fmt: skip
-
-    names: tuple[str, ...]
-    objects: npt.NDArray[np.int64]
-    module: npt.NDArray[np.int32]
-    attribute_ends: npt.NDArray[np.int64]
-    attributes: Floats
-    input_ends: npt.NDArray[np.int64]
-    inputs: npt.NDArray[np.int32]
-    weights: npt.NDArray[np.float64]
-    output_ends: npt.NDArray[np.int64]
-    outputs: npt.NDArray[np.int32]
-    output_weights: npt.NDArray[np.float64]
-
-    def __init__(
-        self,
-        *,
-        names: Sequence[str],
-        objects: npt.ArrayLike,
-        module: npt.ArrayLike,
-        attribute_ends: npt.ArrayLike,
-        attributes: npt.ArrayLike,
-        input_ends: npt.ArrayLike,
-        inputs: npt.ArrayLike,
-        weights: npt.ArrayLike,
-        output_ends: npt.ArrayLike,
-        outputs: npt.ArrayLike,
-        output_weights: npt.ArrayLike,
-    ) -> None:
-        if isinstance(names, str):
-            raise TypeError(f"names: wanted a sequence of module names; got {_check.describe(names)}")
-        self.names = tuple(_check.module_name("names", name) for name in names)
-        if len(set(self.names)) != len(self.names):
-            raise ValueError(f"names: wanted each module once; got {self.names}")
-        self.module = _check.column("module", module, np.int32)
-        n = self.module.size
-        if n and not 0 <= int(self.module.min()) <= int(self.module.max()) < len(self.names):
-            raise ValueError(f"module: wanted numbers from 0 to {len(self.names) - 1}, as there are names; got others")
-        self.objects = _check.offsets("objects", objects, None, n)
-        self.attributes = _check.column("attributes", attributes, np.float32)
-        self.attribute_ends = _check.offsets("attribute_ends", attribute_ends, n + 1, self.attributes.size)
-        self.inputs = _check.column("inputs", inputs, np.int32)
-        self.weights = _check.column("weights", weights, np.float64, self.inputs.size)
-        self.input_ends = _check.offsets("input_ends", input_ends, n + 1, self.inputs.size)
-        self.outputs = _check.column("outputs", outputs, np.int32)
-        self.output_weights = _check.column("output_weights", output_weights, np.float64, self.outputs.size)
-        self.output_ends = _check.offsets("output_ends", output_ends, self.objects.size, self.outputs.size)
-
-    @property
-    def modules(self) -> dict[str, int]:
-        """Modules that are used, and the lengths of their attributes: what a specification for these traces needs.
-
-        Raises
-        ------
-        ValueError
-            If a module has attributes of different lengths.
-        """
-        lengths = np.diff(self.attribute_ends)
-        found = {}
-        for k, name in enumerate(self.names):
-            own = lengths[self.module == k]
-            if own.size and own.min() != own.max():
-                raise ValueError(f"attributes of {name!r}: wanted one length; got {own.min()} to {own.max()}")
-            if own.size:
-                found[name] = int(own[0])
-        return found
-
-    @classmethod
-    def from_traces(cls, traces: Iterable[Trace]) -> TraceBatch:
-        """Columns of the given traces; an empty sequence gives an empty batch."""
-        ts = list(traces)
-        for t in ts:
-            if not isinstance(t, Trace):
-                raise TypeError(f"traces: wanted Trace objects; got {_check.describe(t)}")
-        names, module = _common_names(ts)
-        return cls(
-            names=names,
-            objects=_ends([len(t._module) for t in ts]),
-            module=module,
-            attribute_ends=_ends(_joined((t._lengths for t in ts), np.int64)),
-            attributes=_joined((t._attributes for t in ts), np.float32),
-            input_ends=_ends(_joined((t._fan_in for t in ts), np.int64)),
-            inputs=_joined((t._inputs for t in ts), np.int32),
-            weights=_joined((t._weights for t in ts), np.float64),
-            output_ends=_ends([len(t._outputs) for t in ts]),
-            outputs=_joined((t._outputs for t in ts), np.int32),
-            output_weights=_joined((t._output_weights for t in ts), np.float64),
-        )
-
-    def __len__(self) -> int:
-        return self.objects.size - 1
-
-    @overload
-    def __getitem__(self, index: int) -> Trace: ...
-    @overload
-    def __getitem__(self, index: slice) -> TraceBatch: ...
-    def __getitem__(self, index: int | slice) -> Trace | TraceBatch:
-        if isinstance(index, slice):
-            begin, end, step = index.indices(len(self))
-            if step != 1:
-                raise ValueError(f"TraceBatch: wanted a slice of step 1; got step {step}")
-            return self._part(begin, max(begin, end))
-        i = _check.integer("index", index, -(2**62), 2**62)
-        if not -len(self) <= i < len(self):
-            raise IndexError(f"index: wanted one from {-len(self)} to {len(self) - 1}; got {i}")
-        return self._trace(i % len(self))
-
-    def __iter__(self) -> Iterator[Trace]:
-        return (self._trace(i) for i in range(len(self)))
-
-    def _part(self, begin: int, end: int) -> TraceBatch:
-        """Traces [begin, end): views of the columns, and offsets moved to start at 0."""
-        o = slice(self.objects[begin], self.objects[end])
-        ends = slice(self.objects[begin], self.objects[end] + 1)
-        out_ends = self.output_ends[begin : end + 1]
-        attributes, inputs = self.attribute_ends[ends], self.input_ends[ends]
-        return TraceBatch(
-            names=self.names,
-            objects=self.objects[begin : end + 1] - self.objects[begin],
-            module=self.module[o],
-            attribute_ends=attributes - attributes[0],
-            attributes=self.attributes[attributes[0] : attributes[-1]],
-            input_ends=inputs - inputs[0],
-            inputs=self.inputs[inputs[0] : inputs[-1]],
-            weights=self.weights[inputs[0] : inputs[-1]],
-            output_ends=out_ends - out_ends[0],
-            outputs=self.outputs[out_ends[0] : out_ends[-1]],
-            output_weights=self.output_weights[out_ends[0] : out_ends[-1]],
-        )
-
-    def _trace(self, i: int) -> Trace:
-        part = self._part(i, i + 1)
-        trace = Trace()
-        trace._index = {name: k for k, name in enumerate(self.names)}
-        trace._module = array("i", part.module.tobytes())
-        trace._lengths = array("q", np.diff(part.attribute_ends).tobytes())
-        trace._attributes = bytearray(part.attributes.tobytes())
-        trace._fan_in = array("q", np.diff(part.input_ends).tobytes())
-        trace._inputs = array("i", part.inputs.tobytes())
-        trace._weights = array("d", part.weights.tobytes())
-        trace._outputs = array("i", part.outputs.tobytes())
-        trace._output_weights = array("d", part.output_weights.tobytes())
-        return trace
-
-    def require_modules(self, modules: Mapping[str, int]) -> npt.NDArray[np.int32]:
-        """The number of each of `names` in `modules`; a name or a length that does not fit is a ValueError."""
-        order = {name: k for k, name in enumerate(modules)}
-        used = np.bincount(self.module, minlength=len(self.names)) > 0
-        for name in (n for n, u in zip(self.names, used, strict=True) if u and n not in order):
-            raise ValueError(f"module: wanted one of {list(modules)}; got {name!r}")
-        if not self.names:
-            return np.zeros(1, np.int32)
-        lengths = np.diff(self.attribute_ends)
-        wanted = np.array([modules.get(name, 0) for name in self.names])[self.module]
-        bad = np.flatnonzero(lengths != wanted)
-        if bad.size:
-            o = int(bad[0])
-            name = self.names[self.module[o]]
-            raise ValueError(
-                f"{self.where(o)}: wanted an attribute of length {wanted[o]} for {name!r}; got {lengths[o]}"
-            )
-        return np.array([order.get(name, 0) for name in self.names], np.int32)
-
-    def where(self, number: int) -> str:
-        """Which trace and object the object `number` of the whole batch is, for messages."""
-        trace = int(np.searchsorted(self.objects, number, side="right")) - 1
-        return f"trace {trace}, object {number - int(self.objects[trace])}"
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all columns to an .npz file, complete or not at all: a new file replaces the old one when it is done."""
-        target = _check.path("path", path)
-        part = f"{target}.{os.getpid()}.part"
-        columns = {name: getattr(self, name) for name in self.__slots__ if name != "names"}
-        try:
-            with open(part, "wb") as f:
-                np.savez(f, recsketch=np.array(FORMAT), names=np.array(self.names, np.str_), **columns)
-                f.flush()
-                os.fsync(f.fileno())
-            os.replace(part, target)
-        except BaseException:
-            if os.path.exists(part):
-                os.unlink(part)
-            raise
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> TraceBatch:
-        """Read what `save` wrote. Another, a damaged or a hostile file is a ValueError; pickles are never read."""
-        source = _check.path("path", path)
-        with open(source, "rb") as f:
-            try:
-                with np.load(f, allow_pickle=False) as npz:
-                    wanted = {"recsketch", *cls.__slots__}
-                    if set(npz.files) != wanted:
-                        raise ValueError(f"wanted the arrays {sorted(wanted)}; got {sorted(npz.files)}")
-                    if npz["recsketch"].tolist() != FORMAT:
-                        raise ValueError(f"wanted format {FORMAT}; got {npz['recsketch'].tolist()}")
-                    columns: dict[str, Any] = {name: npz[name] for name in cls.__slots__ if name != "names"}
-                    names = [str(n) for n in np.atleast_1d(npz["names"])]
-                return cls(names=names, **columns)
-            except Exception as e:  # zipfile, zlib and numpy raise a dozen types on damaged files
-                raise ValueError(f"{source}: wanted a file written by TraceBatch.save: {e}") from e
-
-    def __repr__(self) -> str:
-        return (
-            f"<TraceBatch of {len(self)} traces, {self.module.size} objects, modules {', '.join(self.names) or 'none'}>"
-        )
-
-
-def as_batch(traces: Trace | TraceBatch | Iterable[Trace]) -> tuple[TraceBatch, bool]:
-    """`traces` as a batch, and whether it was a single trace."""
-    if isinstance(traces, TraceBatch):
-        return traces, False
-    if isinstance(traces, Trace):
-        return TraceBatch.from_traces([traces]), True
-    if isinstance(traces, (str, bytes, Mapping)) or not isinstance(traces, Iterable):
-        raise TypeError(f"traces: wanted a Trace, a TraceBatch or a list of traces; got {_check.describe(traces)}")
-    return TraceBatch.from_traces(traces), False
-
-
-def _joined(parts: Iterable[array[Any] | bytearray], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    return np.frombuffer(b"".join(parts), dtype)
-
-
-def _ends(sizes: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    ends = np.zeros(len(sizes) + 1, np.int64)
-    np.cumsum(sizes, out=ends[1:])
-    return ends
-
-
-def _common_names(traces: list[Trace]) -> tuple[tuple[str, ...], npt.NDArray[np.int32]]:
-    """All module names, and every object's number among them. Traces number modules in their own order."""
-    orders = {tuple(t._index) for t in traces}
-    names = tuple(dict.fromkeys(chain.from_iterable(sorted(orders))))
-    if len(orders) <= 1:
-        return names, _joined((t._module for t in traces), np.int32)
-    number = {name: k for k, name in enumerate(names)}
-    table = {order: np.array([number[n] for n in order] or [0], np.int32) for order in orders}
-    parts = [table[tuple(t._index)][np.frombuffer(t._module, np.int32)] for t in traces if len(t._module)]
-    return names, np.concatenate(parts) if parts else np.zeros(0, np.int32)

@@ -1,0 +1,141 @@
+"""How exactly attributes and statistics come back from float32 sketches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from figure import Figure, at_most
+from runs import MIXED, Tree, own_modules, plain_modules, ragged
+
+import recsketch as rs
+
+
+def worst_error(
+    d: int, runs: int, *, load: float, erased: float = 0.0, evenness: float = 4.0, seed: int = 0
+) -> tuple[float, float, float]:
+    """Worst element error of least squares over ragged runs; median of the runs' worst; the highest load.
+
+    The load counts attribute elements and counters over the kept coordinates. Erased ones are given as NaN.
+    """
+    rng = np.random.default_rng([seed, d])
+    kept = d - round(erased * d)
+    worst, loads = [], []
+    for i in range(runs):
+        sk = rs.Sketcher(rs.SketchSpec(d, MIXED, seed=i, max_inputs=4), threads=1)
+        trace = ragged(rng, list(MIXED.values()), unknowns=load * kept).trace(rng, MIXED, evenness=evenness)
+        sketch, mask = sk.sketch(trace), None
+        if erased:
+            mask = np.zeros(d, np.bool_)
+            mask[rng.permutation(d)[:kept]] = True
+            sketch[~mask] = np.nan
+        found = sk.recover(sketch, trace, mask=mask)
+        worst.append(max(_errors(found.attributes, trace)))
+        loads.append(sk.load(trace) * d / kept)
+    return max(worst), float(np.median(worst)), max(loads)
+
+
+def _errors(attributes: list[np.ndarray], trace: rs.Trace) -> Iterator[float]:
+    """Largest element error of each object; infinite where an attribute is not finite."""
+    for x, o in zip(attributes, trace.objects, strict=True):
+        error = float(np.abs(x - o.attribute).max())
+        yield error if np.isfinite(error) else np.inf
+
+
+def paper_errors(d: int, tree: Tree, method: str, seeds: int, runs: int = 16, a: int = 16) -> float:
+    """Mean largest element error of the deepest objects under `SketchSpec.paper`, equal weights, unit attributes."""
+    modules = plain_modules(a, len(tree))
+    rng, errors = np.random.default_rng(d), []
+    deepest = [i for i, children in enumerate(tree.children[:-1]) if not children]
+    for seed in range(seeds):
+        sk = rs.Sketcher(rs.SketchSpec.paper(dim=d, modules=modules, seed=seed, max_inputs=4), threads=1)
+        traces = [tree.trace(rng, modules, evenness=1e9) for _ in range(runs)]
+        batch = rs.TraceBatch.from_traces(traces)
+        for found, trace in zip(sk.recover(sk.sketch(batch), batch, method), traces, strict=True):
+            each = list(_errors(found.attributes, trace))[::-1]  # traces have children first, trees parents first
+            errors += [each[i] for i in deepest]
+    return float(np.mean(errors))
+
+
+def fitted(sizes: list[int], errors: list[float]) -> tuple[float, float]:
+    """Exponent of the power law through the errors, and the constant of error = constant / sqrt(d)."""
+    exponent = np.polyfit(np.log(sizes), np.log(errors), 1)[0]
+    return float(exponent), float(np.exp(np.mean(np.log(np.array(errors) * np.sqrt(sizes)))))
+
+
+def pooled_errors(a: int, seeds: int, d: int = 4096, objects: int = 64) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of 64 outputs of two modules: relative count errors, l_inf errors of the means, count errors over their stated ones.
+
+    Attributes have norm one and scatter about a mean of the module's own, of norm about 0.7.
+    """
+    modules, counts, means, stated = plain_modules(a, 2), [], [], []
+    for seed in range(seeds):
+        rng = np.random.default_rng([seed, a])
+        sk = rs.Sketcher(rs.SketchSpec(d, modules, seed=seed, max_inputs=objects), threads=1)
+        first = int(rng.integers(objects // 4, 3 * objects // 4 + 1))
+        centre = rng.standard_normal((2, a))
+        trace, values, ids = rs.Trace(), ([], []), []
+        for m in rng.permutation([0] * first + [1] * (objects - first)).tolist():
+            x = centre[m] + rng.standard_normal(a)
+            values[m].append(x / np.linalg.norm(x))
+            ids.append(trace.add(f"m{m}", values[m][-1]))
+        trace.outputs(ids)
+        sketch = sk.sketch(trace)
+        for m in range(2):
+            s = sk.summary(sketch, f"m{m}")
+            counts.append(abs(s.count - len(values[m])) / len(values[m]))
+            stated.append((s.count - len(values[m])) / s.count_error)
+            means.append(np.abs(s.mean - np.mean(values[m], axis=0)).max())
+    return np.array(counts), np.array(means), np.array(stated)
+
+
+def figures(quick: bool) -> list[Figure]:
+    """All figures of accuracy."""
+    return [*least_squares(quick), *paper(quick), *pooled(quick)]
+
+
+def least_squares(quick: bool) -> Iterator[Figure]:
+    runs = 8 if quick else 60
+    tree = "ragged trees, depth ≤ 3, fan ≤ 4, attributes of 7 to 120 elements and norm one"
+    for d in (1024, 4096):
+        worst, median, load = worst_error(d, runs, load=0.65)
+        how = f"{runs} {tree}, weights Dirichlet(4), load up to {load:.2f}; median of the runs' worst {median:.1g}"
+        yield at_most(f"least squares, structure known, d = {d}: worst element error", 1e-6, worst, how, ".1e")
+    for d in (1024, 4096):
+        worst, median, load = worst_error(d, runs, load=0.65, evenness=1.0, seed=1)
+        how = f"the same with weights Dirichlet(1), many below 0.01; median of the runs' worst {median:.1g}"
+        yield Figure(f"the same, very uneven weights, d = {d}", "", f"{worst:.1e}", how)
+    for d in (1024, 4096):
+        worst, median, load = worst_error(d, runs, load=0.6, erased=0.5, seed=2)
+        how = f"{runs} such trees, unknowns up to {load:.2f} of the kept half, the rest NaN; median {median:.1g}"
+        yield at_most(f"half the coordinates erased, d = {d}: worst element error", 5e-5, worst, how, ".1e")
+
+
+def paper(quick: bool) -> Iterator[Figure]:
+    sizes, seeds = [1024, 2048, 4096, 8192, 16384], 3 if quick else 24
+    how = f"every object its own module, a = 16, fan 4, equal weights, d = 1024 to 16384, {16 * seeds} runs each"
+    for method, constant in (("paper", 16.7), ("matched", 6.8)):
+        errors = [paper_errors(d, own_modules(1, 4), method, seeds) for d in sizes]
+        exponent, found = fitted(sizes, errors)
+        name = f'SketchSpec.paper, depth 1, method="{method}": mean l∞ error'
+        good = abs(exponent + 0.5) <= 0.05
+        yield Figure(name, f"∝ d^(-0.5 ± 0.05), about {constant}/√d", f"d^{exponent:.3f}, {found:.1f}/√d", how, good)
+    d, seeds = 16384, 2 if quick else 8
+    wide = own_modules(2, 4)
+    factor = paper_errors(d, wide, "paper", seeds) * np.sqrt(d)
+    exact = paper_errors(d, wide, "lstsq", 1, runs=8)
+    how = f"deepest 16 of 20 objects, d = {d}, {16 * seeds} runs"
+    yield Figure("SketchSpec.paper, depth 2, method=\"paper\"", "about 1040/√d", f"{factor:.0f}/√d", how)
+    yield Figure("the same sketches by least squares", "", f"{exact:.1e}", f"mean l∞ error, d = {d}, 8 runs")
+
+
+def pooled(quick: bool) -> Iterator[Figure]:
+    seeds = 10 if quick else 100
+    for a in (16, 32):
+        counts, means, stated = pooled_errors(a, seeds)
+        how = f"64 outputs of two modules, d = 4096, a = {a}, {seeds} runs"
+        spread = f"{how}; count error over the stated one has a root mean square of {np.sqrt(np.mean(stated**2)):.2f}"
+        most = f" (worst {counts.max():.3f})"
+        yield at_most(f"summary, a = {a}: mean relative error of a count", 0.02, counts.mean(), spread, ".3f", most)
+        most = f" (worst {means.max():.3f})"
+        yield at_most(f"summary, a = {a}: l∞ error of a mean", 0.03, means.mean(), how, ".3f", most)

@@ -1,0 +1,33 @@
+"""One line of the table of figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What was measured, what it should be, and how it was measured; `met` is None where there is no target."""
+
+    name: str
+    target: str
+    measured: str
+    how: str
+    met: bool | None = None
+
+    def row(self) -> str:
+        short = " **short**" if self.met is False else ""
+        return f"| {self.name} | {self.target or '–'} | {self.measured}{short} | {self.how} |"
+
+
+def table(figures: list[Figure]) -> str:
+    return "\n".join(["| figure | target | measured | how |", "|---|---|---|---|", *(f.row() for f in figures)])
+
+
+def at_most(name: str, limit: float, value: float, how: str, form: str = ".2g", note: str = "") -> Figure:
+    return Figure(name, f"≤ {limit:g}", f"{value:{form}}{note}", how, value <= limit)
+
+
+def at_least(name: str, limit: float, value: float, how: str, note: str = "") -> Figure:
+    digits = 0 if value >= 20 else 1 if value >= 5 else 2
+    return Figure(name, f"≥ {limit:g}×", f"{value:.{digits}f}×{note}", how, value >= limit)
