@@ -13,18 +13,20 @@ COS, SIN = np.cos(np.pi / 3), np.sin(np.pi / 3)
 
 
 class Rotated:
-    """T = cos I + sin R with R x[k] = sign[k] x[k ^ mask], as one gather, two products and a sum."""
+    """T = cos I + sin R with R x[k] = sign[k] x[k ^ mask]; `fused` multiplies sin into the signs beforehand."""
 
-    def __init__(self, d: int, rng: np.random.Generator, dtype: Any) -> None:
+    def __init__(self, d: int, rng: np.random.Generator, dtype: Any, fused: bool) -> None:
         mask = int(rng.integers(1, d))
         k = np.arange(d)
         upper = (k & (1 << (mask.bit_length() - 1))) != 0
         sign = rng.choice([-1.0, 1.0], d)
         sign[upper] = -sign[k[upper] ^ mask]
-        self.index, self.sign, self.cos = k ^ mask, (SIN * sign).astype(dtype), dtype(COS)
+        self.index, self.sign = k ^ mask, (SIN * sign if fused else sign).astype(dtype)
+        self.cos, self.sin = dtype(COS), None if fused else dtype(SIN)
 
     def __call__(self, x: Any) -> Any:
-        return self.cos * x + self.sign * x[..., self.index]
+        turned = self.sign * x[..., self.index]
+        return self.cos * x + (turned if self.sin is None else self.sin * turned)
 
 
 class NumpyRecursion:
@@ -87,44 +89,52 @@ def sylvester(n: int) -> Any:
     return h
 
 
-def torchhd_tree(d: int, tree: Tree, runs: int = 1, seed: int = 0, *, modules: int = 4) -> Callable[[], object] | None:
-    """The same tree in torchhd's MAP model, float32, one thread; None where torchhd is not installed.
+class HyperTree:
+    """The same tree in torchhd's MAP model, float32, one thread. Raises ImportError where torchhd is not installed.
 
-    Per object: bundle(attribute, inputs), bind with the hypervector of its module, permute by its position, bundle into its
-    parent's inputs. It does less than a sketch: attributes are given as hypervectors, no weights, no counters, and one
-    bind and one permutation an object where a sketch applies four operators. `runs` > 1 does that many at once as rows.
+    The attributes of a run are projected together by one `torchhd.embeddings.Projection`; then per object: bundle(attribute,
+    inputs), bind with the hypervector of its module, permute by its position, bundle into its parent's inputs. It does less than a
+    sketch: one projection for all modules, no weights, no counters, and one bind and one permutation an object where a
+    sketch applies four operators.
     """
-    try:
+
+    def __init__(self, d: int, tree: Tree, a: int, *, modules: int = 4, seed: int = 0) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import torch
             import torchhd
-    except ImportError:
-        return None
-    torch.set_num_threads(1)
-    torch.manual_seed(seed)
-    module = list(torchhd.MAPTensor.random(modules, d))
-    attribute = [
-        torchhd.MAPTensor.random(runs, d) if runs > 1 else torchhd.MAPTensor.random(1, d)[0] for _ in range(len(tree))
-    ]
-    children = tree.children
+        self.torch, self.hd, self.tree, self.a, self.children = torch, torchhd, tree, a, tree.children
+        torch.manual_seed(seed)
+        self.module = list(torchhd.MAPTensor.random(modules, d))
+        self.projection = torchhd.embeddings.Projection(a, d)
 
-    def run() -> Any:
-        with torch.inference_mode():
-            done: list[Any] = [None] * len(tree)
-            inputs: Any = None
-            for i in [*reversed(range(len(tree))), -1]:
-                inputs = None
-                for position, j in enumerate(children[i]):
-                    moved = torchhd.permute(done[j], shifts=position)
-                    inputs = moved if inputs is None else torchhd.bundle(inputs, moved)
+    def work(self, runs: int = 1, projected: bool = False) -> Callable[[], object]:
+        """A function that folds `runs` trees, as rows of one tensor if several; `projected`: attributes are hypervectors already."""
+        x = self.torch.randn(len(self.tree), runs, self.a).squeeze(1)
+        with self.torch.inference_mode():
+            ready = list(self.projection(x)) if projected else None
+        return lambda: self._fold(list(self.projection(x)) if ready is None else ready)
+
+    def _fold(self, attribute: list[Any]) -> Any:
+        hd, done = self.hd, [None] * len(self.tree)
+        with self.torch.inference_mode():
+            for i in [*reversed(range(len(self.tree))), -1]:
+                own = attribute[i] if i >= 0 else None
+                for position, j in enumerate(self.children[i]):
+                    moved = hd.permute(done[j], shifts=position)
+                    own = moved if own is None else hd.bundle(own, moved)
                     done[j] = None
                 if i >= 0:
-                    own = attribute[i] if inputs is None else torchhd.bundle(attribute[i], inputs)
-                    done[i] = torchhd.bind(module[tree.module[i]], own)
-            return inputs
+                    done[i] = hd.bind(self.module[self.tree.module[i]], own)
+        return own
 
-    return run
+    def __enter__(self) -> HyperTree:
+        self.threads = self.torch.get_num_threads()
+        self.torch.set_num_threads(1)  # it shares libgomp with others, who then have one thread too
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.torch.set_num_threads(self.threads)
 
 
 def numpy_fwht(x: Any) -> Any:

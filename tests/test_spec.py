@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 import math
 import pickle
@@ -72,7 +71,7 @@ def test_it_is_frozen_inside_too() -> None:
     spec = rs.SketchSpec(64, modules, scales={"a": 2.0})
     modules["b"] = 9
     assert dict(spec.modules) == {"a": 7}
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError, match="frozen"):
         spec.dim = 128  # type: ignore[misc]
     with pytest.raises(TypeError):
         spec.modules["b"] = 9  # type: ignore[index]
@@ -196,7 +195,7 @@ def test_with_scales_gives_a_root_mean_square_norm_of_one() -> None:
             assert math.sqrt(np.mean(squares)) == pytest.approx(1, rel=1e-6)
         assert scales["unused"] == 4.0
         assert scales.get("zero", 1.0) == 1.0
-        assert dataclasses.replace(scaled, scales={"unused": 4.0}) == spec
+        assert scaled.replace(scales={"unused": 4.0}) == spec
     bad = rs.Trace()
     bad.outputs([bad.add("zzz", [1.0])])
     with pytest.raises(ValueError, match="zzz"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,7 @@ class CapacityWarning(UserWarning):
     """More unknowns than numbers to read them from: the answer is only one of many that fit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
+class Recovery(NamedTuple):
     """Attributes read from one sketch.
 
     Attributes
@@ -38,15 +37,16 @@ class Recovery:
         Of the solver; 0 for the filters.
     """
 
-    attributes: list[Floats] = field(repr=False)
+    attributes: list[Floats]
     residual: float
     iterations: int
 
-    def __len__(self) -> int:
-        return len(self.attributes)
+    def __str__(self) -> str:
+        n = len(self.attributes)
+        return f"Recovery of {n} objects, residual {self.residual:.1e}, {self.iterations} iterations"
 
     def _repr_html_(self) -> str:
-        return f"<p>Recovery of {len(self)} objects, residual {self.residual:.1e}, {self.iterations} iterations</p>"
+        return f"<p>{self}</p>"
 
 
 Solver = Callable[..., tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]]

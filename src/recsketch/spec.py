@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +21,6 @@ MAX_LENGTH = 1 << 20
 MAX_INPUTS = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
 class SketchSpec:
     """Specification of a sketch: two runs can be compared if, and only if, they were sketched by equal ones.
 
@@ -69,15 +67,17 @@ class SketchSpec:
     True
     """
 
+    __slots__ = ("angle", "dim", "max_inputs", "modules", "rotation", "scales", "scaling", "seed", "weighting")
+
     dim: int
     modules: Mapping[str, int]
-    seed: int = 0
-    max_inputs: int = 16
-    angle: float = 60.0
-    rotation: Literal["skew", "hadamard"] = "skew"
-    weighting: Literal["energy", "linear"] = "energy"
-    scaling: Literal["unit", "paper"] = "unit"
-    scales: Mapping[str, float] | None = None
+    seed: int
+    max_inputs: int
+    angle: float
+    rotation: str
+    weighting: str
+    scaling: str
+    scales: Mapping[str, float] | None
 
     def __init__(
         self,
@@ -149,7 +149,19 @@ class SketchSpec:
                 raise ValueError(f"attributes of {name!r}: wanted finite numbers; got NaN or infinity")
             if mean > 0.0:
                 scales[name] = 1.0 / math.sqrt(mean)
-        return replace(self, scales=scales)
+        return self.replace(scales=scales)
+
+    def replace(self, **changes: Any) -> SketchSpec:
+        """A copy with some parameters changed.
+
+        Examples
+        --------
+        >>> SketchSpec(64, {"eye": 2}).replace(dim=128).dim
+        128
+        """
+        return SketchSpec(**{**self._fields(), **changes})
+
+    __replace__ = replace  # for copy.replace
 
     def scale(self, module: str) -> float:
         """The factor of a module's attributes, 1 unless set."""
@@ -159,10 +171,7 @@ class SketchSpec:
         """As a JSON object that `from_json` reads back to an equal specification."""
         import json
 
-        fields = {f: getattr(self, f) for f in self.__slots__}
-        fields["modules"] = dict(self.modules)
-        fields["scales"] = dict(self.scales) if self.scales else None
-        return json.dumps({"recsketch": FORMAT, **fields}, ensure_ascii=False)
+        return json.dumps({"recsketch": FORMAT, **self._fields()}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> SketchSpec:
@@ -183,17 +192,29 @@ class SketchSpec:
             raise ValueError(f"specification: unknown fields {unknown}, missing fields {missing}")
         return cls(fields.pop("dim"), fields.pop("modules"), fields.pop("seed"), **fields)
 
+    def _fields(self) -> dict[str, Any]:
+        """All parameters, in the order of the documentation, as plain types."""
+        names = ("dim", "modules", "seed", "max_inputs", "angle", "rotation", "weighting", "scaling", "scales")
+        fields = {name: getattr(self, name) for name in names}
+        return {k: dict(v) if isinstance(v, Mapping) else v for k, v in fields.items()}
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"SketchSpec is frozen: make a new one to change {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"SketchSpec is frozen: {name!r} cannot be deleted")
+
+    def __eq__(self, other: object) -> bool:
+        return self._fields() == other._fields() if isinstance(other, SketchSpec) else NotImplemented
+
     def __hash__(self) -> int:
-        fields = (getattr(self, f) for f in self.__slots__)
-        return hash(tuple(frozenset(v.items()) if isinstance(v, Mapping) else v for v in fields))
+        return hash(tuple(frozenset(v.items()) if isinstance(v, dict) else v for v in self._fields().values()))
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return SketchSpec.from_json, (self.to_json(),)
 
     def __repr__(self) -> str:
-        fields = {f: getattr(self, f) for f in self.__slots__}
-        fields["modules"], fields["scales"] = dict(self.modules), dict(self.scales) if self.scales else None
-        return f"SketchSpec({', '.join(f'{k}={v!r}' for k, v in fields.items())})"
+        return f"SketchSpec({', '.join(f'{k}={v!r}' for k, v in self._fields().items())})"
 
 
 def _dim(dim: object) -> int:

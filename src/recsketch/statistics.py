@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +18,7 @@ POSITION, MODULE, BRANCH = 0, 1, 2  # kinds of rsk_operator
 ATTR, IN = 0, 1
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """What a sketch says of the objects of one module.
 
     Attributes
@@ -36,7 +34,7 @@ class Summary:
         Standard errors; `mean_error` is that of one element.
     """
 
-    count: float
+    count: float  # type: ignore[assignment]  # tuple.count is not missed
     mean: Floats
     covariance: Floats | None
     count_error: float

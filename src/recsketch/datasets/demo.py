@@ -304,7 +304,7 @@ def _size_figures(runs: _Runs) -> list[Figures]:
     rows = []
     for factor in LENGTHS:
         dim = round(runs.sketcher.spec.dim * factor)
-        sketcher = rs.Sketcher(replace(runs.sketcher.spec, dim=dim), threads=runs.sketcher.threads)
+        sketcher = rs.Sketcher(runs.sketcher.spec.replace(dim=dim), threads=runs.sketcher.threads)
         sketches = sketcher.sketch(batch)
         other = replace(runs, sketcher=sketcher, sketches=sketches)
         recovered, _ = _recover(other, some)
