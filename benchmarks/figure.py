@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
+
+SMOKE, QUICK, FULL = 0, 1, 2  # how much to measure: everything once, under a minute in all, a few minutes in all
 
 
 @dataclass(frozen=True)
@@ -31,3 +35,9 @@ def at_most(name: str, limit: float, value: float, how: str, form: str = ".2g", 
 def at_least(name: str, limit: float, value: float, how: str, note: str = "") -> Figure:
     digits = 0 if value >= 20 else 1 if value >= 5 else 2
     return Figure(name, f"≥ {limit:g}×", f"{value:.{digits}f}×{note}", how, value >= limit)
+
+
+def note(benchmark: Any, measure: Callable[[int], Iterable[Figure]]) -> None:
+    """Measure figures and keep them beside a benchmark's times."""
+    for f in measure(SMOKE if benchmark.disabled else QUICK):
+        benchmark.extra_info[f.name] = f.measured

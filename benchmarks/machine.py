@@ -1,4 +1,4 @@
-"""The machine under the benchmarks: a BLAS that is not held back, clocks, the L1 copy, and a line that says what ran."""
+"""The machine under the benchmarks: a BLAS that is not held back, clocks, the L1 copy, and what ran, in one line."""
 
 from __future__ import annotations
 
@@ -88,9 +88,12 @@ class Times:
 def interleaved(work: Mapping[str, Callable[[], object]], rounds: int = 11, least: float = 4e-3) -> dict[str, Times]:
     """Time several pieces of work against each other: in every round each one in turn, repeated for `least` seconds.
 
-    All are warmed up first. CPU time of the thread leaves out what other processes took; wall time is for threads.
+    All are warmed up first. CPU time of the thread leaves out what other processes took; wall time is for threads. One
+    round is a smoke test: every piece once.
     """
     import numpy as np
+
+    least = least if rounds > 1 else 0.0
 
     repeats = {}
     for name, run in work.items():
@@ -115,8 +118,8 @@ def interleaved(work: Mapping[str, Callable[[], object]], rounds: int = 11, leas
 def l1_copies(d: int, times: int = 2000) -> dict[str, Callable[[], object]]:
     """Ways to copy d floats `times` times between the same two warm buffers in one call; the fastest is the limit.
 
-    "memcpy": an array of one item of 4 d bytes, source and target with a stride of zero, so that NumPy calls memcpy in a
-    loop in C (2 ns an item besides the copy). "vector loop": plain C for this very machine, if there is a compiler.
+    "memcpy": items of 4 d bytes, source and target with a stride of zero, so that NumPy calls memcpy in a loop in C (2
+    ns an item besides the copy). "vector loop": plain C for this very machine, if there is a compiler.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""What recsketch is measured against: the same recursion in NumPy, a tree of hypervectors in torchhd, transforms in NumPy."""
+"""What recsketch is measured against: its recursion in NumPy, trees of hypervectors in torchhd, transforms in NumPy."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class Rotated:
 class NumpyRecursion:
     """The recursion of docs/design.md, section 3, in plain NumPy: vectors of length d, one object after the other.
 
-    What a user would write without recsketch. Attribute lengths are powers of two, so that the Walsh-Hadamard transform of an
-    attribute is one small matrix product, which at these sizes is faster than butterflies in NumPy.
+    As the prototype of the design was written, in float64; with `tuned` in float32 and with sin multiplied into the
+    signs. Attribute lengths are powers of two, so that the Walsh-Hadamard transform of an attribute is one small matrix
+    product, which at these sizes is faster than butterflies in NumPy.
     """
 
-    def __init__(
-        self, d: int, a: int, *, modules: int = 4, fan: int = 4, seed: int = 0, dtype: Any = np.float64
-    ) -> None:
+    def __init__(self, d: int, a: int, *, modules: int = 4, fan: int = 4, seed: int = 0, tuned: bool = False) -> None:
         rng = np.random.default_rng(seed)
+        dtype: Any = np.float32 if tuned else np.float64
         self.d, self.a, self.dtype = d, a, dtype
-        self.position = [Rotated(d, rng, dtype) for _ in range(fan)]
-        self.module = [Rotated(d, rng, dtype) for _ in range(modules)]
-        self.attr, self.inp = Rotated(d, rng, dtype), Rotated(d, rng, dtype)
+        self.position = [Rotated(d, rng, dtype, tuned) for _ in range(fan)]
+        self.module = [Rotated(d, rng, dtype, tuned) for _ in range(modules)]
+        self.attr, self.inp = Rotated(d, rng, dtype, tuned), Rotated(d, rng, dtype, tuned)
         self.d1 = rng.choice([-1.0, 1.0], (modules, a)).astype(dtype)
         self.d2 = (rng.choice([-1.0, 1.0], (modules, d)) / np.sqrt(d)).astype(dtype)
         self.counter = (rng.choice([-1.0, 1.0], (modules, d)) / np.sqrt(d)).astype(dtype)
@@ -92,10 +92,10 @@ def sylvester(n: int) -> Any:
 class HyperTree:
     """The same tree in torchhd's MAP model, float32, one thread. Raises ImportError where torchhd is not installed.
 
-    The attributes of a run are projected together by one `torchhd.embeddings.Projection`; then per object: bundle(attribute,
-    inputs), bind with the hypervector of its module, permute by its position, bundle into its parent's inputs. It does less than a
-    sketch: one projection for all modules, no weights, no counters, and one bind and one permutation an object where a
-    sketch applies four operators.
+    The attributes of a run are projected together by one `torchhd.embeddings.Projection`; then, per object,
+    bundle(attribute, inputs), bind with the hypervector of its module, permute by its position, bundle into its parent's inputs. It does
+    less than a sketch: one projection for all modules, no weights, no counters, and one bind and one permutation an
+    object where a sketch applies four operators.
     """
 
     def __init__(self, d: int, tree: Tree, a: int, *, modules: int = 4, seed: int = 0) -> None:
@@ -109,7 +109,7 @@ class HyperTree:
         self.projection = torchhd.embeddings.Projection(a, d)
 
     def work(self, runs: int = 1, projected: bool = False) -> Callable[[], object]:
-        """A function that folds `runs` trees, as rows of one tensor if several; `projected`: attributes are hypervectors already."""
+        """Folds `runs` trees, as rows of one tensor if several; `projected`: their attributes are hypervectors already."""
         x = self.torch.randn(len(self.tree), runs, self.a).squeeze(1)
         with self.torch.inference_mode():
             ready = list(self.projection(x)) if projected else None

@@ -74,8 +74,8 @@ def ragged(
     """A tree grown at random places, of at most so many objects, or attribute elements and counters together."""
     parent: list[int] = []
     module: list[int] = []
-    level, free = [0], {-1: fan}  # level[-1] belongs to the output
     levels: list[int] = []
+    free = {-1: fan}  # how many inputs each may still take
     while len(parent) < objects and free:
         m = int(rng.integers(len(lengths)))
         unknowns -= lengths[m] + 1
@@ -85,7 +85,7 @@ def ragged(
         free[p] -= 1
         if not free[p]:
             del free[p]
-        levels.append(1 + (level[0] if p < 0 else levels[p]))
+        levels.append(1 if p < 0 else levels[p] + 1)
         parent.append(p)
         module.append(m)
         if levels[-1] < depth:

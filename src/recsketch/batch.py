@@ -144,7 +144,7 @@ class TraceBatch:
             if not isinstance(t, Trace):
                 raise TypeError(f"traces: wanted Trace objects; got {_check.describe(t)}")
         names, module = _common_names(ts)
-        return cls(
+        return cls._of(
             names=names,
             objects=_ends([len(t._module) for t in ts]),
             module=module,
@@ -157,6 +157,14 @@ class TraceBatch:
             outputs=_joined((t._outputs for t in ts), np.int32),
             output_weights=_joined((t._output_weights for t in ts), np.float64),
         )
+
+    @classmethod
+    def _of(cls, **columns: Any) -> TraceBatch:
+        """From columns that are known to be right: checks would take longer than sketching one small run."""
+        batch = object.__new__(cls)
+        for name, column in columns.items():
+            setattr(batch, name, column)
+        return batch
 
     def __len__(self) -> int:
         return self.objects.size - 1
@@ -185,7 +193,7 @@ class TraceBatch:
         ends = slice(self.objects[begin], self.objects[end] + 1)
         out_ends = self.output_ends[begin : end + 1]
         attributes, inputs = self.attribute_ends[ends], self.input_ends[ends]
-        return TraceBatch(
+        return TraceBatch._of(
             names=self.names,
             objects=self.objects[begin : end + 1] - self.objects[begin],
             module=self.module[o],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
-from figure import Figure, at_most
+import pytest
+from figure import QUICK, SMOKE, Figure, at_most
 from runs import MIXED, Tree, own_modules, plain_modules, ragged
 
 import recsketch as rs
@@ -64,7 +66,7 @@ def fitted(sizes: list[int], errors: list[float]) -> tuple[float, float]:
 
 
 def pooled_errors(a: int, seeds: int, d: int = 4096, objects: int = 64) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of 64 outputs of two modules: relative count errors, l_inf errors of the means, count errors over their stated ones.
+    """Of 64 outputs of two modules: relative errors of counts, l_inf errors of means, count errors over the stated ones.
 
     Attributes have norm one and scatter about a mean of the module's own, of norm about 0.7.
     """
@@ -89,13 +91,8 @@ def pooled_errors(a: int, seeds: int, d: int = 4096, objects: int = 64) -> tuple
     return np.array(counts), np.array(means), np.array(stated)
 
 
-def figures(quick: bool) -> list[Figure]:
-    """All figures of accuracy."""
-    return [*least_squares(quick), *paper(quick), *pooled(quick)]
-
-
-def least_squares(quick: bool) -> Iterator[Figure]:
-    runs = 8 if quick else 60
+def least_squares(effort: int) -> Iterator[Figure]:
+    runs = (2, 8, 400)[effort]
     tree = "ragged trees, depth ≤ 3, fan ≤ 4, attributes of 7 to 120 elements and norm one"
     for d in (1024, 4096):
         worst, median, load = worst_error(d, runs, load=0.65)
@@ -105,14 +102,18 @@ def least_squares(quick: bool) -> Iterator[Figure]:
         worst, median, load = worst_error(d, runs, load=0.65, evenness=1.0, seed=1)
         how = f"the same with weights Dirichlet(1), many below 0.01; median of the runs' worst {median:.1g}"
         yield Figure(f"the same, very uneven weights, d = {d}", "", f"{worst:.1e}", how)
+
+
+def erasure(effort: int) -> Iterator[Figure]:
+    runs = (2, 8, 400)[effort]
     for d in (1024, 4096):
         worst, median, load = worst_error(d, runs, load=0.6, erased=0.5, seed=2)
         how = f"{runs} such trees, unknowns up to {load:.2f} of the kept half, the rest NaN; median {median:.1g}"
         yield at_most(f"half the coordinates erased, d = {d}: worst element error", 5e-5, worst, how, ".1e")
 
 
-def paper(quick: bool) -> Iterator[Figure]:
-    sizes, seeds = [1024, 2048, 4096, 8192, 16384], 3 if quick else 24
+def paper(effort: int) -> Iterator[Figure]:
+    sizes, seeds = [1024, 2048, 4096, 8192, 16384], (1, 3, 60)[effort]
     how = f"every object its own module, a = 16, fan 4, equal weights, d = 1024 to 16384, {16 * seeds} runs each"
     for method, constant in (("paper", 16.7), ("matched", 6.8)):
         errors = [paper_errors(d, own_modules(1, 4), method, seeds) for d in sizes]
@@ -120,22 +121,33 @@ def paper(quick: bool) -> Iterator[Figure]:
         name = f'SketchSpec.paper, depth 1, method="{method}": mean l∞ error'
         good = abs(exponent + 0.5) <= 0.05
         yield Figure(name, f"∝ d^(-0.5 ± 0.05), about {constant}/√d", f"d^{exponent:.3f}, {found:.1f}/√d", how, good)
-    d, seeds = 16384, 2 if quick else 8
+    d, seeds = 16384, (1, 2, 24)[effort]
     wide = own_modules(2, 4)
     factor = paper_errors(d, wide, "paper", seeds) * np.sqrt(d)
-    exact = paper_errors(d, wide, "lstsq", 1, runs=8)
+    exact = paper_errors(d, wide, "lstsq", 1)
     how = f"deepest 16 of 20 objects, d = {d}, {16 * seeds} runs"
-    yield Figure("SketchSpec.paper, depth 2, method=\"paper\"", "about 1040/√d", f"{factor:.0f}/√d", how)
-    yield Figure("the same sketches by least squares", "", f"{exact:.1e}", f"mean l∞ error, d = {d}, 8 runs")
+    yield Figure('SketchSpec.paper, depth 2, method="paper"', "about 1040/√d", f"{factor:.0f}/√d", how)
+    yield Figure("such sketches by least squares", "", f"{exact:.1e}", f"mean l∞ error, d = {d}, 16 runs")
 
 
-def pooled(quick: bool) -> Iterator[Figure]:
-    seeds = 10 if quick else 100
+def pooled(effort: int) -> Iterator[Figure]:
+    seeds = (2, 10, 400)[effort]
     for a in (16, 32):
         counts, means, stated = pooled_errors(a, seeds)
         how = f"64 outputs of two modules, d = 4096, a = {a}, {seeds} runs"
-        spread = f"{how}; count error over the stated one has a root mean square of {np.sqrt(np.mean(stated**2)):.2f}"
+        spread = f"{how}; error over the stated one: root mean square {np.sqrt(np.mean(stated**2)):.2f}"
         most = f" (worst {counts.max():.3f})"
         yield at_most(f"summary, a = {a}: mean relative error of a count", 0.02, counts.mean(), spread, ".3f", most)
         most = f" (worst {means.max():.3f})"
         yield at_most(f"summary, a = {a}: l∞ error of a mean", 0.03, means.mean(), how, ".3f", most)
+
+
+FIGURES = (least_squares, erasure, paper, pooled)
+
+
+@pytest.mark.parametrize("measure", FIGURES, ids=lambda f: f.__name__)
+def test_accuracy(benchmark: Any, measure: Callable[[int], Iterator[Figure]]) -> None:
+    found = list(benchmark.pedantic(lambda: list(measure(SMOKE if benchmark.disabled else QUICK)), rounds=1))
+    benchmark.extra_info.update({f.name: f.measured for f in found})
+    if not benchmark.disabled:  # a smoke test's few runs decide nothing
+        assert not [f.row() for f in found if f.met is False]

@@ -1,0 +1,87 @@
+"""Batches: threads, runs of different structures, and packing Python traces into columns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from figure import Figure, at_least, at_most, note
+from machine import interleaved
+from runs import Tree, full, full_batch, plain_modules, ragged, sketcher
+
+import recsketch as rs
+
+A, OBJECTS = 64, 84
+
+
+def threads(effort: int) -> Iterator[Figure]:
+    """Two threads against one, by the best wall time: whatever else runs on the machine can only slow them down."""
+    for d, runs in ((1024, 256), (4096, 64)):
+        name = f"two threads against one, d = {d}"
+        if (os.cpu_count() or 1) < 2:
+            yield Figure(name, "≥ 1.8×", "not measured", "one core")
+            continue
+        batch = full_batch(runs)
+        work = {str(n): partial(sketcher(d, threads=n).sketch, batch) for n in (1, 2)}
+        t = interleaved(work, (1, 60, 300)[effort], least=0.0)
+        how = f"batch of {runs} runs of {OBJECTS} objects, best wall time of {t['1'].wall.size} interleaved rounds"
+        yield at_least(name, 1.8, t["1"].best / t["2"].best, how)
+
+
+def structures(effort: int) -> Iterator[Figure]:
+    """A batch in which every run has another structure, against batches of one of these structures each."""
+    d, runs, rng = 4096, 64, np.random.default_rng(5)
+    sk, trees = sketcher(d), [ragged(rng, [A] * 4, objects=OBJECTS) for _ in range(runs)]
+    work = {str(i): partial(sk.sketch, _batch(rng, [trees[i]] * runs)) for i in range(0, runs, runs // 4)}
+    t = interleaved({"mixed": partial(sk.sketch, _batch(rng, trees)), **work}, (1, 5, 15)[effort])
+    same = sum(t[name].cpu for name in work) / len(work)
+    ratio = float(np.median(t["mixed"].cpu / same))
+    how = f"{runs} ragged runs of {OBJECTS} objects, d = {d}, all different, over the mean of four batches of one structure"
+    yield at_most("time of a batch of different structures over one of the same", 1.05, ratio, how, ".2f")
+
+
+def _batch(rng: np.random.Generator, trees: list[Tree]) -> rs.TraceBatch:
+    return rs.TraceBatch.from_traces([tree.trace(rng, plain_modules(A)) for tree in trees])
+
+
+def _traces(count: int, depth: int) -> list[rs.Trace]:
+    rng = np.random.default_rng(6)
+    return [full(rng, depth=depth).trace(rng, plain_modules(A)) for _ in range(count)]
+
+
+def columns(effort: int) -> Iterator[Figure]:
+    """Packing Python traces into columns, against sketching them."""
+    count, d = (20, 1000, 10000)[effort], 1024
+    for depth in (3, 2, 1):
+        traces, sk = _traces(count, depth), sketcher(d)
+        packed = rs.TraceBatch.from_traces(traces)
+        work = {"pack": partial(rs.TraceBatch.from_traces, traces), "sketch": partial(sk.sketch, packed)}
+        t = interleaved(work, (1, 3, 7)[effort])
+        each = t["pack"].median / count * 1e6
+        how = f"{count:,} runs of {len(traces[0])} objects, a = {A}, d = {d}; packing {each:.1f} µs a run"
+        name = f"TraceBatch.from_traces over sketching, {len(traces[0])} objects a run"
+        yield at_most(name, 2, t["pack"] / t["sketch"], how)
+
+
+FIGURES = (threads, structures, columns)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("d", [1024, 4096])
+def test_threads(benchmark: Any, d: int, n: int) -> None:
+    benchmark(sketcher(d, threads=n).sketch, full_batch(64))
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_from_traces(benchmark: Any, depth: int) -> None:
+    benchmark(rs.TraceBatch.from_traces, _traces(200, depth))
+
+
+@pytest.mark.parametrize("measure", FIGURES, ids=lambda f: f.__name__)
+def test_ratios(benchmark: Any, measure: Any) -> None:
+    note(benchmark, measure)
+    benchmark(sketcher(1024).sketch, full_batch(64))
