@@ -19,13 +19,15 @@ class Figure:
     how: str
     met: bool | None = None
 
-    def row(self) -> str:
+    def row(self, how: bool = True) -> str:
         short = " **short**" if self.met is False else ""
-        return f"| {self.name} | {self.target or '–'} | {self.measured}{short} | {self.how} |"
+        cells = [self.name, self.target or "–", self.measured + short, *[self.how] * how]
+        return f"| {' | '.join(cells)} |"
 
 
-def table(figures: list[Figure]) -> str:
-    return "\n".join(["| figure | target | measured | how |", "|---|---|---|---|", *(f.row() for f in figures)])
+def table(figures: list[Figure], how: bool = True) -> str:
+    head = Figure("figure", "target", "measured", "how").row(how)
+    return "\n".join([head, "|---" * (3 + how) + "|", *(f.row(how) for f in figures)])
 
 
 def at_most(name: str, limit: float, value: float, how: str, form: str = ".2g", note: str = "") -> Figure:

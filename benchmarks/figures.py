@@ -25,7 +25,7 @@ TOPICS = (  # modules with FIGURES; imported only when the BLAS is free to choos
 )
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
-EXPLAINED = """Written by `benchmarks/figures.py`. To measure again: `pip install '.[bench]' && python benchmarks/figures.py`.
+EXPLAINED = """Written by `benchmarks/figures.py`; `pip install '.[bench]' && python benchmarks/figures.py` measures again.
 
 Speeds are medians of CPU time over interleaved rounds: one thread, random data, everything warmed up. Ratios are those
 within a round. "short" marks what does not reach its target.
@@ -54,17 +54,18 @@ def put_block(path: Path, text: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description="Measure the figures and write docs/figures.md and the README's table."
-    )
+    machine.free_blas()
+    parser = argparse.ArgumentParser(description="Measure the figures; write docs/figures.md and the README's table.")
     parser.add_argument("--quick", action="store_true", help="a minute instead of several, and print only")
     quick = parser.parse_args().quick
     figures = measure(quick)
-    text = f"Measured on {machine.describe()}.\n\n{table(figures)}"
+    where = f"Measured on {machine.describe()}."
+    text = f"{where}\n\n{table(figures)}"
     print(text)
     if not quick:
         (ROOT / "docs" / "figures.md").write_text(f"# Figures\n\n{EXPLAINED}\n{text}\n", encoding="utf-8")
-        put_block(ROOT / "README.md", text)
+        short = table([f for f in figures if f.target], how=False)
+        put_block(ROOT / "README.md", f"{where} How, and more: [docs/figures.md](docs/figures.md).\n\n{short}")
 
 
 if __name__ == "__main__":

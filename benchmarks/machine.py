@@ -118,7 +118,7 @@ def interleaved(work: Mapping[str, Callable[[], object]], rounds: int = 11, leas
 def l1_copies(d: int, times: int = 2000) -> dict[str, Callable[[], object]]:
     """Ways to copy d floats `times` times between the same two warm buffers in one call; the fastest is the limit.
 
-    "memcpy": items of 4 d bytes, source and target with a stride of zero, so that NumPy calls memcpy in a loop in C (2
+    "memcpy": items of 4 d bytes, source and target of stride zero, so that NumPy calls memcpy in a loop in C (2
     ns an item besides the copy). "vector loop": plain C for this very machine, if there is a compiler.
     """
     import numpy as np

@@ -92,10 +92,10 @@ def sylvester(n: int) -> Any:
 class HyperTree:
     """The same tree in torchhd's MAP model, float32, one thread. Raises ImportError where torchhd is not installed.
 
-    The attributes of a run are projected together by one `torchhd.embeddings.Projection`; then, per object,
-    bundle(attribute, inputs), bind with the hypervector of its module, permute by its position, bundle into its parent's inputs. It does
-    less than a sketch: one projection for all modules, no weights, no counters, and one bind and one permutation an
-    object where a sketch applies four operators.
+    The attributes of a run are projected together by one `torchhd.embeddings.Projection`; then, per object: bundle the
+    attribute with the inputs, bind with the hypervector of the module, permute by the position, bundle into the
+    parent's inputs. It does less than a sketch: one projection for all modules, no weights, no counters, and one bind
+    and one permutation an object where a sketch applies four operators.
     """
 
     def __init__(self, d: int, tree: Tree, a: int, *, modules: int = 4, seed: int = 0) -> None:
@@ -109,7 +109,7 @@ class HyperTree:
         self.projection = torchhd.embeddings.Projection(a, d)
 
     def work(self, runs: int = 1, projected: bool = False) -> Callable[[], object]:
-        """Folds `runs` trees, as rows of one tensor if several; `projected`: their attributes are hypervectors already."""
+        """Folds `runs` trees, as rows of one tensor if several; `projected`: attributes are hypervectors already."""
         x = self.torch.randn(len(self.tree), runs, self.a).squeeze(1)
         with self.torch.inference_mode():
             ready = list(self.projection(x)) if projected else None

@@ -66,7 +66,7 @@ def fitted(sizes: list[int], errors: list[float]) -> tuple[float, float]:
 
 
 def pooled_errors(a: int, seeds: int, d: int = 4096, objects: int = 64) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of 64 outputs of two modules: relative errors of counts, l_inf errors of means, count errors over the stated ones.
+    """Of 64 outputs of two modules: relative count errors, l_inf errors of means, count errors over the stated ones.
 
     Attributes have norm one and scatter about a mean of the module's own, of norm about 0.7.
     """

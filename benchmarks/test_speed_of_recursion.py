@@ -38,8 +38,8 @@ def recursion(effort: int) -> Iterator[Figure]:
         best = min(t["tuned"] / ours * RUNS, rows.median / ours.median)
         shares.append(f"{t['plan'] / ours:.1%}")
         how = (
-            f"one thread, batch of {RUNS} runs, depth 3, fan 4, a = {A}, 4 modules: {RUNS / ours.median:,.0f} runs a second; "
-            f"against float32 NumPy, run by run or all {RUNS} at once, whichever is faster: {best:.0f}×"
+            f"one thread, batch of {RUNS} runs, depth 3, fan 4, a = {A}, 4 modules: {RUNS / ours.median:,.0f} runs a "
+            f"second; against float32 NumPy, run by run or all {RUNS} at once, whichever is faster: {best:.0f}×"
         )
         name = f"recursion over {OBJECTS} objects, d = {d}, against the recursion in NumPy"
         yield at_least(name, target, t["numpy"] / ours * RUNS, how)
@@ -67,8 +67,9 @@ def hypervectors(effort: int) -> Iterator[Figure]:
             t = interleaved(work, (1, 5, 15)[effort])
         ours = t["recsketch"]
         how = (
-            f"one thread, run by run, from attributes of {A} numbers: {1 / t['one'].median:,.0f} runs a second; attributes "
-            f"given as hypervectors {t['given'] / ours * RUNS:.1f}×; {RUNS} runs as rows of one tensor {t['rows'] / ours:.1f}×"
+            f"one thread, run by run, from attributes of {A} numbers: {1 / t['one'].median:,.0f} runs a second; "
+            f"attributes given as hypervectors {t['given'] / ours * RUNS:.1f}×; "
+            f"{RUNS} runs as rows of one tensor {t['rows'] / ours:.1f}×"
         )
         yield at_least(name, 9, t["one"] / ours * RUNS, how)
 

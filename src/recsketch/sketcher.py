@@ -88,6 +88,15 @@ class Sketcher:
         ValueError
             A module that the specification does not have, an attribute of another length, NaN, infinity, a value above
             1e30 after scaling, a trace without outputs, too many inputs. The message names the trace and the object.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> sk = rs.Sketcher(rs.SketchSpec(64, {"eye": 2}))
+        >>> trace = rs.Trace()
+        >>> trace.outputs([trace.add("eye", [0.6, 0.8])])
+        >>> sk.sketch([trace, trace]).shape
+        (2, 64)
         """
         batch, single = as_batch(traces)
         out = np.empty((len(batch), self.spec.dim), np.float32)
@@ -155,6 +164,15 @@ class Sketcher:
         7e-8 |s| / sqrt(d (1 - load)) over the object's amplitude: a few 1e-7 at depth 3 and load 0.65 (docs/design.md,
         section 5). "matched" and "paper" with the "hadamard" rotation use expected norms, right to about sqrt(1 / d) an
         operator.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> sk = rs.Sketcher(rs.SketchSpec(64, {"eye": 2}))
+        >>> trace = rs.Trace()
+        >>> trace.outputs([trace.add("eye", [0.6, 0.8])])
+        >>> sk.recover(sk.sketch(trace), trace).attributes[0].round(4)
+        array([0.6, 0.8], dtype=float32)
         """
         batch, single = as_batch(structure)
         _check.choice("method", method, tuple(METHODS))
@@ -236,6 +254,16 @@ class Sketcher:
 
         About 1 for equal runs, 0 for runs that share nothing; a zero sketch gives 0. Runs that share objects under
         other parents or positions score the identity branches they have in common.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> sk = rs.Sketcher(rs.SketchSpec(64, {"eye": 2}))
+        >>> trace = rs.Trace()
+        >>> trace.outputs([trace.add("eye", [0.6, 0.8])])
+        >>> s = sk.sketch(trace)
+        >>> round(sk.similarity(s, s), 5)
+        1.0
         """
         x, y = (_check.sketches(name, v, self.spec.dim) for name, v in (("a", a), ("b", b)))
         cosine = _unit("a", np.atleast_2d(x)) @ _unit("b", np.atleast_2d(y)).T
@@ -246,6 +274,14 @@ class Sketcher:
         """Unknown numbers (attribute elements, and one counter an object) over d: a float, or (n,) for a batch.
 
         Objects that reach no output do not count. Up to about 0.65 everything can be read back exactly.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> trace = rs.Trace()
+        >>> trace.outputs([trace.add("eye", [0.5] * 15)])
+        >>> rs.Sketcher(rs.SketchSpec(64, {"eye": 15})).load(trace)
+        0.25
         """
         batch, single = as_batch(traces)
         if not len(batch):
