@@ -11,7 +11,7 @@ SMOKE, QUICK, FULL = 0, 1, 2  # how much to measure: everything once, under a mi
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured, what it should be, and how it was measured; `met` is None where there is no target."""
+    """What was measured, what it should be, and how; `met` is None where there is no target, else a bool (not NumPy's)."""
 
     name: str
     target: str
@@ -20,7 +20,7 @@ class Figure:
     met: bool | None = None
 
     def row(self, how: bool = True) -> str:
-        short = " **short**" if self.met is False else ""
+        short = "" if self.met is None or self.met else " **short**"
         cells = [self.name, self.target or "–", self.measured + short, *[self.how] * how]
         return f"| {' | '.join(cells)} |"
 
@@ -31,12 +31,12 @@ def table(figures: list[Figure], how: bool = True) -> str:
 
 
 def at_most(name: str, limit: float, value: float, how: str, form: str = ".2g", note: str = "") -> Figure:
-    return Figure(name, f"≤ {limit:g}", f"{value:{form}}{note}", how, value <= limit)
+    return Figure(name, f"≤ {limit:g}", f"{value:{form}}{note}", how, bool(value <= limit))
 
 
 def at_least(name: str, limit: float, value: float, how: str, note: str = "") -> Figure:
     digits = 0 if value >= 20 else 1 if value >= 5 else 2
-    return Figure(name, f"≥ {limit:g}×", f"{value:.{digits}f}×{note}", how, value >= limit)
+    return Figure(name, f"≥ {limit:g}×", f"{value:.{digits}f}×{note}", how, bool(value >= limit))
 
 
 def note(benchmark: Any, measure: Callable[[int], Iterable[Figure]]) -> None:

@@ -25,7 +25,7 @@ TOPICS = (  # modules with FIGURES; imported only when the BLAS is free to choos
 )
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
-EXPLAINED = """Written by `benchmarks/figures.py`; `pip install '.[bench]' && python benchmarks/figures.py` measures again.
+EXPLAINED = """Written by `benchmarks/figures.py`; to measure again: `pip install '.[bench]'`, then run it.
 
 Speeds are medians of CPU time over interleaved rounds: one thread, random data, everything warmed up. Ratios are those
 within a round. "short" marks what does not reach its target.

@@ -95,7 +95,8 @@ class HyperTree:
     The attributes of a run are projected together by one `torchhd.embeddings.Projection`; then, per object: bundle the
     attribute with the inputs, bind with the hypervector of the module, permute by the position, bundle into the
     parent's inputs. It does less than a sketch: one projection for all modules, no weights, no counters, and one bind
-    and one permutation an object where a sketch applies four operators.
+    and one permutation an object where a sketch applies four operators. The functions are MAPTensor's own, but called
+    with plain tensors, which spares them PyTorch's dispatch on subclasses: three times faster at d = 1024.
     """
 
     def __init__(self, d: int, tree: Tree, a: int, *, modules: int = 4, seed: int = 0) -> None:
@@ -103,29 +104,35 @@ class HyperTree:
             warnings.simplefilter("ignore")
             import torch
             import torchhd
-        self.torch, self.hd, self.tree, self.a, self.children = torch, torchhd, tree, a, tree.children
+        self.torch, self.tree, self.a, self.children = torch, tree, a, tree.children
         torch.manual_seed(seed)
-        self.module = list(torchhd.MAPTensor.random(modules, d))
+        self.map, self.plain = torchhd.MAPTensor, torch.Tensor
+        self.module = self._rows(torchhd.MAPTensor.random(modules, d))
         self.projection = torchhd.embeddings.Projection(a, d)
 
     def work(self, runs: int = 1, projected: bool = False) -> Callable[[], object]:
         """Folds `runs` trees, as rows of one tensor if several; `projected`: attributes are hypervectors already."""
         x = self.torch.randn(len(self.tree), runs, self.a).squeeze(1)
         with self.torch.inference_mode():
-            ready = list(self.projection(x)) if projected else None
-        return lambda: self._fold(list(self.projection(x)) if ready is None else ready)
+            ready = self._rows(self.projection(x)) if projected else None
+        return lambda: self._fold(x, ready)
 
-    def _fold(self, attribute: list[Any]) -> Any:
-        hd, done = self.hd, [None] * len(self.tree)
+    def _rows(self, x: Any) -> list[Any]:
+        return list(x.as_subclass(self.plain).unbind(0))
+
+    def _fold(self, x: Any, ready: list[Any] | None) -> Any:
+        bind, bundle, permute = self.map.bind, self.map.bundle, self.map.permute
+        done: list[Any] = [None] * len(self.tree)
         with self.torch.inference_mode():
+            attribute = self._rows(self.projection(x)) if ready is None else ready
             for i in [*reversed(range(len(self.tree))), -1]:
                 own = attribute[i] if i >= 0 else None
                 for position, j in enumerate(self.children[i]):
-                    moved = hd.permute(done[j], shifts=position)
-                    own = moved if own is None else hd.bundle(own, moved)
+                    moved = permute(done[j], position)
+                    own = moved if own is None else bundle(own, moved)
                     done[j] = None
                 if i >= 0:
-                    done[i] = hd.bind(self.module[self.tree.module[i]], own)
+                    done[i] = bind(self.module[self.tree.module[i]], own)
         return own
 
     def __enter__(self) -> HyperTree:

@@ -40,9 +40,7 @@ def structures(effort: int) -> Iterator[Figure]:
     t = interleaved({"mixed": partial(sk.sketch, _batch(rng, trees)), **work}, (1, 5, 15)[effort])
     same = sum(t[name].cpu for name in work) / len(work)
     ratio = float(np.median(t["mixed"].cpu / same))
-    how = (
-        f"{runs} ragged runs of {OBJECTS} objects, d = {d}, all different, over the mean of 4 batches of one each"
-    )
+    how = f"{runs} ragged runs of {OBJECTS} objects, d = {d}, all different, over the mean of 4 batches of one each"
     yield at_most("time of a batch of different structures over one of the same", 1.05, ratio, how, ".2f")
 
 

@@ -68,10 +68,13 @@ static inline w16 w16_set1(double f) {
     const w16 r = {_mm512_set1_pd(f), _mm512_set1_pd(f)};
     return r;
 }
+/* The same with the word in all four quarters of a lane; the second half takes the upper eight bits. */
 static inline w16 w16_flip(w16 x, uint16_t bits) {
-    const __m512d minus = _mm512_set1_pd(-0.0);
-    const w16 r = {_mm512_mask_xor_pd(x.lo, (__mmask8)(bits & 255), x.lo, minus),
-                   _mm512_mask_xor_pd(x.hi, (__mmask8)(bits >> 8), x.hi, minus)};
+    const __m512i word = _mm512_set1_epi16((short)bits), minus = _mm512_set1_epi64((long long)0x8000000000000000ull);
+    const __m512i lo = _mm512_sllv_epi64(word, _mm512_set_epi64(8, 9, 10, 11, 12, 13, 14, 15));
+    const __m512i hi = _mm512_sllv_epi64(word, _mm512_set_epi64(0, 1, 2, 3, 4, 5, 6, 7));
+    const w16 r = {_mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_castpd_si512(x.lo), lo, minus, 0x78)),
+                   _mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_castpd_si512(x.hi), hi, minus, 0x78))};
     return r;
 }
 static inline w16 w16_lanes(w16 x, lanes p) {
