@@ -11,7 +11,7 @@ SMOKE, QUICK, FULL = 0, 1, 2  # how much to measure: everything once, under a mi
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured, what it should be, and how; `met` is None where there is no target, else a bool (not NumPy's)."""
+    """What was measured, what it should be, and how; `met` is None where there is no target."""
 
     name: str
     target: str

@@ -17,9 +17,9 @@ from recsketch.plan import plan
 def worst_errors(
     d: int, runs: int, *, load: float, erased: float = 0.0, evenness: float = 4.0, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Of least squares over ragged runs: each run's worst element error, as it is and times the amplitude of the object.
+    """Of least squares over ragged runs: each run's worst element error, as it is and times the object's amplitude.
 
-    The third value is the highest load: attribute elements and counters over kept coordinates. Erased ones are given as NaN.
+    The third value is the highest load: attribute elements and counters over kept coordinates. Erased ones become NaN.
     """
     rng = np.random.default_rng([seed, d])
     kept = d - round(erased * d)
@@ -110,9 +110,7 @@ def least_squares(effort: int) -> Iterator[Figure]:
 
 def _spread(worst: np.ndarray, scaled: np.ndarray) -> str:
     above = int((worst > 1e-6).sum())
-    return (
-        f"median run {np.median(worst):.1e}, {above} runs above 1e-6; times the object's amplitude {scaled.max():.1e}"
-    )
+    return f"median run {np.median(worst):.1e}, {above} above 1e-6; times the object's amplitude {scaled.max():.1e}"
 
 
 def erasure(effort: int) -> Iterator[Figure]:
@@ -130,7 +128,7 @@ def paper(effort: int) -> Iterator[Figure]:
         errors = [paper_errors(d, own_modules(1, 4), method, seeds) for d in sizes]
         exponent, found = fitted(sizes, errors)
         name = f'SketchSpec.paper, depth 1, method="{method}": mean l∞ error'
-        good = abs(exponent + 0.5) <= 0.05
+        good = bool(abs(exponent + 0.5) <= 0.05)
         yield Figure(name, f"∝ d^(-0.5 ± 0.05), about {constant}/√d", f"d^{exponent:.3f}, {found:.1f}/√d", how, good)
     d, seeds = 16384, (1, 2, 24)[effort]
     wide = own_modules(2, 4)
@@ -161,4 +159,4 @@ def test_accuracy(benchmark: Any, measure: Callable[[int], Iterator[Figure]]) ->
     found = list(benchmark.pedantic(lambda: list(measure(SMOKE if benchmark.disabled else QUICK)), rounds=1))
     benchmark.extra_info.update({f.name: f.measured for f in found})
     if not benchmark.disabled:  # a smoke test's few runs decide nothing
-        assert not [f.row() for f in found if f.met is False]
+        assert not [f.row() for f in found if f.met not in (None, True)]

@@ -9,22 +9,20 @@ double rsk_embed_norm(const rsk_spec *spec, const rsk_module *m) {
     return 1.0 / sqrt((double)(m->padded > spec->dim ? m->padded : spec->dim));
 }
 
-int rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, float *h, double *wide) {
+int rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, double *h) {
     const rsk_kernels *k = rsk_kernels_current();
-    const float scale = (float)m->scale, most = RSK_MAX_VALUE;
+    const double scale = m->scale, most = RSK_MAX_VALUE;
     int good = 1;
     for (ptrdiff_t i = 0; i < m->length; i++) {
-        h[i] = x[i] * scale;
-        good &= fabsf(h[i]) <= most; /* false for NaN */
+        h[i] = (double)x[i] * scale;
+        good &= fabs(h[i]) <= most; /* false for NaN */
     }
     if (!good) return 0;
-    memset(h + m->length, 0, sizeof(float) * (size_t)(m->padded - m->length));
-    k->flip_f32(h, h, m->padded, m->inner, 1.0f);
-    for (ptrdiff_t i = 0; i < m->padded; i++) wide[i] = (double)h[i];
-    k->fwht_f64(wide, m->padded);
-    k->narrow(h, wide, m->padded);
+    memset(h + m->length, 0, sizeof *h * (size_t)(m->padded - m->length));
+    k->flip_f64(h, h, m->padded, m->inner, 1.0);
+    k->fwht_f64(h, m->padded);
     if (m->padded > spec->dim) {
-        k->flip_f32(h, h, m->padded, m->outer, 1.0f);
+        k->flip_f64(h, h, m->padded, m->outer, 1.0);
         for (ptrdiff_t j = spec->dim; j < m->padded; j += spec->dim)
             for (ptrdiff_t i = 0; i < spec->dim; i++) h[i] += h[i + j];
     }

@@ -58,7 +58,8 @@ typedef struct rsk_kernels {
     void (*widen)(double *out, const float *x, ptrdiff_t n);
     void (*narrow)(float *out, const double *x, ptrdiff_t n);
     /* a = f x, b[k] = g x[k ^ mask] */
-    void (*split)(float *a, float *b, const float *x, ptrdiff_t n, ptrdiff_t mask, float f, float g);
+    void (*split_f32)(float *a, float *b, const float *x, ptrdiff_t n, ptrdiff_t mask, float f, float g);
+    void (*split_f64)(double *a, double *b, const double *x, ptrdiff_t n, ptrdiff_t mask, double f, double g);
     /* out = f a + g b[k ^ mask]: the transpose of split */
     void (*join)(float *out, const float *a, const float *b, ptrdiff_t n, ptrdiff_t mask, float f, float g);
     /* out (+)= turn x */
@@ -70,7 +71,10 @@ typedef struct rsk_kernels {
                         int accumulate);
     /* rsk_spread above */
     void (*spread)(float *out, ptrdiff_t d, const rsk_spread *shape, const float *const rows[2], const float counter[2]);
-    /* its transpose: rows[t][j] = sum of ±x[k], k mod width = j; counter[t] = sum of ±x[k]. width <= d */
+    /* rsk_spread + extra, in doubles; extra may be NULL */
+    void (*spread_wide)(double *out, ptrdiff_t d, const rsk_spread *shape, const double *const rows[2], const float counter[2],
+                        const float *extra);
+    /* the transpose of spread: rows[t][j] = sum of ±x[k], k mod width = j; counter[t] = sum of ±x[k]. width <= d */
     void (*collect)(const float *x, ptrdiff_t d, const rsk_spread *shape, float *const rows[2], float counter[2]);
 } rsk_kernels;
 
@@ -120,10 +124,13 @@ typedef struct rsk_family {
                   const float *x, float *out, int accumulate, float *scratch);
     void (*chain_wide)(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const double *x,
                        double *out, int accumulate, double *scratch);
-    /* out = T_attr (f E_M x + counter c_M), x already D1-flipped, transformed and folded (embedding.c) */
-    void (*emit)(const rsk_spec *spec, const rsk_module *module, float f, float counter, const float *x, float *out,
+    /* out = T_attr (f E_M x + counter c_M), x from rsk_embed_begin. work is 2 max(a', d) elements */
+    void (*emit)(const rsk_spec *spec, const rsk_module *module, double f, float counter, const double *x, float *out,
                  float *work, float *scratch);
-    /* its transpose: x = f E_M^T T_attr^T y up to that transform; *counter = f_counter c_M^T T_attr^T y */
+    /* the same in doubles, plus extra, which may be NULL */
+    void (*emit_wide)(const rsk_spec *spec, const rsk_module *module, double f, float counter, const double *x,
+                      const float *extra, double *out, double *work, double *scratch);
+    /* the transpose of emit: x = f E_M^T T_attr^T y, ready for rsk_embed_end; *counter = f_counter c_M^T T_attr^T y */
     void (*absorb)(const rsk_spec *spec, const rsk_module *module, float f, float f_counter, const float *y, float *x,
                    float *counter, float *work, float *scratch);
 } rsk_family;
@@ -165,25 +172,9 @@ static inline int rsk_sign_bit(const uint16_t *bits, ptrdiff_t k) { return (bits
 
 /* ---------------------------------------------------------------- embedding.c */
 
-/* Scratch of one worker. */
-typedef struct rsk_scratch {
-    unsigned char *base; /* what is freed */
-    ptrdiff_t stride;    /* between slots, in elements */
-    float *slots;        /* vectors of the plan */
-    double *wide_slots;  /* and its wide ones; d floats each in the adjoint sweep */
-    float *object;       /* d */
-    float *spare;        /* 2 d, a family's scratch */
-    float *padded;       /* max(max_padded, d) */
-    float *work;         /* two of those */
-    double *wide_padded; /* one */
-    double *wide_root;   /* d, the outputs' tuple if that is wide */
-    double *wide_object, *wide_source; /* d each */
-    double *wide_spare;  /* 2 d */
-} rsk_scratch;
-
 /* x (length) -> h = [fold] H D1 [x; 0], ready for emit; 0 if an element is NaN or too large, else 1.
- * Transformed in doubles, in `wide` (a'): its log2(a') roundings would be half of all that a sketch suffers. */
-int rsk_embed_begin(const rsk_spec *spec, const rsk_module *module, const float *x, float *h, double *wide);
+ * In doubles: the log2(a') roundings would be half of all that a sketch suffers. */
+int rsk_embed_begin(const rsk_spec *spec, const rsk_module *module, const float *x, double *h);
 /* The transpose: h -> x. Overwrites h. */
 void rsk_embed_end(const rsk_spec *spec, const rsk_module *module, float *h, float *x);
 /* 1 / sqrt(d), or 1 / sqrt(a') where the attribute is folded. */
@@ -222,6 +213,23 @@ struct rsk_plan {
 };
 
 /* ---------------------------------------------------------------- sweep.c */
+
+/* Scratch of one worker. */
+typedef struct rsk_scratch {
+    unsigned char *base; /* what is freed */
+    ptrdiff_t stride;    /* between slots, in elements */
+    float *slots;        /* vectors of the plan */
+    double *wide_slots;  /* and its wide ones; d floats each in the adjoint sweep */
+    float *object;       /* d */
+    float *spare;        /* 2 d, a family's scratch */
+    float *padded;       /* max(max_padded, d) */
+    float *work;         /* two of those */
+    double *wide_padded; /* the same in doubles */
+    double *wide_work;
+    double *wide_root;   /* d, the outputs' tuple if that is wide */
+    double *wide_object, *wide_source; /* d each */
+    double *wide_spare;  /* 2 d */
+} rsk_scratch;
 
 /* scratch[0..workers) for the sweeps of a plan; NULL if memory is short. */
 rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int workers);

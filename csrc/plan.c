@@ -34,6 +34,8 @@ typedef struct builder {
 
 /* ---------------------------------------------------------------- checks */
 
+#define LARGEST ((int64_t)1 << 30) /* objects and uses of a trace: steps are counted in 32 bits */
+
 static int rises(const int64_t *offsets, ptrdiff_t n) {
     if (!offsets || offsets[0] != 0) return 0;
     for (ptrdiff_t i = 0; i < n; i++)
@@ -71,7 +73,8 @@ static rsk_status check_trace(const builder *b, ptrdiff_t trace, int32_t *where)
     const int64_t begin = t->output_ends[trace], end = t->output_ends[trace + 1];
     rsk_status status = RSK_OK;
     *where = -1;
-    if (n > INT32_MAX / 2 || end - begin > INT32_MAX / 2) return RSK_EOFFSETS;
+    const int64_t edges = t->input_ends[base + n] - t->input_ends[base];
+    if (n > LARGEST || edges > LARGEST || end - begin > LARGEST || n + edges + end - begin > LARGEST) return RSK_ESIZE;
     for (int32_t i = 0; i < n && status == RSK_OK; i++)
         if ((status = check_object(b, base, i)) != RSK_OK) *where = i;
     if (status != RSK_OK) return status;

@@ -17,7 +17,7 @@ extern "C" {
 #define RSK_MIN_DIM 64
 #define RSK_MAX_DIM ((ptrdiff_t)1 << 24)
 #define RSK_MAX_LENGTH ((ptrdiff_t)1 << 20) /* of an attribute */
-#define RSK_MAX_VALUE 1e30f                 /* of |scale * attribute element|: sums cannot overflow below it */
+#define RSK_MAX_VALUE 1e30f                 /* of |scale * attribute element|: leaves room for 2^27 summands */
 
 typedef enum rsk_status {
     RSK_OK = 0,
@@ -31,7 +31,8 @@ typedef enum rsk_status {
     RSK_EOUTPUT,  /* a trace has no output, or an output that is no object of it */
     RSK_EWEIGHT,  /* a weight is negative or NaN, or a tuple sums to 0 or above 1e300 */
     RSK_EFANOUT,  /* a tuple has more than max_inputs inputs of positive weight */
-    RSK_EVALUE    /* an attribute element is NaN or larger than RSK_MAX_VALUE */
+    RSK_EVALUE,   /* an attribute element is NaN or larger than RSK_MAX_VALUE */
+    RSK_ESIZE     /* a trace has more than 2^30 objects, inputs and outputs together */
 } rsk_status;
 
 /* Where a check failed. -1 where there is no such thing; object is counted within its trace, the network's output
@@ -63,11 +64,11 @@ rsk_status rsk_stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdi
 
 /* ---------------------------------------------------------------- transforms */
 
-/* Unnormalised Walsh-Hadamard transform of every row, natural order, in place.
+/* Walsh-Hadamard transform of every row, natural order, in place, times factor (1: unnormalised).
  *   x  (rows, n), n a power of two, 16 <= n <= 2^24.
  * RSK_EINVAL  n is not such a power, rows < 0, threads < 1 */
-rsk_status rsk_fwht_f32(float *x, ptrdiff_t rows, ptrdiff_t n, int threads);
-rsk_status rsk_fwht_f64(double *x, ptrdiff_t rows, ptrdiff_t n, int threads);
+rsk_status rsk_fwht_f32(float *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads);
+rsk_status rsk_fwht_f64(double *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads);
 
 /* ---------------------------------------------------------------- the random matrices (spec.c) */
 
@@ -84,7 +85,7 @@ typedef struct rsk_spec_params {
     double branch;             /* b: of T_attr z and of T_in s_input in an object */
     int energy;                /* 1: alpha = sqrt(w); 0: alpha = w */
     const ptrdiff_t *lengths;  /* (modules,) attribute lengths, 1..RSK_MAX_LENGTH */
-    const double *scales;      /* (modules,) finite, > 0 */
+    const double *scales;      /* (modules,) from 1e-30 to 1e30 */
     const uint64_t *positions; /* (max_inputs,) stream ids */
     const uint64_t *operators; /* (modules,) stream ids of T_M */
     const uint64_t *embeddings, *counters; /* (modules,) stream ids */
@@ -128,7 +129,7 @@ typedef struct rsk_plan rsk_plan;
 
 /* Checks the batch, orders it (children first, each object as late as it can be), and assigns scratch vectors.
  * where, if not NULL, says where a check failed. The first failure in trace order is reported.
- * RSK_EINVAL  traces < 1, threads < 1;  RSK_EOFFSETS .. RSK_EFANOUT  as above;  RSK_ENOMEM */
+ * RSK_EINVAL  traces < 1, threads < 1;  RSK_EOFFSETS .. RSK_EFANOUT, RSK_ESIZE  as above;  RSK_ENOMEM */
 rsk_status rsk_plan_create(const rsk_spec *spec, const rsk_batch *batch, int threads, rsk_plan **out, rsk_where *where);
 void rsk_plan_free(rsk_plan *plan); /* NULL is allowed */
 ptrdiff_t rsk_plan_vectors(const rsk_plan *plan); /* scratch vectors of d floats a thread needs */
@@ -148,7 +149,7 @@ rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t 
  *
  * RSK_EINVAL  threads < 1, or plan belongs to another spec
  * RSK_EVALUE  attributes; where says which object; out is then unspecified
- * RSK_ENOMEM  scratch: about (vectors + 14) * max(d, a') floats a thread */
+ * RSK_ENOMEM  scratch: about (vectors + 18) * max(d, a') floats a thread */
 rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *attributes, const float *counters,
                       float *out, int threads, rsk_where *where);
 
@@ -171,8 +172,9 @@ typedef struct rsk_lstsq_params {
  *
  *   sketches    (traces, d); coordinates outside the mask are never read
  *   mask        NULL, or (mask_rows, d) bytes, 0 = erased; mask_rows 1 (one for all) or traces
- *   attributes  (A,) overwritten; NaN for objects that reach no output
- *   residual    (traces,) |mask (s - A x - s0)| / |mask s|; 0 for a zero sketch
+ *   attributes  (A,) overwritten; NaN for objects that reach no output, and for all if no coordinate is kept
+ *   residual    (traces,) |mask (s - A x - s0)| / |mask s|; infinite for a zero sketch that is not fitted exactly, NaN
+ *               if no coordinate is kept
  *   iterations  (traces,)
  * RSK_EINVAL  parameters;  RSK_ENOMEM;  RSK_EVALUE  a sketch coordinate is NaN or larger than RSK_MAX_VALUE */
 rsk_status rsk_lstsq(const rsk_spec *spec, const rsk_plan *plan, const float *sketches, const uint8_t *mask,

@@ -10,7 +10,7 @@ static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotati
     return status;
 }
 
-/* out may be x, since blend allows it */
+/* out may be x, since blend allows it; so in apply_wide */
 static void apply(const rsk_spec *spec, const rsk_rotation *r, double f, int transpose, const float *x, float *out,
                   int accumulate, float *scratch) {
     const rsk_kernels *k = rsk_kernels_current();
@@ -43,14 +43,22 @@ static void chain_wide(const rsk_spec *spec, const rsk_rotation *first, const rs
     apply_wide(spec, second, f, middle, out, accumulate, scratch);
 }
 
-static void emit(const rsk_spec *spec, const rsk_module *m, float f, float counter, const float *x, float *out, float *work,
+static void emit(const rsk_spec *spec, const rsk_module *m, double f, float counter, const double *x, float *out, float *work,
                  float *scratch) {
-    const ptrdiff_t width = m->spread.width, d = spec->dim;
-    float *const rows[2] = {work, NULL};
-    const float counters[2] = {counter, 0.0f};
-    for (ptrdiff_t j = 0; j < width; j++) work[j] = f * x[j];
-    rsk_kernels_current()->spread(out, d, &m->spread, (const float *const *)rows, counters);
+    const float *const rows[2] = {work, NULL}, counters[2] = {counter, 0.0f};
+    for (ptrdiff_t j = 0; j < m->spread.width; j++) work[j] = (float)(f * x[j]);
+    rsk_kernels_current()->spread(out, spec->dim, &m->spread, rows, counters);
     apply(spec, &spec->attr, 1.0, 0, out, out, 0, scratch);
+}
+
+static void emit_wide(const rsk_spec *spec, const rsk_module *m, double f, float counter, const double *x, const float *extra,
+                      double *out, double *work, double *scratch) {
+    const double *const rows[2] = {work, NULL};
+    const float counters[2] = {counter, 0.0f};
+    for (ptrdiff_t j = 0; j < m->spread.width; j++) work[j] = f * x[j];
+    rsk_kernels_current()->spread_wide(out, spec->dim, &m->spread, rows, counters, NULL);
+    apply_wide(spec, &spec->attr, 1.0, out, out, 0, scratch);
+    for (ptrdiff_t k = 0; extra && k < spec->dim; k++) out[k] += (double)extra[k];
 }
 
 static void absorb(const rsk_spec *spec, const rsk_module *m, float f, float f_counter, const float *y, float *x,
@@ -64,4 +72,4 @@ static void absorb(const rsk_spec *spec, const rsk_module *m, float f, float f_c
     *counter = f_counter * counters[0];
 }
 
-const rsk_family rsk_family_hadamard = {"hadamard", 2, sample, apply, apply_wide, chain, chain_wide, emit, absorb};
+const rsk_family rsk_family_hadamard = {"hadamard", 2, sample, apply, apply_wide, chain, chain_wide, emit, emit_wide, absorb};

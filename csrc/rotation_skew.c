@@ -57,14 +57,25 @@ static void chain_wide(const rsk_spec *spec, const rsk_rotation *first, const rs
 
 /* T_attr D2 tile(h) = cosine D2 tile(h) + sine D2' tile(h'): h' is h with its indices masked, D2' the signs D2 masked times
  * sigma (spec.c). No pass over d but the last. */
-static void emit(const rsk_spec *spec, const rsk_module *m, float f, float counter, const float *x, float *out, float *work,
+static void emit(const rsk_spec *spec, const rsk_module *m, double f, float counter, const double *x, float *out, float *work,
                  float *scratch) {
-    const ptrdiff_t width = m->spread.width;
+    const ptrdiff_t width = m->spread.width, mask = spec->attr.mask & (width - 1);
     float *const rows[2] = {work, work + width};
     const float c = (float)spec->cosine, s = (float)spec->sine, counters[2] = {c * counter, s * counter};
-    (void)scratch;
-    rsk_kernels_current()->split(rows[0], rows[1], x, width, spec->attr.mask & (width - 1), c * f, s * f);
+    float *narrow = scratch; /* width <= d */
+    rsk_kernels_current()->narrow(narrow, x, width);
+    rsk_kernels_current()->split_f32(rows[0], rows[1], narrow, width, mask, (float)(spec->cosine * f), (float)(spec->sine * f));
     rsk_kernels_current()->spread(out, spec->dim, &m->spread, (const float *const *)rows, counters);
+}
+
+static void emit_wide(const rsk_spec *spec, const rsk_module *m, double f, float counter, const double *x, const float *extra,
+                      double *out, double *work, double *scratch) {
+    const ptrdiff_t width = m->spread.width, mask = spec->attr.mask & (width - 1);
+    double *const rows[2] = {work, work + width};
+    const float c = (float)spec->cosine, s = (float)spec->sine, counters[2] = {c * counter, s * counter};
+    (void)scratch;
+    rsk_kernels_current()->split_f64(rows[0], rows[1], x, width, mask, spec->cosine * f, spec->sine * f);
+    rsk_kernels_current()->spread_wide(out, spec->dim, &m->spread, (const double *const *)rows, counters, extra);
 }
 
 static void absorb(const rsk_spec *spec, const rsk_module *m, float f, float f_counter, const float *y, float *x,
@@ -79,4 +90,4 @@ static void absorb(const rsk_spec *spec, const rsk_module *m, float f, float f_c
     *counter = f_counter * (c * counters[0] + s * counters[1]);
 }
 
-const rsk_family rsk_family_skew = {"skew", 1, sample, apply, apply_wide, chain, chain_wide, emit, absorb};
+const rsk_family rsk_family_skew = {"skew", 1, sample, apply, apply_wide, chain, chain_wide, emit, emit_wide, absorb};

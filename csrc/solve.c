@@ -91,16 +91,23 @@ static int cgls(const problem *q, double size, int most) {
     return done;
 }
 
-/* s = the kept coordinates; 0 if one of them is no number */
-static int load(const problem *q) {
+/* s = the kept coordinates; their number, or -1 if one of them is no number */
+static ptrdiff_t load(const problem *q) {
     const float *sketch = q->j->sketches + q->trace * q->d;
+    ptrdiff_t kept = 0;
     for (ptrdiff_t k = 0; k < q->d; k++) {
         q->s[k] = 0.0;
         if (q->mask && !q->mask[k]) continue;
-        if (!(fabsf(sketch[k]) <= RSK_MAX_VALUE)) return 0;
+        if (!(fabsf(sketch[k]) <= RSK_MAX_VALUE)) return -1;
         q->s[k] = (double)sketch[k];
+        kept++;
     }
-    return 1;
+    return kept;
+}
+
+/* The amplitude of an attribute that its scale has brought to norm one. */
+static double loudness(const job *j, int64_t o) {
+    return j->plan->amplitude[o] / j->spec->module[j->plan->module[o]].scale;
 }
 
 static void set_scales(const problem *q) {
@@ -108,15 +115,16 @@ static void set_scales(const problem *q) {
     const int64_t begin = plan->objects[q->trace], end = plan->objects[q->trace + 1], first = plan->attribute_ends[begin];
     double most = 0.0;
     for (int64_t o = begin; o < end; o++)
-        if (plan->amplitude[o] > most) most = plan->amplitude[o];
+        if (loudness(q->j, o) > most) most = loudness(q->j, o);
     for (int64_t o = begin; o < end; o++) {
-        const double a = plan->amplitude[o], scale = a > FAINT * most ? 1.0 / a : 0.0;
+        const double scale = loudness(q->j, o) > FAINT * most ? 1.0 / plan->amplitude[o] : 0.0;
         for (int64_t i = plan->attribute_ends[o]; i < plan->attribute_ends[o + 1]; i++) q->scale[i - first] = scale;
     }
 }
 
 static int solve_trace(const problem *q, float *best) {
-    if (!load(q)) return 0;
+    const ptrdiff_t kept = load(q);
+    if (kept < 0) return 0;
     set_scales(q);
     memset(q->x, 0, sizeof *q->x * (size_t)q->n);
     memset(best, 0, sizeof *best * (size_t)q->n);
@@ -137,8 +145,8 @@ static int solve_trace(const problem *q, float *best) {
         left -= cgls(q, size, left);
     }
     for (ptrdiff_t i = 0; i < q->n; i++)
-        if (q->scale[i] == 0.0) best[i] = NAN;
-    q->j->residual[q->trace] = norm > 0.0 ? least / norm : 0.0;
+        if (q->scale[i] == 0.0 || kept == 0) best[i] = NAN;
+    q->j->residual[q->trace] = kept == 0 ? NAN : norm > 0.0 ? least / norm : least > 0.0 ? HUGE_VAL : 0.0;
     q->j->iterations[q->trace] = q->j->params->max_iterations - left;
     return 1;
 }

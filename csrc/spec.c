@@ -15,7 +15,7 @@ static int valid(const rsk_spec_params *p) {
     if (!(p->gain > 0.0) || !(p->branch > 0.0) || (p->cosine == 0.0 && p->sine == 0.0)) return 0;
     if (!p->lengths || !p->scales || !p->positions || !p->operators || !p->embeddings || !p->counters) return 0;
     for (ptrdiff_t i = 0; i < p->modules; i++)
-        if (p->lengths[i] < 1 || p->lengths[i] > RSK_MAX_LENGTH || !(p->scales[i] > 0.0) || !(p->scales[i] <= 1e30)) return 0;
+        if (p->lengths[i] < 1 || p->lengths[i] > RSK_MAX_LENGTH || !(p->scales[i] >= 1e-30) || !(p->scales[i] <= 1e30)) return 0;
     return rsk_family_find(p->rotation) != NULL;
 }
 
@@ -96,7 +96,7 @@ static rsk_status draw(rsk_spec *spec, const rsk_spec_params *p) {
 /* An upper bound of what draw takes, or -1 where that is beyond any memory. */
 static ptrdiff_t pool_bytes(const rsk_spec *spec, const rsk_spec_params *p) {
     const double row = (double)spec->dim / 8 + 64;
-    double bytes = row * (1.0 + 2.0 * (2.0 + (double)p->max_inputs));
+    double bytes = row * (1.0 + spec->family->rows * (2.0 + (double)p->max_inputs));
     for (ptrdiff_t i = 0; i < p->modules; i++) bytes += 8 * row + 2.0 * (double)spec->module[i].padded / 8 + 128;
     return bytes < (double)PTRDIFF_MAX / 4 ? (ptrdiff_t)bytes : -1;
 }
@@ -144,7 +144,7 @@ rsk_status rsk_operator(const rsk_spec *spec, int kind, ptrdiff_t index, int tra
     if (!spec || !x || !out || kind < 0 || kind > 2 || index < 0 || index >= count[kind]) return RSK_EINVAL;
     const rsk_rotation *r = kind == 0 ? &spec->positions[index] : kind == 1 ? &spec->module[index].rotation
                             : index == 0 ? &spec->attr : &spec->in;
-    float *scratch = rsk_alloc(spec->dim, sizeof *scratch);
+    float *scratch = rsk_alloc(2 * spec->dim, sizeof *scratch);
     if (!scratch) return RSK_ENOMEM;
     spec->family->apply(spec, r, 1.0, transpose != 0, x, out, 0, scratch);
     rsk_free(scratch);
@@ -162,14 +162,14 @@ rsk_status rsk_embed(const rsk_spec *spec, ptrdiff_t module, const float *x, flo
     if (!spec || !x || !out || module < 0 || module >= spec->modules) return RSK_EINVAL;
     rsk_module m = spec->module[module];
     m.scale = 1.0;
-    float *h = rsk_alloc(m.padded, sizeof *h);
     double *wide = rsk_alloc(m.padded, sizeof *wide);
-    const int good = h && wide && rsk_embed_begin(spec, &m, x, h, wide);
+    float *h = rsk_alloc(m.padded, sizeof *h);
+    const int good = h && wide && rsk_embed_begin(spec, &m, x, wide);
     if (good) {
         const rsk_spread shape = plain(&m);
         const float *const rows[2] = {h, NULL}, none[2] = {0.0f, 0.0f};
-        const float norm = (float)rsk_embed_norm(spec, &m);
-        for (ptrdiff_t i = 0; i < shape.width; i++) h[i] *= norm;
+        const double norm = rsk_embed_norm(spec, &m);
+        for (ptrdiff_t i = 0; i < shape.width; i++) h[i] = (float)(norm * wide[i]);
         rsk_kernels_current()->spread(out, spec->dim, &shape, rows, none);
     }
     const rsk_status status = good ? RSK_OK : h && wide ? RSK_EVALUE : RSK_ENOMEM;

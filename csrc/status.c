@@ -14,6 +14,7 @@ const char *rsk_status_text(rsk_status status) {
     case RSK_EWEIGHT: return "weights must be finite and non-negative, at least one of them positive";
     case RSK_EFANOUT: return "more inputs of positive weight than max_inputs";
     case RSK_EVALUE: return "a value is NaN or larger than 1e30";
+    case RSK_ESIZE: return "a trace of more than 2^30 objects and inputs";
     }
     return "unknown status";
 }

@@ -31,6 +31,7 @@ static ptrdiff_t lay_out(const rsk_spec *spec, const rsk_plan *plan, rsk_scratch
     s->work = take(s->base, &used, 2 * wide, sizeof(float));
     s->wide_slots = take(s->base, &used, plan->wide_vectors * d, sizeof(double));
     s->wide_padded = take(s->base, &used, wide, sizeof(double));
+    s->wide_work = take(s->base, &used, 2 * wide, sizeof(double));
     s->wide_root = take(s->base, &used, d, sizeof(double));
     s->wide_object = take(s->base, &used, d, sizeof(double));
     s->wide_source = take(s->base, &used, d, sizeof(double));
@@ -54,8 +55,8 @@ rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int 
 
 /* ---------------------------------------------------------------- one trace */
 
-static float attribute_factor(const rsk_spec *spec, const rsk_module *m) {
-    return (float)(spec->branch * spec->gain * rsk_embed_norm(spec, m));
+static double attribute_factor(const rsk_spec *spec, const rsk_module *m) {
+    return spec->branch * spec->gain * rsk_embed_norm(spec, m);
 }
 static float counter_factor(const rsk_spec *spec) { return (float)(spec->branch * spec->gain / sqrt((double)spec->dim)); }
 
@@ -80,24 +81,27 @@ static void run_use(const rsk_spec *spec, const rsk_step *step, float *out, rsk_
     family->apply_wide(spec, r, step->weight, src, step->dst < 0 ? s->wide_root : wide_slot_of(s, step->dst), add, s->wide_spare);
 }
 
-/* s->object = b T_attr z of a leaf among leaves -> its tuple, or its own slot */
-static void run_leaf(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, float *out, rsk_scratch *s) {
+/* A leaf among leaves -> its tuple, or its own slot. Its attribute is in s->wide_padded. */
+static void run_leaf(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, float counter, float *out, rsk_scratch *s) {
+    const rsk_family *family = spec->family;
     float *dst = step->dst < 0 ? out : slot_of(s, step->dst);
+    family->emit(spec, m, attribute_factor(spec, m), counter, s->wide_padded, s->object, s->work, s->spare);
     if (step->kind == RSK_STEP_STORE)
-        spec->family->apply(spec, &m->rotation, 1.0, 0, s->object, dst, 0, s->spare);
+        family->apply(spec, &m->rotation, 1.0, 0, s->object, dst, 0, s->spare);
     else
-        spec->family->chain(spec, &m->rotation, &spec->positions[step->position], step->weight, 0, s->object, dst,
-                            !(step->flags & RSK_FIRST), s->spare);
+        family->chain(spec, &m->rotation, &spec->positions[step->position], step->weight, 0, s->object, dst,
+                      !(step->flags & RSK_FIRST), s->spare);
 }
 
-/* s->object + b T_in s_input -> its tuple, or its own slot, in doubles from where its inputs are */
-static void run_wide(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, rsk_scratch *s) {
+/* Any other object, in doubles from where its inputs are: T_in of a tuple of leaves is made in floats, and weighs little. */
+static void run_wide(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, float counter, rsk_scratch *s) {
     const rsk_family *family = spec->family;
+    const int inputs = step->src >= 0, wide = step->flags & RSK_WIDE_SRC;
     double *object = s->wide_object, *dst = step->dst < 0 ? s->wide_root : wide_slot_of(s, step->dst);
-    if (step->src >= 0 && !(step->flags & RSK_WIDE_SRC))
-        family->apply(spec, &spec->in, spec->branch, 0, slot_of(s, step->src), s->object, 1, s->spare);
-    rsk_kernels_current()->widen(object, s->object, spec->dim);
-    if (step->flags & RSK_WIDE_SRC)
+    if (inputs && !wide) family->apply(spec, &spec->in, spec->branch, 0, slot_of(s, step->src), s->object, 0, s->spare);
+    family->emit_wide(spec, m, attribute_factor(spec, m), counter, s->wide_padded, inputs && !wide ? s->object : NULL, object,
+                      s->wide_work, s->wide_spare);
+    if (inputs && wide)
         family->apply_wide(spec, &spec->in, spec->branch, wide_slot_of(s, step->src), object, 1, s->wide_spare);
     if (step->kind == RSK_STEP_STORE)
         family->apply_wide(spec, &m->rotation, 1.0, object, dst, 0, s->wide_spare);
@@ -118,11 +122,10 @@ ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_
         }
         const rsk_module *m = &spec->module[step->module];
         const int64_t o = base + step->object;
-        if (!rsk_embed_begin(spec, m, attributes + (plan->attribute_ends[o] - first), s->padded, s->wide_padded)) return step->object;
-        const float f = attribute_factor(spec, m), c = unit * (counters ? counters[step->object] : counter);
-        spec->family->emit(spec, m, f, c, s->padded, s->object, s->work, s->spare);
-        if (step->flags & RSK_WIDE_DST) run_wide(spec, m, step, s);
-        else run_leaf(spec, m, step, out, s);
+        if (!rsk_embed_begin(spec, m, attributes + (plan->attribute_ends[o] - first), s->wide_padded)) return step->object;
+        const float c = unit * (counters ? counters[step->object] : counter);
+        if (step->flags & RSK_WIDE_DST) run_wide(spec, m, step, c, s);
+        else run_leaf(spec, m, step, c, out, s);
     }
     if (end[-1].flags & RSK_WIDE_DST) rsk_kernels_current()->narrow(out, s->wide_root, spec->dim);
     return -1;
@@ -159,7 +162,7 @@ void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t tra
             family->apply(spec, &m->rotation, 1.0, 1, dst, s->object, 0, s->spare);
         else
             family->chain(spec, &spec->positions[step->position], &m->rotation, step->weight, 1, dst, s->object, 0, s->spare);
-        family->absorb(spec, m, attribute_factor(spec, m), unit, s->object, s->padded, &counter, s->work, s->spare);
+        family->absorb(spec, m, (float)attribute_factor(spec, m), unit, s->object, s->padded, &counter, s->work, s->spare);
         rsk_embed_end(spec, m, s->padded, attributes + (plan->attribute_ends[o] - first));
         if (counters) counters[step->object] = counter;
         if (src) family->apply(spec, &spec->in, spec->branch, 1, s->object, src, 0, s->spare);

@@ -93,10 +93,12 @@ def test_demo_has_every_figure(demo):
     assert [r["module"] for r in demo["recovery"]] == [r["module"] for r in demo["summary"]] == ["page", "line", "char"]
     assert [r["depth"] for r in demo["recovery"]] == [1, 2, 3]
     assert [r["erased"] for r in demo["erasure"]] == ERASED
-    assert all(math.isfinite(n) for n in numbers(demo))
+    *long, shortest = demo.pop("sizes")
+    assert shortest["count_error"] is None  # more pooled unknowns than numbers: nothing is claimed
+    assert all(math.isfinite(n) for n in numbers([demo, long]))
+    demo["sizes"] = [*long, shortest]
     assert demo["version"] == rs.__version__
     assert demo["isa"] == rs.isa()
-    # A third of the pages and the whole of the time: room for slow machines.
     assert demo["seconds"] > 0
 
 

@@ -127,7 +127,7 @@ def test_sketches_that_are_none(sk: rs.Sketcher, method: str) -> None:
     def recover(x: Any, mask: Any = None, structure: Any = t) -> Any:
         return sk.recover(x, structure, method=method, mask=mask)
 
-    for shape in ((DIM - 1,), (DIM + 1,), (2, DIM), (1, 1, DIM), (), (0,)):
+    for shape in ((DIM - 1,), (DIM + 1,), (1, 1, DIM), (), (0,)):
         refused(lambda shape=shape: recover(np.zeros(shape, np.float32)))
     refused(lambda: recover(np.stack([s, s]), structure=[t, t, t]))
     refused(lambda: recover(s, structure=[t, t]))

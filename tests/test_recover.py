@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -259,3 +260,64 @@ def test_matched_measures_the_norm_of_a_shared_object(build: Any) -> None:
     want = columns @ s / measured
     got = sk.recover(s, build.trace(trace), method="matched").attributes[0]
     assert np.linalg.norm(got - want) <= 0.08 * np.linalg.norm(want)
+
+
+def test_one_structure_serves_many_sketches(build: Any) -> None:
+    spec = ref.RefSpec(256, {"a": 7, "b": 16}, 3)
+    rng = np.random.default_rng(4)
+    trace = build.dag(rng, spec, 5)
+    sk = build.sketcher(spec)
+    s = sk.sketch([build.trace(trace)] * 3) * np.array([[1.0], [1.0], [2.0]], np.float32)
+    found = sk.recover(s, build.trace(trace))
+    assert [len(found), len(sk.recover(s[:0], build.trace(trace))), len(sk.recover(s[:1], build.trace(trace)))] == [
+        3,
+        0,
+        1,
+    ]
+    alone = sk.recover(s[2], build.trace(trace))
+    for x, y in zip(found[2].attributes, alone.attributes, strict=True):
+        assert np.array_equal(x, y, equal_nan=True)
+
+
+@pytest.mark.parametrize("method", ["lstsq", "matched", "paper"])
+def test_where_nothing_is_known_nothing_is_claimed(build: Any, method: str) -> None:
+    """No coordinate kept: NaN. A zero sketch of a run whose counters are not zero: an infinite residual."""
+    spec = ref.RefSpec(256, {"a": 7}, 3)
+    trace = build.trace(ref.RefTrace((build.object(np.random.default_rng(1), spec),), (0,)))
+    sk = build.sketcher(spec)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rs.CapacityWarning)
+        found = sk.recover(sk.sketch(trace), trace, method=method, mask=np.zeros(256, bool))
+    assert np.isnan(found.residual)
+    assert np.isnan(found.attributes[0]).all()
+    assert sk.recover(np.zeros(256), trace, method=method).residual == np.inf
+
+
+@pytest.mark.parametrize("method", ["lstsq", "matched", "paper"])
+def test_the_faint_and_the_scaled(build: Any, method: str) -> None:
+    """Below 2^-40 of the loudest object there is nothing to read; a small scale is no small weight."""
+    spec = ref.RefSpec(1024, {"a": 8, "b": 8}, 3, scales={"a": 1e6, "b": 1e-7})
+    rng = np.random.default_rng(5)
+    a, b = rng.standard_normal(8) * 1e-6, rng.standard_normal(8) * 1e7
+    trace = build.trace(ref.RefTrace((ref.RefObject("a", a, (), None), ref.RefObject("b", b, (), None)), (0, 1)))
+    sk = build.sketcher(spec)
+    found = sk.recover(sk.sketch(trace), trace, method=method).attributes
+    # lstsq to rounding; the filters to their noise, |s| / sqrt(d) over the amplitude, 5 deviations and more
+    allowed = 1e-5 if method == "lstsq" else 5.0
+    for x, y in zip(found, (a, b), strict=True):
+        assert np.abs(x - y).max() <= allowed * np.abs(y).max()
+    one = ref.RefObject("a", np.ones(8), (), None)
+    faint = build.trace(ref.RefTrace((one, one), (0, 1), (1.0, 1e-30)))
+    got = sk.recover(sk.sketch(faint), faint, method=method).attributes
+    assert np.isfinite(got[0]).all()
+    assert np.isnan(got[1]).all()
+
+
+def test_a_bad_sketch_of_many_is_named(build: Any) -> None:
+    spec = ref.RefSpec(64, {"a": 7}, 3)
+    trace = build.trace(ref.RefTrace((build.object(np.random.default_rng(1), spec),), (0,)))
+    s = np.zeros((5, 64), np.float32)
+    s[3, 7] = np.nan
+    for method in ("lstsq", "matched", "paper"):
+        with pytest.raises(ValueError, match=r"sketches\[3\]"):
+            build.sketcher(spec).recover(s, trace, method=method)

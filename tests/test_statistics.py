@@ -157,3 +157,14 @@ def test_erased_coordinates_are_not_read(build: Any) -> None:
     assert abs(found.count - 40) <= 5 * found.count_error
     assert np.abs(found.mean - means["a"]).max() <= 5 * found.mean_error
     assert found.count_error > sk.summary(s, "a").count_error
+
+
+def test_more_pooled_unknowns_than_coordinates_say_nothing() -> None:
+    sk = rs.Sketcher(rs.SketchSpec(256, {"a": 128, "b": 128}, max_inputs=8))
+    trace = rs.Trace()
+    trace.outputs([trace.add("a", np.ones(128)), trace.add("b", np.ones(128))])
+    with pytest.warns(rs.CapacityWarning, match="258 pooled unknowns"):
+        found = sk.summary(sk.sketch(trace), "a")
+    assert np.isnan(found.count)
+    assert found.count_error == found.mean_error == np.inf
+    assert np.isnan(found.mean).all()

@@ -66,17 +66,6 @@ static void narrow(float *RSK_RESTRICT out, const double *RSK_RESTRICT x, ptrdif
 
 /* ---------------------------------------------------------------- embedded objects */
 
-static void split(float *RSK_RESTRICT a, float *RSK_RESTRICT b, const float *RSK_RESTRICT x, ptrdiff_t n, ptrdiff_t mask,
-                  float f, float g) {
-    const v16 vf = v16_set1(f), vg = v16_set1(g);
-    const ptrdiff_t far = mask & ~(ptrdiff_t)(BLOCK - 1);
-    const lanes near = lanes_make((int)(mask & (BLOCK - 1)));
-    for (ptrdiff_t k = 0; k < n; k += BLOCK) {
-        v16_store(a + k, v16_mul(vf, v16_load(x + k)));
-        v16_store(b + k, v16_mul(vg, v16_lanes(v16_load(x + (k ^ far)), near)));
-    }
-}
-
 static void join(float *RSK_RESTRICT out, const float *RSK_RESTRICT a, const float *RSK_RESTRICT b, ptrdiff_t n,
                  ptrdiff_t mask, float f, float g) {
     const v16 vf = v16_set1(f), vg = v16_set1(g);
@@ -86,27 +75,66 @@ static void join(float *RSK_RESTRICT out, const float *RSK_RESTRICT a, const flo
         v16_store(out + k, v16_add(v16_mul(vf, v16_load(a + k)), v16_mul(vg, v16_lanes(v16_load(b + (k ^ far)), near))));
 }
 
-static void spread(float *RSK_RESTRICT out, ptrdiff_t d, const rsk_spread *shape, const float *const rows[2],
-                   const float counter[2]) {
+/* `wide` blocks of a tile at a time, whose rows stay in registers from tile to tile. */
+static RSK_INLINE void spread_loop(float *RSK_RESTRICT out, ptrdiff_t d, const rsk_spread *shape, const float *const rows[2],
+                                   const float counter[2], const int terms, const int wide) {
     const uint16_t *b0 = shape->bits[0], *b1 = shape->bits[1], *n0 = shape->counter_bits[0];
     const uint32_t *pairs = shape->counter_pairs;
-    const float *h0 = rows[0], *h1 = rows[1], c0 = counter[0], c1 = counter[1];
-    const ptrdiff_t wrap = shape->width - 1;
-    if (shape->terms == 1) {
-        const v16 c = v16_set1(c0);
-        for (ptrdiff_t b = 0; b < d / BLOCK; b++) {
-            const ptrdiff_t k = b * BLOCK;
-            v16_store(out + k, v16_add(v16_flip(v16_load(h0 + (k & wrap)), b0[b]), v16_flip(c, n0[b])));
-        }
-        return;
-    }
-    const float sums[4] = {c0 + c1, -c0 + c1, c0 - c1, -c0 - c1}; /* of the two signed counters */
+    const float c0 = counter[0], c1 = counter[1], sums[4] = {c0 + c1, -c0 + c1, c0 - c1, -c0 - c1};
     const quad counters = quad_make(sums);
+    const v16 c = v16_set1(c0);
+    for (ptrdiff_t j = 0; j < shape->width; j += wide * BLOCK) {
+        v16 h0[4], h1[4];
+        RSK_UNROLL for (int i = 0; i < wide; i++) {
+            h0[i] = v16_load(rows[0] + j + i * BLOCK);
+            if (terms == 2) h1[i] = v16_load(rows[1] + j + i * BLOCK);
+        }
+        for (ptrdiff_t k = j; k < d; k += shape->width)
+            RSK_UNROLL for (int i = 0; i < wide; i++) {
+                const ptrdiff_t b = k / BLOCK + i;
+                v16 x = v16_flip(h0[i], b0[b]);
+                if (terms == 2) x = v16_add(v16_add(x, v16_flip(h1[i], b1[b])), v16_choose(counters, pairs[b]));
+                else x = v16_add(x, v16_flip(c, n0[b]));
+                v16_store(out + k + i * BLOCK, x);
+            }
+    }
+}
+
+static void spread(float *RSK_RESTRICT out, ptrdiff_t d, const rsk_spread *shape, const float *const rows[2],
+                   const float counter[2]) {
+    const int wide = shape->width >= 4 * BLOCK;
+    if (shape->terms == 2 && wide) spread_loop(out, d, shape, rows, counter, 2, 4);
+    else if (shape->terms == 2) spread_loop(out, d, shape, rows, counter, 2, 1);
+    else if (wide) spread_loop(out, d, shape, rows, counter, 1, 4);
+    else spread_loop(out, d, shape, rows, counter, 1, 1);
+}
+
+/* The same in doubles, and `extra` added; the counters' sums are the floats of the above. */
+static RSK_INLINE void spread_wide_loop(double *RSK_RESTRICT out, ptrdiff_t d, const rsk_spread *shape,
+                                        const double *const rows[2], const float counter[2], const float *RSK_RESTRICT extra,
+                                        const int two, const int more) {
+    const uint16_t *b0 = shape->bits[0], *b1 = shape->bits[1], *n0 = shape->counter_bits[0];
+    const uint32_t *pairs = shape->counter_pairs;
+    const double *h0 = rows[0], *h1 = rows[1];
+    const float c0 = counter[0], c1 = counter[1], sums[4] = {c0 + c1, -c0 + c1, c0 - c1, -c0 - c1};
+    const quad counters = quad_make(sums);
+    const ptrdiff_t wrap = shape->width - 1;
     for (ptrdiff_t b = 0; b < d / BLOCK; b++) {
         const ptrdiff_t k = b * BLOCK, j = k & wrap;
-        const v16 x = v16_add(v16_flip(v16_load(h0 + j), b0[b]), v16_flip(v16_load(h1 + j), b1[b]));
-        v16_store(out + k, v16_add(x, v16_choose(counters, pairs[b])));
+        w16 x = w16_flip(w16_load(h0 + j), b0[b]);
+        if (two) x = w16_add(x, w16_flip(w16_load(h1 + j), b1[b]));
+        x = w16_add(x, w16_of(two ? v16_choose(counters, pairs[b]) : v16_flip(v16_set1(c0), n0[b])));
+        if (more) x = w16_add(x, w16_of(v16_load(extra + k)));
+        w16_store(out + k, x);
     }
+}
+
+static void spread_wide(double *RSK_RESTRICT out, ptrdiff_t d, const rsk_spread *shape, const double *const rows[2],
+                        const float counter[2], const float *RSK_RESTRICT extra) {
+    if (shape->terms == 2 && extra) spread_wide_loop(out, d, shape, rows, counter, extra, 1, 1);
+    else if (shape->terms == 2) spread_wide_loop(out, d, shape, rows, counter, extra, 1, 0);
+    else if (extra) spread_wide_loop(out, d, shape, rows, counter, extra, 0, 1);
+    else spread_wide_loop(out, d, shape, rows, counter, extra, 0, 0);
 }
 
 /* Sums over at most GROUP tiles are made in registers, and added to the totals: rounding grows with the square roots of GROUP
@@ -174,12 +202,14 @@ const rsk_kernels RSK_TABLE = {
     .blend_f64 = blend_f64,
     .widen = widen,
     .narrow = narrow,
-    .split = split,
+    .split_f32 = split_f32,
+    .split_f64 = split_f64,
     .join = join,
     .rotate_f32 = rotate_f32,
     .rotate_f64 = rotate_f64,
     .rotate2_f32 = rotate2_f32,
     .rotate2_f64 = rotate2_f64,
     .spread = spread,
+    .spread_wide = spread_wide,
     .collect = collect,
 };

@@ -84,6 +84,16 @@ static void FN(rotate2)(T *RSK_RESTRICT out, const T *RSK_RESTRICT x, ptrdiff_t 
     else FN(rotate2_loop)(out, x, d, one, two, 0);
 }
 
+static void FN(split)(T *RSK_RESTRICT a, T *RSK_RESTRICT b, const T *RSK_RESTRICT x, ptrdiff_t n, ptrdiff_t mask, T f, T g) {
+    const V vf = OP(set1)(f), vg = OP(set1)(g);
+    const ptrdiff_t far = mask & ~(ptrdiff_t)(BLOCK - 1);
+    const lanes near = lanes_make((int)(mask & (BLOCK - 1)));
+    for (ptrdiff_t k = 0; k < n; k += BLOCK) {
+        OP(store)(a + k, OP(mul)(vf, OP(load)(x + k)));
+        OP(store)(b + k, OP(mul)(vg, OP(lanes)(OP(load)(x + (k ^ far)), near)));
+    }
+}
+
 #undef OP
 #undef FN
 #undef T

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from recsketch import transforms
+from recsketch._check import CapacityWarning
 from recsketch._config import isa, show_config
 from recsketch.batch import TraceBatch
-from recsketch.recovery import CapacityWarning, Recovery
+from recsketch.recovery import Recovery
 from recsketch.sketcher import Sketcher, suggest_dim
 from recsketch.spec import SketchSpec
 from recsketch.statistics import Summary

@@ -12,6 +12,10 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 
+class CapacityWarning(UserWarning):
+    """More unknowns than numbers to read them from: the answer is only one of many that fit."""
+
+
 def describe(x: object) -> str:
     """What a value is, in a few words, for the end of an error message."""
     if isinstance(x, np.ndarray):
@@ -60,13 +64,19 @@ def reals(name: str, x: object, what: str) -> npt.NDArray[Any]:
     return array
 
 
+def packed(array: npt.NDArray[Any], dtype: type[np.generic]) -> npt.NDArray[Any]:
+    """`array` as C reads it: of that type in native byte order, contiguous and aligned. Copies only if it must."""
+    out = np.ascontiguousarray(array, dtype=dtype)
+    return out if out.flags.aligned else out.copy()
+
+
 def floats(name: str, x: object, what: str, shape: tuple[int | None, ...]) -> Floats:
     """`x` as a C-contiguous float32 array of that shape (None: any size). Copies only if it must."""
     array = reals(name, x, what)
     if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=True)):
         raise ValueError(f"{name}: wanted {what}; got {describe(array)}")
     with np.errstate(over="ignore"):  # too large for float32 becomes inf, and is refused where values are checked
-        return np.ascontiguousarray(array, dtype=np.float32)
+        return packed(array, np.float32)
 
 
 Number = np.int32 | np.int64 | np.float32 | np.float64
@@ -87,7 +97,7 @@ def column(name: str, x: object, dtype: type[Number], size: int | None = None) -
                 f"{name}: wanted integers from {info.min} to {info.max}; got {array.min()} to {array.max()}"
             )
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(array, dtype=dtype)
+        return packed(array, dtype)
 
 
 def offsets(name: str, x: object, size: int | None, end: int) -> npt.NDArray[np.int64]:
@@ -104,7 +114,7 @@ def sketches(name: str, x: object, dim: int) -> Floats:
     if array.ndim not in (1, 2) or array.shape[-1] != dim:
         raise ValueError(f"{name}: wanted shape ({dim},) or (n, {dim}); got {describe(array)}")
     with np.errstate(over="ignore"):
-        return np.ascontiguousarray(array, dtype=np.float32)
+        return packed(array, np.float32)
 
 
 def mask(x: object, dim: int, rows: int) -> npt.NDArray[np.uint8] | None:

@@ -19,6 +19,7 @@ cdef extern from "recsketch.h" nogil:
         RSK_EWEIGHT
         RSK_EFANOUT
         RSK_EVALUE
+        RSK_ESIZE
     ctypedef struct rsk_where:
         ptrdiff_t trace
         ptrdiff_t object
@@ -61,8 +62,8 @@ cdef extern from "recsketch.h" nogil:
     const char *rsk_openmp()
     void rsk_philox4x32(const uint32_t *, const uint32_t *, uint32_t *)
     rsk_status rsk_stream_words(uint64_t, uint64_t, uint32_t, ptrdiff_t, uint32_t *)
-    rsk_status rsk_fwht_f32(float *, ptrdiff_t, ptrdiff_t, int)
-    rsk_status rsk_fwht_f64(double *, ptrdiff_t, ptrdiff_t, int)
+    rsk_status rsk_fwht_f32(float *, ptrdiff_t, ptrdiff_t, double, int)
+    rsk_status rsk_fwht_f64(double *, ptrdiff_t, ptrdiff_t, double, int)
     rsk_status rsk_spec_create(const rsk_spec_params *, rsk_spec **)
     void rsk_spec_free(rsk_spec *)
     ptrdiff_t rsk_spec_bytes(const rsk_spec *)
@@ -81,7 +82,7 @@ cdef extern from "recsketch.h" nogil:
 
 
 _CODES = {RSK_EINVAL: "argument", RSK_EISA: "isa", RSK_EOFFSETS: "offsets", RSK_EMODULE: "module", RSK_ELENGTH: "length",
-          RSK_EORDER: "order", RSK_EOUTPUT: "output", RSK_EWEIGHT: "weight", RSK_EFANOUT: "fanout", RSK_EVALUE: "value"}
+          RSK_EORDER: "order", RSK_EOUTPUT: "output", RSK_EWEIGHT: "weight", RSK_EFANOUT: "fanout", RSK_EVALUE: "value", RSK_ESIZE: "size"}
 
 
 class CoreError(ValueError):
@@ -131,6 +132,9 @@ def openmp() -> str:
     return rsk_openmp().decode()
 
 
+max_threads()  # installs the fork handler before anybody can fork
+
+
 # ---------------------------------------------------------------- bits and transforms
 
 def philox(uint32_t[::1] counter, uint32_t[::1] key):
@@ -149,19 +153,19 @@ def stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t n):
     return out[:n]
 
 
-def fwht_f32(float[:, ::1] x, int threads) -> None:
+def fwht_f32(float[:, ::1] x, double factor, int threads) -> None:
     cdef rsk_status status = RSK_OK
     if x.shape[0] and x.shape[1]:
         with nogil:
-            status = rsk_fwht_f32(&x[0, 0], x.shape[0], x.shape[1], threads)
+            status = rsk_fwht_f32(&x[0, 0], x.shape[0], x.shape[1], factor, threads)
     check(status, nowhere())
 
 
-def fwht_f64(double[:, ::1] x, int threads) -> None:
+def fwht_f64(double[:, ::1] x, double factor, int threads) -> None:
     cdef rsk_status status = RSK_OK
     if x.shape[0] and x.shape[1]:
         with nogil:
-            status = rsk_fwht_f64(&x[0, 0], x.shape[0], x.shape[1], threads)
+            status = rsk_fwht_f64(&x[0, 0], x.shape[0], x.shape[1], factor, threads)
     check(status, nowhere())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -221,12 +222,13 @@ class TraceBatch:
         trace._output_weights = array("d", part.output_weights.tobytes())
         return trace
 
-    def require_modules(self, modules: Mapping[str, int]) -> npt.NDArray[np.int32]:
+    def require_modules(self, modules: Mapping[str, int], first: int = 0) -> npt.NDArray[np.int32]:
         """The number of each of `names` in `modules`; a name or a length that does not fit is a ValueError."""
         order = {name: k for k, name in enumerate(modules)}
         used = np.bincount(self.module, minlength=len(self.names)) > 0
         for name in (n for n, u in zip(self.names, used, strict=True) if u and n not in order):
-            raise ValueError(f"module: wanted one of {list(modules)}; got {name!r}")
+            where = self.where(int(np.flatnonzero(self.module == self.names.index(name))[0]), first)
+            raise ValueError(f"{where}: wanted a module among {list(modules)}; got {name!r}")
         if not self.names:
             return np.zeros(1, np.int32)
         lengths = np.diff(self.attribute_ends)
@@ -236,19 +238,19 @@ class TraceBatch:
             o = int(bad[0])
             name = self.names[self.module[o]]
             raise ValueError(
-                f"{self.where(o)}: wanted an attribute of length {wanted[o]} for {name!r}; got {lengths[o]}"
+                f"{self.where(o, first)}: wanted an attribute of length {wanted[o]} for {name!r}; got {lengths[o]}"
             )
         return np.array([order.get(name, 0) for name in self.names], np.int32)
 
-    def where(self, number: int) -> str:
+    def where(self, number: int, first: int = 0) -> str:
         """Which trace and object the object `number` of the whole batch is, for messages."""
         trace = int(np.searchsorted(self.objects, number, side="right")) - 1
-        return f"trace {trace}, object {number - int(self.objects[trace])}"
+        return f"trace {first + trace}, object {number - int(self.objects[trace])}"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all columns to an .npz file, complete or not at all: the old file stays until the new one is done."""
         target = _check.path("path", path)
-        part = f"{target}.{os.getpid()}.part"
+        part = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
         columns = {name: getattr(self, name) for name in self.__slots__ if name != "names"}
         try:
             with open(part, "wb") as f:
@@ -256,6 +258,7 @@ class TraceBatch:
                 f.flush()
                 os.fsync(f.fileno())
             os.replace(part, target)
+            _sync_folder(target)
         except BaseException:
             if os.path.exists(part):
                 os.unlink(part)
@@ -268,6 +271,8 @@ class TraceBatch:
         with open(source, "rb") as f:
             try:
                 with np.load(f, allow_pickle=False) as npz:
+                    if any(member.compress_type for member in npz.zip.infolist()):  # a small file may hold terabytes
+                        raise ValueError("wanted uncompressed arrays; got compressed ones")
                     wanted = {"recsketch", *cls.__slots__}
                     if set(npz.files) != wanted:
                         raise ValueError(f"wanted the arrays {sorted(wanted)}; got {sorted(npz.files)}")
@@ -283,6 +288,16 @@ class TraceBatch:
         return (
             f"<TraceBatch of {len(self)} traces, {self.module.size} objects, modules {', '.join(self.names) or 'none'}>"
         )
+
+
+def _sync_folder(target: str) -> None:
+    """Make a rename last: the folder's entry is data of its own. Windows does that by itself."""
+    if os.name == "posix":
+        folder = os.open(os.path.dirname(os.path.abspath(target)), os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def as_batch(traces: Trace | TraceBatch | Iterable[Trace]) -> tuple[TraceBatch, bool]:

@@ -7,15 +7,15 @@ from recsketch.batch import TraceBatch
 from recsketch.spec import SketchSpec
 
 
-def plan(core: _core.Spec, spec: SketchSpec, batch: TraceBatch, threads: int) -> _core.Plan:
-    """Check the batch against the specification and order it.
+def plan(core: _core.Spec, spec: SketchSpec, batch: TraceBatch, threads: int, first: int = 0) -> _core.Plan:
+    """Check the batch against the specification and order it. Messages call its first trace number `first`.
 
     Raises
     ------
     ValueError
         For what a sketch cannot be made of; the message names the trace and the object.
     """
-    numbers = batch.require_modules(spec.modules)
+    numbers = batch.require_modules(spec.modules, first)
     try:
         return _core.Plan(
             core,
@@ -31,21 +31,21 @@ def plan(core: _core.Spec, spec: SketchSpec, batch: TraceBatch, threads: int) ->
             threads,
         )
     except _core.CoreError as e:
-        raise ValueError(explain(e, spec, batch)) from None
+        raise ValueError(explain(e, spec, batch, first)) from None
 
 
-def explain(error: _core.CoreError, spec: SketchSpec, batch: TraceBatch) -> str:
-    """What the C library found wrong, where, and what was there."""
+def explain(error: _core.CoreError, spec: SketchSpec, batch: TraceBatch, first: int = 0) -> str:
+    """What the C library found wrong, where (the batch's first trace is number `first`), and what was there."""
     if error.trace < 0:
         return str(error)
     trace, number = error.trace, error.object
     if number < 0:
-        where = f"outputs of trace {trace}"
+        where = f"outputs of trace {first + trace}"
         begin, end = batch.output_ends[trace : trace + 2].tolist()
         members, weights = batch.outputs[begin:end], batch.output_weights[begin:end]
     else:
         row = int(batch.objects[trace]) + number
-        where = f"trace {trace}, object {number} ({batch.names[batch.module[row]]})"
+        where = f"trace {first + trace}, object {number} ({batch.names[batch.module[row]]})"
         begin, end = batch.input_ends[row : row + 2].tolist()
         members, weights = batch.inputs[begin:end], batch.weights[begin:end]
     if error.code == "fanout":
@@ -58,5 +58,5 @@ def explain(error: _core.CoreError, spec: SketchSpec, batch: TraceBatch) -> str:
     if error.code == "output":
         return f"{where}: wanted at least one output, call Trace.outputs; got {members[:8].tolist()}"
     if error.code == "value":
-        return f"{where}: wanted finite attribute values of at most 1e30 times the scale; got NaN or larger"
+        return f"{where}: wanted finite attribute values, after scaling at most 1e30; got NaN or larger"
     return f"{where}: {error}"

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from recsketch import _core
-from recsketch._check import Floats
+from recsketch._check import CapacityWarning, Floats
 from recsketch.batch import TraceBatch
 from recsketch.plan import plan
 from recsketch.spec import SketchSpec, draw
 
 Mask = npt.NDArray[np.uint8] | None
-
-
-class CapacityWarning(UserWarning):
-    """More unknowns than numbers to read them from: the answer is only one of many that fit."""
 
 
 class Recovery(NamedTuple):
@@ -32,9 +30,9 @@ class Recovery(NamedTuple):
         output with positive weight, or with a weight below 2**-40 of the heaviest.
     residual : float
         Share of the sketch, as a norm, that the attributes do not explain: about 1e-7 when the structure is right and
-        fits.
+        fits. Infinite for a zero sketch that they do not give, NaN if no coordinate is kept.
     iterations : int
-        Of the solver; 0 for the filters.
+        Of the solver, 0 for the filters. At 1000 it was stopped: the structure fills the sketch.
     """
 
     attributes: list[Floats]
@@ -73,11 +71,16 @@ def _lstsq(
     attributes = np.empty(max(p.attributes, 1), np.float32)
     residual, iterations = np.empty(p.traces), np.empty(p.traces, np.int32)
     _warn_over_capacity(p, spec, batch, mask)
-    p.lstsq(sketches, mask, 0.0, MAX_ITERATIONS, attributes[: p.attributes], residual, iterations, threads)
+    try:
+        p.lstsq(sketches, mask, 0.0, MAX_ITERATIONS, attributes[: p.attributes], residual, iterations, threads)
+    except _core.CoreError as e:
+        raise ValueError(f"sketches[{e.trace}]: {FINITE}") from None
     return attributes, residual, iterations
 
 
 MAX_ITERATIONS = 1000
+FAINT = 2.0**-40  # of the loudest object's amplitude: a float32 sketch holds nothing of what is below
+FINITE = "wanted finite numbers of at most 1e30 in every kept coordinate; got NaN or larger"
 
 
 def _warn_over_capacity(p: _core.Plan, spec: SketchSpec, batch: TraceBatch, mask: Mask) -> None:
@@ -98,19 +101,25 @@ def _matched(
 ) -> tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]:
     p = plan(core, spec, batch, threads)
     amplitude, uses = p.amplitudes()
-    return _filter(core, p, spec, sketches, batch, mask, threads, _measured(p, batch, amplitude, uses, threads))
+    return _filter(p, p, spec, sketches, batch, mask, threads, _measured(p, batch, amplitude, uses, threads))
 
 
 def _paper(
     core: _core.Spec, spec: SketchSpec, sketches: Floats, batch: TraceBatch, mask: Mask, threads: int
 ) -> tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]:
-    rotations = plan(draw(spec, transparent=False), spec, batch, threads)
-    return _filter(core, rotations, spec, sketches, batch, mask, threads, rotations.amplitudes()[0])
+    rotations = plan(_rotations(spec), spec, batch, threads)
+    whole = plan(core, spec, batch, threads)
+    return _filter(rotations, whole, spec, sketches, batch, mask, threads, rotations.amplitudes()[0])
+
+
+@lru_cache(maxsize=2)
+def _rotations(spec: SketchSpec) -> _core.Spec:
+    return draw(spec, transparent=False)
 
 
 def _filter(
-    core: _core.Spec,
     p: _core.Plan,
+    whole: _core.Plan,
     spec: SketchSpec,
     sketches: Floats,
     batch: TraceBatch,
@@ -118,28 +127,42 @@ def _filter(
     threads: int,
     norms: npt.NDArray[np.float64],
 ) -> tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]:
-    """x = A^T s / norms^2, per object; with a mask, over the share of kept coordinates."""
-    kept = np.ones((1, 1)) if mask is None else np.maximum(mask.mean(axis=1, keepdims=True), 1.0 / spec.dim)
+    """x = A^T s / norms^2, per object, A of the plan p; with a mask, over the share of kept coordinates."""
     s = sketches if mask is None else np.where(mask, sketches, np.float32(0))
-    if not np.all(np.abs(s) <= 1e30):
-        raise ValueError("sketches: wanted finite numbers of at most 1e30 in every kept coordinate; got NaN or larger")
-    attributes = np.empty(max(p.attributes, 1), np.float32)[: p.attributes]
+    for row in np.flatnonzero(~(np.abs(s) <= 1e30).all(axis=1)):
+        raise ValueError(f"sketches[{row}]: {FINITE}")
+    attributes = np.empty(p.attributes, np.float32)
     p.adjoint(s, attributes, None, threads)
-    share = np.repeat(np.broadcast_to(kept, (p.traces, 1))[:, 0], np.diff(batch.objects))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        factor = np.where(norms > 0, 1.0 / (norms**2 * share), np.nan)
-    x = (attributes * np.repeat(factor, np.diff(batch.attribute_ends))).astype(np.float32)
-    return x, _residual(core, spec, s, batch, mask, threads, x), np.zeros(p.traces, np.int32)
+    kept = np.full(p.traces, 1.0) if mask is None else np.broadcast_to(mask.mean(axis=1), (p.traces,))
+    share = np.repeat(kept, np.diff(batch.objects))
+    factor = np.full(norms.size, np.nan)
+    heard = _heard(spec, batch, norms) & (share > 0)
+    factor[heard] = 1.0 / (norms[heard] ** 2 * share[heard])
+    x = attributes.astype(np.float64) * np.repeat(factor, np.diff(batch.attribute_ends))
+    x = np.clip(x, -3e38, 3e38).astype(np.float32)
+    return x, _residual(whole, s, mask, kept, threads, x), np.zeros(p.traces, np.int32)
+
+
+def _heard(spec: SketchSpec, batch: TraceBatch, norms: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Objects that left something in the sketch."""
+    scales = np.array([spec.scale(name) for name in batch.names])
+    loudness = norms / scales[batch.module]
+    loudest = np.array([loudness[i:j].max(initial=0.0) for i, j in pairwise(batch.objects.tolist())])
+    return np.asarray(loudness > FAINT * np.repeat(loudest, np.diff(batch.objects)))
 
 
 def _residual(
-    core: _core.Spec, spec: SketchSpec, s: Floats, batch: TraceBatch, mask: Mask, threads: int, x: Floats
+    whole: _core.Plan, s: Floats, mask: Mask, kept: npt.NDArray[np.float64], threads: int, x: Floats
 ) -> npt.NDArray[np.float64]:
     image = np.empty_like(s)
-    plan(core, spec, batch, threads).sketch(np.nan_to_num(x, nan=0.0), None, image, threads)
+    try:
+        whole.sketch(np.nan_to_num(x, nan=0.0), None, image, threads)
+    except _core.CoreError:  # the filters of a huge sketch may ask for more than a sketch can hold
+        return np.full(len(s), np.inf)
     difference = s - image if mask is None else np.where(mask, s - image, np.float32(0))
-    norm = np.linalg.norm(s.astype(np.float64), axis=1)
-    return np.asarray(np.linalg.norm(difference.astype(np.float64), axis=1) / np.where(norm > 0, norm, 1.0))
+    norm, rest = (np.linalg.norm(v.astype(np.float64), axis=1) for v in (s, difference))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(kept > 0, np.where(rest > 0, rest / norm, 0.0), np.nan))
 
 
 def _measured(

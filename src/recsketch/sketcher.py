@@ -18,6 +18,8 @@ from recsketch.spec import MAX_DIM, MIN_DIM, SketchSpec, draw
 from recsketch.statistics import Summary, summarise
 from recsketch.trace import Trace
 
+SLICE = 1024  # traces planned at a time: a plan takes some 80 bytes an object
+
 
 class Sketcher:
     """Sketches runs under one specification, and reads sketches.
@@ -100,13 +102,14 @@ class Sketcher:
         """
         batch, single = as_batch(traces)
         out = np.empty((len(batch), self.spec.dim), np.float32)
-        if len(batch):
-            threads = self._workers()
-            p = plan(self._core, self.spec, batch, threads)
+        threads = self._workers()
+        for first in range(0, len(batch), SLICE):
+            part = batch[first : first + SLICE] if len(batch) > SLICE else batch
+            p = plan(self._core, self.spec, part, threads, first)
             try:
-                p.sketch(batch.attributes, None, out, threads)
+                p.sketch(part.attributes, None, out[first : first + SLICE], threads)
             except _core.CoreError as e:
-                raise ValueError(explain(e, self.spec, batch)) from None
+                raise ValueError(explain(e, self.spec, part, first)) from None
         return out[0] if single else out
 
     @overload
@@ -136,7 +139,8 @@ class Sketcher:
         ----------
         sketches : (d,) or (n, d) array_like
         structure : Trace, or n of them
-            Modules, inputs, weights and outputs of the runs; their attributes are not looked at.
+            Modules, inputs, weights and outputs of the runs; their attributes are not looked at. One Trace serves any
+            number of sketches.
         method : {"lstsq", "matched", "paper"}
             "lstsq": least squares over all attributes at once, exact while their numbers fit: up to about 0.7 of the
             coordinates kept. "matched": each attribute by itself, error about sqrt(1 / d) over the object's amplitude.
@@ -146,7 +150,7 @@ class Sketcher:
 
         Returns
         -------
-        Recovery, or a list of them
+        Recovery for one sketch and one Trace, else a list of them
 
         Raises
         ------
@@ -177,15 +181,17 @@ class Sketcher:
         batch, single = as_batch(structure)
         _check.choice("method", method, tuple(METHODS))
         s = _check.sketches("sketches", sketches, self.spec.dim)
-        if s.ndim == 1 and single:
-            s = s[None]
-        if s.ndim != 2 or len(s) != len(batch):
+        many = s.ndim == 2
+        s = np.atleast_2d(s)
+        if single and isinstance(structure, Trace) and len(s) != 1:
+            batch = TraceBatch.from_traces([structure] * len(s))
+        if len(s) != len(batch):
             raise ValueError(f"sketches: wanted one for each of {len(batch)} structures; got {_check.describe(s)}")
         kept = _check.mask(mask, self.spec.dim, len(batch))
         if not len(batch):
             return []
         found = recover(self._core, self.spec, s, batch, method, kept, self._workers())
-        return found[0] if single else found
+        return found if many or not single else found[0]
 
     def summary(
         self,
@@ -240,6 +246,8 @@ class Sketcher:
             _check.choice("below", name, names)
         if total is not None:
             total = _check.number("total", total, "a positive number of objects", 0.0, 1e15)
+        if self.spec.angle > 89.9:
+            raise ValueError(f"summary: wanted transparent operators, an angle of at most 89.9; got {self.spec.angle}")
         s = _check.floats("sketch", sketch, f"a sketch of {self.spec.dim} numbers", (self.spec.dim,))
         rows = _check.mask(mask, self.spec.dim, 1)
         kept = None if rows is None else rows[0].astype(np.bool_)

@@ -22,7 +22,7 @@ MAX_INPUTS = 1 << 16
 
 
 class SketchSpec:
-    """Specification of a sketch: two runs can be compared if, and only if, they were sketched by equal ones.
+    """Specification of a sketch: runs sketched by equal ones can be compared.
 
     Parameters
     ----------
@@ -240,8 +240,9 @@ def _scales(scales: object, modules: Mapping[str, int]) -> Mapping[str, float] |
     for name in scales:
         if name not in modules:
             raise ValueError(f"scales: wanted names among {sorted(modules)}; got {name!r}")
-    what = "a positive number up to 1e30"
-    return MappingProxyType({n: _check.number(f"scales[{n!r}]", f, what, 0.0, 1e30) for n, f in scales.items()}) or None
+    what = "a number above 1e-30 and up to 1e30"
+    found = {n: _check.number(f"scales[{n!r}]", f, what, 1e-30, 1e30) for n, f in scales.items()}
+    return MappingProxyType({n: f for n, f in found.items() if f != 1.0}) or None
 
 
 def stream(role: str, name: str) -> int:
@@ -255,6 +256,11 @@ def stream(role: str, name: str) -> int:
     import hashlib
 
     return int.from_bytes(hashlib.sha256(f"recsketch/1/{role}/{name}".encode()).digest()[:8], "little")
+
+
+def _rounded(x: float) -> float:
+    """To 40 bits after the point: mathematical libraries differ in the last place, sketches must not."""
+    return math.ldexp(round(math.ldexp(x, 40)), -40)
 
 
 def draw(spec: SketchSpec, *, transparent: bool = True) -> _core.Spec:
@@ -273,8 +279,8 @@ def draw(spec: SketchSpec, *, transparent: bool = True) -> _core.Spec:
         spec.max_inputs,
         spec.seed,
         spec.rotation,
-        norm * math.cos(math.radians(spec.angle)) if transparent else 0.0,
-        norm * math.sin(math.radians(spec.angle)),
+        norm * _rounded(math.cos(math.radians(spec.angle))) if transparent else 0.0,
+        norm * _rounded(math.sin(math.radians(spec.angle))),
         mix,
         mix,
         spec.weighting == "energy",

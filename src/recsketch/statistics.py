@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsketch import _core
-from recsketch._check import Floats
+from recsketch._check import CapacityWarning, Floats
 from recsketch.spec import SketchSpec
 
 Doubles = npt.NDArray[np.float64]
@@ -54,11 +55,11 @@ class Pool:
     An object reached through the modules p_1 .. p_k is seen through ``T_i1 T_p1 T_in T_i2 T_p2 T_in .. T_i T_M
     T_attr``. Which positions i it took is not known, so the position operators are replaced by their common part,
     cosine times the identity (the paper's identity branch); all others are known and used. Levels 0 .. k follow the
-    given path. `stray` more levels stand for objects below other modules: there the parents' operators are replaced by
-    their common part, too. What the rotations of replaced operators add is noise.
+    given path. As many "stray" levels, if `room` unknowns allow them, stand for objects below other modules: there the
+    parents' operators are replaced by their common part, too. What the rotations of replaced operators add is noise.
     """
 
-    def __init__(self, core: _core.Spec, spec: SketchSpec, below: Sequence[str], stray: int) -> None:
+    def __init__(self, core: _core.Spec, spec: SketchSpec, below: Sequence[str], room: int) -> None:
         self.core, self.spec = core, spec
         self.names = list(spec.modules)
         self.below = [self.names.index(name) for name in below]
@@ -71,7 +72,7 @@ class Pool:
         self.levels = [(self.norm**3 * cosine * mix) ** (h + 1) * mix for h in range(len(below) + 1)]
         self.ends = np.cumsum([0, *(a + 1 for a in spec.modules.values())])
         width = int(self.ends[-1])
-        self.stray = max(0, min(stray, spec.dim // (2 * width) - len(self.levels)))
+        self.stray = max(0, min(len(self.levels), room // width - len(self.levels)))
         self.shape = (len(self.levels) + self.stray, width)
 
     def forward(self, z: Doubles) -> Doubles:
@@ -139,7 +140,7 @@ class Pool:
             gamma, before = float((g * g).sum()), gamma
             p = g + gamma / before * p
         free = (s.size if kept is None else int(kept.sum())) - z.size
-        return z, float(np.linalg.norm(r)) / math.sqrt(max(free, 1))
+        return z, float(np.linalg.norm(r)) / math.sqrt(free) if free > 0 else math.inf
 
     def counters(self, z: Doubles) -> Doubles:
         """(levels, modules)"""
@@ -150,13 +151,15 @@ def fit(
     core: _core.Spec, spec: SketchSpec, below: Sequence[str], s: Doubles, kept: npt.NDArray[np.bool_] | None
 ) -> tuple[Pool, Doubles, float]:
     """The pooled model that a sketch asks for: stray levels stay out unless one of their counters is significant."""
-    pool = Pool(core, spec, below, len(below) + 1)
+    count = s.size if kept is None else int(kept.sum())
+    share = max(count, 1) / s.size
+    pool = Pool(core, spec, below, count // 2)
     z, sigma = pool.solve(s, kept)
-    share = 1.0 if kept is None else float(kept.mean())
     if pool.stray and np.abs(pool.counters(z)[len(pool.levels) :]).max() < SIGNIFICANT * sigma / math.sqrt(share):
         pool = Pool(core, spec, below, 0)
         z, sigma = pool.solve(s, kept)
-    return pool, z, sigma / math.sqrt(share)
+    free = 1.0 - z.size / max(count, 1)  # of a random operator's singular values, the mean inverse square is 1 / free
+    return pool, z, sigma / math.sqrt(share * free) if free > 0.0 else math.inf
 
 
 SIGNIFICANT = 4.0  # standard errors: one false alarm in 16,000 counters
@@ -185,7 +188,12 @@ def summarise(
         for level, name in zip(amounts[:-1], pool.below, strict=True):
             share *= min(max(float(level[name]) / max(float(level.sum()), 1e-9), 1e-9), 1.0)
         count = max(a, 0.0) * max(everything, 0.0) / share
-        error = noise * math.hypot(a + everything, a * math.sqrt(len(pool.names) - 1)) / share
+        slope = math.hypot(a + everything, a * math.sqrt(len(pool.names) - 1))
+        error = noise * slope / share if noise < math.inf else math.inf
+    if sigma == math.inf:
+        text = f"{z.size} pooled unknowns, as many as kept coordinates or more: nothing can be said. Use a larger dim"
+        warnings.warn(text, CapacityWarning, stacklevel=3)
+        count = math.nan
     begin, end = pool.ends[m], pool.ends[m + 1] - 1
     if a > 2.0 * noise:
         mean = z[last, begin:end] / pool.levels[-1] / a

@@ -46,12 +46,14 @@ class Trace:
         "_inputs",
         "_lengths",
         "_module",
+        "_objects",
         "_output_weights",
         "_outputs",
         "_weights",
     )
 
     def __init__(self) -> None:
+        self._objects: tuple[TraceObject, ...] | None = None  # made when asked for
         self._index: dict[str, int] = {}  # module name -> its number in this trace
         self._module = array("i")
         self._lengths = array("q")
@@ -93,7 +95,8 @@ class Trace:
         if not x.size:
             raise ValueError("attribute: wanted at least one number; got none")
         number = len(self._module)
-        ids, shares = _tuple("inputs", inputs, weights, number) if len(inputs) else ((), ())
+        ids, shares = _tuple("inputs", inputs, weights, number)
+        self._objects = None
         self._module.append(self._index.setdefault(module, len(self._index)))
         self._lengths.append(x.size)
         self._attributes += x.tobytes()
@@ -104,17 +107,19 @@ class Trace:
 
     def outputs(self, objects: Sequence[int], weights: Sequence[float] | None = None) -> None:
         """Say which objects are the network's outputs, with weights as in `add`. A second call replaces the first."""
-        if not len(objects):
-            raise ValueError("outputs: wanted at least one object; got none")
         ids, shares = _tuple("outputs", objects, weights, len(self._module))
+        if not ids:
+            raise ValueError("outputs: wanted at least one object; got none")
         self._outputs, self._output_weights = array("i", ids), array("d", shares)
 
     def __len__(self) -> int:
         return len(self._module)
 
     @property
-    def objects(self) -> list[TraceObject]:
+    def objects(self) -> tuple[TraceObject, ...]:
         """All objects, in the order they were added; attributes are read-only views of shape (a,), float32."""
+        if self._objects is not None:
+            return self._objects
         names = tuple(self._index)
         values = np.frombuffer(bytes(self._attributes), np.float32)
         out, at, edge = [], 0, 0
@@ -126,7 +131,8 @@ class Trace:
                 )
             )
             at, edge = at + length, edge + fan_in
-        return out
+        self._objects = tuple(out)
+        return self._objects
 
     @property
     def output_ids(self) -> tuple[int, ...]:
@@ -168,6 +174,8 @@ def _tuple(
     if shares.shape != (len(members),):
         raise ValueError(f"weights: wanted {what}; got {_check.describe(shares)}")
     values = shares.astype(np.float64)
+    if not values.size:
+        return [], []
     if not 0 <= values.min() <= values.max() <= 1e300 / values.size:  # so that their sum is finite
         raise ValueError(f"weights: wanted {what}, 1e300 in all at most; got {_check.describe(weights)}")
     if not values.any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,5 @@ def fwht(x: npt.ArrayLike, *, overwrite: bool = False, threads: int | None = Non
     else:
         out = np.array(a, dtype=dtype, order="C")
     transform: Any = _core.fwht_f32 if dtype == np.float32 else _core.fwht_f64
-    transform(out.reshape(-1, n), workers)
-    out *= dtype(1.0 / np.sqrt(n))
+    transform(out.reshape(-1, n), 1.0 / math.sqrt(n), workers)
     return out

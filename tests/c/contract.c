@@ -57,16 +57,16 @@ static void test_fwht(void) {
     double y[64] = {0};
     const ptrdiff_t bad[] = {0, 1, 8, 15, 17, 48, -16, PTRDIFF_MIN, PTRDIFF_MAX, (ptrdiff_t)1 << 25};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(x, 1, bad[i], 1));
-        CHECK_STATUS(RSK_EINVAL, rsk_fwht_f64(y, 1, bad[i], 1));
+        CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(x, 1, bad[i], 1.0, 1));
+        CHECK_STATUS(RSK_EINVAL, rsk_fwht_f64(y, 1, bad[i], 1.0, 1));
     }
-    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(x, -1, 16, 1));
-    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f64(y, 1, 16, 0));
-    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(x, 1, 16, -1));
-    CHECK_STATUS(RSK_OK, rsk_fwht_f32(x, 0, 16, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(x, -1, 16, 1.0, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f64(y, 1, 16, 1.0, 0));
+    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(x, 1, 16, 1.0, -1));
+    CHECK_STATUS(RSK_OK, rsk_fwht_f32(x, 0, 16, 1.0, 1));
     x[0] = 1, x[33] = 2, y[0] = 1, y[33] = 2; /* two rows of 32; row 1 is twice H's column 1 */
-    CHECK_STATUS(RSK_OK, rsk_fwht_f32(x, 2, 32, 3));
-    CHECK_STATUS(RSK_OK, rsk_fwht_f64(y, 2, 32, 3));
+    CHECK_STATUS(RSK_OK, rsk_fwht_f32(x, 2, 32, 1.0, 3));
+    CHECK_STATUS(RSK_OK, rsk_fwht_f64(y, 2, 32, 1.0, 3));
     for (int i = 0; i < 32; i++) {
         CHECK(x[i] == 1 && x[32 + i] == (i & 1 ? -2 : 2));
         CHECK(y[i] == 1 && y[32 + i] == (i & 1 ? -2 : 2));

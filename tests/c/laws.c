@@ -173,8 +173,8 @@ static uint64_t digest(const struct variant *v, int threads) {
     hash = fnv(hash, counters, (size_t)r.n, 4);
     for (ptrdiff_t i = 0; i < size; i++) y[i] = next_float(&state), wide[i] = (double)next_float(&state) / 3;
     for (ptrdiff_t n = 16; n <= v->dim; n *= 2) {
-        CHECK_STATUS(RSK_OK, rsk_fwht_f32(y, 7, n, threads));
-        CHECK_STATUS(RSK_OK, rsk_fwht_f64(wide, 7, n, threads));
+        CHECK_STATUS(RSK_OK, rsk_fwht_f32(y, 7, n, 1.0, threads));
+        CHECK_STATUS(RSK_OK, rsk_fwht_f64(wide, 7, n, 1.0, threads));
         hash = fnv(fnv(hash, y, (size_t)(7 * n), 4), wide, (size_t)(7 * n), 8);
     }
     free(y), free(back), free(counters), free(wide);

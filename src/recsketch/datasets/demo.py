@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 import recsketch as rs
+from recsketch._check import CapacityWarning
 from recsketch.datasets.network import MODULES, PageNetwork
 from recsketch.datasets.pages import Page, make_pages, rescan
-from recsketch.recovery import CapacityWarning
 from recsketch.report import progress
 
 Figures = dict[str, Any]
@@ -217,7 +217,9 @@ def _summary_figures(runs: _Runs, modules: Sequence[str] = tuple(ROUTES)) -> lis
         route = ROUTES[module]
         counts, stated, truths, means, pooled = [], [], [], [], []
         for trace, sketch in zip(runs.traces[:DETAILED], runs.sketches, strict=False):
-            summary = runs.sketcher.summary(sketch, module, below=route)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", CapacityWarning)  # a short sketch says nothing: None, below
+                summary = runs.sketcher.summary(sketch, module, below=route)
             vectors = _vectors(trace, module)
             truths.append(len(vectors))
             counts.append(summary.count)
@@ -230,9 +232,9 @@ def _summary_figures(runs: _Runs, modules: Sequence[str] = tuple(ROUTES)) -> lis
                 "module": module,
                 "depth": len(route) + 1,
                 "count_true": float(np.mean(truths)),
-                "count_read": float(np.mean(counts)),
-                "count_error": _rms(np.subtract(counts, truths)),
-                "count_error_stated": float(np.mean(stated)),
+                "count_read": _finite(np.mean(counts)),
+                "count_error": _finite(_rms(np.subtract(counts, truths))),
+                "count_error_stated": _finite(np.mean(stated)),
                 # Where a count drowns in noise there is no mean: None if that is so on every page.
                 "means_seen": float(np.mean(seen)),
                 "mean_error": _relative(np.subtract(means, pooled)[seen], np.array(pooled)[seen])
@@ -241,6 +243,10 @@ def _summary_figures(runs: _Runs, modules: Sequence[str] = tuple(ROUTES)) -> lis
             }
         )
     return rows
+
+
+def _finite(x: float | np.floating) -> float | None:
+    return float(x) if np.isfinite(x) else None
 
 
 def _found(cosines: npt.NDArray[np.floating]) -> float:

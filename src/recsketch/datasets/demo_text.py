@@ -95,8 +95,8 @@ def _summary(figures: Figures, style: Style) -> str:
             r["module"],
             significant(r["count_true"], 3),
             significant(r["count_read"], 3),
-            significant(r["count_error"]),
-            significant(r["count_error_stated"]),
+            _optional(r["count_error"]),
+            _optional(r["count_error_stated"]),
             _optional(r["mean_error"]),
         ]
         for r in figures["summary"]
@@ -156,7 +156,7 @@ def _sizes(figures: Figures, style: Style) -> str:
             f"{r['bytes']:,}",
             f"{significant(r['of_raw'], 3)}x",
             percent(r["digits"]),
-            significant(r["count_error"]),
+            _optional(r["count_error"]),
             _optional(r["mean_error"]),
             percent(r["found"]),
         ]
