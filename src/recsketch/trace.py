@@ -95,7 +95,8 @@ class Trace:
         if not x.size:
             raise ValueError("attribute: wanted at least one number; got none")
         number = len(self._module)
-        ids, shares = _tuple("inputs", inputs, weights, number)
+        leaf = weights is None and type(inputs) is tuple and not inputs
+        ids, shares = ([], []) if leaf else _tuple("inputs", inputs, weights, number)
         self._objects = None
         self._module.append(self._index.setdefault(module, len(self._index)))
         self._lengths.append(x.size)
