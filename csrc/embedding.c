@@ -2,6 +2,7 @@
  * a rotation family fuses with T_attr. */
 #include "internal.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -11,13 +12,11 @@ double rsk_embed_norm(const rsk_spec *spec, const rsk_module *m) {
 
 int rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, double *h) {
     const rsk_kernels *k = rsk_kernels_current();
-    const double scale = m->scale, most = RSK_MAX_VALUE;
-    int good = 1;
-    for (ptrdiff_t i = 0; i < m->length; i++) {
-        h[i] = (double)x[i] * scale;
-        good &= fabs(h[i]) <= most; /* false for NaN */
-    }
-    if (!good) return 0;
+    const float most = (float)fmin((double)RSK_MAX_VALUE / m->scale, FLT_MAX);
+    int bad = 0;
+    for (ptrdiff_t i = 0; i < m->length; i++) bad |= !(fabsf(x[i]) <= most); /* true for NaN */
+    if (bad) return 0;
+    for (ptrdiff_t i = 0; i < m->length; i++) h[i] = (double)x[i] * m->scale;
     memset(h + m->length, 0, sizeof *h * (size_t)(m->padded - m->length));
     k->flip_f64(h, h, m->padded, m->inner, 1.0);
     k->fwht_f64(h, m->padded);
