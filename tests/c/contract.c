@@ -18,8 +18,8 @@ static void test_isa(void) {
     CHECK_STATUS(RSK_OK, rsk_isa_select(NULL));
     CHECK(rsk_isa_available(rsk_isa()));
     CHECK(rsk_max_threads() >= 1 && strlen(rsk_openmp()) > 0);
-    for (int i = RSK_OK; i <= RSK_EVALUE; i++)
-        for (int j = i + 1; j <= RSK_EVALUE; j++)
+    for (int i = RSK_OK; i <= RSK_ESIZE; i++)
+        for (int j = i + 1; j <= RSK_ESIZE; j++)
             CHECK(strlen(rsk_status_text((rsk_status)i)) && strcmp(rsk_status_text((rsk_status)i), rsk_status_text((rsk_status)j)));
 }
 
@@ -343,11 +343,11 @@ static void test_lstsq_arguments(void) {
     }
     memset(y, 0, sizeof y);
     CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL));
-    CHECK(residual[0] == 0 && residual[1] == 0);
+    CHECK(isinf(residual[0]) && isinf(residual[1])); /* a zero sketch of counters that are not zero */
     memset(mask, 0, sizeof mask); /* everything erased */
     y[0] = 1;
     CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, mask, 1, &p, back, residual, iterations, 1, NULL));
-    CHECK(residual[0] == 0 && residual[1] == 0);
+    CHECK(isnan(residual[0]) && isnan(residual[1]) && isnan(back[0]));
     rsk_plan_free(plan);
     rsk_spec_free(spec);
     rsk_spec_free(other);
