@@ -73,12 +73,10 @@ static void run_use(const rsk_spec *spec, const rsk_step *step, float *out, rsk_
         family->apply(spec, r, step->weight, 0, slot_of(s, step->src), dst, add, s->spare);
         return;
     }
-    const double *src = wide_slot_of(s, step->src);
-    if (!(step->flags & RSK_WIDE_SRC)) {
-        rsk_kernels_current()->widen(s->wide_source, slot_of(s, step->src), spec->dim);
-        src = s->wide_source;
-    }
-    family->apply_wide(spec, r, step->weight, src, step->dst < 0 ? s->wide_root : wide_slot_of(s, step->dst), add, s->wide_spare);
+    const int wide = step->flags & RSK_WIDE_SRC;
+    if (!wide) rsk_kernels_current()->widen(s->wide_source, slot_of(s, step->src), spec->dim);
+    family->apply_wide(spec, r, step->weight, wide ? wide_slot_of(s, step->src) : s->wide_source,
+                       step->dst < 0 ? s->wide_root : wide_slot_of(s, step->dst), add, s->wide_spare);
 }
 
 /* A leaf among leaves -> its tuple, or its own slot. Its attribute is in s->wide_padded. */

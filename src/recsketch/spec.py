@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -263,6 +263,22 @@ def _rounded(x: float) -> float:
     return math.ldexp(round(math.ldexp(x, 40)), -40)
 
 
+class Constants(NamedTuple):
+    """The numbers of the recursion (docs/design.md, section 3)."""
+
+    norm: float  # of an operator
+    cosine: float
+    sine: float
+    mix: float  # of an object's branches, and of the parts of z
+
+
+def constants(spec: SketchSpec) -> Constants:
+    """The constants of a specification; T = norm (cosine I + sine R)."""
+    angle = math.radians(spec.angle)
+    norm, mix = (math.sqrt(0.5), 0.5) if spec.scaling == "paper" else (1.0, math.sqrt(0.5))
+    return Constants(norm, _rounded(math.cos(angle)), _rounded(math.sin(angle)), mix)
+
+
 def draw(spec: SketchSpec, *, transparent: bool = True) -> _core.Spec:
     """The random matrices; `transparent=False` leaves out the identity of every T, as the paper's decoder does."""
 
@@ -270,17 +286,15 @@ def draw(spec: SketchSpec, *, transparent: bool = True) -> _core.Spec:
         return np.array([stream(role, n) for n in names], np.uint64)
 
     names = list(spec.modules)
-    paper = spec.scaling == "paper"
-    norm = math.sqrt(0.5) if paper else 1.0
-    mix = 0.5 if paper else math.sqrt(0.5)
+    norm, cosine, sine, mix = constants(spec)
     return _core.Spec(
         spec.dim,
         tuple(spec.modules.values()),
         spec.max_inputs,
         spec.seed,
         spec.rotation,
-        norm * _rounded(math.cos(math.radians(spec.angle))) if transparent else 0.0,
-        norm * _rounded(math.sin(math.radians(spec.angle))),
+        norm * cosine if transparent else 0.0,
+        norm * sine,
         mix,
         mix,
         spec.weighting == "energy",

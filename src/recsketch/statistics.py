@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from recsketch import _core
 from recsketch._check import CapacityWarning, Floats
-from recsketch.spec import SketchSpec
+from recsketch.spec import SketchSpec, constants
 
 Doubles = npt.NDArray[np.float64]
 POSITION, MODULE, BRANCH = 0, 1, 2  # kinds of rsk_operator
@@ -63,11 +63,7 @@ class Pool:
         self.core, self.spec = core, spec
         self.names = list(spec.modules)
         self.below = [self.names.index(name) for name in below]
-        paper = spec.scaling == "paper"
-        self.norm, mix = (
-            (math.sqrt(0.5), 0.5) if paper else (1.0, math.sqrt(0.5))
-        )  # of an operator; of branches and gains
-        cosine = math.cos(math.radians(spec.angle))
+        self.norm, cosine, _, mix = constants(spec)
         # what an object of level h amounts to: h + 1 positions, modules and branches, one embedding
         self.levels = [(self.norm**3 * cosine * mix) ** (h + 1) * mix for h in range(len(below) + 1)]
         self.ends = np.cumsum([0, *(a + 1 for a in spec.modules.values())])
