@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from array import array
@@ -291,13 +292,17 @@ class TraceBatch:
 
 
 def _sync_folder(target: str) -> None:
-    """Make a rename last: the folder's entry is data of its own. Windows does that by itself."""
-    if os.name == "posix":
-        folder = os.open(os.path.dirname(os.path.abspath(target)), os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    """Make a rename last: the folder's entry is data of its own. Systems that cannot do that do it by themselves."""
+    if os.name != "posix":
+        return
+    folder = os.open(os.path.dirname(os.path.abspath(target)), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    except OSError as e:
+        if e.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(folder)
 
 
 def as_batch(traces: Trace | TraceBatch | Iterable[Trace]) -> tuple[TraceBatch, bool]:
