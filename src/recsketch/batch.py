@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import threading
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from recsketch import _check
 from recsketch._check import Floats
 from recsketch.trace import Trace
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 FORMAT = 1
 
@@ -250,6 +250,8 @@ class TraceBatch:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all columns to an .npz file, complete or not at all: the old file stays until the new one is done."""
+        import threading
+
         target = _check.path("path", path)
         part = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
         columns = {name: getattr(self, name) for name in self.__slots__ if name != "names"}
@@ -293,6 +295,8 @@ class TraceBatch:
 
 def _sync_folder(target: str) -> None:
     """Make a rename last: the folder's entry is data of its own. Systems that cannot do that do it by themselves."""
+    import errno
+
     if os.name != "posix":
         return
     folder = os.open(os.path.dirname(os.path.abspath(target)), os.O_RDONLY)

@@ -6,10 +6,9 @@ import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from recsketch import _core
 from recsketch._check import CapacityWarning, Floats
@@ -17,7 +16,10 @@ from recsketch.batch import TraceBatch
 from recsketch.plan import plan
 from recsketch.spec import SketchSpec, draw
 
-Mask = npt.NDArray[np.uint8] | None
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Mask: TypeAlias = "npt.NDArray[np.uint8] | None"
 
 
 class Recovery(NamedTuple):
@@ -47,7 +49,7 @@ class Recovery(NamedTuple):
         return f"<p>{self}</p>"
 
 
-Solver = Callable[..., tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]]
+Solver: TypeAlias = "Callable[..., tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]]"
 
 
 def recover(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from recsketch import _check, _core
 from recsketch._check import Floats
@@ -17,6 +16,9 @@ from recsketch.recovery import METHODS, Recovery, recover
 from recsketch.spec import MAX_DIM, MIN_DIM, SketchSpec, draw
 from recsketch.statistics import Summary, summarise
 from recsketch.trace import Trace
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 SLICE = 1024  # traces planned at a time: a plan takes some 80 bytes an object
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -263,20 +263,11 @@ def _rounded(x: float) -> float:
     return math.ldexp(round(math.ldexp(x, 40)), -40)
 
 
-class Constants(NamedTuple):
-    """The numbers of the recursion (docs/design.md, section 3)."""
-
-    norm: float  # of an operator
-    cosine: float
-    sine: float
-    mix: float  # of an object's branches, and of the parts of z
-
-
-def constants(spec: SketchSpec) -> Constants:
-    """The constants of a specification; T = norm (cosine I + sine R)."""
+def constants(spec: SketchSpec) -> tuple[float, float, float, float]:
+    """Norm, cosine and sine of T = norm (cosine I + sine R), and the factor of an object's branches and z's parts."""
     angle = math.radians(spec.angle)
     norm, mix = (math.sqrt(0.5), 0.5) if spec.scaling == "paper" else (1.0, math.sqrt(0.5))
-    return Constants(norm, _rounded(math.cos(angle)), _rounded(math.sin(angle)), mix)
+    return norm, _rounded(math.cos(angle)), _rounded(math.sin(angle)), mix
 
 
 def draw(spec: SketchSpec, *, transparent: bool = True) -> _core.Spec:

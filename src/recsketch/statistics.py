@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from recsketch import _core
 from recsketch._check import CapacityWarning, Floats
 from recsketch.spec import SketchSpec, constants
 
-Doubles = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Doubles: TypeAlias = "npt.NDArray[np.float64]"
 POSITION, MODULE, BRANCH = 0, 1, 2  # kinds of rsk_operator
 ATTR, IN = 0, 1
 

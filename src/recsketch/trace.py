@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from recsketch import _check
 from recsketch._check import Floats
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class TraceObject(NamedTuple):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from recsketch import _check, _core
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 def fwht(x: npt.ArrayLike, *, overwrite: bool = False, threads: int | None = None) -> npt.NDArray[Any]:
