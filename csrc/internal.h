@@ -114,6 +114,9 @@ typedef struct rsk_family {
     const char *name;
     int rows; /* sign rows a rotation, 1 or 2 */
     rsk_status (*sample)(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *rotation);
+    /* out[k] = the sign of (R s)[k] for a vector of signs s, where R s is one again; NULL where it is not. With it T E_M x is
+     * two terms of rsk_spread, without it one and an operator */
+    void (*turn_signs)(const rsk_rotation *rotation, const uint16_t *signs, uint16_t *out, ptrdiff_t d);
     /* out (+)= f T x. wide: in doubles */
     void (*apply)(const rsk_spec *spec, const rsk_rotation *rotation, double f, int transpose, const float *x, float *out,
                   int accumulate, float *scratch);
@@ -147,8 +150,6 @@ struct rsk_module {
     uint16_t *inner; /* D1, a' bits */
     uint16_t *outer; /* D2, max(a', d) bits */
     uint16_t *counter;
-    uint16_t *turned_outer, *turned_counter; /* skew: the signs of D2 and c_M seen through R_attr */
-    uint32_t *counter_pairs;                 /* skew: rsk_spread */
     rsk_spread spread;
     rsk_rotation rotation;
 };
@@ -168,6 +169,10 @@ struct rsk_spec {
 
 /* Packed sign words of 16, from 32-bit random words. */
 rsk_status rsk_stream_signs(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t bits, uint16_t *out);
+static inline ptrdiff_t rsk_highest_bit(ptrdiff_t x) {
+    while (x & (x - 1)) x &= x - 1;
+    return x;
+}
 static inline int rsk_sign_bit(const uint16_t *bits, ptrdiff_t k) { return (bits[k >> 4] >> (k & 15)) & 1; }
 
 /* ---------------------------------------------------------------- embedding.c */

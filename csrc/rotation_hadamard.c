@@ -72,4 +72,4 @@ static void absorb(const rsk_spec *spec, const rsk_module *m, float f, float f_c
     *counter = f_counter * counters[0];
 }
 
-const rsk_family rsk_family_hadamard = {"hadamard", 2, sample, apply, apply_wide, chain, chain_wide, emit, emit_wide, absorb};
+const rsk_family rsk_family_hadamard = {"hadamard", 2, sample, NULL, apply, apply_wide, chain, chain_wide, emit, emit_wide, absorb};

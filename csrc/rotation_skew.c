@@ -3,6 +3,8 @@
  * T is then a set of plane rotations of the pairs (k, k ^ mask): exactly orthonormal for every angle. */
 #include "internal.h"
 
+#include <string.h>
+
 static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *r) {
     uint32_t word[2];
     rsk_status status = rsk_stream_words(seed, stream, 2, 2, word);
@@ -11,8 +13,7 @@ static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotati
     /* floor((d - 1) u / 2^64) of a 64-bit u, in two exact steps: d - 1 < 2^24 */
     const uint64_t n = (uint64_t)d - 1, low = (n * word[0]) >> 32, high = n * word[1];
     r->mask = 1 + (ptrdiff_t)((high + low) >> 32);
-    ptrdiff_t top = r->mask;
-    while (top & (top - 1)) top &= top - 1;
+    const ptrdiff_t top = rsk_highest_bit(r->mask);
     for (ptrdiff_t k = 0; k < d; k++) {
         if (!(k & top)) continue;
         const uint16_t bit = (uint16_t)(1u << (k & 15));
@@ -20,6 +21,12 @@ static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotati
         *word16 = (uint16_t)(rsk_sign_bit(r->bits[0], k ^ r->mask) ? *word16 & ~bit : *word16 | bit);
     }
     return RSK_OK;
+}
+
+static void turn_signs(const rsk_rotation *r, const uint16_t *signs, uint16_t *out, ptrdiff_t d) {
+    memset(out, 0, (size_t)d / 8);
+    for (ptrdiff_t k = 0; k < d; k++)
+        if (rsk_sign_bit(signs, k ^ r->mask) ^ rsk_sign_bit(r->bits[0], k)) out[k >> 4] = (uint16_t)(out[k >> 4] | 1u << (k & 15));
 }
 
 static rsk_turn turn(const rsk_spec *spec, const rsk_rotation *r, double f, int transpose) {
@@ -56,7 +63,7 @@ static void chain_wide(const rsk_spec *spec, const rsk_rotation *first, const rs
 }
 
 /* T_attr D2 tile(h) = cosine D2 tile(h) + sine D2' tile(h'): h' is h with its indices masked, D2' the signs D2 masked times
- * sigma (spec.c). No pass over d but the last. */
+ * sigma. No pass over d but the last. */
 static void emit(const rsk_spec *spec, const rsk_module *m, double f, float counter, const double *x, float *out, float *work,
                  float *scratch) {
     const ptrdiff_t width = m->spread.width, mask = spec->attr.mask & (width - 1);
@@ -90,4 +97,4 @@ static void absorb(const rsk_spec *spec, const rsk_module *m, float f, float f_c
     *counter = f_counter * (c * counters[0] + s * counters[1]);
 }
 
-const rsk_family rsk_family_skew = {"skew", 1, sample, apply, apply_wide, chain, chain_wide, emit, emit_wide, absorb};
+const rsk_family rsk_family_skew = {"skew", 1, sample, turn_signs, apply, apply_wide, chain, chain_wide, emit, emit_wide, absorb};

@@ -37,13 +37,6 @@ static rsk_status rotation(rsk_spec *spec, uint64_t seed, uint64_t stream, rsk_r
     return spec->family->sample(seed, stream, spec->dim, r);
 }
 
-/* out[k] = the sign bit of x[k ^ r.mask] times sigma(k): how signs look through R_attr */
-static void turned(uint16_t *out, const uint16_t *x, const rsk_rotation *r, ptrdiff_t d) {
-    memset(out, 0, (size_t)d / 8);
-    for (ptrdiff_t k = 0; k < d; k++)
-        if (rsk_sign_bit(x, k ^ r->mask) ^ rsk_sign_bit(r->bits[0], k)) out[k >> 4] = (uint16_t)(out[k >> 4] | 1u << (k & 15));
-}
-
 /* bit i at 2i */
 static uint32_t spaced(uint16_t bits) {
     uint32_t out = 0;
@@ -67,16 +60,15 @@ static rsk_status module(rsk_spec *spec, const rsk_spec_params *p, ptrdiff_t i) 
     m->spread.bits[0] = folded ? spec->zeros : m->outer;
     m->spread.counter_bits[0] = m->counter;
     m->spread.terms = 1;
-    if (spec->family == &rsk_family_skew) {
-        m->turned_outer = take(spec, d);
-        m->turned_counter = take(spec, d);
-        m->counter_pairs = (uint32_t *)(void *)take(spec, 2 * d);
-        turned(m->turned_outer, m->spread.bits[0], &spec->attr, d);
-        turned(m->turned_counter, m->counter, &spec->attr, d);
-        m->spread.bits[1] = m->turned_outer;
-        m->spread.counter_bits[1] = m->turned_counter;
-        m->spread.counter_pairs = m->counter_pairs;
-        for (ptrdiff_t b = 0; b < d / RSK_LANES; b++) m->counter_pairs[b] = spaced(m->counter[b]) | spaced(m->turned_counter[b]) << 1;
+    if (spec->family->turn_signs) {
+        uint16_t *outer = take(spec, d), *counter = take(spec, d);
+        uint32_t *pairs = (uint32_t *)(void *)take(spec, 2 * d);
+        spec->family->turn_signs(&spec->attr, m->spread.bits[0], outer, d);
+        spec->family->turn_signs(&spec->attr, m->counter, counter, d);
+        for (ptrdiff_t b = 0; b < d / RSK_LANES; b++) pairs[b] = spaced(m->counter[b]) | spaced(counter[b]) << 1;
+        m->spread.bits[1] = outer;
+        m->spread.counter_bits[1] = counter;
+        m->spread.counter_pairs = pairs;
         m->spread.terms = 2;
     }
     return RSK_OK;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 from typing import Any
 
@@ -63,5 +64,29 @@ print("ok")
 def test_forked_children_sketch(run_python: Any, program: str) -> None:
     """A hang is a failure: the interpreter is stopped after two minutes of what takes a second."""
     done = run_python(SETUP + program, timeout=120, PYTHONWARNINGS="ignore::DeprecationWarning")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1:] == ["ok"]
+
+
+OTHERS = """
+import ctypes, os
+import numpy as np, recsketch as rs
+pool = ctypes.CDLL("libgomp.so.1")
+region = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
+pool.GOMP_parallel(region, None, 2, 0)  # another library of this process uses OpenMP; recsketch was imported only
+pid = os.fork()
+if pid == 0:
+    t = rs.Trace()
+    t.outputs([t.add("a", [1.0])])
+    rs.Sketcher(rs.SketchSpec(64, {"a": 1}), threads=2).sketch([t] * 100)
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+print("ok")
+"""
+
+
+@pytest.mark.skipif(ctypes.util.find_library("gomp") is None, reason="needs libgomp as a library of its own")
+def test_a_fork_before_the_first_call_is_safe(run_python: Any) -> None:
+    done = run_python(OTHERS, timeout=60, PYTHONWARNINGS="ignore::DeprecationWarning", OMP_NUM_THREADS="2")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[-1:] == ["ok"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import reference as ref
+from columns import COLUMNS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -226,23 +227,10 @@ def test_read_only_strided_and_swapped_arrays_are_taken(sk: rs.Sketcher) -> None
 
 # ---------------------------------------------------------------- TraceBatch columns
 
-TYPES: dict[str, Any] = {
-    "objects": np.int64,
-    "module": np.int32,
-    "attribute_ends": np.int64,
-    "attributes": np.float32,
-    "input_ends": np.int64,
-    "inputs": np.int32,
-    "weights": np.float64,
-    "output_ends": np.int64,
-    "outputs": np.int32,
-    "output_weights": np.float64,
-}
-
 
 def columns() -> dict[str, Any]:
     batch = rs.TraceBatch.from_traces([run(0), run(1)])
-    return {"names": batch.names, **{name: getattr(batch, name).copy() for name in TYPES}}
+    return {"names": batch.names, **{name: getattr(batch, name).copy() for name in COLUMNS}}
 
 
 def use(sk: rs.Sketcher, c: dict[str, Any]) -> np.ndarray:
@@ -250,7 +238,7 @@ def use(sk: rs.Sketcher, c: dict[str, Any]) -> np.ndarray:
     return sk.sketch(batch)
 
 
-@pytest.mark.parametrize("name", sorted(TYPES))
+@pytest.mark.parametrize("name", sorted(COLUMNS))
 def test_columns_of_the_wrong_form(sk: rs.Sketcher, name: str) -> None:
     good = columns()
     x = good[name]
@@ -266,7 +254,7 @@ def test_columns_of_the_wrong_form(sk: rs.Sketcher, name: str) -> None:
         x[:0],
     ):
         refused(lambda bad=bad: use(sk, {**good, name: bad}))
-    if TYPES[name] in (np.int32, np.int64):
+    if COLUMNS[name] in (np.int32, np.int64):
         refused(lambda: use(sk, {**good, name: x.astype(float)}))
         refused(lambda: use(sk, {**good, name: np.full(x.shape, 2**63, np.uint64)}))
     assert np.array_equal(use(sk, {**good, name: x.astype(x.dtype.newbyteorder())}), use(sk, good))
@@ -294,7 +282,7 @@ def test_offsets_whose_differences_overflow() -> None:
         t.add("a", [1.0, 2.0, 3.0])
     t.outputs([0])
     batch = rs.TraceBatch.from_traces([t, t, t])
-    good = {"names": batch.names, **{name: getattr(batch, name) for name in TYPES}}
+    good = {"names": batch.names, **{name: getattr(batch, name) for name in COLUMNS}}
     for name in ("objects", "attribute_ends", "input_ends", "output_ends"):
         bad = good[name].copy()
         bad[1], bad[2] = 6 * 10**18, -6 * 10**18
@@ -330,7 +318,7 @@ def test_names_that_are_none(sk: rs.Sketcher, names: Any) -> None:
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(
-    name=st.sampled_from(sorted(TYPES)),
+    name=st.sampled_from(sorted(COLUMNS)),
     place=st.integers(0, 100),
     value=st.one_of(st.integers(-4, 60), st.sampled_from([-(2**31), 2**31 - 1, 2**20])),
 )
@@ -380,3 +368,19 @@ def test_fwht_overwrites_only_what_it_can() -> None:
             continue
         assert np.array_equal(out, fwht(before))
         assert x.flags.writeable or np.array_equal(x, before)
+
+
+def test_misaligned_columns_are_copied(sk: rs.Sketcher) -> None:
+    """np.frombuffer at an odd byte gives arrays that C must not read as they are."""
+
+    def odd(x: np.ndarray) -> np.ndarray:
+        return np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view(x.dtype)
+
+    good = columns()
+    moved = {name: odd(good[name]) for name in COLUMNS}
+    assert not any(x.flags.aligned for x in moved.values())
+    batch = rs.TraceBatch(names=good["names"], **moved)
+    assert all(getattr(batch, name).flags.aligned for name in COLUMNS)
+    s = sk.sketch(rs.TraceBatch(**good))
+    assert np.array_equal(sk.sketch(batch), s)
+    assert np.array_equal(sk.similarity(odd(s[0]), s), sk.similarity(s[0], s))

@@ -145,3 +145,10 @@ def test_arrays_of_the_wrong_type_are_not_rounded(good: Path, tmp_path: Path) ->
     members = arrays(good)
     for name in ("objects", "module", "inputs", "outputs", "attribute_ends"):
         refused(tmp_path / "bad.npz", archive(**{**members, name: members[name].astype(np.float64) + 0.25}))
+
+
+def test_compressed_arrays_are_refused(good: Path) -> None:
+    """A megabyte of deflated zeros is a gigabyte of memory; save never compresses."""
+    out = io.BytesIO()
+    np.savez_compressed(out, **arrays(good))
+    refused(good.with_name("bad.npz"), out.getvalue())

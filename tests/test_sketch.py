@@ -203,3 +203,37 @@ def test_energy_is_shared_by_weight(build: Any) -> None:
         trace.add(name, build.attribute(rng, 32))
     trace.outputs(range(8), weights=rng.random(8) + 0.1)
     assert abs(float(np.sum(build.sketcher(spec).sketch(trace).astype(np.float64) ** 2)) - 0.5) <= 0.1
+
+
+def test_rounding_hardly_grows_with_depth(build: Any) -> None:
+    """Full trees of fan 3: floats alone would round 5 u in norm at depth 3, u = 2^-24 / sqrt(3) the error of rounding
+    once; with doubles above the leaves it is about 2 u (docs/design.md, section 5). Sums of thousands of roundings:
+    their norm is within a percent of its mean, the bound half way is dozens of deviations off either."""
+    spec = ref.RefSpec(512, {"a": 16, "b": 64}, 5)
+    once = 2.0**-24 / np.sqrt(3)
+    for depth in (2, 3, 4):
+        trace = build.tree(np.random.default_rng(depth), spec, depth, 3)
+        want = ref.sketch(spec, trace)
+        error = np.linalg.norm(build.sketcher(spec).sketch(build.trace(trace)) - want) / np.linalg.norm(want)
+        assert error <= 2.5 * once
+
+
+def test_long_batches_are_planned_in_slices(build: Any) -> None:
+    """Over 1,024 traces: the same sketches, and messages that count from the start of the batch."""
+    spec = ref.RefSpec(64, {"a": 7}, 2)
+    rng = np.random.default_rng(3)
+    traces = [build.trace(build.dag(rng, spec, 3)) for _ in range(1100)]
+    sk = build.sketcher(spec)
+    s = sk.sketch(traces)
+    assert np.array_equal(s[1000:], sk.sketch(traces[1000:]))
+    for name, value, match in (
+        ("a", np.nan, "wanted finite"),
+        ("b", 0.0, "wanted a module among"),
+        ("a", None, "output"),
+    ):
+        bad = rs.Trace()
+        i = bad.add(name, np.full(7, 0.0 if value is None else value))
+        if value is not None:
+            bad.outputs([i])
+        with pytest.raises(ValueError, match=f"trace 1050.*{match}"):
+            sk.sketch([*traces[:1050], bad, *traces[1050:]])

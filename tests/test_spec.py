@@ -224,3 +224,9 @@ def test_suggested_dim_holds_the_traces() -> None:
             rs.suggest_dim(traces, target=bad)  # type: ignore[arg-type]
     with pytest.raises((ValueError, TypeError)):
         rs.suggest_dim([])
+
+
+def test_a_scale_of_one_is_no_scale() -> None:
+    plain = rs.SketchSpec(64, {"a": 1, "b": 2})
+    assert rs.SketchSpec(64, {"a": 1, "b": 2}, scales={"a": 1.0}) == plain
+    assert plain.replace(scales={"a": 2.0, "b": 1.0}) == plain.replace(scales={"a": 2.0}) != plain

@@ -9,21 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import reference as ref
+from columns import COLUMNS
 
 import recsketch as rs
-
-COLUMNS: dict[str, Any] = {
-    "objects": np.int64,
-    "module": np.int32,
-    "attribute_ends": np.int64,
-    "attributes": np.float32,
-    "input_ends": np.int64,
-    "inputs": np.int32,
-    "weights": np.float64,
-    "output_ends": np.int64,
-    "outputs": np.int32,
-    "output_weights": np.float64,
-}
 
 
 def same(a: rs.Trace, b: rs.Trace) -> bool:
@@ -240,3 +228,10 @@ def test_lists_of_anything_else_are_refused(runs: list[rs.Trace]) -> None:
     for bad in (None, 3, [None], [runs[0], "x"], runs[0]):
         with pytest.raises((TypeError, ValueError)):
             rs.TraceBatch.from_traces(bad)  # type: ignore[arg-type]
+
+
+def test_weights_of_no_inputs_are_refused() -> None:
+    t = rs.Trace()
+    with pytest.raises(ValueError, match="weights: wanted 0"):
+        t.add("a", [1.0], weights=[1.0, 2.0])
+    assert t.add("a", [1.0], weights=[]) == 0

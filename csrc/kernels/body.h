@@ -42,11 +42,6 @@
 
 /* ---------------------------------------------------------------- signs and skew transparent operators */
 
-static RSK_INLINE ptrdiff_t highest_bit(ptrdiff_t x) {
-    while (x & (x - 1)) x &= x - 1;
-    return x;
-}
-
 #define SUFFIX f32
 #define T float
 #define V v16

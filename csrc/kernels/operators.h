@@ -68,7 +68,7 @@ static RSK_INLINE void FN(rotate2_loop)(T *RSK_RESTRICT out, const T *RSK_RESTRI
         }
         return;
     }
-    const ptrdiff_t top = highest_bit(second.far); /* pairs are visited from the side where it is clear */
+    const ptrdiff_t top = rsk_highest_bit(second.far); /* pairs are visited from the side where it is clear */
     for (ptrdiff_t base = 0; base < d; base += 2 * top)
         for (ptrdiff_t k = base; k < base + top; k += BLOCK) {
             const ptrdiff_t l = k ^ second.far;

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 Floats: TypeAlias = "npt.NDArray[np.float32]"
 
 
+LARGEST = 1e30  # RSK_MAX_VALUE
+FINITE = "wanted finite numbers of at most 1e30 in every kept coordinate; got NaN or larger"
+
+
 class CapacityWarning(UserWarning):
     """More unknowns than numbers to read them from: the answer is only one of many that fit."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from recsketch import _core
+from recsketch import _check, _core
 from recsketch._check import CapacityWarning, Floats
 from recsketch.batch import TraceBatch
 from recsketch.plan import plan
@@ -49,7 +49,8 @@ class Recovery(NamedTuple):
         return f"<p>{self}</p>"
 
 
-Solver: TypeAlias = "Callable[..., tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]]"
+Answer: TypeAlias = "tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]"  # attributes, residuals, iterations
+Solver: TypeAlias = "Callable[..., Answer]"
 
 
 def recover(
@@ -66,9 +67,7 @@ def recover(
     return out
 
 
-def _lstsq(
-    core: _core.Spec, spec: SketchSpec, sketches: Floats, batch: TraceBatch, mask: Mask, threads: int
-) -> tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+def _lstsq(core: _core.Spec, spec: SketchSpec, sketches: Floats, batch: TraceBatch, mask: Mask, threads: int) -> Answer:
     p = plan(core, spec, batch, threads)
     attributes = np.empty(max(p.attributes, 1), np.float32)
     residual, iterations = np.empty(p.traces), np.empty(p.traces, np.int32)
@@ -76,13 +75,12 @@ def _lstsq(
     try:
         p.lstsq(sketches, mask, 0.0, MAX_ITERATIONS, attributes[: p.attributes], residual, iterations, threads)
     except _core.CoreError as e:
-        raise ValueError(f"sketches[{e.trace}]: {FINITE}") from None
+        raise ValueError(f"sketches[{e.trace}]: {_check.FINITE}") from None
     return attributes, residual, iterations
 
 
 MAX_ITERATIONS = 1000
-FAINT = 2.0**-40  # of the loudest object's amplitude: a float32 sketch holds nothing of what is below
-FINITE = "wanted finite numbers of at most 1e30 in every kept coordinate; got NaN or larger"
+FAINT = 2.0**-40  # as in solve.c: of the loudest object's amplitude: a float32 sketch holds nothing of what is below
 
 
 def _warn_over_capacity(p: _core.Plan, spec: SketchSpec, batch: TraceBatch, mask: Mask) -> None:
@@ -100,15 +98,13 @@ def _warn_over_capacity(p: _core.Plan, spec: SketchSpec, batch: TraceBatch, mask
 
 def _matched(
     core: _core.Spec, spec: SketchSpec, sketches: Floats, batch: TraceBatch, mask: Mask, threads: int
-) -> tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+) -> Answer:
     p = plan(core, spec, batch, threads)
     amplitude, uses = p.amplitudes()
     return _filter(p, p, spec, sketches, batch, mask, threads, _measured(p, batch, amplitude, uses, threads))
 
 
-def _paper(
-    core: _core.Spec, spec: SketchSpec, sketches: Floats, batch: TraceBatch, mask: Mask, threads: int
-) -> tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+def _paper(core: _core.Spec, spec: SketchSpec, sketches: Floats, batch: TraceBatch, mask: Mask, threads: int) -> Answer:
     rotations = plan(_rotations(spec), spec, batch, threads)
     whole = plan(core, spec, batch, threads)
     return _filter(rotations, whole, spec, sketches, batch, mask, threads, rotations.amplitudes()[0])
@@ -128,11 +124,11 @@ def _filter(
     mask: Mask,
     threads: int,
     norms: npt.NDArray[np.float64],
-) -> tuple[Floats, npt.NDArray[np.float64], npt.NDArray[np.int32]]:
+) -> Answer:
     """x = A^T s / norms^2, per object, A of the plan p; with a mask, over the share of kept coordinates."""
     s = sketches if mask is None else np.where(mask, sketches, np.float32(0))
-    for row in np.flatnonzero(~(np.abs(s) <= 1e30).all(axis=1)):
-        raise ValueError(f"sketches[{row}]: {FINITE}")
+    for row in np.flatnonzero(~(np.abs(s) <= _check.LARGEST).all(axis=1)):
+        raise ValueError(f"sketches[{row}]: {_check.FINITE}")
     attributes = np.empty(p.attributes, np.float32)
     p.adjoint(s, attributes, None, threads)
     kept = np.full(p.traces, 1.0) if mask is None else np.broadcast_to(mask.mean(axis=1), (p.traces,))

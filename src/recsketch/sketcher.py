@@ -166,8 +166,8 @@ class Sketcher:
 
         Notes
         -----
-        Error of "lstsq": a sketch carries rounding of about 7e-8 |s|, so an element is known to about
-        7e-8 |s| / sqrt(d (1 - load)) over the object's amplitude: a few 1e-7 at depth 3 and load 0.65 (docs/design.md,
+        Error of "lstsq": a sketch carries rounding of about 5e-8 |s|, so an element is known to about
+        5e-8 |s| / sqrt(d (1 - load)) over the object's amplitude: a few 1e-7 at depth 3 and load 0.65 (docs/design.md,
         section 5). "matched" and "paper" with the "hadamard" rotation use expected norms, right to about sqrt(1 / d) an
         operator.
 
@@ -185,7 +185,7 @@ class Sketcher:
         s = _check.sketches("sketches", sketches, self.spec.dim)
         many = s.ndim == 2
         s = np.atleast_2d(s)
-        if single and isinstance(structure, Trace) and len(s) != 1:
+        if isinstance(structure, Trace) and len(s) != 1:
             batch = TraceBatch.from_traces([structure] * len(s))
         if len(s) != len(batch):
             raise ValueError(f"sketches: wanted one for each of {len(batch)} structures; got {_check.describe(s)}")
@@ -253,10 +253,8 @@ class Sketcher:
         s = _check.floats("sketch", sketch, f"a sketch of {self.spec.dim} numbers", (self.spec.dim,))
         rows = _check.mask(mask, self.spec.dim, 1)
         kept = None if rows is None else rows[0].astype(np.bool_)
-        if not np.all(np.abs(s if kept is None else s[kept]) <= 1e30):
-            raise ValueError(
-                "sketch: wanted finite numbers of at most 1e30 in every kept coordinate; got NaN or larger"
-            )
+        if not np.all(np.abs(s if kept is None else s[kept]) <= _check.LARGEST):
+            raise ValueError(f"sketch: {_check.FINITE}")
         return summarise(self._core, self.spec, s if kept is None else np.where(kept, s, 0), module, below, total, kept)
 
     def similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> Any:
