@@ -1,5 +1,5 @@
 /* Private to csrc: the kernel table, the rotation families, and the structures behind the opaque types.
- * Layers: solve -> sweep -> plan, spec -> rotation families, embedding -> kernel table -> kernels/. */
+ * Layers: solve -> linear -> sweep -> plan, spec -> rotation families, embedding -> kernel table -> kernels/. */
 #ifndef RSK_INTERNAL_H
 #define RSK_INTERNAL_H
 
@@ -246,5 +246,40 @@ ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_
                             const float *counters, float counter, float *out, rsk_scratch *scratch);
 void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *y, float *attributes,
                        float *counters, rsk_scratch *scratch);
+
+/* ---------------------------------------------------------------- linear.c */
+
+/* Sixteen interleaved sums, folded in one order: the same bits however it is compiled. */
+double rsk_dot(const double *a, const double *b, ptrdiff_t n);
+
+/* One trace's map as solvers see it: n = attributes + counters unknowns, in the order of the plan's columns. */
+typedef struct rsk_linear {
+    const rsk_spec *spec;
+    const rsk_plan *plan;
+    ptrdiff_t trace;
+    const uint8_t *mask;           /* (d,) 0: erased; NULL: none */
+    ptrdiff_t attributes, counters; /* unknown attribute elements; then one counter an object, or 0: counters are known */
+    double *scale;                 /* (n,) an unknown is scale times the solvers' variable, which has a column of norm one;
+                                    * 0: not an unknown */
+    float *input, *image;          /* (n,), (d,) */
+    rsk_scratch *scratch;
+} rsk_linear;
+
+/* image = mask (A input), known counters being `counter`; 0 if an input was out of range. */
+int rsk_linear_forward(const rsk_linear *map, float counter);
+/* g = scale A^T r. r is zero where erased. Overwrites input and image. */
+void rsk_linear_adjoint(const rsk_linear *map, const double *r, double *g);
+
+/* min |r0 - A scale (u - u0)|^2 + sum damping u^2. damping NULL: none. */
+typedef struct rsk_cgls_work {
+    double *r;    /* (d,) in and out: the residual at u */
+    double *u;    /* (n,) in and out */
+    double *g;    /* (n,) in and out: the gradient scale A^T r - damping u */
+    double *p;    /* (n,) */
+    double *wide; /* (d,) */
+} rsk_cgls_work;
+
+/* Iterates until |g|^2 <= goal, `most` times at most; returns how often. */
+int rsk_cgls(const rsk_linear *map, const rsk_cgls_work *work, const double *damping, double goal, int most);
 
 #endif

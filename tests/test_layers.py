@@ -35,6 +35,7 @@ ROWS = [
     {"spec"},
     {"plan"},
     {"sweep"},
+    {"linear"},
     {"solve"},
 ]
 

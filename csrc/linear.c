@@ -1,0 +1,54 @@
+/* One trace's map from unknowns to sketch, as solvers see it: columns scaled, erased coordinates left out; CGLS on it. */
+#include "internal.h"
+
+#include <string.h>
+
+double rsk_dot(const double *a, const double *b, ptrdiff_t n) {
+    double lane[RSK_LANES] = {0.0};
+    ptrdiff_t i = 0;
+    for (; i + RSK_LANES <= n; i += RSK_LANES)
+        for (int l = 0; l < RSK_LANES; l++) lane[l] += a[i + l] * b[i + l];
+    for (; i < n; i++) lane[i % RSK_LANES] += a[i] * b[i];
+    for (int h = RSK_LANES / 2; h > 0; h /= 2)
+        for (int l = 0; l < h; l++) lane[l] += lane[l + h];
+    return lane[0];
+}
+
+int rsk_linear_forward(const rsk_linear *l, float counter) {
+    const float *counters = l->counters ? l->input + l->attributes : NULL;
+    if (rsk_forward_trace(l->spec, l->plan, l->trace, l->input, counters, counter, l->image, l->scratch) >= 0) return 0;
+    for (ptrdiff_t k = 0; l->mask && k < l->spec->dim; k++) l->image[k] = l->mask[k] ? l->image[k] : 0.0f;
+    return 1;
+}
+
+void rsk_linear_adjoint(const rsk_linear *l, const double *r, double *g) {
+    float *counters = l->counters ? l->input + l->attributes : NULL;
+    for (ptrdiff_t k = 0; k < l->spec->dim; k++) l->image[k] = (float)r[k];
+    rsk_adjoint_trace(l->spec, l->plan, l->trace, l->image, l->input, counters, l->scratch);
+    for (ptrdiff_t i = 0; i < l->attributes + l->counters; i++) g[i] = l->scale[i] * (double)l->input[i];
+}
+
+int rsk_cgls(const rsk_linear *l, const rsk_cgls_work *w, const double *damping, double goal, int most) {
+    const ptrdiff_t d = l->spec->dim, n = l->attributes + l->counters;
+    memcpy(w->p, w->g, sizeof *w->p * (size_t)n);
+    double gamma = rsk_dot(w->g, w->g, n);
+    int done = 0;
+    while (done < most && gamma > goal) {
+        for (ptrdiff_t i = 0; i < n; i++) l->input[i] = (float)(w->p[i] * l->scale[i]);
+        if (!rsk_linear_forward(l, 0.0f)) break;
+        for (ptrdiff_t k = 0; k < d; k++) w->wide[k] = (double)l->image[k];
+        double delta = rsk_dot(w->wide, w->wide, d);
+        for (ptrdiff_t i = 0; damping && i < n; i++) delta += damping[i] * w->p[i] * w->p[i];
+        if (!(delta > 0.0)) break;
+        const double alpha = gamma / delta;
+        for (ptrdiff_t i = 0; i < n; i++) w->u[i] += alpha * w->p[i];
+        for (ptrdiff_t k = 0; k < d; k++) w->r[k] -= alpha * w->wide[k];
+        done++;
+        rsk_linear_adjoint(l, w->r, w->g);
+        for (ptrdiff_t i = 0; damping && i < n; i++) w->g[i] -= damping[i] * w->u[i];
+        const double next = rsk_dot(w->g, w->g, n), beta = next / gamma;
+        for (ptrdiff_t i = 0; i < n; i++) w->p[i] = w->g[i] + beta * w->p[i];
+        gamma = next;
+    }
+    return done;
+}
