@@ -155,7 +155,7 @@ struct rsk_module {
 };
 
 struct rsk_spec {
-    ptrdiff_t dim, modules, max_inputs, max_padded;
+    ptrdiff_t dim, modules, max_inputs, max_padded, max_length;
     double cosine, sine, gain, branch;
     int energy;
     const rsk_family *family;
@@ -247,6 +247,35 @@ ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_
 void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *y, float *attributes,
                        float *counters, rsk_scratch *scratch);
 
+/* ---------------------------------------------------------------- tree.c */
+
+typedef struct rsk_node {
+    int32_t parent, position, module, depth; /* parent -1: an output, of depth 0 */
+    double own, evidence;                    /* nats, for the node by itself, and with all below it */
+} rsk_node;
+
+/* A plan of one trace that grows: nodes stand after their parents, weights are 1, so that an object's unknowns are its parts
+ * times the weights of its path. */
+typedef struct rsk_tree {
+    const rsk_spec *spec;
+    ptrdiff_t count, capacity;
+    rsk_node *node;
+    rsk_plan plan;
+    int32_t *order; /* child (capacity + 1): the first of node i - 1 (0: of the outputs); next (capacity); a stack */
+} rsk_tree;
+
+int rsk_tree_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, rsk_tree *tree); /* 0: no memory */
+void rsk_tree_free(rsk_tree *tree);
+void rsk_tree_clear(rsk_tree *tree);
+/* Amplitude of an output of weight 1, and that of an input over its user's. */
+double rsk_tree_root(const rsk_spec *spec);
+double rsk_tree_share(const rsk_spec *spec);
+void rsk_tree_add(rsk_tree *tree, int32_t parent, int32_t position, int32_t module);
+/* Removes the nodes that drop marks, and all below them; moved[i] = the new number of node i, or -1. */
+void rsk_tree_prune(rsk_tree *tree, uint8_t *drop, int32_t *moved);
+/* Writes the plan's steps and `order`. */
+void rsk_tree_program(rsk_tree *tree);
+
 /* ---------------------------------------------------------------- linear.c */
 
 /* Sixteen interleaved sums, folded in one order: the same bits however it is compiled. */
@@ -277,9 +306,100 @@ typedef struct rsk_cgls_work {
     double *g;    /* (n,) in and out: the gradient scale A^T r - damping u */
     double *p;    /* (n,) */
     double *wide; /* (d,) */
+    /* z = M g, M symmetric and near the inverse of scale A^T A scale + damping; NULL: M is the identity, z is not used */
+    void (*precondition)(const void *context, const double *g, double *z);
+    const void *context;
+    double *z; /* (n,) */
 } rsk_cgls_work;
 
-/* Iterates until |g|^2 <= goal, `most` times at most; returns how often. */
-int rsk_cgls(const rsk_linear *map, const rsk_cgls_work *work, const double *damping, double goal, int most);
+/* Iterates until |g|^2 <= goal or |g|^2 <= relative |r|^2, `most` times at most; returns how often. */
+int rsk_cgls(const rsk_linear *map, const rsk_cgls_work *work, const double *damping, double goal, double relative, int most);
+
+/* ---------------------------------------------------------------- detect.c */
+
+#define RSK_WINDOW 256 /* positions of a tuple that are looked at */
+
+/* New inputs of one object: count modules from modules[first] on, from `position` on; or, where that is taken, another one. */
+typedef struct rsk_proposal {
+    int32_t parent, position, count, first;
+    double score, amplitude; /* nats; of one member, expected */
+} rsk_proposal;
+
+typedef struct rsk_detector {
+    const rsk_spec *spec;
+    ptrdiff_t capacity, window;
+    /* set by the caller for each call */
+    const uint8_t *allowed; /* (modules + 1, modules): which module may be an input of which; the last row: an output */
+    const double *counter;  /* of the tree's nodes, fitted */
+    const double *rho2;     /* (modules,) mean square norm of a module's attributes */
+    double share;           /* of the coordinates, kept */
+    double noise, shrink;   /* of a column's score: its standard deviation; its mean over the amplitude */
+    double threshold, root; /* least score of a proposal; amplitude of the outputs' tuple, 1 without a mask */
+    ptrdiff_t max_depth;
+    /* results */
+    ptrdiff_t proposals, used;
+    rsk_proposal *proposal;
+    int32_t *modules;
+    /* scratch */
+    float *below, *object, *spare, *padded, *work, *scores;
+    double *z, *e, *like, *seen;
+    int32_t *taken, *child_at, *path;
+} rsk_detector;
+
+int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, rsk_detector *detector);
+void rsk_detector_free(rsk_detector *detector);
+/* All proposals that a residual supports. tree has a program. */
+void rsk_detect(rsk_detector *detector, const rsk_tree *tree, const float *residual);
+/* The log-likelihood ratio of an object, from its scores in units of the noise. */
+double rsk_likelihood(double z, double e, double length, double alpha, double rho2);
+
+/* ---------------------------------------------------------------- fit.c */
+
+/* The objects of a tree, fitted jointly to one sketch. An object's unknowns are its attribute and its counter, times the
+ * amplitude: x and c, whose columns have norm one on the kept coordinates. */
+typedef struct rsk_fit {
+    const rsk_spec *spec;
+    rsk_tree tree;
+    rsk_linear map;
+    rsk_cgls_work work;                 /* work.r: the residual */
+    ptrdiff_t capacity, kept, iterations;
+    double energy, floor, root;         /* |mask s|^2; the part of |r|^2 that is noise in any case; amplitude of the outputs' tuple */
+    double square, spread, shrink;      /* |r|^2; standard error of a fitted column; 1 - degrees of freedom / kept */
+    double missing;                     /* energy of what was not found; a part of it is in the fit, the rest in |r|^2 */
+    double *s, *x, *damping;            /* (d,) */
+    double *c, *alpha, *shared, *error; /* (capacity,) counter; likeliest amplitude; what the damping left of the attribute;
+                                         * standard error of c, and of x before it was shrunk */
+    double *rho2;                       /* (modules,) mean square norm of an attribute */
+    uint8_t *drop;                      /* (capacity,) marks for rsk_fit_remove */
+    int32_t *moved;
+} rsk_fit;
+
+int rsk_fit_create(const rsk_spec *spec, ptrdiff_t depth, rsk_fit *fit); /* 0: no memory */
+void rsk_fit_free(rsk_fit *fit);
+/* Starts with a sketch and no objects; 0 if a kept coordinate is no number. noise: its error, a coordinate. */
+int rsk_fit_load(rsk_fit *fit, const float *sketch, const uint8_t *mask, double noise);
+ptrdiff_t rsk_fit_unknowns(const rsk_fit *fit);
+/* The caller sees to it that there is room: count < capacity, unknowns <= d. */
+void rsk_fit_add(rsk_fit *fit, int32_t parent, int32_t position, int32_t module, double amplitude);
+/* Removes what drop marks, and all below it. */
+void rsk_fit_remove(rsk_fit *fit);
+/* Fits all from where they are, until |g|^2 <= tolerance |r|^2 unknowns / kept. damping: 1, less to run ahead of a residual
+ * that falls; 0: least squares, to rounding. */
+void rsk_fit_solve(rsk_fit *fit, double damping, double tolerance);
+/* The map of the objects there are: its scales and damping. */
+void rsk_fit_prepare(rsk_fit *fit, double damping);
+/* square, spread, shrink and shared, of the residual. A prior of variance tau^2 shrinks an element by tau^2 / (tau^2 + spread^2);
+ * for a random operator spread^2 = |r|^2 / kept / shrink^2, and 1 - shrink is the sum of all those factors over kept. */
+void rsk_fit_gauge(rsk_fit *fit);
+/* Evidence of every object and all below it, less cost each. Marks what the tuples are better off without: of each tuple, the
+ * positions behind the prefix of largest evidence. Returns the number of marks. */
+ptrdiff_t rsk_fit_judge(rsk_fit *fit, double cost);
+/* rho2, from the objects that are clearly there. */
+void rsk_fit_norms(rsk_fit *fit);
+
+/* ---------------------------------------------------------------- doubt.c */
+
+/* error and missing, for a fit that may have left things out. spare: 3 d + 2 capacity doubles. */
+void rsk_fit_doubt(rsk_fit *fit, const uint8_t *allowed, ptrdiff_t max_depth, double *spare);
 
 #endif

@@ -28,12 +28,14 @@ void rsk_linear_adjoint(const rsk_linear *l, const double *r, double *g) {
     for (ptrdiff_t i = 0; i < l->attributes + l->counters; i++) g[i] = l->scale[i] * (double)l->input[i];
 }
 
-int rsk_cgls(const rsk_linear *l, const rsk_cgls_work *w, const double *damping, double goal, int most) {
+int rsk_cgls(const rsk_linear *l, const rsk_cgls_work *w, const double *damping, double goal, double relative, int most) {
     const ptrdiff_t d = l->spec->dim, n = l->attributes + l->counters;
-    memcpy(w->p, w->g, sizeof *w->p * (size_t)n);
-    double gamma = rsk_dot(w->g, w->g, n);
+    const double *z = w->precondition ? w->z : w->g;
+    if (w->precondition) w->precondition(w->context, w->g, w->z);
+    memcpy(w->p, z, sizeof *w->p * (size_t)n);
+    double square = rsk_dot(w->g, w->g, n), gamma = w->precondition ? rsk_dot(w->g, z, n) : square;
     int done = 0;
-    while (done < most && gamma > goal) {
+    while (done < most && square > goal && !(relative > 0.0 && square <= relative * rsk_dot(w->r, w->r, d))) {
         for (ptrdiff_t i = 0; i < n; i++) l->input[i] = (float)(w->p[i] * l->scale[i]);
         if (!rsk_linear_forward(l, 0.0f)) break;
         for (ptrdiff_t k = 0; k < d; k++) w->wide[k] = (double)l->image[k];
@@ -46,8 +48,10 @@ int rsk_cgls(const rsk_linear *l, const rsk_cgls_work *w, const double *damping,
         done++;
         rsk_linear_adjoint(l, w->r, w->g);
         for (ptrdiff_t i = 0; damping && i < n; i++) w->g[i] -= damping[i] * w->u[i];
-        const double next = rsk_dot(w->g, w->g, n), beta = next / gamma;
-        for (ptrdiff_t i = 0; i < n; i++) w->p[i] = w->g[i] + beta * w->p[i];
+        if (w->precondition) w->precondition(w->context, w->g, w->z);
+        square = rsk_dot(w->g, w->g, n);
+        const double next = w->precondition ? rsk_dot(w->g, z, n) : square, beta = next / gamma;
+        for (ptrdiff_t i = 0; i < n; i++) w->p[i] = z[i] + beta * w->p[i];
         gamma = next;
     }
     return done;

@@ -181,6 +181,47 @@ rsk_status rsk_lstsq(const rsk_spec *spec, const rsk_plan *plan, const float *sk
                      ptrdiff_t mask_rows, const rsk_lstsq_params *params, float *attributes, double *residual,
                      int32_t *iterations, int threads, rsk_where *where);
 
+/* ---------------------------------------------------------------- unrolling (unroll.c) */
+
+typedef struct rsk_unroll_params {
+    const uint8_t *allowed; /* (modules + 1, modules) 1: a module that may be an input of that one; the last row: an output */
+    const double *noise;    /* (sketches,) root mean square error of a coordinate, >= 0, beyond that of float32; NULL: none */
+    ptrdiff_t max_depth;    /* 1: outputs only; at least 1, at most RSK_MAX_DEPTH */
+    double threshold;       /* least evidence of a group of objects, in nats; >= 0 */
+    int max_rounds;         /* of proposing and fitting, >= 1 */
+} rsk_unroll_params;
+
+#define RSK_MAX_DEPTH 64
+
+typedef struct rsk_unrolled rsk_unrolled;
+
+/* Unrolls sketches whose structure is not known: docs/design.md, section 5.
+ *
+ *   sketches    (n, d); coordinates outside the mask are never read
+ *   mask        NULL, or (mask_rows, d) bytes, 0 = erased; mask_rows 1 or n
+ *   out         NULL on error; free with rsk_unrolled_free
+ *
+ * RSK_EINVAL  n < 1, threads < 1, parameters;  RSK_ENOMEM
+ * RSK_EVALUE  a sketch coordinate is NaN or larger than RSK_MAX_VALUE; where says which sketch */
+rsk_status rsk_unroll(const rsk_spec *spec, ptrdiff_t n, const float *sketches, const uint8_t *mask, ptrdiff_t mask_rows,
+                      const rsk_unroll_params *params, rsk_unrolled **out, int threads, rsk_where *where);
+void rsk_unrolled_free(rsk_unrolled *unrolled); /* NULL is allowed */
+
+/* Of sketch i: its objects, users before their inputs, and their attribute elements. -1 if there is no such sketch. */
+ptrdiff_t rsk_unrolled_objects(const rsk_unrolled *unrolled, ptrdiff_t i);
+ptrdiff_t rsk_unrolled_attributes(const rsk_unrolled *unrolled, ptrdiff_t i);
+
+typedef struct rsk_unrolled_view {
+    double residual, energy, missing; /* |mask (s - A u)|^2, |mask s|^2, and an estimate of the energy of what was not found */
+    int32_t rounds, iterations;
+    const int32_t *parent, *position, *module; /* (objects,) parent -1: an output */
+    const double *amplitude;                 /* (objects,) of the counter's column */
+    const double *evidence, *spread;         /* (objects,) nats; standard error of an attribute element */
+    const double *amplitude_spread;          /* (objects,) standard error of the amplitude */
+    const double *attributes;                /* (attributes,) times the amplitude */
+} rsk_unrolled_view;
+rsk_status rsk_unrolled_get(const rsk_unrolled *unrolled, ptrdiff_t i, rsk_unrolled_view *view);
+
 #ifdef __cplusplus
 }
 #endif

@@ -94,7 +94,7 @@ static int solve_trace(const problem *q, float *best) {
         for (ptrdiff_t k = 0; k < d; k++) w->r[k] /= size;
         memset(w->u, 0, sizeof *w->u * (size_t)n);
         rsk_linear_adjoint(map, w->r, w->g);
-        left -= rsk_cgls(map, w, NULL, INNER_TOLERANCE * INNER_TOLERANCE * rsk_dot(w->g, w->g, n), left);
+        left -= rsk_cgls(map, w, NULL, INNER_TOLERANCE * INNER_TOLERANCE * rsk_dot(w->g, w->g, n), 0.0, left);
         for (ptrdiff_t i = 0; i < n; i++) q->x[i] += size * w->u[i] * map->scale[i];
     }
     for (ptrdiff_t i = 0; i < n; i++)

@@ -110,6 +110,7 @@ rsk_status rsk_spec_create(const rsk_spec_params *p, rsk_spec **out) {
             spec->module[i].length = p->lengths[i], spec->module[i].scale = p->scales[i];
             spec->module[i].padded = padded(p->lengths[i]);
             if (spec->module[i].padded > spec->max_padded) spec->max_padded = spec->module[i].padded;
+            if (p->lengths[i] > spec->max_length) spec->max_length = p->lengths[i];
         }
         spec->pool = rsk_alloc(pool_bytes(spec, p), 1);
         status = spec->pool ? draw(spec, p) : RSK_ENOMEM;

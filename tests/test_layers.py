@@ -34,9 +34,13 @@ ROWS = [
     {"rotation", "rotation_skew", "rotation_hadamard", "embedding", "transforms"},
     {"spec"},
     {"plan"},
+    {"tree"},
     {"sweep"},
     {"linear"},
-    {"solve"},
+    {"solve", "detect"},
+    {"fit"},
+    {"doubt"},
+    {"unroll"},
 ]
 
 
