@@ -20,11 +20,12 @@ BELOW = {
     "trace": {"_check", "_core"},
     "batch": {"_check", "_core", "trace"},
     "spec": {"_check", "_core", "trace", "batch"},
+    "signature": {"_check", "_core", "trace", "batch", "spec"},
     "transforms": {"_check", "_core"},
     "plan": {"_check", "_core", "batch", "spec", "trace"},
-    "recovery": {"_check", "_core", "batch", "spec", "trace", "plan"},
+    "recovery": {"_check", "_core", "batch", "spec", "trace", "signature", "plan"},
     "statistics": {"_check", "_core", "batch", "spec", "trace", "plan"},
-    "sketcher": {"_check", "_core", "batch", "spec", "trace", "plan", "recovery", "statistics"},
+    "sketcher": {"_check", "_core", "batch", "spec", "trace", "signature", "plan", "recovery", "statistics"},
 }
 # C files from the bottom up: a file may call what an earlier row defines, or its own row.
 ROWS = [

@@ -14,6 +14,7 @@ from recsketch import _check, _core
 from recsketch._check import CapacityWarning, Floats
 from recsketch.batch import TraceBatch
 from recsketch.plan import plan
+from recsketch.signature import with_signatures
 from recsketch.spec import SketchSpec, draw
 
 if TYPE_CHECKING:
@@ -57,12 +58,13 @@ def recover(
     core: _core.Spec, spec: SketchSpec, sketches: Floats, batch: TraceBatch, method: str, mask: Mask, threads: int
 ) -> list[Recovery]:
     """Attributes of every trace's objects; sketches (n, d), one a trace, arguments checked by the caller."""
+    batch = with_signatures(spec, batch)
     attributes, residual, iterations = METHODS[method](core, spec, sketches, batch, mask, threads)
     ends = batch.attribute_ends
     out = []
     for t in range(len(batch)):
         begin, end = batch.objects[t : t + 2]
-        parts = [attributes[ends[o] : ends[o + 1]] for o in range(begin, end)]
+        parts = [attributes[ends[o] : ends[o + 1] - spec.signature] for o in range(begin, end)]
         out.append(Recovery(parts, float(residual[t]), int(iterations[t])))
     return out
 

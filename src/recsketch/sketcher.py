@@ -13,6 +13,7 @@ from recsketch._check import Floats
 from recsketch.batch import TraceBatch, as_batch
 from recsketch.plan import explain, plan
 from recsketch.recovery import METHODS, Recovery, recover
+from recsketch.signature import with_signatures
 from recsketch.spec import MAX_DIM, MIN_DIM, SketchSpec, draw
 from recsketch.statistics import Summary, summarise
 from recsketch.trace import Trace
@@ -91,7 +92,8 @@ class Sketcher:
         ------
         ValueError
             A module that the specification does not have, an attribute of another length, NaN, infinity, a value above
-            1e30 after scaling, a trace without outputs, too many inputs. The message names the trace and the object.
+            1e30 after scaling, a trace without outputs, too many inputs, or such as the wiring excludes. The message
+            names the trace and the object.
 
         Examples
         --------
@@ -106,7 +108,7 @@ class Sketcher:
         out = np.empty((len(batch), self.spec.dim), np.float32)
         threads = self._workers()
         for first in range(0, len(batch), SLICE):
-            part = batch[first : first + SLICE] if len(batch) > SLICE else batch
+            part = with_signatures(self.spec, batch[first : first + SLICE] if len(batch) > SLICE else batch, first)
             p = plan(self._core, self.spec, part, threads, first)
             try:
                 p.sketch(part.attributes, None, out[first : first + SLICE], threads)
@@ -142,7 +144,7 @@ class Sketcher:
         sketches : (d,) or (n, d) array_like
         structure : Trace, or n of them
             Modules, inputs, weights and outputs of the runs; their attributes are not looked at. One Trace serves any
-            number of sketches.
+            number of sketches. Signatures are unknowns as well: the structure may number its objects differently.
         method : {"lstsq", "matched", "paper"}
             "lstsq": least squares over all attributes at once, exact while their numbers fit: up to about 0.7 of the
             coordinates kept. "matched": each attribute by itself, error about sqrt(1 / d) over the object's amplitude.
@@ -279,7 +281,7 @@ class Sketcher:
         return cosine.reshape(shape) if shape else float(cosine[0, 0])
 
     def load(self, traces: Trace | TraceBatch | Iterable[Trace]) -> Any:
-        """Unknown numbers (attribute elements, and one counter an object) over d: a float, or (n,) for a batch.
+        """Unknown numbers (attributes, signatures, and one counter an object) over d: a float, or (n,) for a batch.
 
         Objects that reach no output do not count. Up to about 0.65 everything can be read back exactly.
 
@@ -294,13 +296,14 @@ class Sketcher:
         batch, single = as_batch(traces)
         if not len(batch):
             return np.zeros(0)
+        batch = with_signatures(self.spec, batch)
         uses = plan(self._core, self.spec, batch, self._workers()).amplitudes()[1]
         loads = _unknowns(batch, uses > 0) / self.spec.dim
         return float(loads[0]) if single else loads
 
 
-def suggest_dim(traces: Trace | TraceBatch | Iterable[Trace], target: float = 0.6) -> int:
-    """The smallest sketch length at which no trace has a load above `target`.
+def suggest_dim(traces: Trace | TraceBatch | Iterable[Trace], target: float = 0.6, *, signature: int = 0) -> int:
+    """The smallest sketch length at which no trace has a load above `target`, with signatures of that length.
 
     Examples
     --------
@@ -315,7 +318,7 @@ def suggest_dim(traces: Trace | TraceBatch | Iterable[Trace], target: float = 0.
     if not len(batch):
         raise ValueError("traces: wanted at least one; got none")
     widest = max(1, int(np.diff(batch.input_ends).max(initial=0)), int(np.diff(batch.output_ends).max()))
-    trial = SketchSpec(MIN_DIM, batch.modules, max_inputs=widest)
+    trial = SketchSpec(MIN_DIM, batch.modules, max_inputs=widest, signature=signature)
     most = float(np.max(Sketcher(trial).load(batch))) * MIN_DIM
     dim = max(MIN_DIM, 1 << math.ceil(math.log2(max(most, 1.0) / target)))
     if dim > MAX_DIM:
