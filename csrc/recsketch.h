@@ -166,6 +166,9 @@ rsk_status rsk_adjoint(const rsk_spec *spec, const rsk_plan *plan, const float *
 typedef struct rsk_lstsq_params {
     double tolerance;  /* stop when the residual is below tolerance * |sketch| or no longer falls; >= 0 */
     int max_iterations; /* of CGLS in all, >= 1 */
+    /* (traces,) finite, >= 0: root mean square error of one coordinate of each sketch; NULL: none. Iterations stop when what
+     * they could still change is well below what such an error changes. */
+    const double *noise;
 } rsk_lstsq_params;
 
 /* Least squares for the attributes of a known structure, counters known: min |mask (s - A x - s0)|, columns scaled to one.

@@ -10,6 +10,9 @@
 #include <string.h>
 
 #define INNER_TOLERANCE 1e-5 /* of the normal residual, a restart: well above what float32 sweeps can resolve */
+/* Of the gradient that noise alone makes. Measured with float16 and int8 sketches at loads of 0.1 to 0.65: errors 0.5% above
+ * those of the converged answer, after 10 to 38 iterations; a share of 0.1 costs 4%, and saves 5 iterations. */
+#define NOISE_SHARE 0.03
 /* An object this faint left nothing in a float32 sketch, which holds 24 bits. */
 #define FAINT 0x1p-40
 
@@ -52,6 +55,15 @@ static ptrdiff_t load(const problem *q) {
     return kept;
 }
 
+/* What the gradient may keep: a share of |A^T e| for an error e of that size in each of the kept coordinates. */
+static double noise_floor(const problem *q, ptrdiff_t kept) {
+    if (!q->j->params->noise) return 0.0;
+    ptrdiff_t unknowns = 0;
+    for (ptrdiff_t i = 0; i < q->map.attributes; i++) unknowns += q->map.scale[i] != 0.0;
+    const double columns = (double)unknowns * (double)kept / (double)q->map.spec->dim; /* the sum of their squared norms */
+    return NOISE_SHARE * q->j->params->noise[q->map.trace] * sqrt(columns);
+}
+
 /* The amplitude of an attribute that its scale has brought to norm one. */
 static double loudness(const job *j, int64_t o) {
     return j->plan->amplitude[o] / j->spec->module[j->plan->module[o]].scale;
@@ -79,6 +91,7 @@ static int solve_trace(const problem *q, float *best) {
     memset(q->x, 0, sizeof *q->x * (size_t)n);
     memset(best, 0, sizeof *best * (size_t)n);
     const double norm = sqrt(rsk_dot(q->s, q->s, d)), enough = q->j->params->tolerance * norm;
+    const double still = noise_floor(q, kept);
     double least = HUGE_VAL;
     int left = q->j->params->max_iterations;
     for (;;) {
@@ -94,7 +107,8 @@ static int solve_trace(const problem *q, float *best) {
         for (ptrdiff_t k = 0; k < d; k++) w->r[k] /= size;
         memset(w->u, 0, sizeof *w->u * (size_t)n);
         rsk_linear_adjoint(map, w->r, w->g);
-        left -= rsk_cgls(map, w, NULL, INNER_TOLERANCE * INNER_TOLERANCE * rsk_dot(w->g, w->g, n), 0.0, left);
+        const double gradient = sqrt(rsk_dot(w->g, w->g, n)), goal = fmax(INNER_TOLERANCE * gradient, still / size);
+        left -= rsk_cgls(map, w, NULL, goal * goal, 0.0, left);
         for (ptrdiff_t i = 0; i < n; i++) q->x[i] += size * w->u[i] * map->scale[i];
     }
     for (ptrdiff_t i = 0; i < n; i++)
@@ -130,6 +144,8 @@ rsk_status rsk_lstsq(const rsk_spec *spec, const rsk_plan *plan, const float *sk
         return RSK_EINVAL;
     if (mask && mask_rows != 1 && mask_rows != plan->traces) return RSK_EINVAL;
     if (!params || !(params->tolerance >= 0.0) || params->max_iterations < 1) return RSK_EINVAL;
+    for (ptrdiff_t t = 0; params->noise && t < plan->traces; t++)
+        if (!(params->noise[t] >= 0.0) || !isfinite(params->noise[t])) return RSK_EINVAL;
     const int workers = rsk_parallel_threads(threads, plan->traces, 1);
     job j = {.spec = spec, .plan = plan, .sketches = sketches, .mask = mask, .mask_rows = mask_rows, .params = params,
              .attributes = attributes, .residual = residual, .iterations = iterations};

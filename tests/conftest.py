@@ -52,6 +52,7 @@ class Build:
             weighting=spec.weighting,
             scaling=spec.scaling,
             scales=None if spec.scales is None else dict(spec.scales),
+            signature=spec.signature,
         )
 
     @staticmethod
@@ -235,11 +236,12 @@ class Rounding:
             sizes = sum(a * float(np.linalg.norm(values[o])) for _, o, a in parts)
             return s, UNIT * sizes * (cost + (3 + len(parts)) * norm)
 
-        for o in trace.objects:
+        for n, o in enumerate(trace.objects):
             p = spec.padded(o.module)
             folds = max(1, p // spec.dim)
             x = spec.scale(o.module) * np.asarray(o.attribute, dtype=np.float64)
-            z = spec.gain * (spec.embedding(o.module) @ x + spec.counter(o.module))
+            x = np.concatenate([x, ref.signature(spec, n)])
+            z = spec.gain * (ref.embedded(spec, n, o) + spec.counter(o.module))
             # scale and gain (4), the transform, 1/sqrt (2), folding, adding the counter
             ez = UNIT * spec.gain * (math.sqrt(folds) * float(np.linalg.norm(x)) + 1.0) * (8 + math.log2(p) + folds)
             below, eb = tuple_sketch(o.inputs, o.weights)

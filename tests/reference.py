@@ -173,6 +173,7 @@ class RefSpec:
     weighting: str = "energy"
     scaling: str = "unit"
     scales: Mapping[str, float] | None = field(default=None)
+    signature: int = 0
 
     @classmethod
     def paper(cls, dim: int, modules: Mapping[str, int], seed: int = 0, max_inputs: int = 16) -> RefSpec:
@@ -193,8 +194,8 @@ class RefSpec:
 
     @property
     def gain(self) -> float:
-        """g, of the attribute and of the counter in z."""
-        return 0.5 if self.scaling == "paper" else math.sqrt(0.5)
+        """g, of the attribute, of the counter and of the signature in z."""
+        return 0.5 if self.scaling == "paper" else math.sqrt(1 / 3 if self.signature else 1 / 2)
 
     @property
     def branch(self) -> float:
@@ -212,19 +213,32 @@ class RefSpec:
         cosine = 0.0 if rotation_only else self.cosine
         return transparent_matrix(cosine, self.sine, self.rotation, self.dim, self.seed, role, str(name))
 
+    def width(self, module: str) -> int:
+        """Unknowns of an object without its counter: attribute and signature."""
+        return self.modules[module] + self.signature
+
     def padded(self, module: str) -> int:
-        """a', the smallest power of two >= max(a, 16)."""
+        """a', the smallest power of two >= max(a + L, 16)."""
         p = 16
-        while p < self.modules[module]:
+        while p < self.width(module):
             p *= 2
         return p
 
     def embedding(self, module: str) -> F64:
-        """E_M as a (dim, a) matrix, without gain and scale."""
-        return embedding_matrix(self.dim, self.modules[module], self.padded(module), self.seed, module)
+        """E_M as a (dim, a + L) matrix, without gain and scale."""
+        return embedding_matrix(self.dim, self.width(module), self.padded(module), self.seed, module)
 
     def counter(self, module: str) -> F64:
         return counter_vector(self.dim, self.seed, module)
+
+
+def signature(spec: RefSpec, n: int) -> NDArray[np.float32]:
+    """The signature of object n of a run: a unit vector of length L."""
+    length = spec.signature
+    words = stream_words(spec.seed, stream("signature", ""), 0, (n + 1) * length)[n * length :]
+    x = [(int(w) + 0.5) / 2**31 - 1 for w in words]
+    norm = math.sqrt(sum(v * v for v in x))
+    return np.array([v / norm for v in x], dtype=np.float32)
 
 
 # ---------------------------------------------------------------- section 3: the recursion
@@ -255,6 +269,12 @@ def positions(spec: RefSpec, inputs: Sequence[int], weights: Sequence[float] | N
     return [(i, o, alpha) for i, (o, alpha) in enumerate(kept)]
 
 
+def embedded(spec: RefSpec, n: int, o: RefObject) -> F64:
+    """E_M (scale x, signature) of object n."""
+    x = spec.scale(o.module) * np.asarray(o.attribute, dtype=np.float64)
+    return spec.embedding(o.module) @ np.concatenate([x, signature(spec, n)])
+
+
 def tuple_sketch(spec: RefSpec, done: Sequence[F64], inputs: Sequence[int], weights: Sequence[float] | None) -> F64:
     s = np.zeros(spec.dim)
     for i, o, alpha in positions(spec, inputs, weights):
@@ -268,8 +288,7 @@ def sketch(spec: RefSpec, trace: RefTrace, counters: Sequence[float] | None = No
     done: list[F64] = []
     for n, o in enumerate(trace.objects):
         e = 1.0 if counters is None else counters[n]
-        x = np.asarray(o.attribute, dtype=np.float64)
-        z = spec.gain * (spec.embedding(o.module) @ (spec.scale(o.module) * x) + e * spec.counter(o.module))
+        z = spec.gain * (embedded(spec, n, o) + e * spec.counter(o.module))
         below = tuple_sketch(spec, done, o.inputs, o.weights)
         done.append(spec.operator("module", o.module) @ (spec.branch * (t_attr @ z + t_in @ below)))
     return tuple_sketch(spec, done, trace.outputs, trace.weights)
@@ -294,10 +313,13 @@ def paths(spec: RefSpec, trace: RefTrace, *, rotation_only: bool = False) -> tup
 
 
 def affine_map(spec: RefSpec, trace: RefTrace, *, rotation_only: bool = False) -> tuple[F64, F64, F64]:
-    """A (d, unknowns), the counters' columns C (d, objects) and s0 = C 1, with sketch = A x + s0."""
+    """A (d, unknowns), the counters' columns C (d, objects) and s0 = C 1, with sketch = A x + s0.
+
+    x holds every object's attribute and, after it, its signature."""
     columns, counters = [], []
     for o, p in zip(trace.objects, paths(spec, trace, rotation_only=rotation_only)[0], strict=True):
-        columns.append(p @ (spec.gain * spec.scale(o.module) * spec.embedding(o.module)))
+        factor = np.repeat([spec.scale(o.module), 1.0], [spec.modules[o.module], spec.signature])
+        columns.append(p @ (spec.gain * spec.embedding(o.module) * factor))
         counters.append(p @ (spec.gain * spec.counter(o.module)))
     c = np.stack(counters, axis=1)
     return np.concatenate(columns, axis=1), c, c.sum(axis=1)
@@ -333,25 +355,26 @@ def amplitudes(spec: RefSpec, trace: RefTrace, t: float | None = None) -> tuple[
 
 
 def load(spec: RefSpec, trace: RefTrace) -> float:
-    """Unknowns / d, an object's being its attribute and one counter: a shared object counts once, a dead one not."""
+    """Unknowns / d, an object's being its attribute, its signature and one counter: a shared object counts once, a dead
+    one not."""
     mark = reached(trace, spec)
-    return sum(spec.modules[o.module] + 1 for o, m in zip(trace.objects, mark, strict=True) if m) / spec.dim
+    return sum(spec.width(o.module) + 1 for o, m in zip(trace.objects, mark, strict=True) if m) / spec.dim
 
 
 # ---------------------------------------------------------------- section 4: decoders for a known structure
 
 
 def split(spec: RefSpec, trace: RefTrace, x: F64) -> list[F64]:
-    """A packed vector of unknowns as one array an object."""
-    ends = np.cumsum([spec.modules[o.module] for o in trace.objects])
-    return np.split(x, ends[:-1])
+    """The attributes in a packed vector of unknowns, one array an object."""
+    ends = np.cumsum([spec.width(o.module) for o in trace.objects])
+    return [v[: spec.modules[o.module]] for v, o in zip(np.split(x, ends[:-1]), trace.objects, strict=True)]
 
 
 def lstsq(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> list[F64]:
     """min |mask (s - A x - s0)|; NaN for objects that reach no output."""
     a, _, s0 = affine_map(spec, trace)
     keep = np.ones(spec.dim, dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
-    column = np.repeat(reached(trace, spec), [spec.modules[o.module] for o in trace.objects])
+    column = np.repeat(reached(trace, spec), [spec.width(o.module) for o in trace.objects])
     norm = np.linalg.norm(a[:, column], axis=0)
     x = np.full(a.shape[1], np.nan)
     x[column] = np.linalg.lstsq(a[keep][:, column] / norm, s[keep] - s0[keep], rcond=None)[0] / norm

@@ -151,6 +151,9 @@ def test_plans_want_arrays_of_their_size(build: Any) -> None:
     for tolerance, most in ((-1.0, 10), (np.nan, 10), (0.0, 0), (0.0, -1)):
         with pytest.raises(ERRORS):
             plan.lstsq(y, None, tolerance, most, floats(a), residual, iterations, 1)
+    for noise in (np.zeros(2), np.array([-1.0]), np.array([np.nan])):
+        with pytest.raises(ERRORS):
+            plan.lstsq(y, None, 0.0, 10, floats(a), residual, iterations, 1, noise)
     with pytest.raises(ERRORS):
         plan.lstsq(y, None, 0.0, 10, floats(a), np.zeros(2), iterations, 1)
 

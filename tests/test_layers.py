@@ -17,14 +17,18 @@ CSRC = ROOT / "csrc"
 BELOW = {
     "_core": set(),
     "_check": {"_core"},
+    "_npz": {"_check"},
     "trace": {"_check", "_core"},
-    "batch": {"_check", "_core", "trace"},
+    "batch": {"_check", "_core", "_npz", "trace"},
     "spec": {"_check", "_core", "trace", "batch"},
+    "signature": {"_check", "_core", "trace", "batch", "spec"},
+    "storage": {"_check", "_npz"},
+    "erasure": {"_check", "_core", "spec"},
     "transforms": {"_check", "_core"},
     "plan": {"_check", "_core", "batch", "spec", "trace"},
-    "recovery": {"_check", "_core", "batch", "spec", "trace", "plan"},
+    "recovery": {"_check", "_core", "batch", "spec", "trace", "signature", "plan"},
     "statistics": {"_check", "_core", "batch", "spec", "trace", "plan"},
-    "sketcher": {"_check", "_core", "batch", "spec", "trace", "plan", "recovery", "statistics"},
+    "sketcher": {"_check", "_core", "batch", "spec", "trace", "signature", "storage", "plan", "recovery", "statistics"},
 }
 # C files from the bottom up: a file may call what an earlier row defines, or its own row.
 ROWS = [

@@ -13,7 +13,7 @@ import pytest
 
 import recsketch as rs
 
-GOOD: dict[str, Any] = {"dim": 256, "modules": {"a": 7, "ä b": 1 << 20}, "seed": 2**64 - 1}
+GOOD: dict[str, Any] = {"dim": 256, "modules": {"a": 7, "ä b": (1 << 20) - 64}, "seed": 2**64 - 1}
 FULL: dict[str, Any] = {
     **GOOD,
     "max_inputs": 3,
@@ -22,10 +22,12 @@ FULL: dict[str, Any] = {
     "weighting": "linear",
     "scaling": "paper",
     "scales": {"a": 0.1},
+    "wiring": {None: ["ä b"], "ä b": ["a", "ä b"]},
+    "signature": 3,
 }
 OTHER: dict[str, Any] = {
     "dim": 512,
-    "modules": {"a": 8, "ä b": 1 << 20},
+    "modules": {"a": 8, "ä b": (1 << 20) - 64},
     "seed": 0,
     "max_inputs": 4,
     "angle": 12.6,
@@ -33,6 +35,8 @@ OTHER: dict[str, Any] = {
     "weighting": "energy",
     "scaling": "unit",
     "scales": {"a": 0.2},
+    "wiring": {"ä b": ["a", "ä b"]},
+    "signature": 4,
 }
 
 
@@ -40,6 +44,7 @@ def test_defaults() -> None:
     spec = rs.SketchSpec(64, {"a": 1})
     assert (spec.seed, spec.max_inputs, spec.angle, spec.rotation) == (0, 16, 60.0, "skew")
     assert (spec.weighting, spec.scaling, spec.scales) == ("energy", "unit", None)
+    assert (spec.wiring, spec.signature) == (None, 0)
 
 
 def test_options_are_keyword_only() -> None:
@@ -123,6 +128,11 @@ BAD: list[tuple[str, Any]] = [
         for v in ({"a": 0.0}, {"a": -1.0}, {"a": math.nan}, {"a": math.inf}, {"a": 1e300}, {"a": "2"}, {"a": None})
     ],
     *[("scales", v) for v in ({"zzz": 1.0}, {1: 1.0}, 2.0, [2.0], {"a": True})],
+    *[("signature", v) for v in (-1, 65, 8.0, "8", None, True)],
+    *[
+        ("wiring", v)
+        for v in (3, ["a"], {"zzz": ["a"]}, {"a": ["zzz"]}, {"a": "a"}, {"a": None}, {None: []}, {3: ["a"]})
+    ],
 ]
 
 
@@ -163,8 +173,8 @@ def test_bad_values_inside_json(field: str, value: Any) -> None:
 
 def test_unknown_and_missing_fields_in_json() -> None:
     fields = json.loads(rs.SketchSpec(**FULL).to_json())
-    with pytest.raises(ValueError, match="wiring"):
-        rs.SketchSpec.from_json(json.dumps({**fields, "wiring": {}}))
+    with pytest.raises(ValueError, match="wirings"):
+        rs.SketchSpec.from_json(json.dumps({**fields, "wirings": {}}))
     for name in ("dim", "modules"):
         with pytest.raises(ValueError, match=name):
             rs.SketchSpec.from_json(json.dumps({k: v for k, v in fields.items() if k != name}))

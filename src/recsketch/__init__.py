@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recsketch import transforms
+from recsketch import erasure, storage, transforms
 from recsketch._check import CapacityWarning
 from recsketch._config import isa, show_config
 from recsketch.batch import TraceBatch
@@ -15,10 +15,12 @@ from recsketch.recovery import Recovery
 from recsketch.sketcher import Sketcher, suggest_dim
 from recsketch.spec import SketchSpec
 from recsketch.statistics import Summary
+from recsketch.storage import PackedSketches, pack
 from recsketch.trace import Trace, TraceObject
 
 __all__ = [
     "CapacityWarning",
+    "PackedSketches",
     "Recovery",
     "SketchSpec",
     "Sketcher",
@@ -26,8 +28,11 @@ __all__ = [
     "Trace",
     "TraceBatch",
     "TraceObject",
+    "erasure",
     "isa",
+    "pack",
     "show_config",
+    "storage",
     "suggest_dim",
     "transforms",
 ]

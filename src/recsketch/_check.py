@@ -135,6 +135,19 @@ def mask(x: object, dim: int, rows: int) -> npt.NDArray[np.uint8] | None:
     return np.ascontiguousarray(array.reshape(-1, dim)).view(np.uint8)
 
 
+def noise(x: object, rows: int) -> npt.NDArray[np.float64] | None:
+    """Root mean square errors of a coordinate, one for each of `rows` sketches; None stays None."""
+    if x is None:
+        return None
+    what = f"a number from 0 to 1e30, or {rows} of them"
+    array = reals("noise", x, what)
+    if array.shape not in ((), (1,), (rows,)):
+        raise ValueError(f"noise: wanted {what}; got {describe(array)}")
+    if array.dtype.kind == "b" or not np.all((array >= 0) & (array <= LARGEST)):
+        raise ValueError(f"noise: wanted {what}; got {describe(array) if array.ndim else describe(x)}")
+    return np.ascontiguousarray(np.broadcast_to(array, (rows,)), np.float64)
+
+
 def module_name(name: str, x: object) -> str:
     """`x` as a module's name: not empty, and such that text files, UTF-8 and NumPy's strings can hold it."""
     if not isinstance(x, str) or not x:

@@ -93,4 +93,5 @@ class Plan:
         residual: _F64,
         iterations: _I32,
         threads: int,
+        noise: _F64 | None = None,
     ) -> None: ...

@@ -54,6 +54,7 @@ cdef extern from "recsketch.h" nogil:
     ctypedef struct rsk_lstsq_params:
         double tolerance
         int max_iterations
+        const double *noise
     const char *rsk_status_text(rsk_status)
     rsk_status rsk_isa_select(const char *)
     const char *rsk_isa()
@@ -338,8 +339,9 @@ cdef class Plan:
         check(status, nowhere())
 
     def lstsq(self, const float[:, ::1] sketches, mask, double tolerance, int max_iterations, float[::1] attributes,
-              double[::1] residual, int32_t[::1] iterations, int threads) -> None:
+              double[::1] residual, int32_t[::1] iterations, int threads, noise=None) -> None:
         cdef const uint8_t[:, ::1] m = mask
+        cdef const double[::1] e = noise
         cdef const uint8_t *pm = NULL
         cdef ptrdiff_t rows = 1
         cdef rsk_lstsq_params p
@@ -352,7 +354,10 @@ cdef class Plan:
             if m.shape[1] != self.spec.dim or m.shape[0] not in (1, self.traces):
                 raise ValueError(f"mask: wanted {self.spec.dim} columns, and one row or one a trace")
             pm, rows = &m[0, 0], m.shape[0]
+        if noise is not None and e.shape[0] != self.traces:
+            raise ValueError("noise: wanted one number a trace")
         p.tolerance, p.max_iterations = tolerance, max_iterations
+        p.noise = &e[0] if noise is not None else NULL
         with nogil:
             status = rsk_lstsq(self.spec.ptr, self.ptr, &sketches[0, 0], pm, rows, &p, &attributes[0], &residual[0],
                                &iterations[0], threads, &where)

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from recsketch import _check
+from recsketch import _check, _npz
 from recsketch._check import Floats
 from recsketch.trace import Trace
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-FORMAT = 1
 
 
 class TraceBatch:
@@ -250,63 +248,23 @@ class TraceBatch:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all columns to an .npz file, complete or not at all: the old file stays until the new one is done."""
-        import threading
-
-        target = _check.path("path", path)
-        part = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
         columns = {name: getattr(self, name) for name in self.__slots__ if name != "names"}
-        try:
-            with open(part, "wb") as f:
-                np.savez(f, recsketch=np.array(FORMAT), names=np.array(self.names, np.str_), **columns)
-                f.flush()
-                os.fsync(f.fileno())
-            os.replace(part, target)
-            _sync_folder(target)
-        except BaseException:
-            if os.path.exists(part):
-                os.unlink(part)
-            raise
+        _npz.save(path, {"names": np.array(self.names, np.str_), **columns})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TraceBatch:
         """Read what `save` wrote. Another, a damaged or a hostile file is a ValueError; pickles are never read."""
-        source = _check.path("path", path)
-        with open(source, "rb") as f:
-            try:
-                with np.load(f, allow_pickle=False) as npz:
-                    if any(member.compress_type for member in npz.zip.infolist()):  # a small file may hold terabytes
-                        raise ValueError("wanted uncompressed arrays; got compressed ones")
-                    wanted = {"recsketch", *cls.__slots__}
-                    if set(npz.files) != wanted:
-                        raise ValueError(f"wanted the arrays {sorted(wanted)}; got {sorted(npz.files)}")
-                    if npz["recsketch"].tolist() != FORMAT:
-                        raise ValueError(f"wanted format {FORMAT}; got {npz['recsketch'].tolist()}")
-                    columns: dict[str, Any] = {name: npz[name] for name in cls.__slots__ if name != "names"}
-                    names = [str(n) for n in np.atleast_1d(npz["names"])]
-                return cls(names=names, **columns)
-            except Exception as e:  # zipfile, zlib and numpy raise a dozen types on damaged files
-                raise ValueError(f"{source}: wanted a file written by TraceBatch.save: {e}") from e
+
+        def make(arrays: dict[str, Any]) -> TraceBatch:
+            names = [str(n) for n in np.atleast_1d(arrays.pop("names"))]
+            return cls(names=names, **arrays)
+
+        return _npz.load(path, set(cls.__slots__), "TraceBatch.save", make)
 
     def __repr__(self) -> str:
         return (
             f"<TraceBatch of {len(self)} traces, {self.module.size} objects, modules {', '.join(self.names) or 'none'}>"
         )
-
-
-def _sync_folder(target: str) -> None:
-    """Make a rename last: the folder's entry is data of its own. Systems that cannot do that do it by themselves."""
-    import errno
-
-    if os.name != "posix":
-        return
-    folder = os.open(os.path.dirname(os.path.abspath(target)), os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    except OSError as e:
-        if e.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(folder)
 
 
 def as_batch(traces: Trace | TraceBatch | Iterable[Trace]) -> tuple[TraceBatch, bool]:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
+
 from recsketch import _core
 from recsketch.batch import TraceBatch
 from recsketch.spec import SketchSpec
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 
 def plan(core: _core.Spec, spec: SketchSpec, batch: TraceBatch, threads: int, first: int = 0) -> _core.Plan:
     """Check the batch against the specification and order it. Messages call its first trace number `first`.
+
+    Attributes have the lengths `spec.lengths`: see `recsketch.signature`.
 
     Raises
     ------
     ValueError
         For what a sketch cannot be made of; the message names the trace and the object.
     """
-    numbers = batch.require_modules(spec.modules, first)
+    numbers = batch.require_modules(spec.lengths, first)
     try:
-        return _core.Plan(
+        found = _core.Plan(
             core,
             batch.objects,
             numbers[batch.module],
@@ -32,6 +41,31 @@ def plan(core: _core.Spec, spec: SketchSpec, batch: TraceBatch, threads: int, fi
         )
     except _core.CoreError as e:
         raise ValueError(explain(e, spec, batch, first)) from None
+    if spec.wiring is not None:
+        _check_wiring(spec, batch, numbers[batch.module], first)
+    return found
+
+
+def _check_wiring(spec: SketchSpec, batch: TraceBatch, module: npt.NDArray[np.int32], first: int) -> None:
+    """Refuse inputs of positive weight that the wiring excludes. The batch is right otherwise; `module` in the spec."""
+    allowed, names = spec.allowed(), list(spec.modules)
+    start = np.repeat(batch.objects[:-1], np.diff(batch.objects))
+    parent = np.repeat(np.arange(module.size), np.diff(batch.input_ends))
+    child = start[parent] + batch.inputs
+    for i in np.flatnonzero((allowed[module[parent], module[child]] == 0) & (batch.weights > 0)):
+        inputs = (spec.wiring or {}).get(names[module[parent[i]]])
+        wanted = f"inputs among {inputs}" if inputs else "no inputs"
+        raise ValueError(
+            f"{batch.where(int(parent[i]), first)} ({names[module[parent[i]]]}): wanted {wanted} by the wiring; "
+            f"got {names[module[child[i]]]!r}"
+        )
+    trace = np.repeat(np.arange(len(batch)), np.diff(batch.output_ends))
+    child = batch.objects[trace] + batch.outputs
+    for i in np.flatnonzero((allowed[-1, module[child]] == 0) & (batch.output_weights > 0)):
+        raise ValueError(
+            f"outputs of trace {first + trace[i]}: wanted outputs among {(spec.wiring or {})[None]} by the wiring; "
+            f"got {names[module[child[i]]]!r}"
+        )
 
 
 def explain(error: _core.CoreError, spec: SketchSpec, batch: TraceBatch, first: int = 0) -> str:

@@ -14,12 +14,14 @@ from recsketch import _check, _core
 from recsketch._check import CapacityWarning, Floats
 from recsketch.batch import TraceBatch
 from recsketch.plan import plan
+from recsketch.signature import with_signatures
 from recsketch.spec import SketchSpec, draw
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 Mask: TypeAlias = "npt.NDArray[np.uint8] | None"
+Noise: TypeAlias = "npt.NDArray[np.float64] | None"
 
 
 class Recovery(NamedTuple):
@@ -54,26 +56,43 @@ Solver: TypeAlias = "Callable[..., Answer]"
 
 
 def recover(
-    core: _core.Spec, spec: SketchSpec, sketches: Floats, batch: TraceBatch, method: str, mask: Mask, threads: int
+    core: _core.Spec,
+    spec: SketchSpec,
+    sketches: Floats,
+    batch: TraceBatch,
+    method: str,
+    mask: Mask,
+    threads: int,
+    noise: Noise = None,
 ) -> list[Recovery]:
-    """Attributes of every trace's objects; sketches (n, d), one a trace, arguments checked by the caller."""
-    attributes, residual, iterations = METHODS[method](core, spec, sketches, batch, mask, threads)
+    """Attributes of every trace's objects; sketches (n, d) and noise (n,), one a trace; the caller checks arguments."""
+    batch = with_signatures(spec, batch)
+    more = {"noise": noise} if method == "lstsq" else {}  # the filters do not iterate
+    attributes, residual, iterations = METHODS[method](core, spec, sketches, batch, mask, threads, **more)
     ends = batch.attribute_ends
     out = []
     for t in range(len(batch)):
         begin, end = batch.objects[t : t + 2]
-        parts = [attributes[ends[o] : ends[o + 1]] for o in range(begin, end)]
+        parts = [attributes[ends[o] : ends[o + 1] - spec.signature] for o in range(begin, end)]
         out.append(Recovery(parts, float(residual[t]), int(iterations[t])))
     return out
 
 
-def _lstsq(core: _core.Spec, spec: SketchSpec, sketches: Floats, batch: TraceBatch, mask: Mask, threads: int) -> Answer:
+def _lstsq(
+    core: _core.Spec,
+    spec: SketchSpec,
+    sketches: Floats,
+    batch: TraceBatch,
+    mask: Mask,
+    threads: int,
+    noise: Noise = None,
+) -> Answer:
     p = plan(core, spec, batch, threads)
     attributes = np.empty(max(p.attributes, 1), np.float32)
     residual, iterations = np.empty(p.traces), np.empty(p.traces, np.int32)
     _warn_over_capacity(p, spec, batch, mask)
     try:
-        p.lstsq(sketches, mask, 0.0, MAX_ITERATIONS, attributes[: p.attributes], residual, iterations, threads)
+        p.lstsq(sketches, mask, 0.0, MAX_ITERATIONS, attributes[: p.attributes], residual, iterations, threads, noise)
     except _core.CoreError as e:
         raise ValueError(f"sketches[{e.trace}]: {_check.FINITE}") from None
     return attributes, residual, iterations

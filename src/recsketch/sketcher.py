@@ -13,8 +13,10 @@ from recsketch._check import Floats
 from recsketch.batch import TraceBatch, as_batch
 from recsketch.plan import explain, plan
 from recsketch.recovery import METHODS, Recovery, recover
+from recsketch.signature import with_signatures
 from recsketch.spec import MAX_DIM, MIN_DIM, SketchSpec, draw
 from recsketch.statistics import Summary, summarise
+from recsketch.storage import PackedSketches, unpacked
 from recsketch.trace import Trace
 
 if TYPE_CHECKING:
@@ -91,7 +93,8 @@ class Sketcher:
         ------
         ValueError
             A module that the specification does not have, an attribute of another length, NaN, infinity, a value above
-            1e30 after scaling, a trace without outputs, too many inputs. The message names the trace and the object.
+            1e30 after scaling, a trace without outputs, too many inputs, or such as the wiring excludes. The message
+            names the trace and the object.
 
         Examples
         --------
@@ -106,7 +109,7 @@ class Sketcher:
         out = np.empty((len(batch), self.spec.dim), np.float32)
         threads = self._workers()
         for first in range(0, len(batch), SLICE):
-            part = batch[first : first + SLICE] if len(batch) > SLICE else batch
+            part = with_signatures(self.spec, batch[first : first + SLICE] if len(batch) > SLICE else batch, first)
             p = plan(self._core, self.spec, part, threads, first)
             try:
                 p.sketch(part.attributes, None, out[first : first + SLICE], threads)
@@ -116,39 +119,51 @@ class Sketcher:
 
     @overload
     def recover(
-        self, sketches: npt.ArrayLike, structure: Trace, method: str = ..., *, mask: npt.ArrayLike | None = ...
+        self,
+        sketches: npt.ArrayLike | PackedSketches,
+        structure: Trace,
+        method: str = ...,
+        *,
+        mask: npt.ArrayLike | None = ...,
+        noise: npt.ArrayLike | None = ...,
     ) -> Recovery: ...
     @overload
     def recover(
         self,
-        sketches: npt.ArrayLike,
+        sketches: npt.ArrayLike | PackedSketches,
         structure: TraceBatch | Iterable[Trace],
         method: str = ...,
         *,
         mask: npt.ArrayLike | None = ...,
+        noise: npt.ArrayLike | None = ...,
     ) -> list[Recovery]: ...
     def recover(
         self,
-        sketches: npt.ArrayLike,
+        sketches: npt.ArrayLike | PackedSketches,
         structure: Trace | TraceBatch | Iterable[Trace],
         method: str = "lstsq",
         *,
         mask: npt.ArrayLike | None = None,
+        noise: npt.ArrayLike | None = None,
     ) -> Recovery | list[Recovery]:
         """Read the attributes back from sketches whose structure is known.
 
         Parameters
         ----------
-        sketches : (d,) or (n, d) array_like
+        sketches : (d,) or (n, d) array_like, or PackedSketches
         structure : Trace, or n of them
             Modules, inputs, weights and outputs of the runs; their attributes are not looked at. One Trace serves any
-            number of sketches.
+            number of sketches. Signatures are unknowns as well: the structure may number its objects differently.
         method : {"lstsq", "matched", "paper"}
             "lstsq": least squares over all attributes at once, exact while their numbers fit: up to about 0.7 of the
             coordinates kept. "matched": each attribute by itself, error about sqrt(1 / d) over the object's amplitude.
             "paper": the paper's decoder, through the rotations alone: useful at depth 1.
         mask : (d,) or (n, d) array of bool, optional
             True where a coordinate is kept. Erased ones are not read and may be anything, NaN too.
+        noise : float or (n,) array_like, optional
+            Root mean square error of one coordinate, beyond float32 rounding: of each sketch, or of all. Taken from
+            PackedSketches if not given. "lstsq" stops iterating where the noise hides what it could still gain; the
+            filters, which do not iterate, ignore it.
 
         Returns
         -------
@@ -157,7 +172,7 @@ class Sketcher:
         Raises
         ------
         ValueError
-            Shapes that do not fit, NaN in a kept coordinate, a structure that `sketch` would refuse.
+            Shapes that do not fit, NaN in a kept coordinate, a structure that `sketch` would refuse, negative noise.
 
         Warns
         -----
@@ -182,7 +197,8 @@ class Sketcher:
         """
         batch, single = as_batch(structure)
         _check.choice("method", method, tuple(METHODS))
-        s = _check.sketches("sketches", sketches, self.spec.dim)
+        plain, stored = unpacked(sketches)
+        s = _check.sketches("sketches", plain, self.spec.dim)
         many = s.ndim == 2
         s = np.atleast_2d(s)
         if isinstance(structure, Trace) and len(s) != 1:
@@ -190,14 +206,15 @@ class Sketcher:
         if len(s) != len(batch):
             raise ValueError(f"sketches: wanted one for each of {len(batch)} structures; got {_check.describe(s)}")
         kept = _check.mask(mask, self.spec.dim, len(batch))
+        error = _check.noise(stored if noise is None else noise, len(batch))
         if not len(batch):
             return []
-        found = recover(self._core, self.spec, s, batch, method, kept, self._workers())
+        found = recover(self._core, self.spec, s, batch, method, kept, self._workers(), error)
         return found if many or not single else found[0]
 
     def summary(
         self,
-        sketch: npt.ArrayLike,
+        sketch: npt.ArrayLike | PackedSketches,
         module: str,
         *,
         below: Sequence[str] = (),
@@ -208,7 +225,7 @@ class Sketcher:
 
         Parameters
         ----------
-        sketch : (d,) array_like
+        sketch : (d,) array_like, or PackedSketches of one
         module : str
         below : sequence of str
             The modules on the way from the network's output down to these objects: empty if they are outputs
@@ -250,16 +267,17 @@ class Sketcher:
             total = _check.number("total", total, "a positive number of objects", 0.0, 1e15)
         if self.spec.angle > 89.9:
             raise ValueError(f"summary: wanted transparent operators, an angle of at most 89.9; got {self.spec.angle}")
-        s = _check.floats("sketch", sketch, f"a sketch of {self.spec.dim} numbers", (self.spec.dim,))
+        s = _check.floats("sketch", unpacked(sketch)[0], f"a sketch of {self.spec.dim} numbers", (self.spec.dim,))
         rows = _check.mask(mask, self.spec.dim, 1)
         kept = None if rows is None else rows[0].astype(np.bool_)
         if not np.all(np.abs(s if kept is None else s[kept]) <= _check.LARGEST):
             raise ValueError(f"sketch: {_check.FINITE}")
         return summarise(self._core, self.spec, s if kept is None else np.where(kept, s, 0), module, below, total, kept)
 
-    def similarity(self, a: npt.ArrayLike, b: npt.ArrayLike) -> Any:
+    def similarity(self, a: npt.ArrayLike | PackedSketches, b: npt.ArrayLike | PackedSketches) -> Any:
         """Cosine of each sketch in `a` with each in `b`: (n, m) float32 for (n, d) and (m, d), a float for two vectors.
 
+        Arrays or PackedSketches. Noise e in each coordinate of s multiplies a cosine by 1 / sqrt(1 + d e^2 / |s|^2).
         About 1 for equal runs, 0 for runs that share nothing; a zero sketch gives 0. Runs that share objects under
         other parents or positions score the identity branches they have in common.
 
@@ -273,13 +291,13 @@ class Sketcher:
         >>> round(sk.similarity(s, s), 5)
         1.0
         """
-        x, y = (_check.sketches(name, v, self.spec.dim) for name, v in (("a", a), ("b", b)))
+        x, y = (_check.sketches(name, unpacked(v)[0], self.spec.dim) for name, v in (("a", a), ("b", b)))
         cosine = _unit("a", np.atleast_2d(x)) @ _unit("b", np.atleast_2d(y)).T
         shape = x.shape[:-1] + y.shape[:-1]
         return cosine.reshape(shape) if shape else float(cosine[0, 0])
 
     def load(self, traces: Trace | TraceBatch | Iterable[Trace]) -> Any:
-        """Unknown numbers (attribute elements, and one counter an object) over d: a float, or (n,) for a batch.
+        """Unknown numbers (attributes, signatures, and one counter an object) over d: a float, or (n,) for a batch.
 
         Objects that reach no output do not count. Up to about 0.65 everything can be read back exactly.
 
@@ -294,13 +312,14 @@ class Sketcher:
         batch, single = as_batch(traces)
         if not len(batch):
             return np.zeros(0)
+        batch = with_signatures(self.spec, batch)
         uses = plan(self._core, self.spec, batch, self._workers()).amplitudes()[1]
         loads = _unknowns(batch, uses > 0) / self.spec.dim
         return float(loads[0]) if single else loads
 
 
-def suggest_dim(traces: Trace | TraceBatch | Iterable[Trace], target: float = 0.6) -> int:
-    """The smallest sketch length at which no trace has a load above `target`.
+def suggest_dim(traces: Trace | TraceBatch | Iterable[Trace], target: float = 0.6, *, signature: int = 0) -> int:
+    """The smallest sketch length at which no trace has a load above `target`, with signatures of that length.
 
     Examples
     --------
@@ -315,7 +334,7 @@ def suggest_dim(traces: Trace | TraceBatch | Iterable[Trace], target: float = 0.
     if not len(batch):
         raise ValueError("traces: wanted at least one; got none")
     widest = max(1, int(np.diff(batch.input_ends).max(initial=0)), int(np.diff(batch.output_ends).max()))
-    trial = SketchSpec(MIN_DIM, batch.modules, max_inputs=widest)
+    trial = SketchSpec(MIN_DIM, batch.modules, max_inputs=widest, signature=signature)
     most = float(np.max(Sketcher(trial).load(batch))) * MIN_DIM
     dim = max(MIN_DIM, 1 << math.ceil(math.log2(max(most, 1.0) / target)))
     if dim > MAX_DIM:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ import numpy as np
 from recsketch import _check, _core
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from recsketch.batch import TraceBatch
     from recsketch.trace import Trace
 
@@ -19,6 +21,7 @@ FORMAT = 1
 MIN_DIM, MAX_DIM = 64, 1 << 24
 MAX_LENGTH = 1 << 20
 MAX_INPUTS = 1 << 16
+MAX_SIGNATURE = 64
 
 
 class SketchSpec:
@@ -48,6 +51,14 @@ class SketchSpec:
     scales : mapping of str to float, optional
         Factor applied to a module's attributes before they are sketched, 1 where not given. Recovered attributes are
         divided by it again. Attributes far larger than the others drown them: see `with_scales`.
+    wiring : mapping of str to sequence of str, optional
+        The modules that may be inputs of a module; one that is not named takes no inputs. The key None (or "") names
+        those that may be the network's outputs, all if it is absent. Without a wiring anything may feed anything. It
+        changes no matrix: runs that break it are refused. Inputs of weight zero are none.
+    signature : int
+        Length of object signatures, 0 (none) to 64. The number of an object in its run is sketched as a unit vector
+        beside its attribute, so that copies of one object can be told from look-alikes. It costs an object as many
+        unknowns more.
 
     Raises
     ------
@@ -67,7 +78,19 @@ class SketchSpec:
     True
     """
 
-    __slots__ = ("angle", "dim", "max_inputs", "modules", "rotation", "scales", "scaling", "seed", "weighting")
+    __slots__ = (
+        "angle",
+        "dim",
+        "max_inputs",
+        "modules",
+        "rotation",
+        "scales",
+        "scaling",
+        "seed",
+        "signature",
+        "weighting",
+        "wiring",
+    )
 
     dim: int
     modules: Mapping[str, int]
@@ -78,6 +101,8 @@ class SketchSpec:
     weighting: str
     scaling: str
     scales: Mapping[str, float] | None
+    wiring: Mapping[str | None, tuple[str, ...]] | None
+    signature: int
 
     def __init__(
         self,
@@ -91,6 +116,8 @@ class SketchSpec:
         weighting: str = "energy",
         scaling: str = "unit",
         scales: Mapping[str, float] | None = None,
+        wiring: Mapping[str, Sequence[str]] | Mapping[str | None, Sequence[str]] | None = None,
+        signature: int = 0,
     ) -> None:
         put = object.__setattr__
         put(self, "dim", _dim(dim))
@@ -102,6 +129,10 @@ class SketchSpec:
         put(self, "weighting", _check.choice("weighting", weighting, ("energy", "linear")))
         put(self, "scaling", _check.choice("scaling", scaling, ("unit", "paper")))
         put(self, "scales", _scales(scales, self.modules))
+        put(self, "wiring", _wiring(wiring, self.modules))
+        put(self, "signature", _check.integer("signature", signature, 0, MAX_SIGNATURE))
+        for name, length in self.lengths.items() if self.signature else ():
+            _check.integer(f"modules[{name!r}] and the signature", length, 1, MAX_LENGTH)
 
     @classmethod
     def paper(cls, *, dim: int, modules: Mapping[str, int], seed: int = 0, max_inputs: int = 16) -> SketchSpec:
@@ -167,11 +198,44 @@ class SketchSpec:
         """The factor of a module's attributes, 1 unless set."""
         return (self.scales or {}).get(module, 1.0)
 
+    @property
+    def lengths(self) -> Mapping[str, int]:
+        """Numbers sketched of each module's objects: the attribute, and the signature after it."""
+        if not self.signature:
+            return self.modules
+        return {name: length + self.signature for name, length in self.modules.items()}
+
+    def allowed(self) -> npt.NDArray[np.uint8]:
+        """The wiring as a matrix.
+
+        Returns
+        -------
+        (modules + 1, modules) uint8, C order
+            [p, m] is 1 where module m may be an input of module p, in the order of `modules`; the last row is that of
+            the network's outputs. All ones without a wiring.
+
+        Examples
+        --------
+        >>> spec = SketchSpec(64, {"page": 2, "line": 3}, wiring={None: ["page"], "page": ["line"]})
+        >>> spec.allowed().tolist()
+        [[0, 1], [0, 0], [1, 0]]
+        """
+        names = list(self.modules)
+        out = np.ones((len(names) + 1, len(names)), np.uint8)
+        if self.wiring is not None:
+            for row, parent in enumerate([*names, None]):
+                inputs = self.wiring.get(parent, names if parent is None else ())
+                out[row] = [name in inputs for name in names]
+        return out
+
     def to_json(self) -> str:
         """As a JSON object that `from_json` reads back to an equal specification."""
         import json
 
-        return json.dumps({"recsketch": FORMAT, **self._fields()}, ensure_ascii=False)
+        fields = self._fields()
+        if fields["wiring"] is not None:
+            fields["wiring"] = {name or "": inputs for name, inputs in fields["wiring"].items()}
+        return json.dumps({"recsketch": FORMAT, **fields}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> SketchSpec:
@@ -195,7 +259,7 @@ class SketchSpec:
     def _fields(self) -> dict[str, Any]:
         """All parameters, in the order of the documentation, as plain types."""
         names = ("dim", "modules", "seed", "max_inputs", "angle", "rotation", "weighting", "scaling", "scales")
-        fields = {name: getattr(self, name) for name in names}
+        fields = {name: getattr(self, name) for name in (*names, "wiring", "signature")}
         return {k: dict(v) if isinstance(v, Mapping) else v for k, v in fields.items()}
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -245,6 +309,33 @@ def _scales(scales: object, modules: Mapping[str, int]) -> Mapping[str, float] |
     return MappingProxyType({n: f for n, f in found.items() if f != 1.0}) or None
 
 
+def _wiring(wiring: object, modules: Mapping[str, int]) -> Mapping[str | None, tuple[str, ...]] | None:
+    """In one order, whatever that of `modules`, and without modules that take no inputs: equal ones compare equal."""
+    if wiring is None:
+        return None
+    if not isinstance(wiring, Mapping):
+        raise TypeError(f"wiring: wanted a mapping of module names to sequences of them; got {_check.describe(wiring)}")
+    found: dict[str | None, tuple[str, ...]] = {}
+    for parent, inputs in wiring.items():
+        key = None if parent == "" else parent
+        if key is not None and (not isinstance(key, str) or key not in modules):
+            raise ValueError(f"wiring: wanted names among {sorted(modules)}, or None; got {_check.describe(key)}")
+        if key in found:
+            raise ValueError('wiring: wanted the outputs once, under None or ""; got both')
+        if isinstance(inputs, (str, bytes)) or not isinstance(inputs, (Sequence, Set)):
+            raise TypeError(f"wiring[{parent!r}]: wanted a sequence of module names; got {_check.describe(inputs)}")
+        for name in inputs:
+            if not isinstance(name, str) or name not in modules:
+                raise ValueError(
+                    f"wiring[{parent!r}]: wanted names among {sorted(modules)}; got {_check.describe(name)}"
+                )
+        if key is None and not inputs:
+            raise ValueError(f"wiring[{parent!r}]: wanted at least one module for the network's outputs; got none")
+        found[key] = tuple(sorted(set(inputs)))
+    order = sorted(found, key=lambda name: name or "")
+    return MappingProxyType({name: found[name] for name in order if found[name]})
+
+
 def stream(role: str, name: str) -> int:
     """The 64-bit id of a random stream (docs/design.md, section 1).
 
@@ -264,10 +355,17 @@ def _rounded(x: float) -> float:
 
 
 def constants(spec: SketchSpec) -> tuple[float, float, float, float]:
-    """Norm, cosine and sine of T = norm (cosine I + sine R), and the factor of an object's branches and z's parts."""
+    """Norm, cosine and sine of T = norm (cosine I + sine R), and the factor b of an object's branches."""
     angle = math.radians(spec.angle)
     norm, mix = (math.sqrt(0.5), 0.5) if spec.scaling == "paper" else (1.0, math.sqrt(0.5))
     return norm, _rounded(math.cos(angle)), _rounded(math.sin(angle)), mix
+
+
+def gain(spec: SketchSpec) -> float:
+    """The factor g of the parts of an object's z: attribute, counter and, if there is one, signature."""
+    if spec.scaling == "paper":
+        return 0.5
+    return math.sqrt(1.0 / 3.0) if spec.signature else math.sqrt(0.5)
 
 
 def draw(spec: SketchSpec, *, transparent: bool = True) -> _core.Spec:
@@ -280,13 +378,13 @@ def draw(spec: SketchSpec, *, transparent: bool = True) -> _core.Spec:
     norm, cosine, sine, mix = constants(spec)
     return _core.Spec(
         spec.dim,
-        tuple(spec.modules.values()),
+        tuple(spec.lengths.values()),
         spec.max_inputs,
         spec.seed,
         spec.rotation,
         norm * cosine if transparent else 0.0,
         norm * sine,
-        mix,
+        gain(spec),
         mix,
         spec.weighting == "energy",
         np.array([spec.scale(n) for n in names]),

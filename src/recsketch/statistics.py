@@ -11,7 +11,7 @@ import numpy as np
 
 from recsketch import _core
 from recsketch._check import CapacityWarning, Floats
-from recsketch.spec import SketchSpec, constants
+from recsketch.spec import SketchSpec, constants, gain
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -67,8 +67,8 @@ class Pool:
         self.below = [self.names.index(name) for name in below]
         self.norm, cosine, _, mix = constants(spec)
         # what an object of level h amounts to: h + 1 positions, modules and branches, one embedding
-        self.levels = [(self.norm**3 * cosine * mix) ** (h + 1) * mix for h in range(len(below) + 1)]
-        self.ends = np.cumsum([0, *(a + 1 for a in spec.modules.values())])
+        self.levels = [(self.norm**3 * cosine * mix) ** (h + 1) * gain(spec) for h in range(len(below) + 1)]
+        self.ends = np.cumsum([0, *(a + 1 for a in spec.lengths.values())])
         width = int(self.ends[-1])
         self.stray = max(0, min(len(self.levels), room // width - len(self.levels)))
         self.shape = (len(self.levels) + self.stray, width)
@@ -192,7 +192,7 @@ def summarise(
         text = f"{z.size} pooled unknowns, as many as kept coordinates or more: nothing can be said. Use a larger dim"
         warnings.warn(text, CapacityWarning, stacklevel=3)
         count = math.nan
-    begin, end = pool.ends[m], pool.ends[m + 1] - 1
+    begin, end = pool.ends[m], pool.ends[m] + spec.modules[module]
     if a > 2.0 * noise:
         mean = z[last, begin:end] / pool.levels[-1] / a
         mean_error = noise / a * math.sqrt(1.0 + float(np.mean(mean**2)))

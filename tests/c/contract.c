@@ -322,11 +322,16 @@ static void test_lstsq_arguments(void) {
                  {1e-6, 10, 0, 1, RSK_EINVAL}, {1e-6, 10, 3, 1, RSK_EINVAL}, {1e-6, 10, -1, 1, RSK_EINVAL},
                  {1e-6, 10, 1, 0, RSK_EINVAL}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const rsk_lstsq_params p = {cases[i].tolerance, cases[i].most};
+        const rsk_lstsq_params p = {cases[i].tolerance, cases[i].most, NULL};
         CHECK_STATUS(cases[i].want, rsk_lstsq(spec, plan, y, mask, cases[i].rows, &p, back, residual, iterations, cases[i].threads, &where));
     }
-    const rsk_lstsq_params p = {1e-6, 10};
+    const rsk_lstsq_params p = {1e-6, 10, NULL};
     CHECK_STATUS(RSK_EINVAL, rsk_lstsq(other, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL));
+    const double noise[][2] = {{0, 1e-3}, {1e-3, -1e-3}, {1e-3, (double)NAN}, {(double)INFINITY, 0}};
+    for (int i = 0; i < 4; i++) {
+        const rsk_lstsq_params q = {0, 10, noise[i]};
+        CHECK_STATUS(i ? RSK_EINVAL : RSK_OK, rsk_lstsq(spec, plan, y, mask, 1, &q, back, residual, iterations, 1, NULL));
+    }
     /* a bad coordinate is an error where it counts, and is not read where it is erased */
     const float bad[] = {NAN, INFINITY, -1.01f * RSK_MAX_VALUE};
     for (int i = 0; i < 3; i++) {
@@ -381,7 +386,7 @@ static void test_memory(void) {
     float x[150] = {0}, y[128] = {0};
     double residual[2];
     int32_t iterations[2];
-    const rsk_lstsq_params p = {1e-6, 10};
+    const rsk_lstsq_params p = {1e-6, 10, NULL};
     EACH_ALLOCATION(rsk_spec_create(&q.p, &made), CHECK((made != NULL) == (got == RSK_OK)));
     EACH_ALLOCATION(rsk_plan_create(spec, &s.batch, 2, &also, &where), CHECK((also != NULL) == (got == RSK_OK)));
     CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &s.batch, 1, &plan, NULL));

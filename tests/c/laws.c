@@ -115,7 +115,7 @@ static void test_round_trip(const char *rotation) {
     uint8_t *mask = need((size_t)d, 1);
     double residual[N], *amplitude = need((size_t)r.n, sizeof *amplitude);
     int32_t iterations[N];
-    const rsk_lstsq_params p = {0, 500};
+    const rsk_lstsq_params p = {0, 500, NULL};
     uint64_t state = 8;
     for (ptrdiff_t i = 0; i < d; i++) mask[i] = next_word(&state) & 1;
     CHECK_STATUS(RSK_OK, rsk_plan_amplitudes(plan, amplitude, NULL));
@@ -161,7 +161,7 @@ static uint64_t digest(const struct variant *v, int threads) {
     }
     CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, r.attributes, NULL, y, threads, NULL));
     hash = fnv(hash, y, (size_t)size, 4);
-    const rsk_lstsq_params p = {1e-7, 60};
+    const rsk_lstsq_params p = {1e-7, 60, NULL};
     CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, NULL, 1, &p, back, residual, iterations, threads, NULL));
     for (ptrdiff_t i = 0; i < r.floats; i++)
         if (isnan(back[i])) back[i] = 0; /* objects that reach no output; a NaN has many bit patterns */
