@@ -11,8 +11,8 @@
 #include <string.h>
 
 /* Amplitudes of a group's members around the expected one: weights are uneven. */
-static const double factors[] = {0.45, 0.75, 1.05, 1.45};
-enum { FACTORS = sizeof factors / sizeof *factors };
+#define FACTORS 4
+static const double factors[FACTORS] = {0.45, 0.75, 1.05, 1.45};
 
 #define UNUSUAL 3.0       /* standard errors beyond which an attribute's energy says no more: it is not this object's */
 #define LIGHT 0.4         /* of a tuple's mean share, that a further member may always have */
