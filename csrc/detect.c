@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Amplitudes of a group's members around the expected one: weights are uneven. */
+/* Amplitudes of a group's members around the expected one, squared with linear weighting: weights are uneven. */
 #define FACTORS 4
 static const double factors[FACTORS] = {0.45, 0.75, 1.05, 1.45};
 
@@ -129,7 +129,7 @@ static void weigh(const rsk_detector *q, ptrdiff_t from, ptrdiff_t to, double am
         const double a = (double)spec->module[m].length;
         double alpha[FACTORS], of_e[FACTORS], most_e[FACTORS], constant[FACTORS];
         for (int f = 0; f < FACTORS; f++) {
-            alpha[f] = factors[f] * amplitude * q->shrink / (q->noise * q->seen[m]);
+            alpha[f] = (spec->energy ? factors[f] : factors[f] * factors[f]) * amplitude * q->shrink / (q->noise * q->seen[m]);
             const double v = alpha[f] * alpha[f] * q->rho2[m] / a;
             of_e[f] = 0.5 * v / (1.0 + v);
             most_e[f] = (1.0 + v) * (a + UNUSUAL * sqrt(2.0 * a));
@@ -277,16 +277,15 @@ void rsk_detect(rsk_detector *q, const rsk_tree *t, const float *residual) {
         ptrdiff_t members = 0;
         double used = 0.0;
         for (int32_t c = child[p + 1]; c >= 0; c = next[c]) {
-            const double a = q->counter[c];
             const ptrdiff_t at = t->node[c].position;
             if (at < q->window) q->taken[at] = t->node[c].module, q->child_at[at] = c;
-            used += spec->energy ? a * a : fmax(a, 0.0);
+            used += rsk_tree_part(spec, q->counter[c]);
             members++;
         }
-        const double whole = p < 0 ? rsk_tree_root(spec) * q->root : rsk_tree_share(spec) * fmax(q->counter[p], 0.0);
-        double left = (spec->energy ? whole * whole : whole) - used;
+        const double whole = rsk_tree_whole(t, p, q->counter, q->root);
+        double left = whole - used;
         /* what is missing hides in the counters of its siblings, which share its identity branch: never rule out one more */
-        if (members) left = fmax(left, LIGHT * (spec->energy ? whole * whole : whole) / (double)(members + 1));
+        if (members) left = fmax(left, LIGHT * whole / (double)(members + 1));
         if (hopeless(q, left)) continue;
         const float *b = q->below;
         if (p >= 0) { /* the path from the output down, one vector in and one out */
@@ -307,8 +306,9 @@ void rsk_detect(rsk_detector *q, const rsk_tree *t, const float *residual) {
         const uint8_t *allowed = q->allowed + (p < 0 ? spec->modules : t->node[p].module) * spec->modules;
         int any = 0;
         for (ptrdiff_t m = 0; m < spec->modules; m++) any |= allowed[m];
-        const double alpha2 = (spec->energy ? left : left * left) * q->shrink * q->shrink / (q->noise * q->noise);
-        if (any && !members && p >= 0 && is_leaf(q, b, alpha2, allowed)) continue;
+        /* with linear weighting the energy of the inputs is not known before their number is */
+        const double alpha2 = left * q->shrink * q->shrink / (q->noise * q->noise);
+        if (any && !members && p >= 0 && spec->energy && is_leaf(q, b, alpha2, allowed)) continue;
         if (any) consider(q, (int32_t)p, b, members, left, allowed);
     }
 }

@@ -54,12 +54,11 @@ static int imagine(rsk_fit *f, const uint8_t *allowed, ptrdiff_t p, double fan, 
     int32_t members = 0, last = -1;
     for (ptrdiff_t c = 0; c < found; c++) {
         if (f->tree.node[c].parent != p) continue;
-        used += spec->energy ? f->c[c] * f->c[c] : fmax(f->c[c], 0.0);
+        used += rsk_tree_part(spec, f->c[c]);
         if (f->tree.node[c].position > last) last = f->tree.node[c].position;
         members++;
     }
-    const double share = p < 0 ? rsk_tree_root(spec) * f->root : rsk_tree_share(spec) * fmax(f->c[p], 0.0);
-    const double whole = spec->energy ? share * share : share;
+    const double whole = rsk_tree_whole(&f->tree, p, f->c, f->root);
     const double left = fmax(whole - used, members ? HIDDEN * whole / (members + 1) : 0.0);
     if (!(left > 0.0)) return 1;
     double n = members ? fmax(1.0, floor(left / (used / members + 1e-300) + 0.5)) : fan;
@@ -107,7 +106,7 @@ void rsk_fit_doubt(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, doub
     const int64_t *ends = f->tree.plan.attribute_ends;
     for (ptrdiff_t i = 0; i < n; i++) f->error[i] = f->spread;
     f->missing = f->square;
-    if (f->square <= 100.0 * f->floor || n == 0) return;
+    if (rsk_fit_clean(f) || n == 0) return;
     double *s = spare, *x = spare + d, *r = spare + 2 * d, *c = spare + 3 * d, *sum = spare + 3 * d + f->capacity;
     memcpy(s, f->s, sizeof *s * (size_t)d);
     memcpy(x, f->x, sizeof *x * (size_t)d);

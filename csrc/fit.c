@@ -102,7 +102,8 @@ int rsk_fit_load(rsk_fit *q, const float *sketch, const uint8_t *mask, double no
         q->kept++;
     }
     q->energy = rsk_dot(q->s, q->s, q->spec->dim);
-    q->floor = fmax(noise * noise * (double)q->kept, ROUNDING * ROUNDING * q->energy);
+    q->floor = ROUNDING * ROUNDING * q->energy;
+    q->noise2 = noise * noise;
     q->root = sqrt((double)q->kept / (double)q->spec->dim);
     for (ptrdiff_t m = 0; m < q->spec->modules; m++) q->rho2[m] = 1.0;
     memcpy(q->work.r, q->s, sizeof *q->s * (size_t)q->spec->dim);
@@ -164,7 +165,7 @@ void rsk_fit_gauge(rsk_fit *q) {
     const double kept = (double)q->kept;
     q->square = rsk_dot(q->work.r, q->work.r, q->spec->dim);
     const double base = fmax(q->square, q->floor) / fmax(kept, 1.0);
-    double spread2 = base, shrink = 1.0;
+    double spread2 = fmax(base, q->noise2), shrink = 1.0;
     for (int round = 0; round < 20; round++) {
         double freedom = 0.0;
         for (ptrdiff_t i = 0; i < q->tree.count; i++) {
@@ -172,7 +173,7 @@ void rsk_fit_gauge(rsk_fit *q) {
             freedom += 1.0 + length_of(q, i) * (tau2 > 0.0 ? tau2 / (tau2 + spread2) : 0.0);
         }
         shrink = fmax(1.0 - freedom / fmax(kept, 1.0), 0.02);
-        spread2 = base / (shrink * shrink);
+        spread2 = fmax(base / (shrink * shrink), q->noise2 / shrink);
     }
     q->shrink = shrink;
     q->spread = sqrt(spread2);
@@ -180,6 +181,10 @@ void rsk_fit_gauge(rsk_fit *q) {
         const double tau2 = prior_of(q, i);
         q->shared[i] = tau2 > 0.0 ? tau2 / (tau2 + spread2) : 1.0;
     }
+}
+
+int rsk_fit_clean(const rsk_fit *q) {
+    return q->square <= 100.0 * q->floor || q->square <= 1.3 * q->noise2 * (double)q->kept;
 }
 
 void rsk_fit_prepare(rsk_fit *q, double damping) {

@@ -270,6 +270,10 @@ void rsk_tree_clear(rsk_tree *tree);
 /* Amplitude of an output of weight 1, and that of an input over its user's. */
 double rsk_tree_root(const rsk_spec *spec);
 double rsk_tree_share(const rsk_spec *spec);
+/* The counters of a tuple's members are known in sum: their parts (squares; with linear weighting themselves) add up to the
+ * whole that the counter of its owner tells; root: the amplitude of the outputs' tuple (p -1). */
+double rsk_tree_part(const rsk_spec *spec, double counter);
+double rsk_tree_whole(const rsk_tree *tree, ptrdiff_t p, const double *counter, double root);
 void rsk_tree_add(rsk_tree *tree, int32_t parent, int32_t position, int32_t module);
 /* Removes the nodes that drop marks, and all below them; moved[i] = the new number of node i, or -1. */
 void rsk_tree_prune(rsk_tree *tree, uint8_t *drop, int32_t *moved);
@@ -363,7 +367,8 @@ typedef struct rsk_fit {
     rsk_linear map;
     rsk_cgls_work work;                 /* work.r: the residual */
     ptrdiff_t capacity, kept, iterations;
-    double energy, floor, root;         /* |mask s|^2; the part of |r|^2 that is noise in any case; amplitude of the outputs' tuple */
+    double energy, floor, noise2, root; /* |mask s|^2; what of |r|^2 rounding may leave; the sketch's own error, squared, a
+                                         * coordinate; amplitude of the outputs' tuple */
     double square, spread, shrink;      /* |r|^2; standard error of a fitted column; 1 - degrees of freedom / kept */
     double missing;                     /* energy of what was not found; a part of it is in the fit, the rest in |r|^2 */
     double *s, *x, *damping;            /* (d,) */
@@ -386,6 +391,8 @@ void rsk_fit_remove(rsk_fit *fit);
 /* Fits all from where they are, until |g|^2 <= tolerance |r|^2 unknowns / kept. damping: 1, less to run ahead of a residual
  * that falls; 0: least squares, to rounding. */
 void rsk_fit_solve(rsk_fit *fit, double damping, double tolerance);
+/* Whether nothing can be missing: the residual is about that of rounding, or of the sketch's own error. */
+int rsk_fit_clean(const rsk_fit *fit);
 /* The map of the objects there are: its scales and damping. */
 void rsk_fit_prepare(rsk_fit *fit, double damping);
 /* square, spread, shrink and shared, of the residual. A prior of variance tau^2 shrinks an element by tau^2 / (tau^2 + spread^2);

@@ -56,6 +56,14 @@ double rsk_tree_share(const rsk_spec *spec) {
 
 double rsk_tree_root(const rsk_spec *spec) { return rsk_tree_share(spec) * spec->gain; }
 
+double rsk_tree_part(const rsk_spec *spec, double counter) {
+    return spec->energy ? counter * counter : fmax(counter, 0.0);
+}
+
+double rsk_tree_whole(const rsk_tree *t, ptrdiff_t p, const double *counter, double root) {
+    return rsk_tree_part(t->spec, p < 0 ? rsk_tree_root(t->spec) * root : rsk_tree_share(t->spec) * fmax(counter[p], 0.0));
+}
+
 void rsk_tree_add(rsk_tree *t, int32_t parent, int32_t position, int32_t module) {
     const int32_t i = (int32_t)t->count++;
     const int32_t depth = parent < 0 ? 0 : t->node[parent].depth + 1;

@@ -127,6 +127,21 @@ static ptrdiff_t accept(search *q) {
     return came;
 }
 
+/* Once everything is explained a tuple is all there: marks those that fall far short of what their owner's counter tells.
+ * They were taken for another one's inputs. */
+static ptrdiff_t mark_false_tuples(rsk_fit *f) {
+    const rsk_tree *t = &f->tree;
+    const int32_t *next = t->order + t->capacity + 1;
+    ptrdiff_t marks = 0;
+    for (ptrdiff_t p = 0; p < t->count; p++) {
+        double sum = 0.0;
+        for (int32_t c = t->order[p + 1]; c >= 0; c = next[c]) sum += rsk_tree_part(f->spec, f->c[c]);
+        if (sum >= 0.5 * rsk_tree_whole(t, p, f->c, f->root)) continue;
+        for (int32_t c = t->order[p + 1]; c >= 0; c = next[c]) marks += !f->drop[c], f->drop[c] = 1;
+    }
+    return marks;
+}
+
 /* Leaves only what is sure, and fits it well. */
 static void report(rsk_fit *f) {
     rsk_tree *t = &f->tree;
@@ -134,6 +149,7 @@ static void report(rsk_fit *f) {
     for (int turn = 0; turn < 8; turn++) {
         const int near = f->square <= 100.0 * f->floor;
         ptrdiff_t marks = rsk_fit_judge(f, OBJECT_COST);
+        if (near) marks += mark_false_tuples(f);
         for (ptrdiff_t i = t->count - 1; i >= 0; i--) f->moved[i] = t->node[i].own >= SURE && f->c[i] >= SEEN * f->spread;
         for (ptrdiff_t i = t->count - 1; i >= 0; i--) {
             if (f->moved[i] && !f->drop[i] && t->node[i].parent >= 0) f->moved[t->node[i].parent] = 1;

@@ -18,7 +18,8 @@ BELOW = {
     "_core": set(),
     "_check": {"_core"},
     "_npz": {"_check"},
-    "trace": {"_check", "_core"},
+    "drawing": set(),
+    "trace": {"_check", "_core", "drawing"},
     "batch": {"_check", "_core", "_npz", "trace"},
     "spec": {"_check", "_core", "trace", "batch"},
     "signature": {"_check", "_core", "trace", "batch", "spec"},
@@ -27,8 +28,9 @@ BELOW = {
     "transforms": {"_check", "_core"},
     "plan": {"_check", "_core", "batch", "spec", "trace"},
     "recovery": {"_check", "_core", "batch", "spec", "trace", "signature", "plan"},
+    "unroll": {"_check", "_core", "drawing", "spec", "trace"},
     "statistics": {"_check", "_core", "batch", "spec", "trace", "plan"},
-    "sketcher": {"_check", "_core", "batch", "spec", "trace", "signature", "storage", "plan", "recovery", "statistics"},
+    "sketcher": {"_check", "_core", "batch", "spec", "trace", "signature", "storage", "plan", "recovery", "statistics", "unroll"},
 }
 # C files from the bottom up: a file may call what an earlier row defines, or its own row.
 ROWS = [

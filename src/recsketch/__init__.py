@@ -17,6 +17,7 @@ from recsketch.spec import SketchSpec
 from recsketch.statistics import Summary
 from recsketch.storage import PackedSketches, pack
 from recsketch.trace import Trace, TraceObject
+from recsketch.unroll import Unrolled, UnrolledObject
 
 __all__ = [
     "CapacityWarning",
@@ -28,6 +29,8 @@ __all__ = [
     "Trace",
     "TraceBatch",
     "TraceObject",
+    "Unrolled",
+    "UnrolledObject",
     "erasure",
     "isa",
     "pack",

@@ -95,3 +95,20 @@ class Plan:
         threads: int,
         noise: _F64 | None = None,
     ) -> None: ...
+
+@final
+class Unrolling:
+    sketches: int
+    def __new__(
+        cls,
+        spec: Spec,
+        sketches: _F32,
+        mask: _U8 | None,
+        allowed: _U8,
+        noise: _F64 | None,
+        max_depth: int,
+        threshold: float,
+        max_rounds: int,
+        threads: int,
+    ) -> Self: ...
+    def get(self, i: int) -> tuple[tuple[float, float, float, int, int], _I32, _F64, _F64]: ...

@@ -18,6 +18,7 @@ from recsketch.spec import MAX_DIM, MIN_DIM, SketchSpec, draw
 from recsketch.statistics import Summary, summarise
 from recsketch.storage import PackedSketches, unpacked
 from recsketch.trace import Trace
+from recsketch.unroll import unroll
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -211,6 +212,73 @@ class Sketcher:
             return []
         found = recover(self._core, self.spec, s, batch, method, kept, self._workers(), error)
         return found if many or not single else found[0]
+
+    def unroll(
+        self,
+        sketches: npt.ArrayLike | PackedSketches,
+        mask: npt.ArrayLike | None = None,
+        max_depth: int | None = None,
+        *,
+        noise: npt.ArrayLike | None = None,
+    ) -> Any:
+        """Rebuild the whole DAG from a sketch alone: which objects there are, and their attributes and weights.
+
+        Parameters
+        ----------
+        sketches : (d,) or (n, d) array_like, or PackedSketches
+        mask : (d,) or (n, d) array of bool, optional
+            True where a coordinate is kept. Erased ones are not read and may be anything, NaN too.
+        max_depth : int, optional
+            Levels of objects to look for, 1 for the outputs alone; 16 if not given.
+        noise : float or (n,) array_like, optional
+            Root mean square error of one coordinate, beyond float32 rounding: of each sketch, or of all. Taken from
+            PackedSketches if not given.
+
+        Returns
+        -------
+        Unrolled for (d,), a list of them for (n, d)
+            Objects with modules, attributes, weights, paths, confidences and errors; `.complete` says whether that is
+            all; `.to_trace()`, `.tree()`. A shared object comes back as one with a `signature` in the specification,
+            otherwise once a use.
+
+        Raises
+        ------
+        ValueError
+            Shapes that do not fit, NaN in a kept coordinate, negative noise.
+
+        Notes
+        -----
+        Candidates below every object found are scored by their counters and attributes, pooled into groups (positions
+        are filled without gaps, a wiring is kept to, an object's counter tells what its inputs amount to), taken in
+        where they are significant, fitted jointly with all others and dropped where the fit weakens them
+        (docs/design.md, section 5). Up to a load of 0.7 the run comes back whole, with rare exceptions; beyond that its
+        heavy objects do. Shared objects count once a use.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import recsketch as rs
+        >>> sk = rs.Sketcher(rs.SketchSpec(256, {"char": 16, "line": 8}, seed=1))
+        >>> rng = np.random.default_rng(0)
+        >>> run = rs.Trace()
+        >>> chars = [run.add("char", rng.standard_normal(16)) for _ in range(3)]
+        >>> run.outputs([run.add("line", rng.standard_normal(8), inputs=chars, weights=[3, 2, 1])])
+        >>> found = sk.unroll(sk.sketch(run))
+        >>> found.complete, [o.module for o in found.objects], found.objects[-1].inputs
+        (True, ['char', 'char', 'char', 'line'], (0, 1, 2))
+        >>> bool(max(abs(a.attribute - b.attribute).max() for a, b in zip(found.objects, run.objects)) < 1e-4)
+        True
+        """
+        plain, stored = unpacked(sketches)
+        s = _check.sketches("sketches", plain, self.spec.dim)
+        rows = np.atleast_2d(s)
+        kept = _check.mask(mask, self.spec.dim, len(rows))
+        error = _check.noise(stored if noise is None else noise, len(rows))
+        depth = None if max_depth is None else _check.integer("max_depth", max_depth, 1, 64)
+        if not len(rows):
+            return []
+        found = unroll(self._core, self.spec, rows, kept, depth, error, self._workers())
+        return found if s.ndim == 2 else found[0]
 
     def summary(
         self,

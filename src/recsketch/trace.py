@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from recsketch import _check
+from recsketch import _check, drawing
 from recsketch._check import Floats
 
 if TYPE_CHECKING:
@@ -149,7 +149,10 @@ class Trace:
 
     def tree(self, most: int = 60) -> str:
         """The run as an indented text, outputs first, at most so many lines; shared objects appear at every use."""
-        return "\n".join(_tree(self, _check.integer("most", most, 1, 10**9)))
+        return "\n".join(drawing.text(self._drawing(), _check.integer("most", most, 1, 10**9)))
+
+    def _drawing(self) -> drawing.Drawing:
+        return drawing.Drawing(self.objects, self.output_ids, self.output_weights)
 
     def __repr__(self) -> str:
         return f"<Trace of {len(self)} objects, {len(self._outputs)} outputs>"
@@ -159,9 +162,9 @@ class Trace:
         return f"Trace: {n} object{'s'[: n != 1]}, {o} output{'s'[: o != 1]}\n{self.tree()}".rstrip()
 
     def _repr_html_(self) -> str:
-        import html
-
-        return f"<pre>{html.escape(str(self))}</pre>"
+        n, o = len(self), len(self._outputs)
+        head = f"<p>Trace: {n} object{'s'[: n != 1]}, {o} output{'s'[: o != 1]}</p>"
+        return head + drawing.page(self._drawing(), 2000)
 
 
 def _tuple(
@@ -188,28 +191,3 @@ def _tuple(
 
 def _none(name: str, x: object) -> int:
     raise ValueError(f"{name}: wanted numbers of objects added before, and there are none; got {_check.describe(x)}")
-
-
-def _tree(trace: Trace, most: int) -> Iterator[str]:
-    objects = trace.objects
-
-    def members(ids: tuple[int, ...], weights: tuple[float, ...]) -> list[tuple[int, float]]:
-        total = sum(weights)
-        return [(i, w / total) for i, w in zip(ids, weights, strict=True)]
-
-    outputs = members(trace.output_ids, trace.output_weights)
-    stack = [(i, w, "", "" if len(outputs) == 1 else f"{w:.2f} ", "") for i, w in reversed(outputs)]
-    lines = 0
-    while stack:
-        i, _, lead, label, below = stack.pop()
-        if lines == most:
-            yield f"... (more than {most} lines)"
-            return
-        lines += 1
-        o = objects[i]
-        shown = " ".join(f"{v:.3g}" for v in o.attribute[:4]) + (" …" if o.attribute.size > 4 else "")
-        yield f"{lead}{label}{o.module} [{shown}]"
-        inputs = members(o.inputs, o.weights) if o.inputs else []
-        for k, (j, w) in reversed(list(enumerate(inputs))):
-            last = k == len(inputs) - 1
-            stack.append((j, w, below + ("└─ " if last else "├─ "), f"{w:.2f} ", below + ("   " if last else "│  ")))
