@@ -67,7 +67,7 @@ static int imagine(rsk_fit *f, const uint8_t *allowed, ptrdiff_t p, double fan, 
         const int32_t m = draw_module(f, allowed + (p < 0 ? spec->modules : f->tree.node[p].module) * spec->modules, found, q);
         if (m < 0) return 1;
         const ptrdiff_t a = spec->module[m].length, size = rsk_fit_unknowns(f) + a + 1;
-        if (f->tree.count + 1 >= f->capacity || size > spec->dim) return 0;
+        if (f->tree.count + 1 >= f->capacity || size > f->room) return 0;
         const double amplitude = spec->energy ? sqrt(left / n) : left / n, each = amplitude * sqrt(f->rho2[m] / (double)a);
         const ptrdiff_t i = f->tree.count;
         rsk_fit_add(f, (int32_t)p, last + 1 + k, m, amplitude);
@@ -102,25 +102,26 @@ static void make_up(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, dic
 }
 
 void rsk_fit_doubt(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, double *spare) {
-    const ptrdiff_t d = f->spec->dim, n = f->tree.count;
+    const ptrdiff_t d = f->spec->dim, n = f->tree.count, room = f->room;
     const int64_t *ends = f->tree.plan.attribute_ends;
     for (ptrdiff_t i = 0; i < n; i++) f->error[i] = f->spread;
     f->missing = f->square;
     if (rsk_fit_clean(f) || n == 0) return;
-    double *s = spare, *x = spare + d, *r = spare + 2 * d, *c = spare + 3 * d, *sum = spare + 3 * d + f->capacity;
+    double *s = spare, *r = spare + d, *x = spare + 2 * d, *damping = x + room, *c = damping + room, *sum = c + f->capacity;
     memcpy(s, f->s, sizeof *s * (size_t)d);
-    memcpy(x, f->x, sizeof *x * (size_t)d);
+    memcpy(x, f->x, sizeof *x * (size_t)ends[n]);
+    memcpy(damping, f->damping, sizeof *x * (size_t)ends[n]);
     memcpy(r, f->work.r, sizeof *r * (size_t)d);
     memcpy(c, f->c, sizeof *c * (size_t)n);
     memset(sum, 0, sizeof *sum * (size_t)n);
     double drawn = 0.0, missing = 0.0;
     for (uint32_t draw = 0; draw < DRAWS; draw++) {
         dice q = {{0, draw, 0, 0}, {0}, 4};
-        memcpy(f->x, x, sizeof *x * (size_t)d);
+        memcpy(f->x, x, sizeof *x * (size_t)ends[n]);
         memcpy(f->c, c, sizeof *c * (size_t)n);
         make_up(f, allowed, max_depth, &q);
         const double whole = rsk_dot(f->s, f->s, d);
-        memset(f->x, 0, sizeof *f->x * (size_t)d);
+        memset(f->x, 0, sizeof *f->x * (size_t)ends[n]);
         memset(f->c, 0, sizeof *f->c * (size_t)n);
         rsk_fit_solve(f, 1.0, TOLERANCE);
         const double left = rsk_dot(f->work.r, f->work.r, d);
@@ -128,8 +129,8 @@ void rsk_fit_doubt(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, doub
         drawn += 1.0;
         missing += f->square / left * whole;
         for (ptrdiff_t i = 0; i < n; i++) {
-            const ptrdiff_t a = (ptrdiff_t)(ends[i + 1] - ends[i]);
-            const double own = rsk_dot(f->x + ends[i], f->x + ends[i], a) / (f->shared[i] * f->shared[i]) + f->c[i] * f->c[i];
+            double own = f->c[i] * f->c[i];
+            for (int64_t k = ends[i]; k < ends[i + 1]; k++) own += rsk_fit_free_element(f, k) * rsk_fit_free_element(f, k);
             sum[i] += own * f->square / left;
         }
     }
@@ -139,7 +140,8 @@ void rsk_fit_doubt(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, doub
         f->error[i] = CALIBRATION * sqrt((sum[i] + POOL * all / elements) / (drawn * (double)(ends[i + 1] - ends[i] + 1) + POOL));
     if (drawn > 0.0) f->missing = fmin(missing / drawn, f->energy);
     memcpy(f->s, s, sizeof *s * (size_t)d);
-    memcpy(f->x, x, sizeof *x * (size_t)d);
+    memcpy(f->x, x, sizeof *x * (size_t)ends[n]);
+    memcpy(f->damping, damping, sizeof *x * (size_t)ends[n]);
     memcpy(f->work.r, r, sizeof *r * (size_t)d);
     memcpy(f->c, c, sizeof *c * (size_t)n);
 }

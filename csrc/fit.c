@@ -19,6 +19,7 @@ void rsk_fit_free(rsk_fit *q) {
     rsk_free(q->c);
     rsk_free(q->rho2);
     rsk_free(q->map.input);
+    rsk_free(q->scale);
     rsk_free(q->drop);
     rsk_free(q->moved);
     memset(q, 0, sizeof *q);
@@ -61,29 +62,35 @@ static void decorrelate(const void *context, const double *g, double *z) {
         }
 }
 
-int rsk_fit_create(const rsk_spec *spec, ptrdiff_t depth, rsk_fit *q) {
+int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_fit *q) {
     memset(q, 0, sizeof *q);
     q->spec = spec;
+    q->sparse = params->sparse, q->nonzeros = params->nonzeros, q->nonnegative = params->nonnegative;
     ptrdiff_t least = spec->module[0].length;
     for (ptrdiff_t m = 1; m < spec->modules; m++)
         if (spec->module[m].length < least) least = spec->module[m].length;
-    const ptrdiff_t d = spec->dim, capacity = q->capacity = d / (least + 1) + 1;
-    double *v = q->s = rsk_alloc(10 * d, sizeof *v);
-    float *f = rsk_alloc(2 * d, sizeof *f);
+    /* sparse attributes may have more elements than the sketch has coordinates */
+    const ptrdiff_t d = spec->dim, room = q->room = (q->sparse ? RSK_SPARSE_ROOM : 1) * d;
+    const ptrdiff_t capacity = q->capacity = room / (least + 1) + 1;
+    double *v = q->s = rsk_alloc(3 * d + 7 * room, sizeof *v);
+    float *f = rsk_alloc(d + room, sizeof *f);
     q->map.input = f;
-    q->c = rsk_alloc(4 * capacity, sizeof *q->c);
-    q->rho2 = rsk_alloc(spec->modules, sizeof *q->rho2);
+    q->c = rsk_alloc(3 * capacity, sizeof *q->c);
+    q->rho2 = rsk_alloc(2 * spec->modules, sizeof *q->rho2);
     q->drop = rsk_alloc(capacity, sizeof *q->drop);
     q->moved = rsk_alloc(capacity, sizeof *q->moved);
-    if (!v || !f || !q->c || !q->rho2 || !q->drop || !q->moved || !rsk_tree_create(spec, capacity, depth, &q->tree)) {
+    q->scale = rsk_alloc(room, sizeof *q->scale);
+    if (!v || !f || !q->c || !q->rho2 || !q->scale || !q->drop || !q->moved || !rsk_tree_create(spec, capacity, params->max_depth, &q->tree)) {
         rsk_fit_free(q);
         return 0;
     }
-    q->x = v + d, q->damping = v + 2 * d;
-    q->alpha = q->c + capacity, q->shared = q->c + 2 * capacity, q->error = q->c + 3 * capacity;
-    const rsk_cgls_work work = {.r = v + 3 * d, .u = v + 4 * d, .g = v + 5 * d, .p = v + 6 * d, .wide = v + 7 * d,
-                                .precondition = decorrelate, .context = q, .z = v + 9 * d};
-    const rsk_linear map = {.spec = spec, .plan = &q->tree.plan, .scale = v + 8 * d, .input = f, .image = f + d,
+    double *u = v + 3 * d;
+    q->rate = q->rho2 + spec->modules;
+    q->x = u, q->damping = u + room, q->prior = u + 2 * room;
+    q->alpha = q->c + capacity, q->error = q->c + 2 * capacity;
+    const rsk_cgls_work work = {.r = v + d, .wide = v + 2 * d, .u = u + 3 * room, .g = u + 4 * room, .p = u + 5 * room,
+                                .precondition = decorrelate, .context = q, .z = u + 6 * room};
+    const rsk_linear map = {.spec = spec, .plan = &q->tree.plan, .scale = q->scale, .input = f, .image = f + room,
                             .scratch = rsk_scratch_create(spec, &q->tree.plan, 1)};
     q->work = work;
     q->map = map;
@@ -105,7 +112,11 @@ int rsk_fit_load(rsk_fit *q, const float *sketch, const uint8_t *mask, double no
     q->floor = ROUNDING * ROUNDING * q->energy;
     q->noise2 = noise * noise;
     q->root = sqrt((double)q->kept / (double)q->spec->dim);
-    for (ptrdiff_t m = 0; m < q->spec->modules; m++) q->rho2[m] = 1.0;
+    for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
+        const double a = (double)q->spec->module[m].length;
+        q->rho2[m] = 1.0;
+        q->rate[m] = q->nonzeros ? fmin((double)q->nonzeros / a, 0.5) : 0.1;
+    }
     memcpy(q->work.r, q->s, sizeof *q->s * (size_t)q->spec->dim);
     rsk_tree_clear(&q->tree);
     rsk_fit_gauge(q);
@@ -118,15 +129,13 @@ ptrdiff_t rsk_fit_unknowns(const rsk_fit *q) { return (ptrdiff_t)q->tree.plan.at
 
 static double length_of(const rsk_fit *q, ptrdiff_t i) { return (double)q->spec->module[q->tree.node[i].module].length; }
 
-/* The variance of an attribute's element before the sketch is seen. */
-static double prior_of(const rsk_fit *q, ptrdiff_t i) {
-    return q->alpha[i] * q->alpha[i] * q->rho2[q->tree.node[i].module] / length_of(q, i);
-}
+double rsk_fit_free_element(const rsk_fit *q, int64_t k) { return q->x[k] * (1.0 + q->damping[k] / q->shrink); }
 
-/* The square norm of an attribute, times the amplitude's square, undone what the damping shrank. */
+/* The square norm of an attribute, times the amplitude's square. */
 static double energy_of(const rsk_fit *q, ptrdiff_t i) {
-    const int64_t begin = q->tree.plan.attribute_ends[i], end = q->tree.plan.attribute_ends[i + 1];
-    return rsk_dot(q->x + begin, q->x + begin, (ptrdiff_t)(end - begin)) / (q->shared[i] * q->shared[i]);
+    double sum = 0.0;
+    for (int64_t k = q->tree.plan.attribute_ends[i]; k < q->tree.plan.attribute_ends[i + 1]; k++) sum += rsk_fit_free_element(q, k) * rsk_fit_free_element(q, k);
+    return sum;
 }
 
 void rsk_fit_add(rsk_fit *q, int32_t parent, int32_t position, int32_t module, double amplitude) {
@@ -135,52 +144,49 @@ void rsk_fit_add(rsk_fit *q, int32_t parent, int32_t position, int32_t module, d
     rsk_tree_add(&q->tree, parent, position, module);
     q->c[i] = 0.0;
     q->alpha[i] = amplitude;
-    q->shared[i] = 1.0;
-    for (int64_t k = ends[i]; k < ends[i + 1]; k++) q->x[k] = 0.0;
+    for (int64_t k = ends[i]; k < ends[i + 1]; k++) {
+        q->x[k] = q->damping[k] = 0.0;
+        q->prior[k] = q->sparse ? 0.05 * q->spread * q->spread : amplitude * amplitude * q->rho2[module] / length_of(q, i);
+    }
 }
 
 void rsk_fit_remove(rsk_fit *q) {
     rsk_tree *t = &q->tree;
     const ptrdiff_t n = t->count;
     int64_t *ends = t->plan.attribute_ends;
-    ptrdiff_t kept = 0; /* the attributes move before the tree rewrites their offsets */
+    ptrdiff_t kept = 0; /* the elements move before the tree rewrites their offsets */
     for (ptrdiff_t i = 0; i < n; i++) {
         if (t->node[i].parent >= 0 && q->drop[t->node[i].parent]) q->drop[i] = 1;
-        if (q->drop[i]) continue;
-        memmove(q->x + kept, q->x + ends[i], sizeof *q->x * (size_t)(ends[i + 1] - ends[i]));
-        kept += (ptrdiff_t)(ends[i + 1] - ends[i]);
+        for (int64_t k = ends[i]; !q->drop[i] && k < ends[i + 1]; k++, kept++)
+            q->x[kept] = q->x[k], q->damping[kept] = q->damping[k], q->prior[kept] = q->prior[k];
     }
     rsk_tree_prune(t, q->drop, q->moved);
-    for (ptrdiff_t i = 0; i < n; i++) {
-        if (q->moved[i] < 0) continue;
-        q->c[q->moved[i]] = q->c[i];
-        q->alpha[q->moved[i]] = q->alpha[i];
-        q->shared[q->moved[i]] = q->shared[i];
-    }
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (q->moved[i] >= 0) q->c[q->moved[i]] = q->c[i], q->alpha[q->moved[i]] = q->alpha[i];
 }
 
 /* ---------------------------------------------------------------- the fit */
 
 void rsk_fit_gauge(rsk_fit *q) {
-    const double kept = (double)q->kept;
+    const double kept = fmax((double)q->kept, 1.0);
+    const int64_t *ends = q->tree.plan.attribute_ends;
     q->square = rsk_dot(q->work.r, q->work.r, q->spec->dim);
-    const double base = fmax(q->square, q->floor) / fmax(kept, 1.0);
+    const double base = fmax(q->square, q->floor) / kept;
     double spread2 = fmax(base, q->noise2), shrink = 1.0;
     for (int round = 0; round < 20; round++) {
         double freedom = 0.0;
         for (ptrdiff_t i = 0; i < q->tree.count; i++) {
-            const double tau2 = prior_of(q, i);
-            freedom += 1.0 + length_of(q, i) * (tau2 > 0.0 ? tau2 / (tau2 + spread2) : 0.0);
+            freedom += 1.0;
+            if (q->sparse)
+                for (int64_t k = ends[i]; k < ends[i + 1]; k++) freedom += q->prior[k] / (q->prior[k] + spread2);
+            else
+                freedom += length_of(q, i) * q->prior[ends[i]] / (q->prior[ends[i]] + spread2);
         }
-        shrink = fmax(1.0 - freedom / fmax(kept, 1.0), 0.02);
+        shrink = fmax(1.0 - freedom / kept, 0.02);
         spread2 = fmax(base / (shrink * shrink), q->noise2 / shrink);
     }
     q->shrink = shrink;
     q->spread = sqrt(spread2);
-    for (ptrdiff_t i = 0; i < q->tree.count; i++) {
-        const double tau2 = prior_of(q, i);
-        q->shared[i] = tau2 > 0.0 ? tau2 / (tau2 + spread2) : 1.0;
-    }
 }
 
 int rsk_fit_clean(const rsk_fit *q) {
@@ -189,14 +195,16 @@ int rsk_fit_clean(const rsk_fit *q) {
 
 void rsk_fit_prepare(rsk_fit *q, double damping) {
     const ptrdiff_t n = q->tree.count, attributes = (ptrdiff_t)q->tree.plan.attribute_ends[n];
-    const double sigma2 = damping * q->spread * q->spread * q->shrink;
+    const double spread2 = q->spread * q->spread, sigma2 = damping * spread2 * q->shrink;
     q->map.attributes = attributes, q->map.counters = n;
     rsk_tree_program(&q->tree);
     for (ptrdiff_t i = 0; i < n; i++) {
-        const double unit = 1.0 / (q->tree.plan.amplitude[i] * q->root), prior = prior_of(q, i);
+        const double unit = 1.0 / (q->tree.plan.amplitude[i] * q->root);
         for (int64_t k = q->tree.plan.attribute_ends[i]; k < q->tree.plan.attribute_ends[i + 1]; k++) {
-            q->map.scale[k] = unit;
-            q->damping[k] = prior > 0.0 ? sigma2 / prior : 0.0;
+            const int out = q->sparse && damping == 0.0 && q->prior[k] < spread2; /* of the support */
+            q->map.scale[k] = out ? 0.0 : unit;
+            q->damping[k] = sigma2 / fmax(q->prior[k], 1e-300);
+            if (out) q->x[k] = 0.0;
         }
         q->map.scale[attributes + i] = unit * q->spec->module[q->tree.node[i].module].scale;
         q->damping[attributes + i] = 0.0;
@@ -219,7 +227,7 @@ void rsk_fit_solve(rsk_fit *q, double damping, double tolerance) {
     for (ptrdiff_t i = 0; i < all; i++) w->g[i] -= q->damping[i] * w->u[i];
     if (damping > 0.0)
         q->iterations += rsk_cgls(&q->map, w, q->damping, 0.1 * ROUNDING * ROUNDING * q->energy,
-                                  tolerance * (double)all / (double)q->kept, MOST);
+                                  tolerance * (double)(all < d ? all : d) / (double)q->kept, MOST);
     else
         q->iterations += rsk_cgls(&q->map, w, NULL, 1e-4 * rsk_dot(w->g, w->g, all), 0.0, MOST_EXACT);
     memcpy(q->x, w->u, sizeof *w->u * (size_t)attributes);
@@ -228,13 +236,58 @@ void rsk_fit_solve(rsk_fit *q, double damping, double tolerance) {
 
 /* ---------------------------------------------------------------- what it says of each object */
 
-/* Its best amplitude, and the evidence for it alone. */
+/* A sparse attribute's element is zero, or, with probability `rate`, of variance A^2 rho^2 / (a rate): its log-likelihood ratio
+ * against zero for sure, and its posterior share of the second. */
+typedef struct odds {
+    double rate, of_square, constant, kept; /* kept: what of a non-zero element its noise leaves */
+} odds;
+
+static odds odds_of(const rsk_fit *q, ptrdiff_t i) {
+    const int32_t m = q->tree.node[i].module;
+    const double spread2 = q->spread * q->spread, rate = q->rate[m];
+    const double v = q->alpha[i] * q->alpha[i] * q->rho2[m] / (length_of(q, i) * rate * spread2);
+    const odds o = {rate, 0.5 * v / (1.0 + v) / spread2, -0.5 * log1p(v), v / (1.0 + v)};
+    return o;
+}
+
+static double share_of(const rsk_fit *q, const odds *o, double y, double *ratio) {
+    const double l = q->nonnegative && y < 0.0 ? -HUGE_VAL : fmin(y * y * o->of_square + o->constant, 600.0);
+    const double both = 1.0 - o->rate + o->rate * exp(l);
+    if (ratio) *ratio += log(both);
+    return o->rate * exp(l) / both;
+}
+
+/* The prior of an object's elements for the next fit. */
+static void expect(rsk_fit *q, ptrdiff_t i) {
+    const int64_t begin = q->tree.plan.attribute_ends[i], end = q->tree.plan.attribute_ends[i + 1];
+    const double spread2 = q->spread * q->spread;
+    if (!q->sparse) {
+        const double prior = q->alpha[i] * q->alpha[i] * q->rho2[q->tree.node[i].module] / length_of(q, i);
+        for (int64_t k = begin; k < end; k++) q->prior[k] = prior;
+        return;
+    }
+    const odds o = odds_of(q, i);
+    for (int64_t k = begin; k < end; k++) { /* such that the next fit shrinks to the posterior mean */
+        const double m = fmin(share_of(q, &o, rsk_fit_free_element(q, k), NULL) * o.kept, 1.0 - 1e-9);
+        q->prior[k] = spread2 * fmax(m / (1.0 - m), 0.01);
+    }
+}
+
+/* An object's best amplitude, and the evidence for it alone. */
 static double weigh(rsk_fit *q, ptrdiff_t i) {
-    const double a = length_of(q, i), rho2 = q->rho2[q->tree.node[i].module];
-    const double z = q->c[i] / q->spread, e = energy_of(q, i) / (q->spread * q->spread);
+    const double a = length_of(q, i), rho2 = q->rho2[q->tree.node[i].module], z = q->c[i] / q->spread;
+    double best = -HUGE_VAL, at = fmax(z, 0.0);
+    if (q->sparse) {
+        q->alpha[i] = fmax(at, FAINTEST) * q->spread;
+        const odds o = odds_of(q, i);
+        best = z * at - 0.5 * at * at;
+        for (int64_t k = q->tree.plan.attribute_ends[i]; k < q->tree.plan.attribute_ends[i + 1]; k++)
+            share_of(q, &o, rsk_fit_free_element(q, k), &best);
+        return best;
+    }
+    const double e = energy_of(q, i) / (q->spread * q->spread);
     const double from = fmax(z - 3.0, 0.0), to = fmax(z, 0.0) + 3.0; /* within 3 errors of what the counter says */
     enum { STEPS = 24 };
-    double best = -HUGE_VAL, at = 0.0;
     for (int k = 1; k <= STEPS; k++) {
         const double alpha = from + (to - from) * k / STEPS, l = rsk_likelihood(z, e, a, alpha, rho2);
         if (l > best) best = l, at = alpha;
@@ -248,7 +301,10 @@ ptrdiff_t rsk_fit_judge(rsk_fit *q, double cost) {
     const int32_t *child = t->order, *next = t->order + t->capacity + 1;
     ptrdiff_t marks = 0;
     memset(q->drop, 0, (size_t)t->count);
-    for (ptrdiff_t i = 0; i < t->count; i++) t->node[i].evidence = t->node[i].own = weigh(q, i) - cost;
+    for (ptrdiff_t i = 0; i < t->count; i++) {
+        t->node[i].evidence = t->node[i].own = weigh(q, i) - cost;
+        expect(q, i);
+    }
     for (ptrdiff_t p = t->count - 1; p >= -1; p--) { /* children stand after p, and are judged */
         double sum = 0.0, most = 0.0;
         int32_t length = 0, members = 0;
@@ -264,19 +320,29 @@ ptrdiff_t rsk_fit_judge(rsk_fit *q, double cost) {
             if (t->node[c].position >= length) q->drop[c] = 1, marks++;
         if (p >= 0) t->node[p].evidence += most;
     }
-    rsk_fit_gauge(q); /* the amplitudes, and with them the damping, are others now */
+    rsk_fit_gauge(q); /* the priors are others now, and with them the degrees of freedom */
     return marks;
 }
 
 void rsk_fit_norms(rsk_fit *q) {
     const double noise2 = q->spread * q->spread;
     for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
-        double own = 0.0, counters = 0.0;
+        double own = 0.0, counters = 0.0, nonzero = 1.0, elements = 10.0;
         for (ptrdiff_t i = 0; i < q->tree.count; i++) {
             if (q->tree.node[i].module != m || q->c[i] < 6.0 * q->spread) continue;
-            own += fmax(energy_of(q, i) - length_of(q, i) * noise2, 0.0);
             counters += q->c[i] * q->c[i] - noise2;
+            if (!q->sparse) {
+                own += fmax(energy_of(q, i) - length_of(q, i) * noise2, 0.0);
+                continue;
+            }
+            const odds o = odds_of(q, i);
+            for (int64_t k = q->tree.plan.attribute_ends[i]; k < q->tree.plan.attribute_ends[i + 1]; k++) {
+                const double y = rsk_fit_free_element(q, k), share = share_of(q, &o, y, NULL);
+                own += share * fmax(y * y - noise2, 0.0);
+                nonzero += share, elements += 1.0;
+            }
         }
         q->rho2[m] = counters > 0.0 ? fmin(fmax(own / counters, 0.1), 100.0) : 1.0;
+        if (q->sparse && !q->nonzeros) q->rate[m] = fmin(fmax(nonzero / elements, 1e-3), 0.5);
     }
 }

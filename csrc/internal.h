@@ -366,36 +366,43 @@ typedef struct rsk_fit {
     rsk_tree tree;
     rsk_linear map;
     rsk_cgls_work work;                 /* work.r: the residual */
-    ptrdiff_t capacity, kept, iterations;
+    int sparse, nonnegative;            /* attributes are mostly zero; their elements are never negative */
+    ptrdiff_t nonzeros;                 /* of a sparse attribute, expected; 0: not known */
+    ptrdiff_t capacity, room;           /* objects, unknowns that there is memory for */
+    ptrdiff_t kept, iterations;
     double energy, floor, noise2, root; /* |mask s|^2; what of |r|^2 rounding may leave; the sketch's own error, squared, a
                                          * coordinate; amplitude of the outputs' tuple */
     double square, spread, shrink;      /* |r|^2; standard error of a fitted column; 1 - degrees of freedom / kept */
     double missing;                     /* energy of what was not found; a part of it is in the fit, the rest in |r|^2 */
-    double *s, *x, *damping;            /* (d,) */
-    double *c, *alpha, *shared, *error; /* (capacity,) counter; likeliest amplitude; what the damping left of the attribute;
-                                         * standard error of c, and of x before it was shrunk */
-    double *rho2;                       /* (modules,) mean square norm of an attribute */
+    double *s;                          /* (d,) */
+    double *x, *damping, *prior, *scale; /* (room,) elements; what they were damped by; their variance before the sketch is seen;
+                                          * the map's scale */
+    double *c, *alpha, *error;          /* (capacity,) counter; likeliest amplitude; standard error of c, and of x undamped */
+    double *rho2, *rate;                /* (modules,) mean square norm of an attribute; share of its elements that are not zero */
     uint8_t *drop;                      /* (capacity,) marks for rsk_fit_remove */
     int32_t *moved;
 } rsk_fit;
 
-int rsk_fit_create(const rsk_spec *spec, ptrdiff_t depth, rsk_fit *fit); /* 0: no memory */
+#define RSK_SPARSE_ROOM 12 /* unknowns a coordinate that there is memory for where attributes are sparse */
+int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_fit *fit); /* 0: no memory */
 void rsk_fit_free(rsk_fit *fit);
 /* Starts with a sketch and no objects; 0 if a kept coordinate is no number. noise: its error, a coordinate. */
 int rsk_fit_load(rsk_fit *fit, const float *sketch, const uint8_t *mask, double noise);
 ptrdiff_t rsk_fit_unknowns(const rsk_fit *fit);
-/* The caller sees to it that there is room: count < capacity, unknowns <= d. */
+/* The caller sees to it that there is room: count < capacity, unknowns <= room. */
 void rsk_fit_add(rsk_fit *fit, int32_t parent, int32_t position, int32_t module, double amplitude);
 /* Removes what drop marks, and all below it. */
 void rsk_fit_remove(rsk_fit *fit);
 /* Fits all from where they are, until |g|^2 <= tolerance |r|^2 unknowns / kept. damping: 1, less to run ahead of a residual
  * that falls; 0: least squares, to rounding. */
 void rsk_fit_solve(rsk_fit *fit, double damping, double tolerance);
+/* An element as it would be without damping: A^T r = damping x, and one more column would see A^T r = shrink times what it adds. */
+double rsk_fit_free_element(const rsk_fit *fit, int64_t k);
 /* Whether nothing can be missing: the residual is about that of rounding, or of the sketch's own error. */
 int rsk_fit_clean(const rsk_fit *fit);
 /* The map of the objects there are: its scales and damping. */
 void rsk_fit_prepare(rsk_fit *fit, double damping);
-/* square, spread, shrink and shared, of the residual. A prior of variance tau^2 shrinks an element by tau^2 / (tau^2 + spread^2);
+/* square, spread and shrink, of the residual. A prior of variance tau^2 shrinks an element by tau^2 / (tau^2 + spread^2);
  * for a random operator spread^2 = |r|^2 / kept / shrink^2, and 1 - shrink is the sum of all those factors over kept. */
 void rsk_fit_gauge(rsk_fit *fit);
 /* Evidence of every object and all below it, less cost each. Marks what the tuples are better off without: of each tuple, the
@@ -406,7 +413,7 @@ void rsk_fit_norms(rsk_fit *fit);
 
 /* ---------------------------------------------------------------- doubt.c */
 
-/* error and missing, for a fit that may have left things out. spare: 3 d + 2 capacity doubles. */
+/* error and missing, for a fit that may have left things out. spare: 2 (d + room + capacity) doubles. */
 void rsk_fit_doubt(rsk_fit *fit, const uint8_t *allowed, ptrdiff_t max_depth, double *spare);
 
 #endif

@@ -192,6 +192,9 @@ typedef struct rsk_unroll_params {
     ptrdiff_t max_depth;    /* 1: outputs only; at least 1, at most RSK_MAX_DEPTH */
     double threshold;       /* least evidence of a group of objects, in nats; >= 0 */
     int max_rounds;         /* of proposing and fitting, >= 1 */
+    int sparse;             /* 1: attributes are mostly zero */
+    ptrdiff_t nonzeros;     /* of a sparse attribute, about; 0: not known */
+    int nonnegative;        /* 1: the elements of sparse attributes are never negative */
 } rsk_unroll_params;
 
 #define RSK_MAX_DEPTH 64

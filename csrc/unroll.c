@@ -48,9 +48,9 @@ static int search_create(const rsk_spec *spec, const rsk_unroll_params *params, 
     memset(q, 0, sizeof *q);
     q->params = params;
     q->residual = rsk_alloc(spec->dim, sizeof *q->residual);
-    if (q->residual && rsk_fit_create(spec, params->max_depth, &q->fit) &&
+    if (q->residual && rsk_fit_create(spec, params, &q->fit) &&
         rsk_detector_create(spec, q->fit.capacity, params->max_depth, &q->detector))
-        q->spare = rsk_alloc(3 * spec->dim + 2 * q->fit.capacity, sizeof *q->spare);
+        q->spare = rsk_alloc(2 * (spec->dim + q->fit.room + q->fit.capacity), sizeof *q->spare);
     if (q->spare) return 1;
     search_free(q);
     return 0;
@@ -68,8 +68,8 @@ static void settle(rsk_fit *f, double settled) {
         rsk_fit_norms(f);
         const ptrdiff_t marks = rsk_fit_judge(f, OBJECT_COST);
         if (marks) rsk_fit_remove(f);
-        else if (f->square <= 4.0 * f->floor || f->square > settled * before) break;
-        ease = !marks && f->square < 0.25 * before && turn > 0 ? 1e-3 : 1.0;
+        else if (f->square <= 4.0 * f->floor || f->square > (f->sparse ? RESTED : settled) * before) break;
+        ease = !f->sparse && !marks && f->square < 0.25 * before && turn > 0 ? 1e-3 : 1.0;
         before = marks ? HUGE_VAL : f->square;
     }
 }
@@ -92,8 +92,9 @@ static void detect(search *q) {
 }
 
 static int has_room(const rsk_fit *f, int32_t module) {
-    return f->tree.count < f->capacity &&
-           (double)(rsk_fit_unknowns(f) + f->spec->module[module].length + 1) <= FULL * (double)f->kept;
+    const ptrdiff_t unknowns = rsk_fit_unknowns(f) + f->spec->module[module].length + 1;
+    if (f->tree.count >= f->capacity || unknowns > f->room) return 0;
+    return f->sparse ? f->shrink > 1.0 - FULL : (double)unknowns <= FULL * (double)f->kept;
 }
 
 /* Takes the strongest proposals; returns how many objects came in. */
@@ -197,9 +198,12 @@ static int keep(const search *q, found *out) {
         const rsk_node *o = &f->tree.node[i];
         tags[i] = o->parent, tags[n + i] = o->position, tags[2 * n + i] = o->module;
         v[i] = f->c[i], v[n + i] = o->evidence;
-        /* of a shrunk element: what is left of the noise, and of what the prior may hold that the shrinkage took */
-        const double tau2 = f->shared[i] < 1.0 ? f->spread * f->spread * f->shared[i] / (1.0 - f->shared[i]) : 0.0;
-        v[2 * n + i] = hypot(f->shared[i] * f->error[i], (1.0 - f->shared[i]) * sqrt(tau2));
+        /* what the damping left of the noise, and what it took of that which the prior holds */
+        double damping = HUGE_VAL, prior = 0.0;
+        for (int64_t k = f->tree.plan.attribute_ends[i]; k < f->tree.plan.attribute_ends[i + 1]; k++)
+            if (f->damping[k] < damping) damping = f->damping[k], prior = f->prior[k];
+        const double shared = 1.0 / (1.0 + damping / f->shrink);
+        v[2 * n + i] = hypot(shared * f->error[i], (1.0 - shared) * sqrt(prior));
         v[3 * n + i] = f->error[i];
     }
     memcpy(v + 4 * n, f->x, sizeof *v * (size_t)a);
@@ -232,7 +236,8 @@ static void task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
 }
 
 static int valid(const rsk_spec *spec, ptrdiff_t n, const rsk_unroll_params *p) {
-    if (!p || !p->allowed || p->max_depth < 1 || p->max_depth > RSK_MAX_DEPTH || !(p->threshold >= 0.0) || p->max_rounds < 1)
+    if (!p || !p->allowed || p->max_depth < 1 || p->max_depth > RSK_MAX_DEPTH || !(p->threshold >= 0.0) || p->max_rounds < 1 ||
+        p->nonzeros < 0)
         return 0;
     for (ptrdiff_t i = 0; p->noise && i < n; i++)
         if (!(p->noise[i] >= 0.0) || !(p->noise[i] <= (double)RSK_MAX_VALUE)) return 0;

@@ -110,5 +110,8 @@ class Unrolling:
         threshold: float,
         max_rounds: int,
         threads: int,
+        sparse: bool = False,
+        nonzeros: int = 0,
+        nonnegative: bool = False,
     ) -> Self: ...
     def get(self, i: int) -> tuple[tuple[float, float, float, int, int], _I32, _F64, _F64]: ...

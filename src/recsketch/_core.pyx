@@ -85,7 +85,9 @@ cdef extern from "recsketch.h" nogil:
         const double *noise
         ptrdiff_t max_depth
         double threshold
-        int max_rounds
+        int max_rounds, sparse
+        ptrdiff_t nonzeros
+        int nonnegative
     ctypedef struct rsk_unrolled:
         pass
     ctypedef struct rsk_unrolled_view:
@@ -378,7 +380,8 @@ cdef class Unrolling:
     cdef readonly ptrdiff_t sketches
 
     def __cinit__(self, Spec spec not None, const float[:, ::1] sketches, mask, const uint8_t[:, ::1] allowed, noise,
-                  ptrdiff_t max_depth, double threshold, int max_rounds, int threads):
+                  ptrdiff_t max_depth, double threshold, int max_rounds, int threads, bint sparse=False,
+                  ptrdiff_t nonzeros=0, bint nonnegative=False):
         cdef const uint8_t[:, ::1] m = mask
         cdef const double[::1] e = noise
         cdef const uint8_t *pm = NULL
@@ -395,6 +398,7 @@ cdef class Unrolling:
                 raise ValueError(f"mask: wanted {spec.dim} columns, and one row or one a sketch")
             pm, rows = &m[0, 0], m.shape[0]
         p.allowed, p.noise, p.max_depth, p.threshold, p.max_rounds = &allowed[0, 0], NULL, max_depth, threshold, max_rounds
+        p.sparse, p.nonzeros, p.nonnegative = sparse, nonzeros, nonnegative
         if noise is not None:
             if e.shape[0] != self.sketches:
                 raise ValueError("noise: wanted one a sketch")
