@@ -181,6 +181,23 @@ rsk_status rsk_lstsq(const rsk_spec *spec, const rsk_plan *plan, const float *sk
                      ptrdiff_t mask_rows, const rsk_lstsq_params *params, float *attributes, double *residual,
                      int32_t *iterations, int threads, rsk_where *where);
 
+typedef struct rsk_sparse_params {
+    ptrdiff_t nonzeros;   /* of a trace, at most; 0: as many as stand out of the noise */
+    ptrdiff_t per_object; /* at most; 0: any number */
+    int nonnegative;      /* 1: every element is >= 0 */
+    const double *noise;  /* (traces,) root mean square error of a kept coordinate, >= 0 and finite; NULL: float32 rounding,
+                           * which is the least that is assumed */
+    int max_iterations;   /* of CGLS in all, >= 1 */
+} rsk_sparse_params;
+
+/* Sparse attributes of a known structure, counters known: the same misfit with few elements that are not zero, by hard
+ * thresholding pursuit (docs/design.md, section 4). Arguments and NaNs as for rsk_lstsq.
+ *
+ * RSK_EINVAL  parameters;  RSK_ENOMEM;  RSK_EVALUE  a sketch coordinate is NaN or larger than RSK_MAX_VALUE */
+rsk_status rsk_sparse(const rsk_spec *spec, const rsk_plan *plan, const float *sketches, const uint8_t *mask,
+                      ptrdiff_t mask_rows, const rsk_sparse_params *params, float *attributes, double *residual,
+                      int32_t *iterations, int threads, rsk_where *where);
+
 #ifdef __cplusplus
 }
 #endif

@@ -36,6 +36,7 @@ ROWS = [
     {"plan"},
     {"sweep"},
     {"linear"},
+    {"pursuit"},
     {"solve"},
 ]
 

@@ -94,3 +94,17 @@ class Plan:
         iterations: _I32,
         threads: int,
     ) -> None: ...
+    def sparse(
+        self,
+        sketches: _F32,
+        mask: _U8 | None,
+        nonzeros: int,
+        per_object: int,
+        nonnegative: bool,
+        noise: _F64 | None,
+        max_iterations: int,
+        attributes: _F32,
+        residual: _F64,
+        iterations: _I32,
+        threads: int,
+    ) -> None: ...
