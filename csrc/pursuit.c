@@ -11,7 +11,8 @@
 #define PATIENCE 30          /* rounds of a search without a better support */
 #define SETTLING 30          /* rounds of the last stage, at most */
 
-enum stage { SEEK, SETTLE, LIMIT };
+/* Without limits, until the residual is noise; within the limits, wherever that leads; and with what stands out alone. */
+enum stage { SEEK, LIMIT, SETTLE };
 
 typedef struct search {
     const rsk_linear *map;
@@ -20,6 +21,7 @@ typedef struct search {
     const double *s;
     double unit;     /* |s|: everything below is in units of it */
     double share;    /* of the coordinates that are kept */
+    ptrdiff_t unknowns, cap; /* attribute elements; how many of them a search may hold */
     ptrdiff_t found; /* attribute elements in the support */
     double size;     /* of the residual */
     int left;        /* iterations of CGLS */
@@ -80,7 +82,7 @@ static int go(search *q, enum stage stage, double threshold) {
     const rsk_linear *l = q->map;
     const rsk_cgls_work *w = q->work;
     const rsk_pursuit *p = q->p;
-    const ptrdiff_t n = l->attributes + l->counters, cap = (ptrdiff_t)(FULLEST * (double)p->kept);
+    const ptrdiff_t n = l->attributes + l->counters;
     /* what is missing reaches the gradient of a fitted support shortened by what that support covers */
     const double step = 1.0 / (q->share * (1.0 - filled(q, q->found)));
     memcpy(l->scale, p->scale, sizeof *l->scale * (size_t)n);
@@ -90,8 +92,8 @@ static int go(search *q, enum stage stage, double threshold) {
         const double a = p->nonnegative ? p->y[i] : fabs(p->y[i]);
         p->a[i] = p->scale[i] > 0.0 && a > threshold ? a : 0.0;
     }
-    if (stage == LIMIT) keep_within(q, p->a, p->most, p->each);
-    else keep_within(q, p->a, threshold > 0.0 ? cap : 0, 0);
+    if (stage != SEEK) keep_within(q, p->a, p->most, p->each);
+    keep_largest(p->a, l->attributes, q->cap);
     ptrdiff_t changed = 0;
     q->found = 0;
     for (ptrdiff_t i = 0; i < l->attributes; i++) {
@@ -115,32 +117,23 @@ static double misfit(const search *q) { return q->size * q->size / (1.0 - filled
 /* Of that, what noise of a given norm leaves; its deviation is sqrt(2 / kept). */
 static double enough(const search *q, double noise) { return noise * noise * (1.0 + 4.0 / sqrt((double)q->p->kept)); }
 
-static int within(const search *q) {
-    ptrdiff_t left = 0;
-    for (ptrdiff_t i = 0; i < q->map->attributes; i++) q->p->a[i] = fabs(q->work->u[i]);
-    keep_within(q, q->p->a, q->p->most, q->p->each);
-    for (ptrdiff_t i = 0; i < q->map->attributes; i++) left += q->p->a[i] > 0.0;
-    return left == q->found;
-}
-
-static void run(search *q, enum stage stage, double noise) {
-    const rsk_linear *l = q->map;
+static void run(search *q, enum stage stage, double noise, int spare) {
     const rsk_cgls_work *w = q->work;
-    const ptrdiff_t n = l->attributes + l->counters;
-    const double width = sqrt((double)l->spec->dim) * q->share;
-    double least = stage == LIMIT ? HUGE_VAL : misfit(q);
-    ptrdiff_t found = q->found, unknowns = 0, bits = 0;
-    for (ptrdiff_t i = 0; i < l->attributes; i++) unknowns += q->p->scale[i] > 0.0;
-    while (unknowns >> bits) bits++;
-    memcpy(q->p->best, w->u, sizeof *w->u * (size_t)n);
-    for (int round = 0, since = 0; q->left > 0 && since < PATIENCE; round++) {
+    const size_t bytes = sizeof *w->u * (size_t)(q->map->attributes + q->map->counters);
+    const double width = sqrt((double)q->map->spec->dim) * q->share;
+    double least = stage == SEEK ? misfit(q) : HUGE_VAL;
+    ptrdiff_t found = q->found, bits = 0;
+    while (q->unknowns >> bits) bits++;
+    memcpy(q->p->best, w->u, bytes);
+    for (int round = 0, since = 0; round == 0 || (q->left > spare && since < PATIENCE); round++) {
         double threshold = 0.0;
         if (stage == SEEK) {
             if (least <= enough(q, noise)) break;
-            if (round > 0 || (double)unknowns > FITS * (double)q->p->kept)
+            if (round > 0 || q->cap < q->unknowns)
                 threshold = (round & 1 ? 2.5 : 3.0) * q->size / (width * sqrt(1.0 - filled(q, q->found)));
         } else if (stage == SETTLE) {
-            threshold = sqrt(1.4 * (double)bits) * noise / width; /* the largest of so many Gaussian numbers */
+            const double rest = sqrt(misfit(q));
+            threshold = sqrt(1.4 * (double)bits) * (rest > noise ? rest : noise) / width; /* the largest of so many Gaussian numbers */
         }
         const int moved = go(q, stage, threshold);
         const double now = misfit(q);
@@ -149,12 +142,12 @@ static void run(search *q, enum stage stage, double noise) {
         if (now < least || stage == SETTLE) {
             least = now;
             found = q->found;
-            memcpy(q->p->best, w->u, sizeof *w->u * (size_t)n);
+            memcpy(q->p->best, w->u, bytes);
         }
         if (stage != SEEK && (!moved || round >= SETTLING)) break;
     }
     q->found = found;
-    memcpy(w->u, q->p->best, sizeof *w->u * (size_t)n);
+    memcpy(w->u, q->p->best, bytes);
     look(q);
 }
 
@@ -164,13 +157,15 @@ int rsk_pursue(const rsk_linear *map, const rsk_cgls_work *work, const rsk_pursu
                 .share = (double)p->kept / (double)d};
     if (!(q.unit > 0.0)) q.unit = 1.0;
     const double noise = p->noise / q.unit;
+    for (ptrdiff_t i = 0; i < map->attributes; i++) q.unknowns += map->scale[i] > 0.0;
+    q.cap = (ptrdiff_t)(FULLEST * (double)p->kept);
+    if ((double)q.unknowns <= FITS * (double)p->kept) q.cap = q.unknowns;
     memcpy(p->scale, map->scale, sizeof *p->scale * (size_t)n);
     memset(work->u, 0, sizeof *work->u * (size_t)n);
     if (p->kept > 0 && look(&q)) {
-        run(&q, SEEK, noise);
-        const int reached = misfit(&q) <= enough(&q, noise);
-        if (reached) run(&q, SETTLE, noise);
-        if ((p->most > 0 || p->each > 0) && !(reached && within(&q))) run(&q, LIMIT, noise);
+        run(&q, SEEK, noise, most / 3);
+        if ((p->most > 0 || p->each > 0) && misfit(&q) > enough(&q, noise)) run(&q, LIMIT, noise, most / 6);
+        run(&q, SETTLE, noise, 0);
     }
     for (ptrdiff_t i = 0; i < n; i++) {
         if (i < map->attributes && work->u[i] == 0.0) map->scale[i] = 0.0;
