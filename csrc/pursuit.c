@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#define REFIT 10             /* iterations of CGLS a round, at most */
+#define REFIT 6             /* iterations of CGLS a round, at most */
+#define LAST_REFIT 40        /* in the last stage: what is left out by mistake does not come back */
 #define REFIT_TOLERANCE 1e-4 /* of the normal residual, a round: float32 sweeps resolve no more than 1e-6 */
 #define FULLEST 0.6          /* of the kept coordinates, what is sought: above it nothing converges */
 #define FITS 0.7             /* unknowns a kept coordinate with which least squares answers without a search */
@@ -107,7 +108,8 @@ static int go(search *q, enum stage stage, double threshold) {
     if (!look(q)) return 0;
     rsk_linear_adjoint(l, w->r, w->g);
     const double goal = REFIT_TOLERANCE * REFIT_TOLERANCE * rsk_dot(w->g, w->g, n);
-    q->left -= rsk_cgls(l, w, NULL, goal, q->left < REFIT ? q->left : REFIT);
+    const int refit = stage == SETTLE ? LAST_REFIT : REFIT;
+    q->left -= rsk_cgls(l, w, NULL, goal, q->left < refit ? q->left : refit);
     return look(q) && changed > 0;
 }
 
