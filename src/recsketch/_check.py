@@ -135,6 +135,25 @@ def mask(x: object, dim: int, rows: int) -> npt.NDArray[np.uint8] | None:
     return np.ascontiguousarray(array.reshape(-1, dim)).view(np.uint8)
 
 
+def noise(x: object, rows: int) -> npt.NDArray[np.float64] | None:
+    """Root mean square errors of a coordinate, one a sketch: (rows,) float64. None stays None."""
+    if x is None:
+        return None
+    wanted = f"a number from 0 to 1e30, or {rows} of them, one a sketch"
+    array = reals("noise", x, wanted)
+    if array.dtype == np.bool_ or array.shape not in ((), (rows,)) or not np.all((array >= 0) & (array <= LARGEST)):
+        got = repr(array.item()) if array.ndim == 0 and array.dtype != np.bool_ else describe(array)
+        raise ValueError(f"noise: wanted {wanted}; got {got}")
+    return packed(np.broadcast_to(array, (rows,)), np.float64)
+
+
+def flag(name: str, x: object) -> bool:
+    """`x` as a bool; nothing else is taken for one."""
+    if not isinstance(x, (bool, np.bool_)):
+        raise TypeError(f"{name}: wanted True or False; got {describe(x)}")
+    return bool(x)
+
+
 def module_name(name: str, x: object) -> str:
     """`x` as a module's name: not empty, and such that text files, UTF-8 and NumPy's strings can hold it."""
     if not isinstance(x, str) or not x:
