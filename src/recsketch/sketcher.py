@@ -161,22 +161,23 @@ class Sketcher:
             Modules, inputs, weights and outputs of the runs; their attributes are not looked at. One Trace serves any
             number of sketches.
         method : {"lstsq", "sparse", "matched", "paper"}
-            "lstsq": least squares over all attributes at once, exact while their numbers fit: up to about 0.7 of the coordinates
-            kept. "sparse": for attributes that are mostly zero, whose numbers may be many times the coordinates:
-            finds which are not, and least squares over those. "matched": each attribute by itself, error about sqrt(1
-            / d) over the object's amplitude. "paper": the paper's decoder, through the rotations alone: useful at
-            depth 1.
+            "lstsq": least squares over all attributes at once, exact while their numbers fit: up to about 0.7 of the
+            coordinates kept. "sparse": for attributes that are mostly zero, whose numbers may be many times the
+            coordinates: finds which are not, and least squares over those. "matched": each attribute by itself, error
+            about sqrt(1 / d) over the object's amplitude. "paper": the paper's decoder, through the rotations alone:
+            useful at depth 1.
         mask : (d,) or (n, d) array of bool, optional
             True where a coordinate is kept. Erased ones are not read and may be anything, NaN too.
         nonzeros : int, optional
-            "sparse" only: non-zero attribute elements of a run, at most. If not given, as many as stand out of the noise.
+            "sparse" only: non-zero attribute elements of a run, at most. If not given, as many as stand out of the
+            noise.
         per_object : int, optional
             "sparse" only: non-zero elements of an object's attribute, at most.
         nonnegative : bool
             "sparse" only: no element is below zero.
         noise : float or (n,) array_like, optional
-            "sparse" only: root mean square error of a coordinate, of all sketches or of each, where they carry more than float32
-            rounding. It ends the search sooner; what is found hardly depends on it.
+            "sparse" only: root mean square error of a coordinate, of all sketches or of each, where they carry more
+            than float32 rounding. It ends the search sooner; what is found hardly depends on it.
 
         Returns
         -------
@@ -185,8 +186,8 @@ class Sketcher:
         Raises
         ------
         ValueError
-            Shapes that do not fit, NaN in a kept coordinate, a structure that `sketch` would refuse, a number below 1 for
-            `nonzeros` or `per_object`, a negative or infinite `noise`, any of these options with another method.
+            Shapes that do not fit, NaN in a kept coordinate, a structure that `sketch` would refuse, a number below 1
+            for `nonzeros` or `per_object`, a negative or infinite `noise`, any of these options with another method.
         TypeError
             `nonzeros` or `per_object` no integer, `nonnegative` no bool, `noise` or `mask` of another type.
 
@@ -198,16 +199,17 @@ class Sketcher:
 
         Notes
         -----
-        Error of "lstsq": a sketch carries rounding of about 5e-8 |s|, so an element is known to about 5e-8 |s| / sqrt(d (1 -
-        load)) over the object's amplitude: a few 1e-7 at depth 3 and load 0.65 (docs/design.md, section 5). "sparse"
-        has the same error over the non-zero elements, by hard thresholding pursuit [1]_ with a step and a threshold
-        that follow from the residual (section 4). It is exact up to about 0.43 d non-zero of 2.5 d elements and 0.3 d
-        of 10 d; elements alike in size are the hardest. "matched" and "paper" with the "hadamard" rotation use
-        expected norms, right to about sqrt(1 / d) an operator.
+        Error of "lstsq": a sketch carries rounding of about 5e-8 |s|, so an element is known to about 5e-8 |s| / sqrt(d
+        (1 - load)) over the object's amplitude: a few 1e-7 at depth 3 and load 0.65 (docs/design.md, section 5).
+        "sparse" has the same error over the non-zero elements, by hard thresholding pursuit [1]_ with a step and a
+        threshold that follow from the residual (section 4). It is exact up to about 0.43 d non-zero of 2.5 d elements
+        and 0.3 d of 10 d; elements alike in size are the hardest. "matched" and "paper" with the "hadamard" rotation
+        use expected norms, right to about sqrt(1 / d) an operator.
 
         References
         ----------
-        .. [1] S. Foucart, "Hard thresholding pursuit: an algorithm for compressive sensing", SIAM J. Numer. Anal. 49, 2011.
+        .. [1] S. Foucart, "Hard thresholding pursuit: an algorithm for compressive sensing", SIAM J. Numer. Anal. 49,
+               2011.
 
         Examples
         --------
