@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#define REFIT 6             /* iterations of CGLS a round, at most */
+#define REFIT 6              /* iterations of CGLS a round, at most */
 #define LAST_REFIT 40        /* in the last stage: what is left out by mistake does not come back */
 #define REFIT_TOLERANCE 1e-4 /* of the normal residual, a round: float32 sweeps resolve no more than 1e-6 */
 #define FULLEST 0.6          /* of the kept coordinates, what is sought: above it nothing converges */
@@ -20,12 +20,12 @@ typedef struct search {
     const rsk_cgls_work *work;
     const rsk_pursuit *p;
     const double *s;
-    double unit;     /* |s|: everything below is in units of it */
-    double share;    /* of the coordinates that are kept */
-    ptrdiff_t unknowns, cap; /* attribute elements; how many of them a search may hold */
-    ptrdiff_t found; /* attribute elements in the support */
-    double size;     /* of the residual */
-    int left;        /* iterations of CGLS */
+    double unit;             /* |s|: u, residuals and noise are in units of it */
+    double share;            /* of the coordinates that are kept */
+    ptrdiff_t unknowns, cap; /* attribute elements; how many of them the support may hold */
+    ptrdiff_t found;         /* attribute elements in the support */
+    double size;             /* of the residual; NaN where u was out of range */
+    int left;                /* iterations of CGLS */
 } search;
 
 static double filled(const search *q, ptrdiff_t k) {
@@ -33,16 +33,16 @@ static double filled(const search *q, ptrdiff_t k) {
     return rho < 0.9 ? rho : 0.9;
 }
 
-/* The residual of u, by the very sweep that made the sketch; 0 if u is out of range. */
-static int look(search *q) {
+/* The residual of u, by the very sweep that made the sketch. */
+static void look(search *q) {
     const rsk_linear *l = q->map;
     const rsk_cgls_work *w = q->work;
     for (ptrdiff_t i = 0; i < l->attributes + l->counters; i++)
         l->input[i] = (float)(q->unit * (w->u[i] * q->p->scale[i]));
-    if (!rsk_linear_forward(l, 1.0f)) return 0;
+    q->size = NAN;
+    if (!rsk_linear_forward(l, 1.0f)) return;
     for (ptrdiff_t k = 0; k < l->spec->dim; k++) w->r[k] = (q->s[k] - (double)l->image[k]) / q->unit;
     q->size = sqrt(rsk_dot(w->r, w->r, l->spec->dim));
-    return 1;
 }
 
 /* Leaves the k largest of a[0..n), the first of equals, and sets the others to 0. a >= 0: its bits are in order. */
@@ -77,8 +77,7 @@ static void keep_within(const search *q, double *a, ptrdiff_t most, ptrdiff_t ea
     if (most > 0) keep_largest(a, q->map->attributes, most);
 }
 
-/* One round: a step along the gradient, a new support, a refit on it. 0 if that is the support there was, or if there is
- * nothing to add to none. */
+/* One round: a step along the gradient, a new support, a refit on it. 0 if that is the support there was. */
 static int go(search *q, enum stage stage, double threshold) {
     const rsk_linear *l = q->map;
     const rsk_cgls_work *w = q->work;
@@ -105,12 +104,14 @@ static int go(search *q, enum stage stage, double threshold) {
         w->u[i] = in ? p->y[i] : 0.0;
     }
     for (ptrdiff_t i = l->attributes; i < n; i++) w->u[i] = p->y[i];
-    if (!look(q)) return 0;
+    look(q);
+    if (!(q->size >= 0.0)) return 0;
     rsk_linear_adjoint(l, w->r, w->g);
     const double goal = REFIT_TOLERANCE * REFIT_TOLERANCE * rsk_dot(w->g, w->g, n);
     const int refit = stage == SETTLE ? LAST_REFIT : REFIT;
     q->left -= rsk_cgls(l, w, NULL, goal, q->left < refit ? q->left : refit);
-    return look(q) && changed > 0;
+    look(q);
+    return changed > 0;
 }
 
 /* Mean square of the residual a degree of freedom: fitting noise does not lower it. */
@@ -119,14 +120,16 @@ static double misfit(const search *q) { return q->size * q->size / (1.0 - filled
 /* Of that, what noise of a given norm leaves; its deviation is sqrt(2 / kept). */
 static double enough(const search *q, double noise) { return noise * noise * (1.0 + 4.0 / sqrt((double)q->p->kept)); }
 
+/* Rounds of a stage; leaves its best support. */
 static void run(search *q, enum stage stage, double noise, int spare) {
     const rsk_cgls_work *w = q->work;
     const size_t bytes = sizeof *w->u * (size_t)(q->map->attributes + q->map->counters);
     const double width = sqrt((double)q->map->spec->dim) * q->share;
-    double least = stage == SEEK ? misfit(q) : HUGE_VAL;
-    ptrdiff_t found = q->found, bits = 0;
+    double least = HUGE_VAL;
+    ptrdiff_t found = 0, bits = 0;
     while (q->unknowns >> bits) bits++;
-    memcpy(q->p->best, w->u, bytes);
+    memset(q->p->best, 0, bytes); /* what was before may be beyond the limits */
+    if (stage == SEEK) least = misfit(q);
     for (int round = 0, since = 0; round == 0 || (q->left > spare && since < PATIENCE); round++) {
         double threshold = 0.0;
         if (stage == SEEK) {
@@ -134,12 +137,12 @@ static void run(search *q, enum stage stage, double noise, int spare) {
             if (round > 0 || q->cap < q->unknowns)
                 threshold = (round & 1 ? 2.5 : 3.0) * q->size / (width * sqrt(1.0 - filled(q, q->found)));
         } else if (stage == SETTLE) {
-            const double rest = sqrt(misfit(q));
-            threshold = sqrt(1.4 * (double)bits) * (rest > noise ? rest : noise) / width; /* the largest of so many Gaussian numbers */
+            const double rest = sqrt(misfit(q)), level = rest > noise ? rest : noise;
+            threshold = sqrt(1.4 * (double)bits) * level / width; /* the largest of so many Gaussian numbers */
         }
         const int moved = go(q, stage, threshold);
         const double now = misfit(q);
-        if (!(now == now)) break;
+        if (!(now >= 0.0)) break;
         since = now < 0.99 * least ? 0 : since + 1;
         if (now < least || stage == SETTLE) {
             least = now;
@@ -164,7 +167,8 @@ int rsk_pursue(const rsk_linear *map, const rsk_cgls_work *work, const rsk_pursu
     if ((double)q.unknowns <= FITS * (double)p->kept) q.cap = q.unknowns;
     memcpy(p->scale, map->scale, sizeof *p->scale * (size_t)n);
     memset(work->u, 0, sizeof *work->u * (size_t)n);
-    if (p->kept > 0 && look(&q)) {
+    if (p->kept > 0) {
+        look(&q);
         run(&q, SEEK, noise, most / 3);
         if ((p->most > 0 || p->each > 0) && misfit(&q) > enough(&q, noise)) run(&q, LIMIT, noise, most / 6);
         run(&q, SETTLE, noise, 0);
