@@ -111,8 +111,9 @@ def _sparse(
         p.sparse(sketches, mask, *limits, MAX_ITERATIONS, attributes[: p.attributes], residual, iterations, threads)
     except _core.CoreError as e:
         raise ValueError(f"sketches[{e.trace}]: {_check.FINITE}") from None
-    found = np.append(0, np.cumsum(attributes[: p.attributes] != 0))[batch.attribute_ends[batch.objects]]
-    _warn_over_capacity(np.diff(found) if nonzeros is None else np.minimum(_unknowns(p, batch), nonzeros), spec, mask)
+    found = np.append(0, np.cumsum(np.nan_to_num(attributes[: p.attributes]) != 0))
+    count = np.diff(found[batch.attribute_ends[batch.objects]])
+    _warn_over_capacity(count if nonzeros is None else np.minimum(_unknowns(p, batch), nonzeros), spec, mask)
     return attributes, residual, iterations
 
 
