@@ -48,8 +48,9 @@ static void look(search *q) {
 /* Leaves the k largest of a[0..n), the first of equals, and sets the others to 0. a >= 0: its bits are in order. */
 static void keep_largest(double *a, ptrdiff_t n, ptrdiff_t k) {
     uint64_t known = 0, value = 0, bits;
-    ptrdiff_t ties = k; /* how many of those equal to the k-th largest are kept */
-    if (k >= n) return;
+    ptrdiff_t ties = k, some = 0; /* how many of those equal to the k-th largest are kept */
+    for (ptrdiff_t i = 0; i < n; i++) some += a[i] > 0.0;
+    if (some <= k) return;
     for (int shift = 56; shift >= 0; shift -= 8) {
         ptrdiff_t count[256] = {0};
         for (ptrdiff_t i = 0; i < n; i++) {

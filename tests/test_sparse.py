@@ -162,44 +162,56 @@ def test_an_answer_is_the_least_squares_over_its_support(build: Any, variant: di
 
 
 def test_where_everything_fits_it_is_least_squares(build: Any) -> None:
-    """Attributes without a single zero, load 0.6: nothing to choose, the exact answer of "lstsq"."""
+    """Attributes without a single zero, 0.66 of the coordinates: nothing to choose, the exact answer of "lstsq"."""
     for seed in range(3):
-        spec = ref.RefSpec(512, {"a": 24, "b": 7}, seed)
+        spec = ref.RefSpec(512, {"a": 24}, seed)
         rng = np.random.default_rng(50 + seed)
-        trace = build.tree(rng, spec, 2, 3, ragged=True)
-        while not 0.5 <= ref.load(spec, trace) <= 0.62:
-            trace = build.tree(rng, spec, 3, 4, ragged=True)
+        leaves = [build.object(rng, spec) for _ in range(12)]
+        tops = [build.object(rng, spec, inputs) for inputs in (range(6), range(6, 12))]
+        trace = ref.RefTrace((*leaves, *tops), (12, 13))
         sk = build.sketcher(spec)
         s = sk.sketch(build.trace(trace))
         assert exact(spec, trace, sk.recover(s, build.trace(trace), "sparse"), s)
 
 
-@pytest.mark.parametrize("told", [False, True])
-def test_noise(build: Any, told: bool) -> None:
-    """Gaussian noise of 1% of the sketch, K/d = 0.1, the number of non-zeros not given. Least squares over the true
-    support errs by sqrt(K / d / (1 - K / d)) of the noise, in the norm that weighs elements by amplitude. Elements
-    below some four deviations are lost or wrong, a few per cent of K with at most that error: twice the oracle."""
-    for seed in range(6):
+@pytest.mark.parametrize("erase", [0.0, 0.3])
+def test_noise(build: Any, erase: float) -> None:
+    """Gaussian noise of 1% of the sketch, 100 elements not zero, their number not given, the noise told or not.
+
+    Least squares over the true support errs by sqrt(K / (f (1 - K / (f d)))) of a coordinate's noise, f the share kept,
+    in the norm that weighs elements by amplitude. Elements below some four deviations are lost or wrong, a few per cent
+    of K with at most that error: twice the oracle. Of 5,120 others, 0.3 are beyond four deviations. Told, it ends
+    sooner."""
+    for seed in range(5):
         spec, trace = sparse_run(build, 256, 5, seed)
         rng = np.random.default_rng(70 + seed)
         sk = build.sketcher(spec)
         s = sk.sketch(build.trace(trace))
         noise = 0.01 * float(np.linalg.norm(s)) / np.sqrt(spec.dim)
         noisy = s + rng.normal(0.0, noise, spec.dim).astype(np.float32)
-        got = sk.recover(noisy, build.trace(trace), "sparse", noise=noise if told else None)
-        x, y = packed(got.attributes), truth(trace)
-        rho = np.count_nonzero(y) / spec.dim
-        oracle = noise * np.sqrt(spec.dim * rho / (1 - rho))
-        assert np.linalg.norm(scales(spec, trace) * (x - y)) <= 2 * oracle
-        assert np.count_nonzero(x[y == 0]) <= 3
-        assert got.residual == pytest.approx(0.01 * np.sqrt(1 - rho), rel=0.2)
+        mask = rng.random(spec.dim) >= erase
+        y, f = truth(trace), float(mask.mean())
+        rho = np.count_nonzero(y) / (f * spec.dim)
+        iterations = []
+        for told in (noise, None):
+            got = sk.recover(noisy, build.trace(trace), "sparse", mask=mask, noise=told)
+            x = packed(got.attributes)
+            oracle = noise * np.sqrt(np.count_nonzero(y) / (f * (1 - rho)))
+            assert np.linalg.norm(scales(spec, trace) * (x - y)) <= 2 * oracle
+            assert np.count_nonzero(x[y == 0]) <= 4
+            assert got.residual == pytest.approx(0.01 * np.sqrt(1 - rho), rel=0.2)
+            iterations.append(got.iterations)
+        assert iterations[0] < iterations[1]
+    drowned = sk.recover(s, build.trace(trace), "sparse", noise=1.0)
+    assert not packed(drowned.attributes).any()
 
 
 def test_nonnegative(build: Any) -> None:
-    """Positive attributes come back; of others what comes back is not negative, and no element of it could be larger
-    or smaller with profit: it is the least squares over its support."""
+    """Positive attributes come back from K/d = 0.51, where most would not if signs were open (60 of 60 other runs did,
+    against 11: one of 4 fails with a probability below 20%, 95% confidence; the seeds are fixed). Of others what comes
+    back is not negative, and the least squares over its support: no element of it should be larger or smaller."""
     for seed in range(4):
-        spec, trace = sparse_run(build, 128, 18, seed, positive=True)
+        spec, trace = sparse_run(build, 128, 26, seed, positive=True)
         sk = build.sketcher(spec)
         s = sk.sketch(build.trace(trace))
         assert exact(spec, trace, sk.recover(s, build.trace(trace), "sparse", nonnegative=True), s)
@@ -213,6 +225,26 @@ def test_nonnegative(build: Any) -> None:
     norm = np.linalg.norm(a, axis=0)
     gradient = (a / norm).T @ (s - s0 - a @ x)
     assert np.abs(gradient[x > 0]).max() <= 1e-4 * np.linalg.norm(s)
+
+
+def test_nonnegative_wherever_it_is_stopped(build: Any) -> None:
+    """Attributes of both signs, searches cut short: what they found goes negative in some of these."""
+    spec = ref.RefSpec(64, {"a": 30, "b": 9}, 3)
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        objects = [
+            *(build.object(rng, spec, module="a") for _ in range(3)),
+            build.object(rng, spec, range(3), None, "b"),
+        ]
+        trace = ref.RefTrace(tuple(objects), (3,))
+        s = build.sketcher(spec).sketch(build.trace(trace))[None]
+        p = build.plan(spec, trace)
+        for nonzeros, most in ((0, 60), (0, 100), (20, 300), (40, 13), (40, 30)):
+            x, residual, iterations = np.empty(p.attributes, np.float32), np.empty(1), np.empty(1, np.int32)
+            p.sparse(s, None, nonzeros, 0, True, None, most, x, residual, iterations, 1)
+            assert np.all(x >= 0)
+            assert iterations[0] <= most
+            assert np.isfinite(residual[0])
 
 
 def test_exact_with_a_third_of_the_sketch_erased(build: Any) -> None:

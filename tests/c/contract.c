@@ -365,7 +365,7 @@ static void test_sparse_arguments(void) {
     int32_t iterations[2];
     rsk_where where = {-7, -7};
     memset(mask, 1, sizeof mask);
-    x[3] = x[20] = 1;
+    for (int k = 0; k < 63; k++) x[k] = (float)(k * 11 % 7 - 3); /* not sparse, and of both signs: every limit binds */
     CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL));
     const double fine[] = {0, 1e-3}, huge[] = {0, (double)RSK_MAX_VALUE}, bad[][2] = {
         {-1e-300, 0}, {0, (double)NAN}, {(double)INFINITY, 0}, {0, 1.001 * (double)RSK_MAX_VALUE}};
@@ -376,6 +376,7 @@ static void test_sparse_arguments(void) {
         rsk_status want;
     } cases[] = {{{0, 0, 0, NULL, 200}, 1, 1, RSK_OK}, {{1, 0, 1, fine, 1}, 2, 2, RSK_OK},
                  {{0, 1, 0, huge, 9}, 1, 2, RSK_OK}, {{PTRDIFF_MAX, PTRDIFF_MAX, 1, NULL, INT32_MAX}, 1, 1, RSK_OK},
+                 {{3, 2, 0, NULL, 50}, 1, 1, RSK_OK}, {{0, 1, 1, NULL, 500}, 1, 1, RSK_OK}, {{5, 0, 0, NULL, 1}, 1, 1, RSK_OK},
                  {{-1, 0, 0, NULL, 9}, 1, 1, RSK_EINVAL}, {{PTRDIFF_MIN, 0, 0, NULL, 9}, 1, 1, RSK_EINVAL},
                  {{0, -1, 0, NULL, 9}, 1, 1, RSK_EINVAL}, {{0, 0, 0, NULL, 0}, 1, 1, RSK_EINVAL},
                  {{0, 0, 0, NULL, -9}, 1, 1, RSK_EINVAL}, {{0, 0, 0, bad[0], 9}, 1, 1, RSK_EINVAL},
@@ -388,17 +389,28 @@ static void test_sparse_arguments(void) {
         CHECK(where.trace == -1 && where.object == -1);
         if (cases[i].want) continue;
         for (int t = 0; t < 2; t++) CHECK(iterations[t] <= cases[i].p.max_iterations && residual[t] >= 0);
+        ptrdiff_t all = 0;
         for (int o = 0, k = 0; o < 4; o++) { /* limits hold, however little time there is */
-            int nonzeros = 0;
+            ptrdiff_t nonzeros = 0;
             for (; k < s.attribute_ends[o + 1]; k++) {
                 nonzeros += back[k] != 0;
                 CHECK(isfinite(back[k]) && !(cases[i].p.nonnegative && back[k] < 0));
             }
             if (cases[i].p.per_object) CHECK(nonzeros <= cases[i].p.per_object);
-            if (cases[i].p.nonzeros) CHECK(nonzeros <= cases[i].p.nonzeros);
+            all = o == 1 ? nonzeros : all + nonzeros; /* of its trace */
+            if (cases[i].p.nonzeros) CHECK(all <= cases[i].p.nonzeros);
         }
     }
+    for (int most = 1; most < 60; most++) { /* wherever it is stopped */
+        const rsk_sparse_params cut = {9, 0, 1, NULL, most};
+        CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &cut, back, residual, iterations, 2, NULL));
+        for (int k = 0; k < 63; k++) CHECK(back[k] >= 0);
+        CHECK(iterations[0] <= most && iterations[1] <= most);
+    }
     const rsk_sparse_params p = {0, 0, 0, NULL, 200};
+    memset(x, 0, sizeof x);
+    x[3] = x[20] = 1;
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL));
     CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &p, back, residual, iterations, 2, NULL));
     for (int k = 0; k < 63; k++) CHECK(x[k] == 0 ? back[k] == 0 : fabsf(back[k] - 1) < 1e-5f);
     CHECK_STATUS(RSK_EINVAL, rsk_sparse(spec, plan, y, NULL, 1, NULL, back, residual, iterations, 1, NULL));
