@@ -5,7 +5,8 @@
 #include <string.h>
 
 #define REFIT 6              /* iterations of CGLS a round, at most */
-#define LAST_REFIT 40        /* in the last stage: what is left out by mistake does not come back */
+#define LAST_REFIT 40        /* in the last stage, where what is left out stays out, and when the support is nearly known: */
+#define NEAR 1e-3            /* the residual over the sketch then */
 #define REFIT_TOLERANCE 1e-4 /* of the normal residual, a round: float32 sweeps resolve no more than 1e-6 */
 #define FULLEST 0.6          /* of the kept coordinates, what is sought: above it nothing converges */
 #define FITS 0.7             /* unknowns a kept coordinate with which least squares answers without a search */
@@ -109,7 +110,7 @@ static int go(search *q, enum stage stage, double threshold) {
     if (!(q->size >= 0.0)) return 0;
     rsk_linear_adjoint(l, w->r, w->g);
     const double goal = REFIT_TOLERANCE * REFIT_TOLERANCE * rsk_dot(w->g, w->g, n);
-    const int refit = stage == SETTLE ? LAST_REFIT : REFIT;
+    const int refit = stage == SETTLE || q->size < NEAR ? LAST_REFIT : REFIT;
     q->left -= rsk_cgls(l, w, NULL, goal, q->left < refit ? q->left : refit);
     look(q);
     return changed > 0;

@@ -328,11 +328,8 @@ cdef class Plan:
         cdef rsk_status status
         cdef rsk_where where
         self._expect(attributes.shape[0], sketches.shape[0], sketches.shape[1])
-        if residual.shape[0] != self.traces or iterations.shape[0] != self.traces:
-            raise ValueError("residual, iterations: wanted one a trace")
-        if mask is not None:
-            if m.shape[1] != self.spec.dim or m.shape[0] not in (1, self.traces):
-                raise ValueError(f"mask: wanted {self.spec.dim} columns, and one row or one a trace")
+        self._expect_solver(m, residual.shape[0], iterations.shape[0])
+        if m is not None:
             pm, rows = &m[0, 0], m.shape[0]
         p.tolerance, p.max_iterations = tolerance, max_iterations
         with nogil:
@@ -350,11 +347,8 @@ cdef class Plan:
         cdef rsk_status status
         cdef rsk_where where
         self._expect(attributes.shape[0], sketches.shape[0], sketches.shape[1])
-        if residual.shape[0] != self.traces or iterations.shape[0] != self.traces:
-            raise ValueError("residual, iterations: wanted one a trace")
-        if mask is not None:
-            if m.shape[1] != self.spec.dim or m.shape[0] not in (1, self.traces):
-                raise ValueError(f"mask: wanted {self.spec.dim} columns, and one row or one a trace")
+        self._expect_solver(m, residual.shape[0], iterations.shape[0])
+        if m is not None:
             pm, rows = &m[0, 0], m.shape[0]
         p.nonzeros, p.per_object, p.nonnegative, p.max_iterations = nonzeros, per_object, nonnegative, max_iterations
         p.noise = NULL
@@ -371,4 +365,11 @@ cdef class Plan:
         if attributes != self.attributes or rows != self.traces or columns != self.spec.dim:
             raise ValueError(f"wanted {self.attributes} attribute values and sketches of shape ({self.traces}, {self.spec.dim}); "
                              f"got {attributes} and ({rows}, {columns})")
+        return 0
+
+    cdef int _expect_solver(self, const uint8_t[:, ::1] mask, ptrdiff_t residual, ptrdiff_t iterations) except -1:
+        if residual != self.traces or iterations != self.traces:
+            raise ValueError("residual, iterations: wanted one a trace")
+        if mask is not None and (mask.shape[1] != self.spec.dim or mask.shape[0] not in (1, self.traces)):
+            raise ValueError(f"mask: wanted {self.spec.dim} columns, and one row or one a trace")
         return 0
