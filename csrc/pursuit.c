@@ -5,9 +5,11 @@
 #include <string.h>
 
 #define REFIT 6              /* iterations of CGLS a round, at most */
-#define LAST_REFIT 40        /* in the last stage, where what is left out stays out, and when the support is nearly known: */
-#define NEAR 1e-3            /* the residual over the sketch then */
+#define LAST_REFIT 40        /* in the last stage, which decides, and once the support is nearly known, */
+#define NEARLY 1e-3          /* which is when the residual is so small a part of the sketch */
 #define REFIT_TOLERANCE 1e-4 /* of the normal residual, a round: float32 sweeps resolve no more than 1e-6 */
+#define STRICT 3.0           /* deviations of what is missing that an element must reach: these two in turn. Up to 3.5 too */
+#define LENIENT 2.5          /* little gets in when elements are alike, below 2.5 too much when there are many unknowns */
 #define FULLEST 0.6          /* of the kept coordinates, what is sought: above it nothing converges */
 #define FITS 0.7             /* unknowns a kept coordinate with which least squares answers without a search */
 #define PATIENCE 30          /* rounds of a search without a better support */
@@ -110,7 +112,7 @@ static int go(search *q, enum stage stage, double threshold) {
     if (!(q->size >= 0.0)) return 0;
     rsk_linear_adjoint(l, w->r, w->g);
     const double goal = REFIT_TOLERANCE * REFIT_TOLERANCE * rsk_dot(w->g, w->g, n);
-    const int refit = stage == SETTLE || q->size < NEAR ? LAST_REFIT : REFIT;
+    const int refit = stage == SETTLE || q->size < NEARLY ? LAST_REFIT : REFIT;
     q->left -= rsk_cgls(l, w, NULL, goal, q->left < refit ? q->left : refit);
     look(q);
     return changed > 0;
@@ -137,7 +139,7 @@ static void run(search *q, enum stage stage, double noise, int spare) {
         if (stage == SEEK) {
             if (least <= enough(q, noise)) break;
             if (round > 0 || q->cap < q->unknowns)
-                threshold = (round & 1 ? 2.5 : 3.0) * q->size / (width * sqrt(1.0 - filled(q, q->found)));
+                threshold = (round & 1 ? LENIENT : STRICT) * q->size / (width * sqrt(1.0 - filled(q, q->found)));
         } else if (stage == SETTLE) {
             const double rest = sqrt(misfit(q)), level = rest > noise ? rest : noise;
             threshold = sqrt(1.4 * (double)bits) * level / width; /* the largest of so many Gaussian numbers */
