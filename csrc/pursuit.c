@@ -8,8 +8,8 @@
 #define LAST_REFIT 40        /* in the last stage, which decides, and once the support is nearly known, */
 #define NEARLY 1e-3          /* which is when the residual is so small a part of the sketch */
 #define REFIT_TOLERANCE 1e-4 /* of the normal residual, a round: float32 sweeps resolve no more than 1e-6 */
-#define STRICT 3.0           /* deviations of what is missing that an element must reach: these two in turn. Up to 3.5 too */
-#define LENIENT 2.5          /* little gets in when elements are alike, below 2.5 too much when there are many unknowns */
+#define STRICT 3.0           /* deviations an element must stand out by, these two in turn: 3.5 lets too little in when */
+#define LENIENT 2.5          /* elements are alike in size, 2 too much when unknowns are many */
 #define FULLEST 0.6          /* of the kept coordinates, what is sought: above it nothing converges */
 #define FITS 0.7             /* unknowns a kept coordinate with which least squares answers without a search */
 #define PATIENCE 30          /* rounds of a search without a better support */

@@ -1,5 +1,5 @@
-/* Least squares for a known structure, over all attribute elements or over those that a pursuit finds: CGLS (Hestenes, Stiefel 1952; Bjorck 1996, section 7.4) on A D, D the inverse norms of A's
- * columns, with iterative refinement.
+/* Least squares for a known structure, over all attribute elements or over those that a pursuit finds: CGLS (Hestenes,
+ * Stiefel 1952; Bjorck 1996, section 7.4) on A D, D the inverse norms of A's columns, with iterative refinement.
  *
  * The sweeps are float32, so the recurrences drift from the truth at about 1e-6 of the right-hand side. CGLS is therefore
  * stopped early and restarted on the true residual s - sketch(x), made by the very sweep that made the sketch: at the true
