@@ -1,5 +1,5 @@
 /* Private to csrc: the kernel table, the rotation families, and the structures behind the opaque types.
- * Layers: solve -> linear -> sweep -> plan, spec -> rotation families, embedding -> kernel table -> kernels/. */
+ * Layers: solve -> pursuit -> linear -> sweep -> plan, spec -> rotation families, embedding -> kernel table -> kernels/. */
 #ifndef RSK_INTERNAL_H
 #define RSK_INTERNAL_H
 
@@ -415,5 +415,23 @@ void rsk_fit_norms(rsk_fit *fit);
 
 /* error and missing, for a fit that may have left things out. spare: 2 (d + room + capacity) doubles. */
 void rsk_fit_doubt(rsk_fit *fit, const uint8_t *allowed, ptrdiff_t max_depth, double *spare);
+
+/* ---------------------------------------------------------------- pursuit.c */
+
+/* What is sought, and memory for the search. */
+typedef struct rsk_pursuit {
+    ptrdiff_t most, each; /* non-zero attribute elements, of all and of one object; 0: as many as stand out of the noise */
+    int nonnegative;      /* attribute elements are >= 0: steers the search, what it returns is not clipped */
+    ptrdiff_t kept;       /* coordinates */
+    double noise;         /* norm of what the kept part of s carries beside A x */
+    double *scale;        /* (n,) out: the map's scale as it was */
+    double *y, *best;     /* (n,) */
+    double *a;            /* (attributes,) */
+} rsk_pursuit;
+
+/* Sparse u with |s - mask A scale u| as small as can be, from nothing. s is (d,), zero where erased. Known counters are 1,
+ * unknown ones always in. Uses all of work and all of map. On return map->scale is 0 outside the support, work->u is the
+ * solution, rough (see rsk_cgls for the last digits), and 0 there. Returns the iterations of CGLS, `most` at most. */
+int rsk_pursue(const rsk_linear *map, const rsk_cgls_work *work, const rsk_pursuit *pursuit, const double *s, int most);
 
 #endif

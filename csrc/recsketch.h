@@ -166,7 +166,7 @@ rsk_status rsk_adjoint(const rsk_spec *spec, const rsk_plan *plan, const float *
 typedef struct rsk_lstsq_params {
     double tolerance;  /* stop when the residual is below tolerance * |sketch| or no longer falls; >= 0 */
     int max_iterations; /* of CGLS in all, >= 1 */
-    /* (traces,) finite, >= 0: root mean square error of one coordinate of each sketch; NULL: none. Iterations stop when what
+    /* (traces,) from 0 to RSK_MAX_VALUE: root mean square error of one coordinate of each sketch; NULL: none. Iterations stop when what
      * they could still change is well below what such an error changes. */
     const double *noise;
 } rsk_lstsq_params;
@@ -227,6 +227,22 @@ typedef struct rsk_unrolled_view {
     const double *attributes;                /* (attributes,) times the amplitude */
 } rsk_unrolled_view;
 rsk_status rsk_unrolled_get(const rsk_unrolled *unrolled, ptrdiff_t i, rsk_unrolled_view *view);
+typedef struct rsk_sparse_params {
+    ptrdiff_t nonzeros;   /* of a trace, at most; 0: as many as stand out of the noise */
+    ptrdiff_t per_object; /* at most; 0: any number */
+    int nonnegative;      /* 1: every element is >= 0 */
+    const double *noise;  /* (traces,) root mean square error of a kept coordinate, from 0 to RSK_MAX_VALUE; NULL: float32 rounding,
+                           * which is the least that is assumed */
+    int max_iterations;   /* of CGLS in all, >= 1 */
+} rsk_sparse_params;
+
+/* Sparse attributes of a known structure, counters known: the same misfit with few elements that are not zero, by hard
+ * thresholding pursuit (docs/design.md, section 4). Arguments and NaNs as for rsk_lstsq.
+ *
+ * RSK_EINVAL  parameters;  RSK_ENOMEM;  RSK_EVALUE  a sketch coordinate is NaN or larger than RSK_MAX_VALUE */
+rsk_status rsk_sparse(const rsk_spec *spec, const rsk_plan *plan, const float *sketches, const uint8_t *mask,
+                      ptrdiff_t mask_rows, const rsk_sparse_params *params, float *attributes, double *residual,
+                      int32_t *iterations, int threads, rsk_where *where);
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -379,6 +380,36 @@ def lstsq(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating], mask: NDArray
     x = np.full(a.shape[1], np.nan)
     x[column] = np.linalg.lstsq(a[keep][:, column] / norm, s[keep] - s0[keep], rcond=None)[0] / norm
     return split(spec, trace, x)
+
+
+def sparse(
+    spec: RefSpec,
+    trace: RefTrace,
+    s: NDArray[np.floating],
+    nonzeros: int,
+    mask: NDArray[np.bool_] | None = None,
+    *,
+    nonnegative: bool = False,
+) -> F64:
+    """min |mask (s - A x - s0)| over the packed x with so many elements that are not zero: every support is tried."""
+    a, _, s0 = affine_map(spec, trace)
+    keep = np.ones(spec.dim, dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
+    rest = np.asarray(s, dtype=np.float64)[keep] - s0[keep]
+    best, least = np.zeros(a.shape[1]), math.inf
+    for support in combinations(range(a.shape[1]), nonzeros):
+        x = on_support(a[keep], rest, np.array(support))
+        misfit = float(np.linalg.norm(rest - a[keep] @ x))
+        if misfit < least and not (nonnegative and np.any(x < 0)):
+            best, least = x, misfit
+    return best
+
+
+def on_support(a: F64, s: F64, support: NDArray[np.integer]) -> F64:
+    """min |s - A x| over the x that are zero outside the support."""
+    norm = np.linalg.norm(a[:, support], axis=0)
+    x = np.zeros(a.shape[1])
+    x[support] = np.linalg.lstsq(a[:, support] / norm, s, rcond=None)[0] / norm
+    return x
 
 
 def matched(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating]) -> list[F64]:

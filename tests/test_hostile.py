@@ -120,7 +120,7 @@ def test_no_traces_give_no_sketches(sk: rs.Sketcher) -> None:
     assert sk.recover(np.empty((0, DIM), np.float32), []) == []
 
 
-@pytest.mark.parametrize("method", ["lstsq", "matched", "paper"])
+@pytest.mark.parametrize("method", ["lstsq", "sparse", "matched", "paper"])
 def test_sketches_that_are_none(sk: rs.Sketcher, method: str) -> None:
     t = run()
     s = sk.sketch(t)
@@ -156,7 +156,7 @@ def test_sketches_that_are_none(sk: rs.Sketcher, method: str) -> None:
 def test_an_empty_mask_is_not_a_crash(sk: rs.Sketcher) -> None:
     """Nothing kept: refused, or an answer of zeros or NaN that claims nothing."""
     t = run()
-    for method in ("lstsq", "matched", "paper"):
+    for method in ("lstsq", "sparse", "matched", "paper"):
         try:
             got = sk.recover(sk.sketch(t), t, method=method, mask=np.zeros(DIM, bool))
         except CLEAR:
@@ -172,7 +172,7 @@ def test_unknown_methods(sk: rs.Sketcher, method: Any) -> None:
 
 
 def test_a_zero_sketch_is_a_sketch(sk: rs.Sketcher) -> None:
-    for method in ("lstsq", "matched", "paper"):
+    for method in ("lstsq", "sparse", "matched", "paper"):
         got = sk.recover(np.zeros(DIM, np.float32), run(), method=method)
         assert all(np.isfinite(a).all() for a in got.attributes)
 

@@ -11,6 +11,7 @@ import reference as ref
 
 import recsketch as rs
 
+METHODS = ("lstsq", "sparse", "matched", "paper")
 LENGTHS = {"m7": 7, "m20": 20, "m33": 33, "m64": 64, "m120": 120}
 
 
@@ -138,7 +139,7 @@ def test_what_reaches_no_output_is_nan(build: Any) -> None:
     objects = (*(build.object(rng, spec) for _ in range(3)), build.object(rng, spec, (1,)))
     trace = ref.RefTrace(objects, (3,))
     sk = build.sketcher(spec)
-    for method in ("lstsq", "matched", "paper"):
+    for method in METHODS:
         got = sk.recover(sk.sketch(build.trace(trace)), build.trace(trace), method=method)
         assert [bool(np.isnan(a).all()) for a in got.attributes] == [True, False, True, False]
         assert [a.shape for a in got.attributes] == [o.attribute.shape for o in objects]
@@ -153,7 +154,7 @@ def test_a_batch_is_its_traces(build: Any, variant: dict[str, Any]) -> None:
     s = sk.sketch(traces)
     masks = rng.random(s.shape) < 0.8
     many = build.sketcher(spec, threads=3)
-    for method in ("lstsq", "matched", "paper"):
+    for method in METHODS:
         for mask in (None, masks[0], masks):
             together = many.recover(s, traces, method=method, mask=mask)
             assert len(together) == 7
@@ -165,7 +166,7 @@ def test_a_batch_is_its_traces(build: Any, variant: dict[str, Any]) -> None:
                 assert (each.residual, each.iterations) == (alone.residual, alone.iterations)
 
 
-@pytest.mark.parametrize("method", ["lstsq", "matched", "paper"])
+@pytest.mark.parametrize("method", METHODS)
 def test_residuals_and_masks(build: Any, rounding: Any, variant: dict[str, Any], method: str) -> None:
     """The residual is |mask (s - A x - s0)| / |mask s| of the very attributes returned, erased places left out; the
     filters take an erased sketch for zeros, divided by the share that is kept. Within the forward bound, and 2^-20."""
@@ -184,7 +185,7 @@ def test_residuals_and_masks(build: Any, rounding: Any, variant: dict[str, Any],
         want = np.linalg.norm((s - a @ build.unknowns(fitted) - s0)[keep])
         allowed = rounding.forward(spec, fitted) + 2.0**-20 * want
         assert abs(got.residual * np.linalg.norm(s[keep]) - want) <= allowed
-        if method != "lstsq":
+        if method in ("matched", "paper"):
             plain = sk.recover(np.where(keep, s, np.float32(0)), build.trace(trace), method=method)
             for x, y in zip(got.attributes, plain.attributes, strict=True):
                 assert np.allclose(x, y / keep.mean(), rtol=2.0**-20, atol=0)
@@ -279,7 +280,7 @@ def test_one_structure_serves_many_sketches(build: Any) -> None:
         assert np.array_equal(x, y, equal_nan=True)
 
 
-@pytest.mark.parametrize("method", ["lstsq", "matched", "paper"])
+@pytest.mark.parametrize("method", METHODS)
 def test_where_nothing_is_known_nothing_is_claimed(build: Any, method: str) -> None:
     """No coordinate kept: NaN. A zero sketch of a run whose counters are not zero: an infinite residual."""
     spec = ref.RefSpec(256, {"a": 7}, 3)
@@ -293,7 +294,7 @@ def test_where_nothing_is_known_nothing_is_claimed(build: Any, method: str) -> N
     assert sk.recover(np.zeros(256), trace, method=method).residual == np.inf
 
 
-@pytest.mark.parametrize("method", ["lstsq", "matched", "paper"])
+@pytest.mark.parametrize("method", METHODS)
 def test_the_faint_and_the_scaled(build: Any, method: str) -> None:
     """Below 2^-40 of the loudest object there is nothing to read; a small scale is no small weight."""
     spec = ref.RefSpec(1024, {"a": 8, "b": 8}, 3, scales={"a": 1e6, "b": 1e-7})
@@ -302,8 +303,8 @@ def test_the_faint_and_the_scaled(build: Any, method: str) -> None:
     trace = build.trace(ref.RefTrace((ref.RefObject("a", a, (), None), ref.RefObject("b", b, (), None)), (0, 1)))
     sk = build.sketcher(spec)
     found = sk.recover(sk.sketch(trace), trace, method=method).attributes
-    # lstsq to rounding; the filters to their noise, |s| / sqrt(d) over the amplitude, 5 deviations and more
-    allowed = 1e-5 if method == "lstsq" else 5.0
+    # the solvers to rounding; the filters to their noise, |s| / sqrt(d) over the amplitude, 5 deviations and more
+    allowed = 1e-5 if method in ("lstsq", "sparse") else 5.0
     for x, y in zip(found, (a, b), strict=True):
         assert np.abs(x - y).max() <= allowed * np.abs(y).max()
     one = ref.RefObject("a", np.ones(8), (), None)
@@ -318,6 +319,6 @@ def test_a_bad_sketch_of_many_is_named(build: Any) -> None:
     trace = build.trace(ref.RefTrace((build.object(np.random.default_rng(1), spec),), (0,)))
     s = np.zeros((5, 64), np.float32)
     s[3, 7] = np.nan
-    for method in ("lstsq", "matched", "paper"):
+    for method in METHODS:
         with pytest.raises(ValueError, match=r"sketches\[3\]"):
             build.sketcher(spec).recover(s, trace, method=method)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -32,9 +33,12 @@ def describe(x: object) -> str:
 
 def integer(name: str, x: object, low: int, high: int) -> int:
     """`x` as an int within [low, high]; a bool or a float is refused."""
-    if isinstance(x, (bool, np.bool_)) or not hasattr(x, "__index__"):
+    try:
+        value = None if isinstance(x, (bool, np.bool_)) else operator.index(x)  # type: ignore[arg-type]
+    except TypeError:
+        value = None
+    if value is None:
         raise TypeError(f"{name}: wanted an integer from {low} to {high}; got {describe(x)}")
-    value = int(x.__index__())
     if not low <= value <= high:
         raise ValueError(f"{name}: wanted an integer from {low} to {high}; got {value}")
     return value
@@ -146,6 +150,13 @@ def noise(x: object, rows: int) -> npt.NDArray[np.float64] | None:
     if array.dtype.kind == "b" or not np.all((array >= 0) & (array <= LARGEST)):
         raise ValueError(f"noise: wanted {what}; got {describe(array) if array.ndim else describe(x)}")
     return np.ascontiguousarray(np.broadcast_to(array, (rows,)), np.float64)
+
+
+def flag(name: str, x: object) -> bool:
+    """`x` as a bool; nothing else is taken for one."""
+    if not isinstance(x, (bool, np.bool_)):
+        raise TypeError(f"{name}: wanted True or False; got {describe(x)}")
+    return bool(x)
 
 
 def module_name(name: str, x: object) -> str:

@@ -95,6 +95,20 @@ class Plan:
         threads: int,
         noise: _F64 | None = None,
     ) -> None: ...
+    def sparse(
+        self,
+        sketches: _F32,
+        mask: _U8 | None,
+        nonzeros: int,
+        per_object: int,
+        nonnegative: bool,
+        noise: _F64 | None,
+        max_iterations: int,
+        attributes: _F32,
+        residual: _F64,
+        iterations: _I32,
+        threads: int,
+    ) -> None: ...
 
 @final
 class Unrolling:

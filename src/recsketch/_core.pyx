@@ -55,6 +55,11 @@ cdef extern from "recsketch.h" nogil:
         double tolerance
         int max_iterations
         const double *noise
+    ctypedef struct rsk_sparse_params:
+        ptrdiff_t nonzeros, per_object
+        int nonnegative
+        const double *noise
+        int max_iterations
     const char *rsk_status_text(rsk_status)
     rsk_status rsk_isa_select(const char *)
     const char *rsk_isa()
@@ -80,6 +85,8 @@ cdef extern from "recsketch.h" nogil:
     rsk_status rsk_adjoint(const rsk_spec *, const rsk_plan *, const float *, float *, float *, int)
     rsk_status rsk_lstsq(const rsk_spec *, const rsk_plan *, const float *, const uint8_t *, ptrdiff_t,
                          const rsk_lstsq_params *, float *, double *, int32_t *, int, rsk_where *)
+    rsk_status rsk_sparse(const rsk_spec *, const rsk_plan *, const float *, const uint8_t *, ptrdiff_t,
+                          const rsk_sparse_params *, float *, double *, int32_t *, int, rsk_where *)
     ctypedef struct rsk_unroll_params:
         const uint8_t *allowed
         const double *noise
@@ -350,11 +357,8 @@ cdef class Plan:
         cdef rsk_status status
         cdef rsk_where where
         self._expect(attributes.shape[0], sketches.shape[0], sketches.shape[1])
-        if residual.shape[0] != self.traces or iterations.shape[0] != self.traces:
-            raise ValueError("residual, iterations: wanted one a trace")
-        if mask is not None:
-            if m.shape[1] != self.spec.dim or m.shape[0] not in (1, self.traces):
-                raise ValueError(f"mask: wanted {self.spec.dim} columns, and one row or one a trace")
+        self._expect_solver(m, residual.shape[0], iterations.shape[0])
+        if m is not None:
             pm, rows = &m[0, 0], m.shape[0]
         if noise is not None and e.shape[0] != self.traces:
             raise ValueError("noise: wanted one number a trace")
@@ -363,6 +367,30 @@ cdef class Plan:
         with nogil:
             status = rsk_lstsq(self.spec.ptr, self.ptr, &sketches[0, 0], pm, rows, &p, &attributes[0], &residual[0],
                                &iterations[0], threads, &where)
+        check(status, where)
+
+    def sparse(self, const float[:, ::1] sketches, mask, ptrdiff_t nonzeros, ptrdiff_t per_object, bint nonnegative, noise,
+               int max_iterations, float[::1] attributes, double[::1] residual, int32_t[::1] iterations, int threads) -> None:
+        cdef const uint8_t[:, ::1] m = mask
+        cdef const double[::1] e = noise
+        cdef const uint8_t *pm = NULL
+        cdef ptrdiff_t rows = 1
+        cdef rsk_sparse_params p
+        cdef rsk_status status
+        cdef rsk_where where
+        self._expect(attributes.shape[0], sketches.shape[0], sketches.shape[1])
+        self._expect_solver(m, residual.shape[0], iterations.shape[0])
+        if m is not None:
+            pm, rows = &m[0, 0], m.shape[0]
+        p.nonzeros, p.per_object, p.nonnegative, p.max_iterations = nonzeros, per_object, nonnegative, max_iterations
+        p.noise = NULL
+        if noise is not None:
+            if e.shape[0] != self.traces:
+                raise ValueError(f"noise: wanted {self.traces}; got {e.shape[0]}")
+            p.noise = &e[0]
+        with nogil:
+            status = rsk_sparse(self.spec.ptr, self.ptr, &sketches[0, 0], pm, rows, &p, &attributes[0], &residual[0],
+                                &iterations[0], threads, &where)
         check(status, where)
 
     cdef int _expect(self, ptrdiff_t attributes, ptrdiff_t rows, ptrdiff_t columns) except -1:

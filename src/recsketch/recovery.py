@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Recovery(NamedTuple):
         Share of the sketch, as a norm, that the attributes do not explain: about 1e-7 when the structure is right and
         fits. Infinite for a zero sketch that they do not give, NaN if no coordinate is kept.
     iterations : int
-        Of the solver, 0 for the filters. At 1000 it was stopped: the structure fills the sketch.
+        Of CGLS, 0 for the filters. At 1000 it was stopped: the structure, or what a pursuit sought, fills the sketch.
     """
 
     attributes: list[Floats]
@@ -63,12 +63,13 @@ def recover(
     method: str,
     mask: Mask,
     threads: int,
-    noise: Noise = None,
+    noise: Noise,
+    options: dict[str, Any],
 ) -> list[Recovery]:
     """Attributes of every trace's objects; sketches (n, d) and noise (n,), one a trace; the caller checks arguments."""
     batch = with_signatures(spec, batch)
-    more = {"noise": noise} if method == "lstsq" else {}  # the filters do not iterate
-    attributes, residual, iterations = METHODS[method](core, spec, sketches, batch, mask, threads, **more)
+    more = {"noise": noise} if method in ("lstsq", "sparse") else {}  # the filters do not iterate
+    attributes, residual, iterations = METHODS[method](core, spec, sketches, batch, mask, threads, **more, **options)
     ends = batch.attribute_ends
     out = []
     for t in range(len(batch)):
@@ -90,7 +91,7 @@ def _lstsq(
     p = plan(core, spec, batch, threads)
     attributes = np.empty(max(p.attributes, 1), np.float32)
     residual, iterations = np.empty(p.traces), np.empty(p.traces, np.int32)
-    _warn_over_capacity(p, spec, batch, mask)
+    _warn_over_capacity(_unknowns(p, batch), spec, mask)
     try:
         p.lstsq(sketches, mask, 0.0, MAX_ITERATIONS, attributes[: p.attributes], residual, iterations, threads, noise)
     except _core.CoreError as e:
@@ -102,9 +103,45 @@ MAX_ITERATIONS = 1000
 FAINT = 2.0**-40  # as in solve.c: of the loudest object's amplitude: a float32 sketch holds nothing of what is below
 
 
-def _warn_over_capacity(p: _core.Plan, spec: SketchSpec, batch: TraceBatch, mask: Mask) -> None:
+def _sparse(
+    core: _core.Spec,
+    spec: SketchSpec,
+    sketches: Floats,
+    batch: TraceBatch,
+    mask: Mask,
+    threads: int,
+    *,
+    nonzeros: int | None,
+    per_object: int | None,
+    nonnegative: bool,
+    noise: Noise,
+) -> Answer:
+    signature = spec.signature  # its elements are not zero
+    if nonzeros is not None:
+        nonzeros += signature * int(np.max(np.diff(batch.objects)))
+    if per_object is not None:
+        per_object += signature
+    p = plan(core, spec, batch, threads)
+    attributes = np.empty(max(p.attributes, 1), np.float32)
+    residual, iterations = np.empty(p.traces), np.empty(p.traces, np.int32)
+    limits = (nonzeros or 0, per_object or 0, nonnegative, noise)
+    try:
+        p.sparse(sketches, mask, *limits, MAX_ITERATIONS, attributes[: p.attributes], residual, iterations, threads)
+    except _core.CoreError as e:
+        raise ValueError(f"sketches[{e.trace}]: {_check.FINITE}") from None
+    found = np.append(0, np.cumsum(np.nan_to_num(attributes[: p.attributes]) != 0))
+    count = np.diff(found[batch.attribute_ends[batch.objects]])
+    _warn_over_capacity(count if nonzeros is None else np.minimum(_unknowns(p, batch), nonzeros), spec, mask)
+    return attributes, residual, iterations
+
+
+def _unknowns(p: _core.Plan, batch: TraceBatch) -> npt.NDArray[np.int64]:
+    """Attribute elements of each trace that reach an output."""
     live = np.append(0, np.cumsum(np.diff(batch.attribute_ends) * (p.amplitudes()[1] > 0)))
-    unknowns = np.diff(live[batch.objects])
+    return np.diff(live[batch.objects])
+
+
+def _warn_over_capacity(unknowns: npt.NDArray[np.int64], spec: SketchSpec, mask: Mask) -> None:
     kept = spec.dim if mask is None else mask.sum(axis=1)
     worst = float(np.max(unknowns / np.maximum(kept, 1)))
     if worst >= 1.0:
@@ -219,4 +256,4 @@ def _below_shared(batch: TraceBatch, uses: npt.NDArray[np.int32]) -> list[list[i
     return found
 
 
-METHODS: dict[str, Solver] = {"lstsq": _lstsq, "matched": _matched, "paper": _paper}
+METHODS: dict[str, Solver] = {"lstsq": _lstsq, "sparse": _sparse, "matched": _matched, "paper": _paper}

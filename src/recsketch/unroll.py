@@ -143,13 +143,18 @@ def unroll(
     sketches: Floats,
     mask: npt.NDArray[np.uint8] | None,
     max_depth: int | None,
+    nonzeros: int | None,
+    nonnegative: bool,
     noise: npt.NDArray[np.float64] | None,
     threads: int,
 ) -> list[Unrolled]:
-    """The DAG of every sketch; sketches (n, d), arguments checked by the caller."""
+    """The DAG of every sketch; sketches (n, d), nonzeros None: dense, 0: any number. The caller checks arguments."""
     depth = MAX_DEPTH if max_depth is None else max_depth
+    sparse = (nonzeros is not None, nonzeros + spec.signature if nonzeros else 0, nonnegative)
     try:
-        found = _core.Unrolling(core, sketches, mask, spec.allowed(), noise, depth, THRESHOLD, MAX_ROUNDS, threads)
+        found = _core.Unrolling(
+            core, sketches, mask, spec.allowed(), noise, depth, THRESHOLD, MAX_ROUNDS, threads, *sparse
+        )
     except _core.CoreError as e:
         raise ValueError(f"sketches[{e.trace}]: {_check.FINITE}" if e.trace >= 0 else str(e)) from None
     kept = np.full(len(sketches), spec.dim) if mask is None else np.broadcast_to(mask.sum(axis=1), (len(sketches),))

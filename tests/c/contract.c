@@ -358,6 +358,96 @@ static void test_lstsq_arguments(void) {
     rsk_spec_free(other);
 }
 
+static void test_sparse_arguments(void) {
+    rsk_spec *spec = spec_make(64, "skew", 1), *other = spec_make(64, "skew", 1);
+    small s;
+    small_fill(&s);
+    rsk_plan *plan = NULL;
+    CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &s.batch, 1, &plan, NULL));
+    float x[63] = {0}, y[128], back[63];
+    uint8_t mask[128];
+    double residual[2];
+    int32_t iterations[2];
+    rsk_where where = {-7, -7};
+    memset(mask, 1, sizeof mask);
+    for (int k = 0; k < 63; k++) x[k] = (float)(k * 11 % 7 - 3); /* not sparse, and of both signs: every limit binds */
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL));
+    const double fine[] = {0, 1e-3}, huge[] = {0, (double)RSK_MAX_VALUE}, bad[][2] = {
+        {-1e-300, 0}, {0, (double)NAN}, {(double)INFINITY, 0}, {0, 1.001 * (double)RSK_MAX_VALUE}};
+    const struct {
+        rsk_sparse_params p;
+        ptrdiff_t rows;
+        int threads;
+        rsk_status want;
+    } cases[] = {{{0, 0, 0, NULL, 200}, 1, 1, RSK_OK}, {{1, 0, 1, fine, 1}, 2, 2, RSK_OK},
+                 {{0, 1, 0, huge, 9}, 1, 2, RSK_OK}, {{PTRDIFF_MAX, PTRDIFF_MAX, 1, NULL, INT32_MAX}, 1, 1, RSK_OK},
+                 {{3, 2, 0, NULL, 50}, 1, 1, RSK_OK}, {{0, 1, 1, NULL, 500}, 1, 1, RSK_OK}, {{5, 0, 0, NULL, 1}, 1, 1, RSK_OK},
+                 {{-1, 0, 0, NULL, 9}, 1, 1, RSK_EINVAL}, {{PTRDIFF_MIN, 0, 0, NULL, 9}, 1, 1, RSK_EINVAL},
+                 {{0, -1, 0, NULL, 9}, 1, 1, RSK_EINVAL}, {{0, 0, 0, NULL, 0}, 1, 1, RSK_EINVAL},
+                 {{0, 0, 0, NULL, -9}, 1, 1, RSK_EINVAL}, {{0, 0, 0, bad[0], 9}, 1, 1, RSK_EINVAL},
+                 {{0, 0, 0, bad[1], 9}, 1, 1, RSK_EINVAL}, {{0, 0, 0, bad[2], 9}, 1, 1, RSK_EINVAL},
+                 {{0, 0, 0, bad[3], 9}, 1, 1, RSK_EINVAL}, {{0, 0, 0, NULL, 9}, 0, 1, RSK_EINVAL},
+                 {{0, 0, 0, NULL, 9}, 3, 1, RSK_EINVAL}, {{0, 0, 0, NULL, 9}, 1, 0, RSK_EINVAL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CHECK_STATUS(cases[i].want, rsk_sparse(spec, plan, y, mask, cases[i].rows, &cases[i].p, back, residual, iterations,
+                                               cases[i].threads, &where));
+        CHECK(where.trace == -1 && where.object == -1);
+        if (cases[i].want) continue;
+        for (int t = 0; t < 2; t++) CHECK(iterations[t] <= cases[i].p.max_iterations && residual[t] >= 0);
+        ptrdiff_t all = 0;
+        for (int o = 0, k = 0; o < 4; o++) { /* limits hold, however little time there is */
+            ptrdiff_t nonzeros = 0;
+            for (; k < s.attribute_ends[o + 1]; k++) {
+                nonzeros += back[k] != 0;
+                CHECK(isfinite(back[k]) && !(cases[i].p.nonnegative && back[k] < 0));
+            }
+            if (cases[i].p.per_object) CHECK(nonzeros <= cases[i].p.per_object);
+            all = o == 1 ? nonzeros : all + nonzeros; /* of its trace */
+            if (cases[i].p.nonzeros) CHECK(all <= cases[i].p.nonzeros);
+        }
+    }
+    for (int most = 1; most < 60; most++) { /* wherever it is stopped */
+        const rsk_sparse_params cut = {9, 0, 1, NULL, most};
+        CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &cut, back, residual, iterations, 2, NULL));
+        for (int k = 0; k < 63; k++) CHECK(back[k] >= 0);
+        CHECK(iterations[0] <= most && iterations[1] <= most);
+    }
+    const rsk_sparse_params p = {0, 0, 0, NULL, 200};
+    memset(x, 0, sizeof x);
+    x[3] = x[20] = 1;
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &p, back, residual, iterations, 2, NULL));
+    for (int k = 0; k < 63; k++) CHECK(x[k] == 0 ? back[k] == 0 : fabsf(back[k] - 1) < 1e-5f);
+    CHECK_STATUS(RSK_EINVAL, rsk_sparse(spec, plan, y, NULL, 1, NULL, back, residual, iterations, 1, NULL));
+    CHECK_STATUS(RSK_EINVAL, rsk_sparse(other, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL));
+    const float broken[] = {NAN, INFINITY, -1.01f * RSK_MAX_VALUE};
+    for (int i = 0; i < 3; i++) {
+        const float keep = y[70];
+        y[70] = broken[i];
+        CHECK_STATUS(RSK_EVALUE, rsk_sparse(spec, plan, y, NULL, 1, &p, back, residual, iterations, 2, &where));
+        CHECK(where.trace == 1);
+        mask[70] = 0;
+        CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, mask, 2, &p, back, residual, iterations, 2, &where));
+        for (int k = 0; k < 63; k++) CHECK(isfinite(back[k]));
+        mask[70] = 1;
+        y[70] = keep;
+    }
+    for (int k = 0; k < 128; k++) y[k] = k & 4 ? RSK_MAX_VALUE : -RSK_MAX_VALUE; /* asks for more than a sketch can hold */
+    CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL));
+    for (int k = 0; k < 63; k++) CHECK(isfinite(back[k]));
+    CHECK(residual[0] >= 0 && residual[1] >= 0);
+    memset(y, 0, sizeof y);
+    CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL));
+    CHECK(isinf(residual[0]) && isinf(residual[1])); /* a zero sketch of counters that are not zero */
+    memset(mask, 0, sizeof mask); /* everything erased */
+    y[0] = 1;
+    CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, mask, 1, &p, back, residual, iterations, 1, NULL));
+    CHECK(isnan(residual[0]) && isnan(residual[1]) && isnan(back[0]));
+    rsk_plan_free(plan);
+    rsk_spec_free(spec);
+    rsk_spec_free(other);
+}
+
 /* ---------------------------------------------------------------- memory */
 
 /* Fails the first allocation, then the second, ... until none is left to fail: always RSK_ENOMEM, nothing leaks. */
@@ -387,12 +477,14 @@ static void test_memory(void) {
     double residual[2];
     int32_t iterations[2];
     const rsk_lstsq_params p = {1e-6, 10, NULL};
+    const rsk_sparse_params few = {1, 0, 1, NULL, 10};
     EACH_ALLOCATION(rsk_spec_create(&q.p, &made), CHECK((made != NULL) == (got == RSK_OK)));
     EACH_ALLOCATION(rsk_plan_create(spec, &s.batch, 2, &also, &where), CHECK((also != NULL) == (got == RSK_OK)));
     CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &s.batch, 1, &plan, NULL));
     EACH_ALLOCATION(rsk_sketch(spec, plan, x, NULL, y, 1, &where), (void)0);
     EACH_ALLOCATION(rsk_adjoint(spec, plan, y, x, NULL, 1), (void)0);
     EACH_ALLOCATION(rsk_lstsq(spec, plan, y, NULL, 1, &p, x, residual, iterations, 1, &where), (void)0);
+    EACH_ALLOCATION(rsk_sparse(spec, plan, y, NULL, 1, &few, x, residual, iterations, 1, &where), (void)0);
     EACH_ALLOCATION(rsk_operator(spec, 0, 0, 0, x, y), (void)0);
     EACH_ALLOCATION(rsk_embed(spec, 3, x, y), (void)0);
     EACH_ALLOCATION(rsk_embed_adjoint(spec, 3, y, x), (void)0);
@@ -412,6 +504,7 @@ void test_statuses(void) {
     test_plan_objects();
     test_sweeps();
     test_lstsq_arguments();
+    test_sparse_arguments();
     test_memory();
 }
 
