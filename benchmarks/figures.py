@@ -18,9 +18,11 @@ from figure import FULL, QUICK, Figure, table
 TOPICS = (  # modules with FIGURES; imported only when the BLAS is free to choose its kernels
     "test_accuracy_of_recovery",
     "test_accuracy_of_sparse",
+    "test_accuracy_of_unrolling",
     "test_speed_of_recursion",
     "test_speed_of_batches",
     "test_speed_of_reading",
+    "test_speed_of_unrolling",
     "test_speed_of_fwht",
     "test_speed_of_import",
 )

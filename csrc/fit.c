@@ -1,5 +1,5 @@
 /* The joint fit of a tree's objects to a sketch, damped by what is unexplained, and what it says of each of them
- * (docs/design.md, section 5). */
+ * (docs/design.md, section 8). */
 #include "internal.h"
 
 #include <math.h>
@@ -193,6 +193,8 @@ int rsk_fit_clean(const rsk_fit *q) {
     return q->square <= 100.0 * q->floor || q->square <= 1.3 * q->noise2 * (double)q->kept;
 }
 
+int rsk_fit_in_support(const rsk_fit *q, int64_t k) { return !q->sparse || q->prior[k] >= q->spread * q->spread; }
+
 void rsk_fit_prepare(rsk_fit *q, double damping) {
     const ptrdiff_t n = q->tree.count, attributes = (ptrdiff_t)q->tree.plan.attribute_ends[n];
     const double spread2 = q->spread * q->spread, sigma2 = damping * spread2 * q->shrink;
@@ -201,7 +203,7 @@ void rsk_fit_prepare(rsk_fit *q, double damping) {
     for (ptrdiff_t i = 0; i < n; i++) {
         const double unit = 1.0 / (q->tree.plan.amplitude[i] * q->root);
         for (int64_t k = q->tree.plan.attribute_ends[i]; k < q->tree.plan.attribute_ends[i + 1]; k++) {
-            const int out = q->sparse && damping == 0.0 && q->prior[k] < spread2; /* of the support */
+            const int out = damping == 0.0 && !rsk_fit_in_support(q, k);
             q->map.scale[k] = out ? 0.0 : unit;
             q->damping[k] = sigma2 / fmax(q->prior[k], 1e-300);
             if (out) q->x[k] = 0.0;

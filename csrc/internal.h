@@ -398,6 +398,8 @@ void rsk_fit_remove(rsk_fit *fit);
 void rsk_fit_solve(rsk_fit *fit, double damping, double tolerance);
 /* An element as it would be without damping: A^T r = damping x, and one more column would see A^T r = shrink times what it adds. */
 double rsk_fit_free_element(const rsk_fit *fit, int64_t k);
+/* Whether an element is likelier not zero than zero; always where attributes are dense. */
+int rsk_fit_in_support(const rsk_fit *fit, int64_t k);
 /* Whether nothing can be missing: the residual is about that of rounding, or of the sketch's own error. */
 int rsk_fit_clean(const rsk_fit *fit);
 /* The map of the objects there are: its scales and damping. */

@@ -201,7 +201,7 @@ typedef struct rsk_unroll_params {
 
 typedef struct rsk_unrolled rsk_unrolled;
 
-/* Unrolls sketches whose structure is not known: docs/design.md, section 5.
+/* Unrolls sketches whose structure is not known: docs/design.md, section 8.
  *
  *   sketches    (n, d); coordinates outside the mask are never read
  *   mask        NULL, or (mask_rows, d) bytes, 0 = erased; mask_rows 1 or n

@@ -1,5 +1,5 @@
 /* Blind unrolling: propose groups of objects that the residual supports, fit all of them jointly, drop what the fit weakens,
- * until nothing is left to explain (docs/design.md, section 5). */
+ * until nothing is left to explain (docs/design.md, section 8). */
 #include "internal.h"
 
 #include <math.h>
@@ -157,7 +157,7 @@ static void report(rsk_fit *f) {
             if (!f->moved[i] && !f->drop[i]) f->drop[i] = 1, marks++;
         }
         if (marks) rsk_fit_remove(f);
-        else if (turn > 0 || f->square <= f->floor) break;
+        else if (turn > 0 || (f->square <= f->floor && !f->sparse)) break;
         rsk_fit_solve(f, near ? 0.0 : 1.0, FINE);
         rsk_fit_gauge(f);
     }
@@ -206,7 +206,7 @@ static int keep(const search *q, found *out) {
         v[2 * n + i] = hypot(shared * f->error[i], (1.0 - shared) * sqrt(prior));
         v[3 * n + i] = f->error[i];
     }
-    memcpy(v + 4 * n, f->x, sizeof *v * (size_t)a);
+    for (ptrdiff_t k = 0; k < a; k++) v[4 * n + k] = rsk_fit_in_support(f, k) ? f->x[k] : 0.0;
     return 1;
 }
 

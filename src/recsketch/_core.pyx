@@ -399,6 +399,13 @@ cdef class Plan:
                              f"got {attributes} and ({rows}, {columns})")
         return 0
 
+    cdef int _expect_solver(self, const uint8_t[:, ::1] mask, ptrdiff_t residual, ptrdiff_t iterations) except -1:
+        if residual != self.traces or iterations != self.traces:
+            raise ValueError("residual, iterations: wanted one a trace")
+        if mask is not None and (mask.shape[1] != self.spec.dim or mask.shape[0] not in (1, self.traces)):
+            raise ValueError(f"mask: wanted {self.spec.dim} columns, and one row or one a trace")
+        return 0
+
 
 # ---------------------------------------------------------------- unrolling
 

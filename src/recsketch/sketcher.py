@@ -305,7 +305,7 @@ class Sketcher:
         Candidates below every object found are scored by their counters and attributes, pooled into groups (positions
         are filled without gaps, a wiring is kept to, an object's counter tells what its inputs amount to), taken in
         where they are significant, fitted jointly with all others and dropped where the fit weakens them
-        (docs/design.md, section 5). Up to a load of 0.7 the run comes back whole, with rare exceptions; beyond that its
+        (docs/design.md, section 8). Up to a load of 0.7 the run comes back whole, with rare exceptions; beyond that its
         heavy objects do. Shared objects count once a use.
 
         Examples

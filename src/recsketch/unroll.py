@@ -198,7 +198,7 @@ class _Reader:
                     error=self._error(i),
                 )
             )
-        unknowns = len(self.parts) + len(self.names)
+        unknowns = np.count_nonzero(self.parts) + len(self.names)
         floor = max(
             self.noise**2 * self.kept * (1.0 + 4.0 * math.sqrt(2.0 / max(self.kept, 1))), ROUNDING**2 * self.energy
         )

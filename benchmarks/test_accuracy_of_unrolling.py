@@ -1,0 +1,264 @@
+"""How often a run comes back whole from its sketch alone, and what comes back where it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from figure import Figure, note
+from numpy.typing import NDArray
+from runs import full, plain_modules
+from unrolled import modules_for, ragged_run, same, worst
+
+import recsketch as rs
+from recsketch.plan import plan
+
+Spoil = Callable[[np.random.Generator, NDArray[np.float32]], tuple[Any, Any]]  # a sketch -> what is stored, and a mask
+
+
+def share(name: str, limit: float, good: int, runs: int, how: str) -> Figure:
+    return Figure(name, f"≥ {limit:.0%}", f"{good / runs:.1%} ({good}/{runs})", how, good / runs >= limit)
+
+
+def _plain(rng: np.random.Generator, s: NDArray[np.float32]) -> tuple[Any, Any]:
+    return s, None
+
+
+def _half(rng: np.random.Generator, s: NDArray[np.float32]) -> tuple[Any, Any]:
+    mask = rs.erasure.keep_random(s.size, 0.5, seed=int(rng.integers(2**31)))
+    return np.where(mask, s, np.float32(np.nan)), mask
+
+
+def _float16(rng: np.random.Generator, s: NDArray[np.float32]) -> tuple[Any, Any]:
+    return rs.pack(s, "float16"), None
+
+
+def whole(
+    dim: int, depth: int, load: float, runs: int, spoil: Spoil = _plain, tolerance: float = 1e-3
+) -> tuple[int, float, float]:
+    """How many ragged runs come back whole, their mean load, and the worst element of those that do."""
+    good, loads, error = 0, [], 0.0
+    for seed in range(runs):
+        rng = np.random.default_rng([seed, dim, depth, round(100 * load)])
+        modules = modules_for(rng, dim, depth, load)
+        sk = rs.Sketcher(rs.SketchSpec(dim, modules, seed=seed, max_inputs=8), threads=1)
+        trace = ragged_run(rng, modules, dim, depth, load)
+        loads.append(sk.load(trace))
+        sketch, mask = spoil(rng, sk.sketch(trace))
+        found = sk.unroll(sketch, mask)
+        if found.complete and same(found, trace, tolerance):
+            good += 1
+            error = max(error, worst(found, trace))
+    return good, float(np.mean(loads)), error
+
+
+RAGGED = "ragged trees, depth 1 to 3, fan 7 at most, max_inputs 8, five modules, Dirichlet(4), every depth a third"
+
+
+def exact(effort: int) -> Iterator[Figure]:
+    """Every object, module, position, weight and attribute."""
+    for dim in (1024, 4096):
+        for load, limit in ((0.5, 0.99), (0.7, 0.9)):
+            runs = (3, 30, 402 if load == 0.5 else 201)[effort]
+            parts = [whole(dim, depth, load, runs // 3) for depth in (1, 2, 3)]
+            good, loads, error = (sum(p[0] for p in parts), np.mean([p[1] for p in parts]), max(p[2] for p in parts))
+            how = f"{RAGGED}; mean load {loads:.2f}, worst element {error:.1e}"
+            yield share(f"unrolled exactly, load up to {load}, d = {dim}", limit, good, runs, how)
+
+
+def spoiled(effort: int) -> Iterator[Figure]:
+    runs = (2, 30, 200)[effort]
+    good, load, error = whole(1024, 3, 0.25, runs, _half)
+    how = f"ragged trees of depth 3, unknowns {2 * load:.2f} of the kept half, the rest NaN; worst element {error:.1e}"
+    yield share("unrolled exactly with half of the coordinates erased, d = 1024", 0.97, good, runs, how)
+    good, load, error = whole(1024, 3, 0.33, runs, _float16, 1e-2)
+    how = f"ragged trees of depth 3, mean load {load:.2f}, attributes to 1e-2; worst element {error:.1e}"
+    yield share("unrolled exactly from float16, d = 1024", 0.99, good, runs, how)
+
+
+def sparse_run(rng: np.random.Generator, a: int, nonzeros: int) -> rs.Trace:
+    """A full tree of 39 objects over four modules with sparse attributes of norm one."""
+    dense, out = full(rng, depth=3, fan=3).trace(rng, plain_modules(a)), rs.Trace()
+    for o in dense.objects:
+        x = np.zeros(a, np.float32)
+        x[rng.permutation(a)[:nonzeros]] = rng.standard_normal(nonzeros)
+        out.add(o.module, x / np.linalg.norm(x), o.inputs, o.weights if o.inputs else None)
+    out.outputs(dense.output_ids, dense.output_weights)
+    return out
+
+
+def sparse(effort: int) -> Iterator[Figure]:
+    """More unknowns than coordinates, structure unknown."""
+    runs = (1, 20, 100)[effort]
+    for given in (4, "auto"):
+        good = 0
+        for seed in range(runs):
+            rng = np.random.default_rng([seed, 39])
+            sk = rs.Sketcher(rs.SketchSpec(1024, plain_modules(64), seed=seed, max_inputs=8), threads=1)
+            trace = sparse_run(rng, 64, 4)
+            found = sk.unroll(sk.sketch(trace), sparse=given)
+            good += found.complete and same(found, trace)
+        how = "39 objects, a = 64, 4 non-zeros each, d = 1024: 2.5 unknowns a coordinate, structure unknown"
+        yield share(f"unrolled exactly, sparse={given!r}", 0.9, good, runs, how)
+
+
+def shared_run(rng: np.random.Generator, modules: dict[str, int]) -> rs.Trace:
+    """A DAG of 5 leaves, two of them look-alikes of others, 3 objects of shared leaves, and one of shared objects."""
+    trace, names = rs.Trace(), list(modules)
+
+    def add(module: str, inputs: list[int]) -> int:
+        x = rng.standard_normal(modules[module])
+        weights = rng.dirichlet(np.full(len(inputs), 4.0)) if inputs else None
+        return trace.add(module, x / np.linalg.norm(x), inputs, weights)
+
+    leaves = [add(str(rng.choice(names)), []) for _ in range(3)]
+    leaves += [trace.add(trace.objects[i].module, trace.objects[i].attribute) for i in leaves[:2]]
+    order = rng.permutation(5)
+    groups = [[leaves[i] for i in order[:3]], [leaves[i] for i in order[2:]], [leaves[i] for i in order[::2]]]
+    middle = [add(str(rng.choice(names)), group) for group in groups]
+    top = add(str(rng.choice(names)), [middle[0], middle[1], leaves[0]])
+    trace.outputs([top, middle[2], middle[0]], rng.dirichlet(np.full(3, 4.0)))
+    return trace
+
+
+def signatures(effort: int) -> Iterator[Figure]:
+    runs = (2, 30, 100)[effort]
+    good, loads = 0, []
+    for seed in range(runs):
+        rng = np.random.default_rng([seed, 8])
+        modules = {f"m{i}": int(rng.integers(6, 24)) for i in range(4)}
+        sk = rs.Sketcher(rs.SketchSpec(1024, modules, seed=seed, max_inputs=8, signature=8), threads=1)
+        trace = shared_run(rng, modules)
+        loads.append(sk.load(trace))
+        found = sk.unroll(sk.sketch(trace))
+        good += found.complete and same(found, trace)
+    how = f"9 objects, shared up to three times, two look-alikes; signature=8, d = 1024, mean load {np.mean(loads):.2f}"
+    yield share("DAGs with shared and look-alike objects, exact", 1.0, good, runs, how)
+
+
+WIRING = {None: ["page"], "page": ["region"], "region": ["line"], "line": ["char"]}
+
+
+def page_run(rng: np.random.Generator, a: int) -> rs.Trace:
+    """A page of 7 regions of one line each, of 20 to 50 characters: 240 objects or so."""
+    trace = rs.Trace()
+
+    def add(module: str, inputs: list[int]) -> int:
+        x = rng.standard_normal(a)
+        weights = rng.dirichlet(np.full(len(inputs), 4.0)) if inputs else None
+        return trace.add(module, x / np.linalg.norm(x), inputs, weights)
+
+    lines = [add("line", [add("char", []) for _ in range(int(rng.integers(20, 51)))]) for _ in range(7)]
+    trace.outputs([add("page", [add("region", [line]) for line in lines])])
+    return trace
+
+
+def pages(effort: int) -> Iterator[Figure]:
+    """Tuples of many light inputs."""
+    runs = (1, 4, 40)[effort]
+    for wiring, limit in ((WIRING, 0.95), (None, 0.8)):
+        good, loads, objects = 0, [], []
+        for seed in range(runs):
+            rng = np.random.default_rng([seed, 7])
+            modules = dict.fromkeys(("page", "region", "line", "char"), 16)
+            sk = rs.Sketcher(rs.SketchSpec(8192, modules, seed=seed, max_inputs=64, wiring=wiring), threads=1)
+            trace = page_run(rng, 16)
+            loads.append(sk.load(trace))
+            objects.append(len(trace))
+            found = sk.unroll(sk.sketch(trace))
+            good += found.complete and same(found, trace)
+        how = (
+            f"d = 8192, a = 16, max_inputs 64, Dirichlet(4), {np.mean(objects):.0f} objects, load {np.mean(loads):.2f}"
+        )
+        name = "pages of 7 lines of 20 to 50 characters, " + ("wiring given" if wiring else "wiring unknown")
+        yield share(name, limit, good, runs, how)
+
+
+class Beyond:
+    """What comes back of runs that do not fit."""
+
+    def __init__(self, dim: int, load: float, runs: int) -> None:
+        self.right = self.wrong = self.first = self.first_right = self.held = self.elements = 0
+        self.cosines: list[float] = []
+        self.off: list[float] = []  # of `explained`, from the truth
+        self.complete = 0
+        for seed in range(runs):
+            rng = np.random.default_rng([seed, dim, round(10 * load), 1])
+            modules = {f"m{i}": int(rng.integers(8, 40)) for i in range(5)}
+            sk = rs.Sketcher(rs.SketchSpec(dim, modules, seed=seed, max_inputs=8), threads=1)
+            self._add(sk, ragged_run(rng, modules, dim, 3, load))
+
+    def _add(self, sk: rs.Sketcher, trace: rs.Trace) -> None:
+        s = sk.sketch(trace)
+        found = sk.unroll(s)
+        self.complete += found.complete
+        number = dict(_paths(trace))
+        true = np.zeros(len(trace), np.bool_)
+        for o in found.objects:
+            i = number.get(o.path)
+            if i is None or trace.objects[i].module != o.module:
+                self.wrong += 1
+                continue
+            self.right += 1
+            true[i] = True
+            x = trace.objects[i].attribute
+            low, high = o.interval(0.95)
+            self.held += int(((low <= x) & (x <= high)).sum())
+            self.elements += x.size
+            if len(o.path) == 1:
+                self.cosines.append(float(o.attribute @ x / np.linalg.norm(o.attribute) / np.linalg.norm(x)))
+        first = [i for path, i in number.items() if len(path) == 1]
+        self.first += len(first)
+        self.first_right += int(true[first].sum())
+        batch = rs.TraceBatch.from_traces([trace])
+        attributes = batch.attributes * np.repeat(true, np.diff(batch.attribute_ends))
+        own = np.empty_like(s[None])
+        plan(sk._core, sk.spec, batch, 1).sketch(attributes, true.astype(np.float32), own, 1)
+        self.off.append(found.explained - (1.0 - float(((s - own[0]) ** 2).sum() / (s**2).sum())))
+
+
+def _paths(trace: rs.Trace) -> Iterator[tuple[tuple[int, ...], int]]:
+    stack = [((k,), i) for k, i in enumerate(trace.output_ids)]
+    while stack:
+        path, i = stack.pop()
+        yield path, i
+        stack += [((*path, k), j) for k, j in enumerate(trace.objects[i].inputs)]
+
+
+def beyond(effort: int) -> Iterator[Figure]:
+    """Load 1 to 4."""
+    for load in (1.0, 2.0, 4.0):
+        runs = (1, 10, 100)[effort]
+        b = Beyond(1024, load, runs)
+        precision, recall = b.right / max(b.right + b.wrong, 1), b.first_right / b.first
+        how = (
+            f"{runs} ragged trees, depth 3, d = 1024, {b.right / runs:.1f} objects found, {b.complete} called complete"
+        )
+        at = f"load {load:g}"
+        bound = load <= 2
+        yield Figure(
+            f"{at}: objects reported that are right", "≥ 98%" * bound, f"{precision:.1%}", how, precision >= 0.98
+        )
+        yield Figure(f"{at}: objects of depth 1 found", "≥ 95%" * bound, f"{recall:.1%}", how, recall >= 0.95)
+        cosine, off = float(np.median(b.cosines)), max(map(abs, b.off))
+        yield Figure(f"{at}: cosine of their attributes, median", "≥ 0.9" * bound, f"{cosine:.3f}", how, cosine >= 0.9)
+        held = b.held / b.elements
+        inside = 0.93 <= held <= 0.97 or b.elements < 1000
+        yield Figure(f"{at}: 95% intervals hold", "93% to 97%", f"{held:.1%}", f"{b.elements} elements", inside)
+        mean = float(np.mean(np.abs(b.off)))
+        yield Figure(f"{at}: `explained`, off by", "≤ 5%", f"{mean:.1%} (most {off:.1%})", how, mean <= 0.05)
+
+
+FIGURES = (exact, spoiled, sparse, signatures, pages, beyond)
+
+
+@pytest.mark.parametrize("measure", FIGURES)
+def test_figures(benchmark: Any, measure: Callable[[int], Iterator[Figure]]) -> None:
+    note(benchmark, measure)
+    rng = np.random.default_rng(0)
+    modules = modules_for(rng, 1024, 2, 0.3)
+    sk = rs.Sketcher(rs.SketchSpec(1024, modules, max_inputs=8), threads=1)
+    s = sk.sketch(ragged_run(rng, modules, 1024, 2, 0.3))
+    assert benchmark(sk.unroll, s).complete

@@ -1,0 +1,76 @@
+"""Whether an unrolled run is the run: what the figures of unrolling share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from runs import Tree, ragged
+
+import recsketch as rs
+
+
+def same(found: rs.Unrolled, trace: rs.Trace, tolerance: float = 1e-3) -> bool:
+    """Every object, module, position and input right, none more, attributes and weights within the tolerance."""
+    if len(found.objects) != len(trace) or len(found.outputs) != len(trace.output_ids):
+        return False
+    objects, partner = trace.objects, {}
+
+    def equal(i: int, j: int) -> bool:
+        if i in partner:
+            return bool(partner[i] == j)
+        a, b = objects[i], found.objects[j]
+        if a.module != b.module or len(a.inputs) != len(b.inputs):
+            return False
+        if not np.abs(a.attribute - b.attribute).max() <= tolerance:
+            return False
+        if a.inputs and not np.abs(np.array(a.weights) / sum(a.weights) - b.weights).max() <= tolerance:
+            return False
+        partner[i] = j
+        return all(map(equal, a.inputs, b.inputs))
+
+    return all(map(equal, trace.output_ids, found.outputs)) and len(set(partner.values())) == len(trace)
+
+
+def worst(found: rs.Unrolled, trace: rs.Trace) -> float:
+    """Largest error of an attribute's element; both in the same order, as `same` found."""
+    return max(
+        float(np.abs(a.attribute - b.attribute).max()) for a, b in zip(_ordered(trace), found.objects, strict=True)
+    )
+
+
+def _ordered(trace: rs.Trace) -> list[rs.TraceObject]:
+    """Objects as unrolling numbers them: inputs first, from the first output on."""
+    order: dict[int, None] = {}
+
+    def visit(i: int) -> None:
+        for j in trace.objects[i].inputs:
+            visit(j)
+        order.setdefault(i)
+
+    for i in trace.output_ids:
+        visit(i)
+    return [trace.objects[i] for i in order]
+
+
+def modules_for(rng: np.random.Generator, dim: int, depth: int, load: float) -> dict[str, int]:
+    """Five modules whose lengths let a ragged tree of that depth and fan 7 reach the load."""
+    objects = {1: 6, 2: 20, 3: 40, 4: 60}[depth]
+    mean = max(load * dim / objects - 1, 4)
+    return {f"m{i}": max(1, round(float(mean * rng.uniform(0.5, 1.5)))) for i in range(5)}
+
+
+def ragged_run(rng: np.random.Generator, modules: Mapping[str, int], dim: int, depth: int, load: float) -> rs.Trace:
+    """A ragged run of five modules, fan 7 at most, weights Dirichlet(4), unit attributes, of nearly that load."""
+    for _ in range(1000):
+        tree = ragged(rng, list(modules.values()), unknowns=load * dim, depth=depth, fan=7)
+        if _depth(tree) == depth:
+            return tree.trace(rng, modules)
+    raise ValueError(f"no tree of depth {depth} within load {load}")
+
+
+def _depth(tree: Tree) -> int:
+    levels: list[int] = []
+    for p in tree.parent:
+        levels.append(1 if p < 0 else levels[p] + 1)
+    return max(levels, default=0)
