@@ -12,7 +12,7 @@ THRESHOLD, LEAD, ROUNDS = 4.0, 0.5, 25
 
 
 class NumpyUnroll(NumpyRecursion):
-    """Scores the counters of all candidates below every object found, takes the strongest, refits all by LSQR, and prunes.
+    """Scores the counters of all candidates below every object found, takes the strongest, refits all, and prunes.
 
     Until the residual is rounding. Paths are (position, module, position, module, ...).
     """

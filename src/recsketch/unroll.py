@@ -208,7 +208,7 @@ class _Reader:
             weights=self._weights(-1),
             explained=max(0.0, 1.0 - self.missing / self.energy) if self.energy > 0.0 else 0.0,
             residual=math.sqrt(self.square / self.energy) if self.energy > 0.0 else 0.0,
-            complete=bool(objects) and self.square <= floor and unknowns < self.kept,
+            complete=bool(objects and self.square <= floor and unknowns < self.kept),
             rounds=self.rounds,
             iterations=self.iterations,
         )
