@@ -104,7 +104,8 @@ def omp(p: Problem) -> bool:
 
 def fista(p: Problem, steps: int = 150) -> bool:
     """min |y - A x|^2 / 2 + t |x|_1 (Beck, Teboulle 2009), t falling over four decades. From each the largest elements,
-    as many as there are, refitted by least squares: exact if it is so for any t."""
+    as many as there are, refitted by least squares: exact if it is so for any t.
+    Four times as many steps find no more."""
     a, y, norms = p.dense
     most = float(np.abs(a.T @ y).max())
     v = np.ones(a.shape[1], np.float32)
