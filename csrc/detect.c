@@ -17,6 +17,7 @@ static const double factors[FACTORS] = {0.45, 0.75, 1.05, 1.45};
 #define UNUSUAL 3.0       /* standard errors beyond which an attribute's energy says no more: it is not this object's */
 #define LIGHT 0.4         /* of a tuple's mean share, that a further member may always have */
 #define CLEAR 5.0         /* standard errors at which a leaf is told from others at a glance */
+#define STRONG 300.0      /* nats, of all of a tuple's members, that make looking for others in their places idle */
 #define POSITION_COST 0.5 /* nats: that there is one more input */
 
 double rsk_likelihood(double z, double e, double length, double alpha, double rho2) {
@@ -77,13 +78,13 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
 /* ---------------------------------------------------------------- scores below one object */
 
 /* scores[j] = [attribute | counter] of the module's columns, of norm one, at position j of the tuple whose residual is b. */
-static void correlate(const rsk_detector *q, const float *b, ptrdiff_t m, ptrdiff_t positions) {
+static void correlate(const rsk_detector *q, const float *b, ptrdiff_t m, ptrdiff_t from, ptrdiff_t positions) {
     const rsk_spec *spec = q->spec;
     const double t2 = spec->cosine * spec->cosine + spec->sine * spec->sine;
     const float unit = (float)(1.0 / sqrt(t2 * q->share));
     rsk_module plain = spec->module[m];
     plain.scale = 1.0;
-    for (ptrdiff_t j = 0; j < positions; j++) {
+    for (ptrdiff_t j = from; j < positions; j++) {
         float *out = q->scores + j * (plain.length + 1);
         spec->family->chain(spec, &spec->positions[j], &plain.rotation, 1.0 / t2, 1, b, q->object, 0, q->spare);
         spec->family->absorb(spec, &plain, unit * (float)rsk_embed_norm(spec, &plain), unit / sqrtf((float)spec->dim),
@@ -95,24 +96,24 @@ static void correlate(const rsk_detector *q, const float *b, ptrdiff_t m, ptrdif
 /* Objects of one module in one tuple share the identity branch of their position operators, coherence g = cos^2: of the free
  * positions' scores the common part is taken out by the inverse of their Gram matrix (1 - g) I + h 1 1', h what of g the
  * module's `taken` fitted members have left of it. Fills z and e in units of the noise; returns the noise's factor. */
-static double decorrelate(const rsk_detector *q, ptrdiff_t m, ptrdiff_t positions) {
+static double decorrelate(const rsk_detector *q, ptrdiff_t m, ptrdiff_t from, ptrdiff_t positions) {
     const rsk_spec *spec = q->spec;
     const ptrdiff_t a = spec->module[m].length;
     const double c2 = spec->cosine * spec->cosine, g = c2 / (c2 + spec->sine * spec->sine);
     double taken = 0.0, open = 0.0;
     for (ptrdiff_t j = 0; j < positions; j++) {
         if (q->taken[j] == m) taken += 1.0;
-        else open += 1.0;
+        else if (j >= from) open += 1.0;
     }
     if (g >= 1.0 || open == 0.0) return 1.0;
     const double h = g * (1.0 - g) / (1.0 - g + g * taken), common = h / (1.0 - g + h * open);
     const double factor = sqrt((1.0 - common) / (1.0 - g)), unit = 1.0 / ((1.0 - g) * factor * q->noise);
-    for (ptrdiff_t j = 0; j < positions; j++) q->e[j * spec->modules + m] = 0.0;
+    for (ptrdiff_t j = from; j < positions; j++) q->e[j * spec->modules + m] = 0.0;
     for (ptrdiff_t i = 0; i <= a; i++) {
         double sum = 0.0;
-        for (ptrdiff_t j = 0; j < positions; j++)
+        for (ptrdiff_t j = from; j < positions; j++)
             if (q->taken[j] != m) sum += (double)q->scores[j * (a + 1) + i];
-        for (ptrdiff_t j = 0; j < positions; j++) {
+        for (ptrdiff_t j = from; j < positions; j++) {
             const double clean = ((double)q->scores[j * (a + 1) + i] - common * sum) * unit;
             if (i < a) q->e[j * spec->modules + m] += clean * clean;
             else q->z[j * spec->modules + m] = clean;
@@ -213,15 +214,16 @@ static int is_leaf(const rsk_detector *q, const float *b, double square, const u
     return sum < 0.4 * expected;
 }
 
-/* What stands below one object (or at the outputs): `members` positions are taken; what their counters leave of `total`. */
-static void consider(rsk_detector *q, int32_t parent, const float *b, ptrdiff_t members, double left,
+/* What stands below one object (or at the outputs): `members` positions are taken, their counters leave `left` of the whole.
+ * Positions before `from` are in no doubt. */
+static void consider(rsk_detector *q, int32_t parent, const float *b, ptrdiff_t from, ptrdiff_t members, double left,
                      const uint8_t *allowed) {
     const rsk_spec *spec = q->spec;
     const ptrdiff_t positions = q->window;
     for (ptrdiff_t m = 0; m < spec->modules; m++) {
         if (!allowed[m]) continue;
-        correlate(q, b, m, positions);
-        q->seen[m] = decorrelate(q, m, positions);
+        correlate(q, b, m, from, positions);
+        q->seen[m] = decorrelate(q, m, from, positions);
     }
     /* new positions, whose number decides how loud each should be */
     double best = -HUGE_VAL, loud = 0.0;
@@ -241,7 +243,7 @@ static void consider(rsk_detector *q, int32_t parent, const float *b, ptrdiff_t 
         }
     }
     /* another module at a taken position */
-    for (ptrdiff_t j = 0; j < members && j < positions; j++) {
+    for (ptrdiff_t j = from; j < members && j < positions; j++) {
         const double own = q->counter[q->child_at[j]];
         const double amplitude = spec->energy ? sqrt(left + own * own) : left + fabs(own);
         weigh(q, j, j + 1, amplitude, allowed);
@@ -275,11 +277,12 @@ void rsk_detect(rsk_detector *q, const rsk_tree *t, const float *residual) {
         const ptrdiff_t depth = p < 0 ? 0 : t->node[p].depth + 1;
         if (depth >= q->max_depth) continue;
         ptrdiff_t members = 0;
-        double used = 0.0;
+        double used = 0.0, weakest = HUGE_VAL;
         for (int32_t c = child[p + 1]; c >= 0; c = next[c]) {
             const ptrdiff_t at = t->node[c].position;
             if (at < q->window) q->taken[at] = t->node[c].module, q->child_at[at] = c;
             used += rsk_tree_part(spec, q->counter[c]);
+            weakest = fmin(weakest, t->node[c].own);
             members++;
         }
         const double whole = rsk_tree_whole(t, p, q->counter, q->root);
@@ -309,6 +312,6 @@ void rsk_detect(rsk_detector *q, const rsk_tree *t, const float *residual) {
         /* with linear weighting the energy of the inputs is not known before their number is */
         const double alpha2 = left * q->shrink * q->shrink / (q->noise * q->noise);
         if (any && !members && p >= 0 && spec->energy && is_leaf(q, b, alpha2, allowed)) continue;
-        if (any) consider(q, (int32_t)p, b, members, left, allowed);
+        if (any) consider(q, (int32_t)p, b, weakest > STRONG ? members : 0, members, left, allowed);
     }
 }

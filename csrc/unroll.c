@@ -12,6 +12,8 @@
 #define SEEN 2.5        /* and errors that its counter must reach */
 #define LEAD 0.1        /* a proposal of less than this share of the best one's evidence waits */
 #define FULL 0.97       /* unknowns over kept coordinates that are never passed */
+#define ROOMY 0.6       /* 1 - degrees of freedom / kept, above which little damping is needed */
+#define LITTLE 0.005    /* of the sketch's energy: with that left, too */
 #define SETTLED 0.5     /* a fit that leaves more than this share of the squared residual has come to rest */
 #define RESTED 0.9      /* the same where nothing new was found */
 #define PATIENCE 4      /* rounds without progress */
@@ -63,7 +65,8 @@ static int search_create(const rsk_spec *spec, const rsk_unroll_params *params, 
 static void settle(rsk_fit *f, double settled) {
     double before = HUGE_VAL, ease = 1.0;
     for (int turn = 0; turn < 40; turn++) {
-        rsk_fit_solve(f, ease, FIT);
+        const int light = !f->sparse && f->shrink > ROOMY && f->square < LITTLE * f->energy;
+        rsk_fit_solve(f, light ? fmin(ease, 0.03) : ease, FIT);
         rsk_fit_gauge(f);
         rsk_fit_norms(f);
         const ptrdiff_t marks = rsk_fit_judge(f, OBJECT_COST);
