@@ -17,6 +17,17 @@ class NumpyUnroll(NumpyRecursion):
     Until the residual is rounding. Paths are (position, module, position, module, ...).
     """
 
+    def uneven_rows(self, tree: Tree, seed: int = 0) -> Any:
+        """As `rows`, with weights from Dirichlet(4)."""
+        rng = np.random.default_rng([seed, 1])
+        loud, rows = np.zeros(len(tree) + 1), self.rows(tree, seed=seed)
+        loud[-1] = 1.0  # of the outputs
+        for owner in [len(tree), *range(len(tree))]:
+            inputs = tree.children[owner]
+            if inputs:
+                loud[inputs] = loud[owner] * np.sqrt(rng.dirichlet(np.full(len(inputs), 4.0)) * len(inputs))
+        return rows * loud[:-1, None]
+
     def _back(self, i: int, m: int, y: Any) -> Any:
         return self._transposed(self.module[m], self._transposed(self.position[i], y))
 
