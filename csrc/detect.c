@@ -266,52 +266,61 @@ static int hopeless(const rsk_detector *q, double left) {
     return 2.0 * alpha2 < q->threshold;
 }
 
-void rsk_detect(rsk_detector *q, const rsk_tree *t, const float *residual) {
+/* The residual of the tuple below p: down the path from the outputs, two vectors in turn. */
+static const float *descend(rsk_detector *q, const rsk_tree *t, ptrdiff_t p) {
     const rsk_spec *spec = q->spec;
     const ptrdiff_t stride = spec->dim + 5 * RSK_LANES;
-    const double tt = sqrt(spec->cosine * spec->cosine + spec->sine * spec->sine);
+    const double t2 = spec->cosine * spec->cosine + spec->sine * spec->sine;
+    float *from = q->below, *to = q->below + stride;
+    ptrdiff_t n = 0;
+    for (ptrdiff_t v = p; v >= 0; v = t->node[v].parent) q->path[n++] = (int32_t)v;
+    while (n > 0) {
+        const rsk_node *v = &t->node[q->path[--n]];
+        spec->family->chain(spec, &spec->positions[v->position], &spec->module[v->module].rotation, 1.0 / t2, 1, from, q->object,
+                            0, q->spare);
+        spec->family->apply(spec, &spec->in, 1.0 / sqrt(t2), 1, q->object, to, 0, q->spare);
+        from = to;
+        to = from == q->below + stride ? q->below + 2 * stride : q->below + stride;
+    }
+    return from;
+}
+
+/* Fills taken and child_at; returns how many members the tuple of p has, what of its whole they leave, and whether none of
+ * them is in doubt. */
+static ptrdiff_t survey(rsk_detector *q, const rsk_tree *t, ptrdiff_t p, double *left, int *strong) {
     const int32_t *child = t->order, *next = t->order + t->capacity + 1;
+    ptrdiff_t members = 0;
+    double used = 0.0;
+    *strong = 1;
+    for (ptrdiff_t j = 0; j < q->window; j++) q->taken[j] = -1;
+    for (int32_t c = child[p + 1]; c >= 0; c = next[c], members++) {
+        const ptrdiff_t at = t->node[c].position;
+        if (at < q->window) q->taken[at] = t->node[c].module, q->child_at[at] = c;
+        used += rsk_tree_part(q->spec, q->counter[c]);
+        if (!(t->node[c].own > STRONG)) *strong = 0;
+    }
+    const double whole = rsk_tree_whole(t, p, q->counter, q->root);
+    *left = whole - used;
+    /* what is missing hides in the counters of its siblings, which share its identity branch: never rule out one more */
+    if (members) *left = fmax(*left, LIGHT * whole / (double)(members + 1));
+    return members;
+}
+
+void rsk_detect(rsk_detector *q, const rsk_tree *t, const float *residual) {
+    const rsk_spec *spec = q->spec;
     q->proposals = q->used = 0;
     memcpy(q->below, residual, sizeof *residual * (size_t)spec->dim);
     for (ptrdiff_t p = -1; p < t->count; p++) {
-        const ptrdiff_t depth = p < 0 ? 0 : t->node[p].depth + 1;
-        if (depth >= q->max_depth) continue;
-        ptrdiff_t members = 0;
-        double used = 0.0, weakest = HUGE_VAL;
-        for (int32_t c = child[p + 1]; c >= 0; c = next[c]) {
-            const ptrdiff_t at = t->node[c].position;
-            if (at < q->window) q->taken[at] = t->node[c].module, q->child_at[at] = c;
-            used += rsk_tree_part(spec, q->counter[c]);
-            weakest = fmin(weakest, t->node[c].own);
-            members++;
-        }
-        const double whole = rsk_tree_whole(t, p, q->counter, q->root);
-        double left = whole - used;
-        /* what is missing hides in the counters of its siblings, which share its identity branch: never rule out one more */
-        if (members) left = fmax(left, LIGHT * whole / (double)(members + 1));
-        if (hopeless(q, left)) continue;
-        const float *b = q->below;
-        if (p >= 0) { /* the path from the output down, one vector in and one out */
-            ptrdiff_t n = 0;
-            for (ptrdiff_t v = p; v >= 0; v = t->node[v].parent) q->path[n++] = (int32_t)v;
-            float *from = q->below, *to = q->below + stride;
-            while (n > 0) {
-                const rsk_node *v = &t->node[q->path[--n]];
-                spec->family->chain(spec, &spec->positions[v->position], &spec->module[v->module].rotation, 1.0 / (tt * tt), 1,
-                                    from, q->object, 0, q->spare);
-                spec->family->apply(spec, &spec->in, 1.0 / tt, 1, q->object, to, 0, q->spare);
-                from = to;
-                to = from == q->below + stride ? q->below + 2 * stride : q->below + stride;
-            }
-            b = from;
-        }
-        for (ptrdiff_t j = members; j < q->window; j++) q->taken[j] = -1;
         const uint8_t *allowed = q->allowed + (p < 0 ? spec->modules : t->node[p].module) * spec->modules;
-        int any = 0;
-        for (ptrdiff_t m = 0; m < spec->modules; m++) any |= allowed[m];
+        if (!memchr(allowed, 1, (size_t)spec->modules) || (p < 0 ? 0 : t->node[p].depth + 1) >= q->max_depth) continue;
+        double left;
+        int strong;
+        const ptrdiff_t members = survey(q, t, p, &left, &strong);
+        if (hopeless(q, left)) continue;
+        const float *b = descend(q, t, p);
         /* with linear weighting the energy of the inputs is not known before their number is */
         const double alpha2 = left * q->shrink * q->shrink / (q->noise * q->noise);
-        if (any && !members && p >= 0 && spec->energy && is_leaf(q, b, alpha2, allowed)) continue;
-        if (any) consider(q, (int32_t)p, b, weakest > STRONG ? members : 0, members, left, allowed);
+        if (!members && p >= 0 && spec->energy && is_leaf(q, b, alpha2, allowed)) continue;
+        consider(q, (int32_t)p, b, strong ? members : 0, members, left, allowed);
     }
 }
