@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import reference as ref
-from structures import LENGTHS, chosen, compare, exact, loaded
+from structures import LENGTHS, chosen, compare, exact, loaded, uses
 
 import recsketch as rs
 
@@ -159,3 +160,83 @@ def test_wiring_is_kept_to(build: Any) -> None:
     for o in found.objects:
         assert all(found.objects[j].module in spec.wiring.get(o.module, ()) for j in o.inputs)
     assert all(found.objects[i].module == "page" for i in found.outputs)
+
+
+# ---------------------------------------------------------------- objects that are shared
+
+
+def test_signatures_tell_shared_objects_from_look_alikes(build: Any) -> None:
+    """One leaf used by two objects and as an output, beside one that only looks the same."""
+    for seed in range(10):
+        spec = rs.SketchSpec(1024, {"a": 12, "b": 16}, seed, max_inputs=8, signature=8)
+        x, run = chosen(seed, {"a": 12}, "a"), rs.Trace()
+        shared, twin = run.add("a", x), run.add("a", x)
+        tops = [
+            run.add("b", chosen(seed + k, {"b": 16}, "b"), inputs=i)
+            for k, i in enumerate([(shared, twin), (shared,)], 100)
+        ]
+        run.outputs([*tops, shared])
+        sk = rs.Sketcher(spec, threads=1)
+        found = sk.unroll(sk.sketch(run))
+        assert exact(found, run)
+        assert [o.module for o in found.objects].count("a") == 2
+        assert len(found.objects) == 4
+        got = uses(found)
+        assert got[0, 0].number == got[1, 0].number == got[2,].number != got[0, 1].number
+
+
+# ---------------------------------------------------------------- what comes back
+
+
+def test_a_trace_of_it_sketches_to_the_same(build: Any) -> None:
+    """Within what float32 leaves of a sketch: the residual, and 6e-7 for the rounding of attributes and sketch."""
+    for seed in range(4):
+        spec = ref.RefSpec(1024, LENGTHS, seed, max_inputs=8)
+        trace = loaded(build, seed, spec, 0.3, 0.5)
+        sk = build.sketcher(spec)
+        s = sk.sketch(build.trace(trace))
+        found = sk.unroll(s)
+        again = sk.sketch(found.to_trace())
+        assert np.linalg.norm(again - s) <= (found.residual + 1e-6) * np.linalg.norm(s)
+        for o in found.objects:
+            assert not o.inputs or abs(sum(o.weights) - 1) < 1e-12
+            assert 0.999 < o.confidence <= 1
+            assert o.attribute.dtype == o.error.dtype == np.float32
+            assert uses(found)[o.path].weight == o.weight
+        assert abs(sum(found.weights) - 1) < 1e-12
+
+
+def test_a_batch_is_its_sketches_for_any_number_of_threads(build: Any) -> None:
+    spec = ref.RefSpec(512, LENGTHS, 1, max_inputs=8)
+    traces = [build.trace(loaded(build, seed, spec, 0.1, 0.4, depth=2)) for seed in range(7)]
+    s = build.sketcher(spec).sketch(traces)
+    alone = [build.sketcher(spec).unroll(row) for row in s]
+    for threads in (1, 2, 3):
+        for a, b in zip(build.sketcher(spec, threads).unroll(s), alone, strict=True):
+            assert (a.outputs, a.weights, a.explained, a.residual, a.rounds) == (
+                b.outputs,
+                b.weights,
+                b.explained,
+                b.residual,
+                b.rounds,
+            )
+            for x, y in zip(a.objects, b.objects, strict=True):
+                assert x.attribute.tobytes() + x.error.tobytes() == y.attribute.tobytes() + y.error.tobytes()
+
+
+def test_text_and_html() -> None:
+    spec = rs.SketchSpec(256, {"<b>&": 4, "top": 8}, 1)
+    run = rs.Trace()
+    leaves = [run.add("<b>&", chosen(k, {"<b>&": 4}, "<b>&")) for k in range(3)]
+    run.outputs([run.add("top", chosen(9, {"top": 8}, "top"), inputs=leaves)])
+    sk = rs.Sketcher(spec, threads=1)
+    found = sk.unroll(sk.sketch(run))
+    assert found.complete
+    assert len(found.tree().splitlines()) == 4
+    assert found.tree(2).splitlines()[2:] == ["... (more than 2 lines)"]
+    page = found._repr_html_()
+    assert "<b>&amp;" not in page.replace("&lt;b&gt;&amp;", "")
+    assert "&lt;b&gt;&amp;" in page
+    assert "<script" not in page
+    for tag in ("details", "div", "summary", "meter", "p"):
+        assert page.count(f"<{tag}>") + page.count(f"<{tag} ") == page.count(f"</{tag}>")
