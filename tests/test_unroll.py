@@ -240,3 +240,27 @@ def test_text_and_html() -> None:
     assert "<script" not in page
     for tag in ("details", "div", "summary", "meter", "p"):
         assert page.count(f"<{tag}>") + page.count(f"<{tag} ") == page.count(f"</{tag}>")
+
+
+PROGRAM = """
+import hashlib, numpy as np, recsketch as rs
+spec = rs.SketchSpec(512, {"a": 7, "b": 20}, 3)
+rng, run = np.random.default_rng(1), rs.Trace()
+leaves = [run.add("a", rng.standard_normal(7) / 3) for _ in range(4)]
+run.outputs([run.add("b", rng.standard_normal(20) / 4, inputs=leaves), leaves[0]])
+sk = rs.Sketcher(spec, threads=2)
+found = sk.unroll(np.stack([sk.sketch(run), rng.standard_normal(512).astype(np.float32) / 20, 2 * sk.sketch(run)]))
+bits = [(u[1:], [(o.attribute.tobytes(), o.error.tobytes(), *o[2:7]) for o in u.objects]) for u in found]
+print(rs.isa(), hashlib.sha256(repr(bits).encode()).hexdigest())
+"""
+
+
+def test_every_instruction_set_gives_the_same_bits(isa_levels: list[str], run_python: Any) -> None:
+    digests = set()
+    for level in isa_levels:
+        done = run_python(PROGRAM, RECSKETCH_ISA=level)
+        assert done.returncode == 0, done.stderr
+        isa, digest = done.stdout.split()[-2:]
+        assert isa == level
+        digests.add(digest)
+    assert len(digests) == 1
