@@ -29,7 +29,7 @@ def share_of(build: Any, spec: ref.RefSpec, trace: ref.RefTrace, s: np.ndarray, 
 def test_load_two(build: Any) -> None:
     """Promised: precision 0.98, depth-1 recall 0.95, median cosine of outputs 0.9, the energy explained within 5
     points, 95% intervals that hold 93 to 97% over 1,000 objects. Measured over 12 runs: 1.000, 1.000, 0.96, 0.02,
-    94.6%. Here some 270 objects: a share of objects' elements has a deviation of about 1 point among them, so 91 to 99%."""
+    94.6%. Some 270 objects here, whose elements err together: a deviation of about 1 point, so 91 to 99%."""
     right = false = tops = found_tops = inside = elements = 0
     cosines = []
     for seed in range(12):
