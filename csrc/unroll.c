@@ -44,6 +44,7 @@ static void search_free(search *q) {
     rsk_detector_free(&q->detector);
     rsk_free(q->residual);
     rsk_free(q->spare);
+    memset(q, 0, sizeof *q); /* one that could not be made is freed again with the others */
 }
 
 static int search_create(const rsk_spec *spec, const rsk_unroll_params *params, search *q) {

@@ -512,6 +512,7 @@ int main(void) {
     setvbuf(stdout, NULL, _IOLBF, 0); /* a forked child must not print a buffer twice */
     test_statuses();
     test_laws();
+    test_unrolling();
     printf("%d passed, %d failed\n", checks_passed, checks_failed);
     return checks_failed > 0;
 }

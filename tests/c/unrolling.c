@@ -1,0 +1,391 @@
+/* Unrolling: statuses, accessors, memory; the laws of the trees that grow; a digest over threads and instruction sets. */
+#include "contract.h"
+#include "internal.h"
+
+enum { DIM = 512, SKETCHES = 6, NODES = 11 };
+
+/* A tree whose tuples have one or four members: with energy weighting each alpha is 1 or 1/2, so that scaling is exact.
+ * parent and position of every node; users stand before their inputs. */
+static const int32_t parents[NODES] = {-1, 0, 1, 1, 1, 1, 2, 6, 6, 6, 6};
+static const int32_t places[NODES] = {0, 0, 0, 1, 2, 3, 0, 0, 1, 2, 3};
+static const int32_t kinds[NODES] = {0, 1, 2, 0, 0, 1, 1, 0, 2, 1, 0};
+
+/* SKETCHES random trees of two levels below the outputs, at a load of at most 0.5. */
+static void sketches_make(const rsk_spec *spec, float *out) {
+    uint64_t state = 41;
+    for (int i = 0; i < SKETCHES; i++) {
+        enum { MOST = 8 };
+        int32_t module[MOST], inputs[MOST] = {0, 0, 0, 1, 2}, outputs[2] = {MOST - 2, MOST - 1};
+        int64_t ends[MOST + 1] = {0}, input_ends[MOST + 1] = {0};
+        const int64_t objects[2] = {0, MOST}, output_ends[2] = {0, 2};
+        double weights[MOST], output_weights[2] = {1, 2};
+        float x[MOST * 33];
+        for (int k = 0; k < MOST; k++) {
+            module[k] = (int32_t)(next_word(&state) % 3);
+            const ptrdiff_t a = spec->module[module[k]].length;
+            double norm = 0;
+            ends[k + 1] = ends[k] + a;
+            for (int64_t j = ends[k]; j < ends[k + 1]; j++) x[j] = next_float(&state), norm += (double)x[j] * (double)x[j];
+            for (int64_t j = ends[k]; j < ends[k + 1]; j++)
+                x[j] = (float)((double)x[j] / sqrt(norm) / spec->module[module[k]].scale);
+            input_ends[k + 1] = k == 3 ? 2 : k == 6 ? 4 : input_ends[k];
+            weights[k] = 1 + next_word(&state) % 3;
+        }
+        inputs[0] = 0, inputs[1] = 1, inputs[2] = 3, inputs[3] = 2;
+        const rsk_batch batch = {.traces = 1, .objects = objects, .module = module, .attribute_ends = ends,
+                                 .input_ends = input_ends, .inputs = inputs, .weights = weights,
+                                 .output_ends = output_ends, .outputs = outputs, .output_weights = output_weights};
+        rsk_plan *plan = NULL;
+        if (!CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &batch, 1, &plan, NULL))) exit(1);
+        CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, out + i * DIM, 1, NULL));
+        rsk_plan_free(plan);
+    }
+}
+
+static const uint8_t anything[(MODULES + 1) * MODULES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+
+static rsk_unroll_params usual(void) {
+    const rsk_unroll_params p = {.allowed = anything, .max_depth = 8, .threshold = 6.0, .max_rounds = 80};
+    return p;
+}
+
+/* ---------------------------------------------------------------- statuses */
+
+static void expect(rsk_status want, const rsk_spec *spec, ptrdiff_t n, const float *s, const uint8_t *mask, ptrdiff_t rows,
+                   const rsk_unroll_params *p, int threads, int line) {
+    rsk_unrolled *u = (rsk_unrolled *)(void *)&u; /* must be overwritten */
+    rsk_where where = {-7, -7};
+    check_status(want, rsk_unroll(spec, n, s, mask, rows, p, &u, threads, &where), __FILE__, line, "rsk_unroll");
+    check_that((u == NULL) == (want != RSK_OK), __FILE__, line, "*out is NULL on error, and only then");
+    /* where a bad coordinate is put it is in sketch 2, and again in a later one: the first is told */
+    check_that(where.object == -1 && where.trace == (want == RSK_EVALUE ? 2 : -1), __FILE__, line, "where");
+    if (want == RSK_OK) rsk_unrolled_free(u);
+}
+
+#define EXPECT(want, n, mask, rows, change, threads)                          \
+    do {                                                                      \
+        rsk_unroll_params p = usual();                                        \
+        change;                                                               \
+        expect((want), spec, (n), s, (mask), (rows), &p, (threads), __LINE__); \
+    } while (0)
+
+static void test_unroll_arguments(void) {
+    rsk_spec *spec = spec_make(DIM, "skew", 1);
+    float *s = need(SKETCHES * DIM, sizeof *s);
+    uint8_t *mask = need(SKETCHES * DIM, 1);
+    double noise[SKETCHES] = {0};
+    sketches_make(spec, s);
+    memset(mask, 1, SKETCHES * DIM);
+    EXPECT(RSK_OK, SKETCHES, NULL, 0, (void)0, 1);
+    EXPECT(RSK_OK, SKETCHES, mask, 1, (void)0, 1000000);
+    EXPECT(RSK_OK, SKETCHES, mask, SKETCHES, p.noise = noise, 2);
+    EXPECT(RSK_OK, 1, NULL, 0, p.max_depth = RSK_MAX_DEPTH, 1);
+    EXPECT(RSK_OK, 1, NULL, 0, (p.max_depth = 1, p.max_rounds = 1, p.threshold = 0), 1);
+    EXPECT(RSK_EINVAL, 0, NULL, 0, (void)0, 1);
+    EXPECT(RSK_EINVAL, -1, NULL, 0, (void)0, 1);
+    EXPECT(RSK_EINVAL, PTRDIFF_MIN, NULL, 0, (void)0, 1);
+    EXPECT(RSK_EINVAL, 1, NULL, 0, (void)0, 0);
+    EXPECT(RSK_EINVAL, 1, NULL, 0, (void)0, -1);
+    EXPECT(RSK_EINVAL, SKETCHES, mask, 2, (void)0, 1);
+    EXPECT(RSK_EINVAL, SKETCHES, mask, 0, (void)0, 1);
+    EXPECT(RSK_EINVAL, 1, NULL, 0, p.max_depth = 0, 1);
+    EXPECT(RSK_EINVAL, 1, NULL, 0, p.max_depth = RSK_MAX_DEPTH + 1, 1);
+    EXPECT(RSK_EINVAL, 1, NULL, 0, p.max_depth = PTRDIFF_MIN, 1);
+    EXPECT(RSK_EINVAL, 1, NULL, 0, p.max_rounds = 0, 1);
+    EXPECT(RSK_EINVAL, 1, NULL, 0, p.threshold = -1, 1);
+    EXPECT(RSK_EINVAL, 1, NULL, 0, p.threshold = (double)NAN, 1);
+    const double bad[] = {-1e-300, (double)NAN, (double)INFINITY};
+    for (int i = 0; i < 3; i++) {
+        noise[SKETCHES - 1] = bad[i];
+        EXPECT(RSK_EINVAL, SKETCHES, NULL, 0, p.noise = noise, 1);
+        EXPECT(RSK_OK, SKETCHES - 1, NULL, 0, p.noise = noise, 1);
+    }
+    const float values[] = {NAN, INFINITY, -1.01f * RSK_MAX_VALUE};
+    for (int i = 0; i < 3; i++) { /* an erased one is not read */
+        const float first = s[2 * DIM + 9], second = s[4 * DIM];
+        s[2 * DIM + 9] = s[4 * DIM] = values[i];
+        EXPECT(RSK_EVALUE, SKETCHES, NULL, 0, (void)0, 3);
+        mask[2 * DIM + 9] = mask[4 * DIM] = 0;
+        EXPECT(RSK_OK, SKETCHES, mask, SKETCHES, (void)0, 3);
+        EXPECT(RSK_EVALUE, SKETCHES, mask, 1, (void)0, 3); /* the first row of the mask is for all */
+        mask[2 * DIM + 9] = mask[4 * DIM] = 1;
+        s[2 * DIM + 9] = first, s[4 * DIM] = second;
+    }
+    rsk_unrolled_free(NULL);
+    free(s), free(mask);
+    rsk_spec_free(spec);
+}
+
+/* ---------------------------------------------------------------- answers */
+
+static void test_views(void) {
+    rsk_spec *spec = spec_make(DIM, "skew", 1);
+    float *s = need(SKETCHES * DIM, sizeof *s);
+    rsk_unroll_params p = usual();
+    rsk_unrolled *u = NULL;
+    rsk_unrolled_view v;
+    sketches_make(spec, s);
+    memset(s + (SKETCHES - 1) * DIM, 0, DIM * sizeof *s); /* the last one holds nothing */
+    CHECK_STATUS(RSK_OK, rsk_unroll(spec, SKETCHES, s, NULL, 0, &p, &u, 2, NULL));
+    const ptrdiff_t none[] = {-1, SKETCHES, PTRDIFF_MIN, PTRDIFF_MAX};
+    for (int i = 0; i < 4; i++) {
+        CHECK(rsk_unrolled_objects(u, none[i]) == -1 && rsk_unrolled_attributes(u, none[i]) == -1);
+        CHECK_STATUS(RSK_EINVAL, rsk_unrolled_get(u, none[i], &v));
+    }
+    for (ptrdiff_t i = 0; i < SKETCHES; i++) {
+        const ptrdiff_t n = rsk_unrolled_objects(u, i);
+        ptrdiff_t a = 0;
+        CHECK_STATUS(RSK_OK, rsk_unrolled_get(u, i, &v));
+        CHECK(i == SKETCHES - 1 ? n == 0 && v.energy == 0 && v.residual == 0 : n > 0 && v.residual <= 1e-12 * v.energy);
+        for (ptrdiff_t k = 0; k < n; k++) {
+            CHECK(v.parent[k] >= -1 && v.parent[k] < k && v.position[k] >= 0 && v.position[k] < MAX_INPUTS);
+            CHECK(v.module[k] >= 0 && v.module[k] < MODULES && v.amplitude[k] > 0 && v.spread[k] > 0);
+            a += spec->module[v.module[k]].length;
+        }
+        CHECK(a == rsk_unrolled_attributes(u, i));
+    }
+    rsk_unrolled_free(u);
+    /* one level only */
+    p.max_depth = 1;
+    CHECK_STATUS(RSK_OK, rsk_unroll(spec, 1, s, NULL, 0, &p, &u, 1, NULL));
+    CHECK_STATUS(RSK_OK, rsk_unrolled_get(u, 0, &v));
+    for (ptrdiff_t k = 0; k < rsk_unrolled_objects(u, 0); k++) CHECK(v.parent[k] == -1);
+    rsk_unrolled_free(u);
+    free(s);
+    rsk_spec_free(spec);
+}
+
+static void test_unroll_memory(void) {
+    if (!fail_allocations(-1)) return;
+    rsk_spec *spec = spec_make(DIM, "skew", 1);
+    float *s = need(SKETCHES * DIM, sizeof *s);
+    rsk_unroll_params p = usual();
+    sketches_make(spec, s);
+    long fail = 0;
+    for (rsk_status got = RSK_ENOMEM; got != RSK_OK && fail < 1000; fail++) {
+        rsk_unrolled *u = (rsk_unrolled *)(void *)&u;
+        fail_allocations(fail);
+        got = rsk_unroll(spec, 2, s, NULL, 0, &p, &u, 1, NULL);
+        fail_allocations(-1);
+        CHECK((u != NULL) == (got == RSK_OK));
+        if (got != RSK_OK && !CHECK_STATUS(RSK_ENOMEM, got)) break;
+        if (got == RSK_OK) rsk_unrolled_free(u);
+    }
+    CHECK(fail > 40 && fail < 1000);
+    free(s);
+    rsk_spec_free(spec);
+}
+
+/* ---------------------------------------------------------------- trees */
+
+static void grow(rsk_tree *t, const uint8_t *without) {
+    int32_t number[NODES];
+    rsk_tree_clear(t);
+    for (int32_t i = 0; i < NODES; i++) {
+        if (without && without[i]) continue;
+        number[i] = (int32_t)t->count;
+        rsk_tree_add(t, parents[i] < 0 ? -1 : number[parents[i]], places[i], kinds[i]);
+    }
+    rsk_tree_program(t);
+}
+
+/* A tree's plan sweeps as rsk_plan_create's for the same tree: the unknowns are the parts times the weights of the path. */
+static void test_tree_sweeps(const char *rotation) {
+    rsk_spec *spec = spec_make(DIM, rotation, 1);
+    rsk_tree t;
+    if (!CHECK(rsk_tree_create(spec, NODES, 8, &t))) exit(1);
+    grow(&t, NULL);
+    int32_t module[NODES], inputs[NODES], outputs[1] = {NODES - 1};
+    int64_t ends[NODES + 1] = {0}, input_ends[NODES + 1] = {0};
+    const int64_t objects[2] = {0, NODES}, output_ends[2] = {0, 1};
+    double weights[NODES], path[NODES], one = 1, amplitude[NODES];
+    for (int i = 0; i < NODES; i++) {
+        int siblings = 0;
+        for (int k = 0; k < NODES; k++) siblings += parents[k] == parents[i];
+        path[i] = (parents[i] < 0 ? 1 : path[parents[i]]) * (siblings == 4 ? 0.5 : 1);
+        weights[i] = 1;
+    }
+    for (int k = 0, e = 0; k < NODES; k++) { /* object k is node NODES - 1 - k */
+        const int i = NODES - 1 - k;
+        module[k] = kinds[i];
+        ends[k + 1] = ends[k] + spec->module[kinds[i]].length;
+        for (int c = 0; c < NODES; c++)
+            if (parents[c] == i) inputs[e++] = NODES - 1 - c;
+        input_ends[k + 1] = e;
+    }
+    const rsk_batch batch = {.traces = 1, .objects = objects, .module = module, .attribute_ends = ends,
+                             .input_ends = input_ends, .inputs = inputs, .weights = weights, .output_ends = output_ends,
+                             .outputs = outputs, .output_weights = &one};
+    rsk_plan *plan = NULL;
+    if (!CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &batch, 1, &plan, NULL))) exit(1);
+    CHECK_STATUS(RSK_OK, rsk_plan_amplitudes(plan, amplitude, NULL));
+    const size_t floats = (size_t)ends[NODES];
+    float *x = need(floats, sizeof *x), *y = need(floats, sizeof *y), *scaled = need(floats, sizeof *y);
+    float *want = need(DIM, sizeof *want), *got = need(DIM, sizeof *got), counters[NODES], back[NODES];
+    uint64_t state = 7;
+    for (size_t k = 0; k < floats; k++) x[k] = next_float(&state);
+    for (int i = 0; i < NODES; i++) {
+        const int64_t from = ends[NODES - 1 - i], to = t.plan.attribute_ends[i];
+        CHECK(fabs(t.plan.amplitude[i] * path[i] - amplitude[NODES - 1 - i]) <= 1e-12 * t.plan.amplitude[i]);
+        for (ptrdiff_t k = 0; k < spec->module[kinds[i]].length; k++) scaled[to + k] = x[from + k] * (float)path[i];
+        counters[i] = (float)path[i];
+    }
+    rsk_scratch *scratch = rsk_scratch_create(spec, &t.plan, 1);
+    if (!CHECK(scratch != NULL)) exit(1);
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, want, 1, NULL));
+    CHECK(rsk_forward_trace(spec, &t.plan, 0, scaled, counters, 1.0f, got, scratch) == -1);
+    CHECK(!memcmp(want, got, DIM * sizeof *got));
+    float back_plan[NODES];
+    CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, want, x, back_plan, 1));
+    rsk_adjoint_trace(spec, &t.plan, 0, want, y, back, scratch);
+    for (int i = 0; i < NODES; i++) {
+        CHECK(back[i] * (float)path[i] == back_plan[NODES - 1 - i]);
+        for (ptrdiff_t k = 0; k < spec->module[kinds[i]].length; k++)
+            CHECK(y[t.plan.attribute_ends[i] + k] * (float)path[i] == x[ends[NODES - 1 - i] + k]);
+    }
+    rsk_scratch_free(scratch, 1);
+    rsk_plan_free(plan);
+    rsk_tree_free(&t);
+    free(x), free(y), free(scaled), free(want), free(got);
+    rsk_spec_free(spec);
+}
+
+/* Pruned, a tree is the one that never had what was dropped, nor anything below it. */
+static void test_tree_prune(void) {
+    rsk_spec *spec = spec_make(DIM, "skew", 1);
+    rsk_tree a, b;
+    if (!CHECK(rsk_tree_create(spec, NODES, 8, &a)) || !CHECK(rsk_tree_create(spec, NODES, 8, &b))) exit(1);
+    for (unsigned dropped = 0; dropped < 1u << NODES; dropped += 37) {
+        uint8_t drop[NODES], without[NODES];
+        int32_t moved[NODES];
+        ptrdiff_t kept = 0;
+        for (int i = 0; i < NODES; i++) {
+            drop[i] = without[i] = (uint8_t)(dropped >> i & 1);
+            if (parents[i] >= 0 && without[parents[i]]) without[i] = 1;
+        }
+        grow(&a, NULL);
+        grow(&b, without);
+        rsk_tree_prune(&a, drop, moved);
+        rsk_tree_program(&a);
+        CHECK(a.count == b.count && !memcmp(drop, without, NODES));
+        for (int i = 0; i < NODES; i++) CHECK(moved[i] == (without[i] ? -1 : (int32_t)kept++));
+        for (ptrdiff_t i = 0; i < a.count; i++) {
+            CHECK(a.node[i].parent == b.node[i].parent && a.node[i].position == b.node[i].position);
+            CHECK(a.node[i].module == b.node[i].module && a.node[i].depth == b.node[i].depth);
+            CHECK(a.plan.module[i] == b.plan.module[i] && a.plan.amplitude[i] == b.plan.amplitude[i]);
+            CHECK(a.plan.attribute_ends[i + 1] == b.plan.attribute_ends[i + 1]);
+            const rsk_step *x = &a.plan.steps[i], *y = &b.plan.steps[i];
+            CHECK(x->object == y->object && x->src == y->src && x->dst == y->dst && x->flags == y->flags);
+        }
+        CHECK(a.plan.objects[1] == b.plan.objects[1] && a.plan.count[0] == b.plan.count[0]);
+    }
+    rsk_tree_free(&a);
+    rsk_tree_free(&b);
+    rsk_spec_free(spec);
+}
+
+/* ---------------------------------------------------------------- fits */
+
+/* Given the objects that a sketch was made of, the fit leaves rounding, and every counter is its amplitude. */
+static void test_fit(void) {
+    rsk_spec *spec = spec_make(DIM, "skew", 1);
+    rsk_fit f;
+    if (!CHECK(rsk_fit_create(spec, 8, &f))) exit(1);
+    rsk_scratch *scratch = NULL;
+    float x[NODES * 33], counters[NODES], s[DIM];
+    uint64_t state = 7;
+    grow(&f.tree, NULL);
+    const ptrdiff_t floats = (ptrdiff_t)f.tree.plan.attribute_ends[NODES];
+    for (ptrdiff_t k = 0; k < floats; k++) x[k] = next_float(&state);
+    for (int i = 0; i < NODES; i++) counters[i] = 1;
+    scratch = rsk_scratch_create(spec, &f.tree.plan, 1);
+    if (!CHECK(scratch != NULL)) exit(1);
+    CHECK(rsk_forward_trace(spec, &f.tree.plan, 0, x, counters, 1.0f, s, scratch) == -1);
+    rsk_scratch_free(scratch, 1);
+    CHECK(rsk_fit_load(&f, s, NULL, 0.0) && f.kept == DIM && f.tree.count == 0 && !rsk_fit_clean(&f));
+    for (int i = 0; i < NODES; i++) rsk_fit_add(&f, parents[i], places[i], kinds[i], 0.1);
+    CHECK(rsk_fit_unknowns(&f) == floats + NODES);
+    for (int turn = 0; turn < 6; turn++) rsk_fit_solve(&f, 0.0, 0.0); /* each takes the gradient down by two digits */
+    rsk_fit_gauge(&f);
+    CHECK(rsk_fit_clean(&f));
+    for (int i = 0; i < NODES; i++) {
+        const double unit = f.tree.plan.amplitude[i];
+        const double whole = unit / spec->module[kinds[i]].scale;
+        /* 1e-6 of the sketch's norm is above its rounding, over an amplitude at least 100 of that */
+        CHECK(fabs(f.c[i] / whole - 1.0) <= 1e-6 * sqrt(f.energy) / whole);
+        for (ptrdiff_t k = 0; k < spec->module[kinds[i]].length; k++) {
+            const ptrdiff_t at = (ptrdiff_t)f.tree.plan.attribute_ends[i] + k;
+            CHECK(fabs(f.x[at] / unit - (double)x[at]) <= 1e-6 * sqrt(f.energy) / unit);
+        }
+    }
+    rsk_fit_free(&f);
+    rsk_spec_free(spec);
+}
+
+/* ---------------------------------------------------------------- equal bits */
+
+/* Structures, and every double in full or, for `digits`, rounded to four: exp, log1p and hypot differ between mathematical
+ * libraries in the last place, so that architectures can be asked for no more. */
+static uint64_t digest(const char *rotation, int energy, int threads, int digits) {
+    uint64_t hash = FNV_START;
+    rsk_spec *spec = spec_make(DIM, rotation, energy);
+    float *s = need(SKETCHES * DIM, sizeof *s);
+    uint8_t *mask = need(SKETCHES * DIM, 1);
+    uint64_t state = 13;
+    for (ptrdiff_t k = 0; k < SKETCHES * DIM; k++) mask[k] = next_word(&state) % 8 != 0;
+    sketches_make(spec, s);
+    for (int half = 0; half < 2; half++) {
+        rsk_unroll_params p = usual();
+        rsk_unrolled *u = NULL;
+        CHECK_STATUS(RSK_OK, rsk_unroll(spec, SKETCHES, s, half ? mask : NULL, SKETCHES, &p, &u, threads, NULL));
+        for (ptrdiff_t i = 0; u && i < SKETCHES; i++) {
+            rsk_unrolled_view v;
+            const size_t n = (size_t)rsk_unrolled_objects(u, i), a = (size_t)rsk_unrolled_attributes(u, i);
+            CHECK_STATUS(RSK_OK, rsk_unrolled_get(u, i, &v));
+            CHECK(n > 0);
+            hash = fnv(fnv(fnv(hash, v.parent, n, 4), v.position, n, 4), v.module, n, 4);
+            for (size_t k = 0; k < a && digits; k++) {
+                const int64_t rounded = llround(v.attributes[k] * 1e4);
+                hash = fnv(hash, &rounded, 1, 8);
+            }
+            if (digits) continue;
+            hash = fnv(fnv(hash, v.attributes, a, 8), v.amplitude, n, 8);
+            hash = fnv(fnv(fnv(hash, v.evidence, n, 8), v.spread, n, 8), v.amplitude_spread, n, 8);
+            hash = fnv(fnv(fnv(hash, &v.residual, 1, 8), &v.energy, 1, 8), &v.missing, 1, 8);
+            hash = fnv(fnv(hash, &v.rounds, 1, 4), &v.iterations, 1, 4);
+        }
+        rsk_unrolled_free(u);
+    }
+    free(s), free(mask);
+    rsk_spec_free(spec);
+    return hash;
+}
+
+static void test_unroll_digest(void) {
+    uint64_t all = FNV_START;
+    for (int v = 0; v < 4; v++) {
+        const char *rotation = v & 1 ? "hadamard" : "skew";
+        CHECK_STATUS(RSK_OK, rsk_isa_select("portable"));
+        const uint64_t want = digest(rotation, v < 2, 1, 0), rounded = digest(rotation, v < 2, 1, 1);
+        for (int i = 0; ISA_LEVELS[i]; i++) {
+            if (!rsk_isa_available(ISA_LEVELS[i])) continue;
+            CHECK_STATUS(RSK_OK, rsk_isa_select(ISA_LEVELS[i]));
+            CHECK(digest(rotation, v < 2, 1, 0) == want);
+            CHECK(digest(rotation, v < 2, 3, 0) == want);
+        }
+        all = fnv(all, &rounded, 1, 8);
+    }
+    CHECK_STATUS(RSK_OK, rsk_isa_select(NULL));
+    printf("unrolled %016llx\n", (unsigned long long)all);
+}
+
+void test_unrolling(void) {
+    test_unroll_arguments();
+    test_views();
+    test_unroll_memory();
+    test_tree_sweeps("skew");
+    test_tree_sweeps("hadamard");
+    test_tree_prune();
+    test_fit();
+    test_unroll_digest();
+}
