@@ -30,7 +30,19 @@ BELOW = {
     "recovery": {"_check", "_core", "batch", "spec", "trace", "signature", "plan"},
     "unroll": {"_check", "_core", "drawing", "spec", "trace"},
     "statistics": {"_check", "_core", "batch", "spec", "trace", "plan"},
-    "sketcher": {"_check", "_core", "batch", "spec", "trace", "signature", "storage", "plan", "recovery", "statistics", "unroll"},
+    "sketcher": {
+        "_check",
+        "_core",
+        "batch",
+        "spec",
+        "trace",
+        "signature",
+        "storage",
+        "plan",
+        "recovery",
+        "statistics",
+        "unroll",
+    },
 }
 # C files from the bottom up: a file may call what an earlier row defines, or its own row.
 ROWS = [
