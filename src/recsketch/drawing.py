@@ -46,8 +46,11 @@ class Drawing(NamedTuple):
 
 
 def numbers(attribute: Any, shown: int = 4) -> str:
-    """The first elements of a vector."""
-    return " ".join(f"{v:.3g}" for v in attribute[:shown]) + (" …" if attribute.size > shown else "")
+    """The first elements of a vector; what is below 1e-5 of its largest is shown as 0."""
+    least = 1e-5 * float(abs(attribute).max())
+    return " ".join("0" if abs(v) < least else f"{v:.3g}" for v in attribute[:shown]) + (
+        " …" if attribute.size > shown else ""
+    )
 
 
 def text(drawing: Drawing, most: int, note: Note = lambda o: "", shown: int = 4) -> Iterator[str]:
