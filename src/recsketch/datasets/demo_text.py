@@ -6,7 +6,6 @@ from recsketch import drawing
 from recsketch.datasets.demo import Example, Figures
 from recsketch.report import Style, bar, beside, heading, paragraph, percent, shade, significant, table
 
-
 TREE_LINES = 12
 """Of each of the two trees."""
 
