@@ -1,4 +1,4 @@
-"""Files of the command line: what is read names the file and what was wanted of it, what is written is whole or absent."""
+"""Files of the command line: errors name the file and what was wanted of it; what is written is whole or absent."""
 
 from __future__ import annotations
 

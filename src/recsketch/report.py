@@ -231,7 +231,10 @@ def beside(left: Sequence[str], right: Sequence[str], *, style: Style, indent: i
     """
     width = (style.width - indent - 2) // 2
     if width < 34:
-        return [" " * indent + line for line in lines([*left, "", *right], style=replace(style, width=style.width - 2))]
+        return [
+            (" " * indent + line).rstrip()
+            for line in lines([*left, "", *right], style=replace(style, width=style.width - indent))
+        ]
     column = replace(style, width=width)
     pairs = zip_longest(lines(left, style=column), lines(right, style=column), fillvalue="")
     return [f"{' ' * indent}{a}{' ' * (width - text_width(a))}  {b}".rstrip() for a, b in pairs]
