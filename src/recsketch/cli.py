@@ -160,7 +160,7 @@ def _sketch(parser: argparse.ArgumentParser) -> Run:
 
 
 def _unroll(parser: argparse.ArgumentParser) -> Run:
-    """Rebuild whole runs from sketches alone. Prints a line a sketch, and the tree of each chosen, or of the only one."""
+    """Rebuild whole runs from sketches alone. Prints a line a sketch, and the trees of those chosen or the only one."""
     parser.add_argument(
         "sketches", metavar="SKETCHES.npz", help="as `recsketch sketch` or, with --spec, PackedSketches.save writes it"
     )

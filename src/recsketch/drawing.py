@@ -14,9 +14,9 @@ STYLE = """<style>
 .recsketch ul{list-style:none;margin:0 0 0 .45em;padding:0 0 0 1.1em;border-left:1px solid #8885}
 .recsketch>ul{margin:0;padding:0;border:0}
 .recsketch li,.recsketch summary{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
-.recsketch li>b{margin-left:1.15em}
 .recsketch summary{cursor:pointer}
 .recsketch meter{width:4em;height:.8em;margin:0 .5em 0 .25em;vertical-align:-.05em}
+.recsketch li>meter{margin-left:1.3em}
 .recsketch small{opacity:.7;font:12px ui-monospace,monospace}
 </style>"""
 
