@@ -36,7 +36,7 @@ LENGTHS = (4, 1, 1 / 4, 1 / 16)
 """Of sketches compared, in lengths of the demo's own."""
 
 RESCANS = 100
-UNROLLED, ERODED = 100, 16
+UNROLLED, ERODED = 100, 12
 """Pages unrolled with their structure unknown, and those of them with coordinates erased, or in fewer bytes, too."""
 
 DETAILED = 24

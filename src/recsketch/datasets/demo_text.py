@@ -102,15 +102,16 @@ def _unrolling(figures: Figures, style: Style) -> str:
         f"{u['objects']:,} objects, {significant(1e3 * u['seconds_page'])} ms a page. Of the digits, "
         f"{percent(u['digits'])} are read right; the rms error of their vectors is {_optional(u['char_error'])}."
     )
+    width = 10 if style.width >= 66 else 4
     lost = [
         [
             percent(r["erased"], digits=0),
             f"{r['kept']:,}",
             percent(r["whole"] / r["pages"], digits=0),
-            bar(r["whole"] / r["pages"], 10, style=style),
+            bar(r["whole"] / r["pages"], width, style=style),
             percent(r["found"], digits=0),
             percent(r["digits"], digits=0),
-            bar(r["digits"], 10, style=style),
+            bar(r["digits"], width, style=style),
         ]
         for r in u["erased"]
     ]
