@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import recsketch as rs
-from recsketch import cli, report
+from recsketch import cli, cli_files, report
 from recsketch.datasets.demo import run_demo
 
 ERASED = [0.0, 0.25, 0.5, 0.75]
@@ -93,10 +93,14 @@ def test_demo_has_every_figure(demo):
     assert [r["module"] for r in demo["recovery"]] == [r["module"] for r in demo["summary"]] == ["page", "line", "char"]
     assert [r["depth"] for r in demo["recovery"]] == [1, 2, 3]
     assert [r["erased"] for r in demo["erasure"]] == ERASED
+    nothing = [r for r in demo["unrolling"]["erased"] if r["char_error"] is None]
+    assert all(r["digits"] == 0 for r in nothing)  # no digit found, no error to tell of
+    unrolling = demo.pop("unrolling")
+    assert all(math.isfinite(n) for n in numbers([r for r in unrolling["erased"] if r not in nothing]))
     *long, shortest = demo.pop("sizes")
     assert shortest["count_error"] is None  # more pooled unknowns than numbers: nothing is claimed
     assert all(math.isfinite(n) for n in numbers([demo, long]))
-    demo["sizes"] = [*long, shortest]
+    demo |= {"sizes": [*long, shortest], "unrolling": unrolling}
     assert demo["version"] == rs.__version__
     assert demo["isa"] == rs.isa()
     assert demo["seconds"] > 0
@@ -157,6 +161,30 @@ def test_demo_degrades_gracefully(demo):
     assert rows[3]["digits"] > 0.2
 
 
+def test_demo_unrolls_pages_whose_structure_is_unknown(demo):
+    u = demo["unrolling"]
+    assert u["pages"] == 100
+    assert u["whole"] == u["claimed"] == 100  # loads below 0.6
+    assert u["found"] == 1
+    assert u["explained"] == pytest.approx(1, abs=1e-6)
+    assert u["digits"] == demo["reading"]["sketch"]
+    assert u["char_error"] < 10 * ROUNDING  # the counters, each object's scale, are read as well
+    assert u["seconds_page"] > 0
+    assert [r["erased"] for r in u["erased"]] == [k / 10 for k in range(10)]
+    for before, after in itertools.pairwise(u["erased"]):
+        assert after["kept"] < before["kept"]
+        assert after["whole"] <= before["whole"]
+        assert after["digits"] <= before["digits"] + 0.02
+    assert u["erased"][0]["whole"] == u["erased"][2]["whole"] == u["erased"][0]["pages"]
+    assert u["erased"][9]["whole"] == 0
+    assert u["erased"][9]["digits"] < 0.1
+    full, half, quarter = u["stored"]
+    assert full["bytes"] - 12 == 2 * (half["bytes"] - 12) == 4 * (quarter["bytes"] - 12) == 4 * demo["dim"]
+    assert full["digits"] == half["digits"] == u["erased"][0]["digits"]
+    assert full["char_error"] < half["char_error"] < quarter["char_error"] < 0.1
+    assert quarter["whole"] == full["whole"]
+
+
 def test_demo_summaries_are_near_the_truth(demo):
     page, line, char = demo["summary"]
     assert page["count_true"] == 1
@@ -197,7 +225,7 @@ def test_demo_text_fits_its_terminal(columns, encoding):
     assert not any(line != line.rstrip() for line in lines)
     assert "\x1b" not in done.stdout
     assert done.stdout.isascii() == (encoding == "ascii")
-    for word in ("recovered", "Digits read", "most similar", "erased", "bytes"):
+    for word in ("recovered", "Digits read", "unrolled", "float16", "most similar", "erased", "bytes"):
         assert word in done.stdout
 
 
@@ -246,6 +274,110 @@ def test_summary_reads_counts_and_means(saved, tmp_path, capsys):
     text = capsys.readouterr().out
     assert len(text.splitlines()) == 4
     assert "count" in text.splitlines()[0]
+
+
+@pytest.fixture
+def sketched(saved, tmp_path):
+    """The saved runs' sketches in a file, and what they unroll to."""
+    runs, spec_file, batch, spec = saved
+    file = tmp_path / "s.npz"
+    assert cli.main(["sketch", str(runs), "--spec", str(spec_file), "-o", str(file)]) == 0
+    return file, rs.Sketcher(spec).unroll(rs.Sketcher(spec).sketch(batch))
+
+
+def test_unroll_tells_a_line_a_sketch(sketched, capsys, monkeypatch):
+    file, found = sketched
+    monkeypatch.setattr(cli, "_UNROLLED", 2)
+    capsys.readouterr()
+    assert cli.main(["unroll", str(file)]) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["sketch", "objects", "complete", "explained", "residual"]
+    assert [row.split()[:3] for row in rows] == [[str(i), "5", "yes"] for i in range(3)]
+    assert all(u.complete for u in found)
+
+
+def test_unroll_shows_the_trees_asked_for(sketched, capsys):
+    file, found = sketched
+    capsys.readouterr()
+    assert cli.main(["unroll", str(file), "--index", "2", "--index", "0"]) == 0
+    text = capsys.readouterr().out
+    for i in (2, 0):
+        assert f"sketch {i}\n{found[i].tree()}\n" in text
+    done = run("unroll", file, "--index", 1, PYTHONIOENCODING="ascii", COLUMNS="40")
+    assert "\n|- 0.2" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 40
+
+
+def test_unroll_writes_runs_and_a_page(sketched, tmp_path, capsys):
+    file, found = sketched
+    capsys.readouterr()
+    out, page = tmp_path / "runs-again.npz", tmp_path / "page.html"
+    assert cli.main(["unroll", str(file), "--out", str(out), "--html", str(page), "--json", "--index", "1"]) == 0
+    (row,) = strict_json(capsys.readouterr().out)
+    assert row["complete"] is True
+    assert [o["module"] for o in row["tree"]] == ["char"] * 4 + ["line"]
+    np.testing.assert_allclose(row["tree"][4]["attribute"], found[1].objects[4].attribute, rtol=1e-6)
+    (again,) = list(rs.TraceBatch.load(out))
+    for a, b in zip(again.objects, found[1].objects, strict=True):
+        np.testing.assert_array_equal(a.attribute, b.attribute)
+    html = page.read_text(encoding="utf-8")
+    assert html.count("<meter") == 5
+    assert "<h2>Sketch 1</h2>" in html
+
+
+def test_unroll_reads_packed_sketches_and_masks(saved, sketched, tmp_path, capsys):
+    _, spec_file, _, spec = saved
+    file, _ = sketched
+    with np.load(file) as arrays:
+        s = arrays["sketches"]
+    rs.pack(s, "float16").save(tmp_path / "packed.npz")
+    masks = np.ones((3, 256), bool)
+    masks[1, :64] = False
+    np.save(tmp_path / "masks.npy", masks)
+    np.save(tmp_path / "mask.npy", masks[1])
+    packed = ["unroll", str(tmp_path / "packed.npz"), "--spec", str(spec_file), "--json", "--index", "1"]
+    for name in ("masks.npy", "mask.npy"):
+        capsys.readouterr()
+        assert cli.main([*packed, "--mask", str(tmp_path / name), "--max-depth", "1"]) == 0
+        (row,) = strict_json(capsys.readouterr().out)
+        u = rs.Sketcher(spec).unroll(rs.pack(s, "float16")[1], masks[1], 1)
+        assert row["residual"] == u.residual
+        assert row["objects"] == len(u.objects) == 1
+        assert not row["complete"]
+
+
+def test_unroll_leaves_out_runs_of_which_nothing_was_found(saved, tmp_path, capsys):
+    _, _, batch, spec = saved
+    s = rs.Sketcher(spec).sketch(batch)
+    s[1] = 0
+    np.savez(tmp_path / "s.npz", sketches=s, spec=np.array(spec.to_json()))
+    assert cli.main(["unroll", str(tmp_path / "s.npz"), "-o", str(tmp_path / "o.npz")]) == 0
+    assert "nothing was found in them: 1\n" in capsys.readouterr().err
+    assert len(rs.TraceBatch.load(tmp_path / "o.npz")) == 2
+
+
+def test_unroll_refuses_what_does_not_fit(saved, sketched, tmp_path, capsys):
+    runs, spec_file, _, _ = saved
+    file, _ = sketched
+    rs.pack(np.zeros((2, 128)), "int8").save(tmp_path / "short.npz")
+    wrong = [
+        ([file, "--index", 3], "--index: wanted a number below 3"),
+        ([file, "--spec", spec_file], "PackedSketches.save"),
+        ([tmp_path / "short.npz", "--spec", spec_file], "(n, 256); got (2, 128)"),
+        ([runs], "no arrays sketches and spec"),
+        ([file, "--mask", file], "got an npz"),
+        ([file, "--html", tmp_path / "nowhere" / "p.html"], "nowhere"),
+    ]
+    for shape, dtype in (((128,), bool), ((2, 256), bool), ((256,), float)):
+        np.save(tmp_path / f"{len(wrong)}.npy", np.ones(shape, dtype))
+        wrong.append(([file, "--mask", tmp_path / f"{len(wrong)}.npy"], "(256,) or (3, 256) bool"))
+    for args, words in wrong:
+        capsys.readouterr()
+        assert cli.main(["unroll", *map(str, args)]) == 2
+        err = capsys.readouterr().err
+        assert len(err.splitlines()) == 1
+        assert words in err
+    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_info_names_version_and_instruction_set():
@@ -297,6 +429,8 @@ def assert_refused(done, *words):
         (["demo", "--page", "5"], "--page"),
         (["sketch"], "TRACES.npz"),
         (["summary", "x.npz"], "--module"),
+        (["unroll"], "SKETCHES.npz"),
+        (["unroll", "x.npz", "--max-depth", "0"], "--max-depth"),
     ],
 )
 def test_wrong_arguments_are_refused(args, word):
@@ -388,5 +522,5 @@ def test_a_failed_write_leaves_nothing(tmp_path):
             raise OSError("no room")
 
     with pytest.raises(OSError, match="no room"):
-        cli._write_npz(str(tmp_path / "x.npz"), a=Broken())
+        cli_files.write_npz(str(tmp_path / "x.npz"), a=Broken())
     assert list(tmp_path.iterdir()) == []

@@ -13,8 +13,10 @@ from math import sqrt
 import numpy as np
 import pytest
 
+import recsketch as rs
 from recsketch.datasets import Digits, PageNetwork, load_digits, make_pages, rescan
 from recsketch.datasets import _train as training
+from recsketch.datasets.demo_unroll import Blind, _compare
 from recsketch.datasets.digits import held_out, load_arrays, pack_digits, unpack_digits
 from recsketch.datasets.network import _resample, _runs
 from recsketch.datasets.pages import JITTER, MARGIN
@@ -179,6 +181,22 @@ def test_trace_has_the_page_s_structure(pages, network):
         assert list(top.inputs) == list(range(starts[-1], starts[-1] + len(sizes)))
         weights = np.asarray(top.weights) / np.sum(top.weights)
         np.testing.assert_allclose(weights, np.array(sizes) / sum(sizes), rtol=1e-6)
+
+
+def test_wiring_holds_for_every_page_and_unrolling_finds_it_whole(pages, network):
+    traces = [network(page.image) for page in pages[:3]]
+    spec = rs.SketchSpec(4096, network.modules, wiring=network.wiring).with_scales(traces)
+    sketcher = rs.Sketcher(spec, threads=1)
+    labels = [np.concatenate([line.labels for line in page.lines]) for page in pages[:3]]
+    blind = Blind(network, traces, labels, sketcher, sketcher.sketch(traces))
+    figures = _compare(blind, sketcher.unroll(blind.sketches))
+    assert figures["whole"] == figures["claimed"] == figures["pages"] == 3
+    assert figures["found"] == 1
+    # The comparison itself: the same runs in another order are not whole, and what is not found is not read.
+    other = _compare(blind, sketcher.unroll(blind.sketches[::-1]))
+    assert other["whole"] < 3
+    assert other["found"] < 1
+    assert _compare(blind, sketcher.unroll(np.zeros_like(blind.sketches)))["digits"] == 0
 
 
 def test_attributes_show_the_page(pages, network):

@@ -69,6 +69,20 @@ def test_tables_align_and_keep_to_the_width():
         report.table(["a", "b"], [["c"]], style=Style())
 
 
+@pytest.mark.parametrize("width", [40, 71, 72, 80, 120])
+@pytest.mark.parametrize("unicode", [True, False])
+def test_two_texts_keep_to_the_width_and_lose_no_line(width, unicode):
+    left, right = ["true", "├─ 頁 " + "x" * 200], ["read", "└─ é", "│  …"]
+    drawn = report.beside(left, right, style=Style(width, unicode))
+    assert max(map(report.text_width, drawn)) <= width
+    assert not any(line != line.rstrip() for line in drawn)
+    assert len(drawn) == (3 if width >= 72 else 6)
+    text = "\n".join(drawn)
+    assert unicode or text.isascii()
+    for word in ("true", "read", "├─ 頁" if unicode else "|- \\u9801", "│  …" if unicode else "|  ..."):
+        assert word in text
+
+
 def test_shades_follow_the_image():
     picture = report.shade(np.array([[0, 0.5, 1], [0, 0.5, 1], [1, 0, 0]]), style=Style())
     assert picture == [" ▒█", "▒"]

@@ -7,21 +7,22 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
 import recsketch as rs
-from recsketch.report import Style, progress, significant, table
+from recsketch import drawing
+from recsketch.cli_files import Sketches, read_mask, read_packed, read_sketches, read_spec, write_npz, write_text
+from recsketch.report import Style, lines, percent, progress, significant, table
 
 Run = Callable[[argparse.Namespace], None]
 
 USAGE_ERROR = 2
 """Exit code for whatever the caller can mend: arguments, files. Also argparse's own."""
 
-_CHUNK = 256
+_CHUNK, _UNROLLED = 256, 16  # sketched, unrolled at a time
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, MemoryError) as error:
         if os.environ.get("RECSKETCH_TRACEBACK"):
             raise
-        lines = str(error).splitlines() or [type(error).__name__]
-        print(f"recsketch {args.command}: error: {' '.join(lines)}", file=sys.stderr)
+        words = str(error).splitlines() or [type(error).__name__]
+        print(f"recsketch {args.command}: error: {' '.join(words)}", file=sys.stderr)
         return USAGE_ERROR
     return 0
 
@@ -146,16 +147,93 @@ def _sketch(parser: argparse.ArgumentParser) -> Run:
     _add_threads(parser)
 
     def run(args: argparse.Namespace) -> None:
-        spec = _read_spec(args.spec)
+        spec = read_spec(args.spec)
         batch = rs.TraceBatch.load(args.traces)
         sketcher = rs.Sketcher(spec, threads=args.threads)
         sketches = np.empty((len(batch), spec.dim), dtype=np.float32)
         for at in progress(range(0, len(batch), _CHUNK), "sketching"):
             sketches[at : at + _CHUNK] = sketcher.sketch(batch[at : at + _CHUNK])
-        _write_npz(args.out, sketches=sketches, spec=np.array(spec.to_json()))
+        write_npz(args.out, sketches=sketches, spec=np.array(spec.to_json()))
         print(f"{args.out}: {len(batch):,} sketches of {spec.dim:,} numbers")
 
     return run
+
+
+def _unroll(parser: argparse.ArgumentParser) -> Run:
+    """Rebuild whole runs from sketches alone. Prints a line a sketch, and the trees of those chosen or the only one."""
+    parser.add_argument(
+        "sketches", metavar="SKETCHES.npz", help="as `recsketch sketch` or, with --spec, PackedSketches.save writes it"
+    )
+    parser.add_argument("--spec", metavar="SPEC.json", help="of packed sketches")
+    parser.add_argument(
+        "--index", type=_whole(0), action="append", metavar="I", help="this sketch, from 0; may be repeated"
+    )
+    parser.add_argument("--mask", metavar="MASK.npy", help="bool, (dim,) or (n, dim): true where a coordinate is kept")
+    parser.add_argument("--max-depth", type=_whole(1), metavar="N", help="levels to look for (default: 16)")
+    parser.add_argument("--out", "-o", metavar="TRACES.npz", help="write the runs as a TraceBatch")
+    parser.add_argument("--html", metavar="FILE.html", help="write the trees as a page")
+    _add_threads(parser)
+    _add_json(parser)
+
+    def run(args: argparse.Namespace) -> None:
+        sketches: Sketches
+        if args.spec is None:
+            spec, sketches = read_sketches(args.sketches)
+        else:
+            spec = read_spec(args.spec)
+            sketches = read_packed(args.sketches, spec)
+        chosen = _chosen(args.index, len(sketches))
+        mask = None if args.mask is None else read_mask(args.mask, len(sketches), spec.dim)
+        sketcher = rs.Sketcher(spec, threads=args.threads)
+        found: list[Any] = []
+        for at in progress(range(0, len(chosen), _UNROLLED), "unrolling"):
+            part = chosen[at : at + _UNROLLED]
+            found += sketcher.unroll(sketches[part], None if mask is None else mask[part], args.max_depth)
+        whole = args.index is not None or len(chosen) == 1
+        if args.json:
+            _print_json([_unrolled(i, u, whole) for i, u in zip(chosen, found, strict=True)])
+        else:
+            _print_unrolled(chosen, found, whole)
+        if args.html is not None:
+            sections = [(f"Sketch {i}", u._repr_html_()) for i, u in zip(chosen, found, strict=True)]
+            write_text(args.html, drawing.document(f"Unrolled from {os.path.basename(args.sketches)}", sections))
+        if args.out is not None:
+            empty = [str(i) for i, u in zip(chosen, found, strict=True) if not u.objects]
+            rs.TraceBatch.from_traces([u.to_trace() for u in found if u.objects]).save(args.out)
+            if empty:
+                print(f"{args.out}: left out, since nothing was found in them: {', '.join(empty)}", file=sys.stderr)
+
+    return run
+
+
+def _chosen(index: list[int] | None, count: int) -> list[int]:
+    for i in index or ():
+        if i >= count:
+            raise ValueError(f"--index: wanted a number below {count}, of a sketch in the file; got {i}")
+    return list(range(count)) if index is None else index
+
+
+def _print_unrolled(chosen: Sequence[int], found: Sequence[Any], whole: bool) -> None:
+    style = Style.of(sys.stdout)
+    rows = []
+    for i, u in zip(chosen, found, strict=True):
+        complete = "yes" if u.complete else "no"
+        rows.append([str(i), str(len(u.objects)), complete, percent(u.explained), significant(u.residual)])
+    print(table(["sketch", "objects", "complete", "explained", "residual"], rows, style=style, indent=0))
+    for i, u in zip(chosen, found, strict=True) if whole else ():
+        print("\n".join(["", *lines([f"sketch {i}", *u.tree().splitlines()], style=style)]))
+
+
+def _unrolled(i: int, u: Any, whole: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"sketch": i, "objects": len(u.objects), "complete": u.complete}
+    row |= {"explained": _finite(u.explained), "residual": _finite(u.residual)}
+    if whole:
+        row |= {"outputs": list(u.outputs), "weights": list(u.weights)}
+        vectors = ("attribute", "error")
+        row["tree"] = [
+            {k: [_finite(x) for x in v] if k in vectors else v for k, v in o._asdict().items()} for o in u.objects
+        ]
+    return row
 
 
 def _summary(parser: argparse.ArgumentParser) -> Run:
@@ -169,7 +247,7 @@ def _summary(parser: argparse.ArgumentParser) -> Run:
     _add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
-        spec, sketches = _read_sketches(args.sketches)
+        spec, sketches = read_sketches(args.sketches)
         sketcher = rs.Sketcher(spec, threads=args.threads)
         below = tuple(name for name in args.below.split(",") if name)
         rows, cells = [], []
@@ -191,47 +269,9 @@ def _summary(parser: argparse.ArgumentParser) -> Run:
     return run
 
 
-COMMANDS: tuple[Callable[[argparse.ArgumentParser], Run], ...] = (_demo, _sketch, _summary, _info)
-
-
-def _read_spec(path: str) -> rs.SketchSpec:
-    with open(path, encoding="utf-8") as file, _naming(path, "the JSON of a SketchSpec"):
-        return rs.SketchSpec.from_json(file.read())
-
-
-def _read_sketches(path: str) -> tuple[rs.SketchSpec, npt.NDArray[np.float32]]:
-    with open(path, "rb") as file, _naming(path, "an npz as `recsketch sketch` writes it"):
-        loaded = np.load(file, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile) or not {"sketches", "spec"} <= set(loaded):
-            raise ValueError("no arrays sketches and spec")
-        spec, sketches = rs.SketchSpec.from_json(str(loaded["spec"])), loaded["sketches"]
-        if sketches.ndim != 2 or sketches.shape[1] != spec.dim or sketches.dtype != np.float32:
-            raise ValueError(f"sketches of shape (n, {spec.dim}) float32; got {sketches.shape} {sketches.dtype}")
-    return spec, sketches
-
-
-@contextlib.contextmanager
-def _naming(path: str, wanted: str) -> Iterator[None]:
-    """Let an error in what a file holds name the file, and say what was wanted."""
-    try:
-        yield
-    except Exception as error:  # zipfile, zlib, json and NumPy raise a dozen types on damaged files
-        raise ValueError(f"{path}: wanted {wanted}: {error}") from error
+COMMANDS: tuple[Callable[[argparse.ArgumentParser], Run], ...] = (_demo, _sketch, _unroll, _summary, _info)
 
 
 def _finite(value: float) -> float | None:
     """JSON has no NaN and no infinity."""
     return float(value) if np.isfinite(value) else None
-
-
-def _write_npz(path: str, **arrays: npt.NDArray[Any]) -> None:
-    """Write beside the target, then rename, so that nobody ever sees half a file."""
-    partial = f"{path}.{os.getpid()}.partial"
-    try:
-        with open(partial, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type,unused-ignore]
-        os.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(partial)
-        raise

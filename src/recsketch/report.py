@@ -10,7 +10,8 @@ import textwrap
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TextIO, TypeVar
 
 import numpy as np
@@ -21,6 +22,7 @@ _Item = TypeVar("_Item")
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _SHADES = " ░▒▓█"
 _ASCII_SHADES = " .:+#"
+_ASCII_TREE = str.maketrans({"├": "|", "└": "`", "│": "|", "─": "-", "…": "..."})
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
 WIDTH = (40, 120)
@@ -201,6 +203,41 @@ def shade(image: npt.NDArray[np.floating], *, style: Style) -> list[str]:
     level = (padded[0::2] + padded[1::2]) / 2
     index = np.clip(np.round(level * (len(ramp) - 1)), 0, len(ramp) - 1).astype(int)
     return ["".join(ramp[i] for i in row).rstrip() for row in index]
+
+
+def lines(text: Iterable[str], *, style: Style) -> list[str]:
+    """Lines as the style allows: cut to its width, trees and dots in ASCII where that is all there is.
+
+    Examples
+    --------
+    >>> from recsketch.report import Style, lines
+    >>> lines(["page", "└─ line …"], style=Style(unicode=False))
+    ['page', '`- line ...']
+    """
+    if style.unicode:
+        return [_cut(line, style) for line in text]
+    plain = (line.translate(_ASCII_TREE).encode("ascii", "backslashreplace").decode() for line in text)
+    return [_cut(line, style) for line in plain]
+
+
+def beside(left: Sequence[str], right: Sequence[str], *, style: Style, indent: int = 2) -> list[str]:
+    """Two texts in columns of one width, or one below the other where columns would be narrower than 34.
+
+    Examples
+    --------
+    >>> from recsketch.report import Style, beside
+    >>> beside(["true", "5"], ["read"], style=Style(80))
+    ['  true                                    read', '  5']
+    """
+    width = (style.width - indent - 2) // 2
+    if width < 34:
+        return [
+            (" " * indent + line).rstrip()
+            for line in lines([*left, "", *right], style=replace(style, width=style.width - indent))
+        ]
+    column = replace(style, width=width)
+    pairs = zip_longest(lines(left, style=column), lines(right, style=column), fillvalue="")
+    return [f"{' ' * indent}{a}{' ' * (width - text_width(a))}  {b}".rstrip() for a, b in pairs]
 
 
 def heading(text: str, *, style: Style) -> str:

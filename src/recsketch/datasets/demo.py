@@ -17,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 import recsketch as rs
+from recsketch import drawing
 from recsketch._check import CapacityWarning
-from recsketch.datasets.network import MODULES, PageNetwork
+from recsketch.datasets.demo_unroll import Blind, note, unrolling_figures
+from recsketch.datasets.network import MODULES, WIRING, PageNetwork
 from recsketch.datasets.pages import Page, make_pages, rescan
 from recsketch.report import progress
 
@@ -34,6 +36,9 @@ LENGTHS = (4, 1, 1 / 4, 1 / 16)
 """Of sketches compared, in lengths of the demo's own."""
 
 RESCANS = 100
+UNROLLED, ERODED = 100, 12
+"""Pages unrolled with their structure unknown, and those of them with coordinates erased, or in fewer bytes, too."""
+
 DETAILED = 24
 """Pages used where a figure takes several least-squares problems on each."""
 
@@ -41,7 +46,8 @@ DETAILED = 24
 @dataclass(frozen=True)
 class Example:
     """A page to look at: its first line's ``image``, the columns its digits' ``centers`` are in, and for all lines the
-    ``labels``, those the ``network`` read, and those ``read`` from the sketch.
+    ``labels``, those the ``network`` read, and those ``read`` from the sketch. ``trees`` are the run's and the unrolled
+    sketch's, with ``note`` behind each object.
     """
 
     image: npt.NDArray[np.float64]
@@ -49,6 +55,8 @@ class Example:
     labels: list[list[int]]
     network: list[list[int]]
     read: list[list[int]]
+    trees: tuple[drawing.Drawing, drawing.Drawing]
+    note: drawing.Note
 
 
 @dataclass(frozen=True)
@@ -97,10 +105,12 @@ def run_demo(pages: int, *, seed: int, threads: int | None = None) -> tuple[Figu
     again = [network(rescan(page, seed=seed + i).image) for i, page in enumerate(made[:RESCANS])]
     dim = rs.suggest_dim(traces, target=TARGET_LOAD)
     # The largest tuple decides; the default of 16 inputs is ample for pages of at most 6 lines of at most 8 digits.
-    spec = rs.SketchSpec(dim=dim, modules=MODULES, seed=seed).with_scales(batch)
+    spec = rs.SketchSpec(dim=dim, modules=MODULES, seed=seed, wiring=WIRING).with_scales(batch)
     sketcher = rs.Sketcher(spec, threads=threads)
     runs = _Runs(network, made, traces, rs.TraceBatch.from_traces(again), sketcher, sketcher.sketch(batch))
     recovered, seconds = _recover(runs, range(pages))
+    blind = Blind(network, traces, [_labels(page) for page in made], sketcher, runs.sketches[:UNROLLED])
+    unrolling, first = unrolling_figures(blind, ERODED)
     figures: Figures = {
         "version": rs.__version__,
         "isa": rs.isa(),
@@ -109,6 +119,7 @@ def run_demo(pages: int, *, seed: int, threads: int | None = None) -> tuple[Figu
         "network": _network_figures(runs),
         "recovery": _recovery_figures(runs, recovered),
         "reading": _reading_figures(runs, recovered),
+        "unrolling": unrolling,
         "summary": _summary_figures(runs),
         "similarity": _similarity_figures(runs),
         "erasure": _erasure_figures(runs),
@@ -116,7 +127,7 @@ def run_demo(pages: int, *, seed: int, threads: int | None = None) -> tuple[Figu
         "cost": _cost_figures(runs, batch, seconds),
     }
     figures["seconds"] = time.perf_counter() - started
-    return figures, _example(runs, recovered[0])
+    return figures, _example(runs, recovered[0], first)
 
 
 def _recover(runs: _Runs, which: Sequence[int], mask: npt.NDArray[np.bool_] | None = None) -> tuple[list[Any], float]:
@@ -358,7 +369,7 @@ def _fastest(work: Callable[[], object], seconds: float = 0.3) -> float:
     return min(times)
 
 
-def _example(runs: _Runs, recovered: Any) -> Example:
+def _example(runs: _Runs, recovered: Any, unrolled: Any) -> Example:
     page, trace = runs.pages[0], runs.traces[0]
 
     def read(vectors: Float32) -> list[list[int]]:
@@ -376,4 +387,9 @@ def _example(runs: _Runs, recovered: Any) -> Example:
         labels=page.labels,
         network=read(_vectors(trace, "char")),
         read=read(_vectors(trace, "char", recovered.attributes)),
+        trees=(
+            drawing.Drawing(trace.objects, trace.output_ids, trace.output_weights),
+            drawing.Drawing(unrolled.objects, unrolled.outputs, unrolled.weights),
+        ),
+        note=note(runs.network),
     )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from recsketch import drawing
 from recsketch.datasets.demo import Example, Figures
-from recsketch.report import Style, bar, heading, paragraph, percent, shade, significant, table
+from recsketch.report import Style, bar, beside, heading, paragraph, percent, shade, significant, table
+
+TREE_LINES = 12
+"""Of each of the two trees."""
 
 
 def demo_text(figures: Figures, example: Example, *, style: Style) -> str:
@@ -21,9 +25,10 @@ def demo_text(figures: Figures, example: Example, *, style: Style) -> str:
     str
         Ends without a newline; no line is wider than the style.
     """
-    sections = (_opening, _recovery, _summary, _similarity, _erasure, _sizes, _cost)
+    sections = (_opening, _recovery, _unrolling, _summary, _similarity, _erasure, _sizes, _cost)
     parts = [section(figures, style) for section in sections]
     parts.insert(1, _look(example, style))
+    parts.insert(4, _trees(example, style))
     return "\n\n".join(parts)
 
 
@@ -87,6 +92,66 @@ def _recovery(figures: Figures, style: Style) -> str:
     for name, key in (("its own vectors", "network"), ("recovered ones", "sketch"), ("same answer", "agree")):
         lines.append(f"  {name:<16}{percent(reading[key]):>6}  {bar(reading[key], 20, style=style)}".rstrip())
     return "\n".join(lines)
+
+
+def _unrolling(figures: Figures, style: Style) -> str:
+    u = figures["unrolling"]
+    text = (
+        f"{u['pages']} sketches unrolled knowing only which module feeds which: {u['whole']} came back whole, every "
+        f"object in its place and none besides ({u['claimed']} were said to be complete), {percent(u['found'])} of "
+        f"{u['objects']:,} objects, {significant(1e3 * u['seconds_page'])} ms a page. Of the digits, "
+        f"{percent(u['digits'])} are read right; the rms error of their vectors is {_optional(u['char_error'])}."
+    )
+    width = 10 if style.width >= 66 else 4
+    lost = [
+        [
+            percent(r["erased"], digits=0),
+            f"{r['kept']:,}",
+            percent(r["whole"] / r["pages"], digits=0),
+            bar(r["whole"] / r["pages"], width, style=style),
+            percent(r["found"], digits=0),
+            percent(r["digits"], digits=0),
+            bar(r["digits"], width, style=style),
+        ]
+        for r in u["erased"]
+    ]
+    stored = [
+        [
+            r["dtype"],
+            f"{r['bytes']:,}",
+            f"{r['whole']} of {r['pages']}",
+            percent(r["digits"]),
+            _optional(r["char_error"]),
+        ]
+        for r in u["stored"]
+    ]
+    count = u["erased"][0]["pages"]
+    return "\n".join(
+        [
+            heading("Unrolled from the sketch alone, structure unknown", style=style),
+            paragraph(text, style=style, indent=2),
+            "",
+            heading(f"Unrolled with a part erased, {count} pages", style=style),
+            table(["erased", "kept", "whole", "", "objects", "digits", ""], lost, style=style),
+            "",
+            heading(f"Unrolled from fewer bytes, {count} pages", style=style),
+            table(["stored as", "bytes", "whole", "digits read", "rms error"], stored, style=style),
+        ]
+    )
+
+
+def _trees(example: Example, style: Style) -> str:
+    """The first page's run and what its sketch unrolled to."""
+    shown = 4 if style.width >= 110 else 2
+    true, read = (list(drawing.text(t, TREE_LINES, example.note, shown)) for t in example.trees)
+    title = heading("That page's run, and what its sketch unrolled to", style=style)
+    return "\n".join(
+        [
+            title,
+            *beside(["true", *true], ["unrolled", *read], style=style),
+            paragraph("Share, module, vector; of digits, what the last layer reads.", style=style, indent=2),
+        ]
+    )
 
 
 def _summary(figures: Figures, style: Style) -> str:

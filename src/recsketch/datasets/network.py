@@ -15,6 +15,9 @@ from recsketch.trace import Trace
 MODULES = {"page": 24, "line": 120, "char": 32}
 """Module -> length of its attribute."""
 
+WIRING = {None: ["page"], "page": ["line"], "line": ["char"]}
+"""Which module may feed which; under None, the output."""
+
 LINE_ROWS = 3
 """A line's attribute pools its ink into this many rows, and MODULES["line"] / LINE_ROWS columns."""
 
@@ -75,6 +78,7 @@ class PageNetwork:
     """
 
     modules = MODULES
+    wiring = WIRING
 
     def __init__(self) -> None:
         arrays = load_arrays("network.npz")
