@@ -51,6 +51,7 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     const ptrdiff_t d = spec->dim, wide = spec->max_padded > d ? spec->max_padded : d;
     q->spec = spec;
     q->window = spec->max_inputs < RSK_WINDOW ? spec->max_inputs : RSK_WINDOW;
+    while (q->window > 16 && q->window * (spec->max_length + 1) > RSK_WINDOW_FLOATS) q->window /= 2;
     q->capacity = capacity;
     const ptrdiff_t cells = q->window * spec->modules;
     q->below = rsk_alloc(3 * (d + 5 * RSK_LANES), sizeof *q->below);

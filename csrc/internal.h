@@ -321,7 +321,8 @@ int rsk_cgls(const rsk_linear *map, const rsk_cgls_work *work, const double *dam
 
 /* ---------------------------------------------------------------- detect.c */
 
-#define RSK_WINDOW 256 /* positions of a tuple that are looked at */
+#define RSK_WINDOW 256 /* positions of a tuple that are looked at; fewer, but 16, if their scores were more than this: */
+#define RSK_WINDOW_FLOATS ((ptrdiff_t)1 << 24)
 
 /* New inputs of one object: count modules from modules[first] on, from `position` on; or, where that is taken, another one. */
 typedef struct rsk_proposal {
@@ -394,7 +395,7 @@ void rsk_fit_add(rsk_fit *fit, int32_t parent, int32_t position, int32_t module,
 /* Removes what drop marks, and all below it. */
 void rsk_fit_remove(rsk_fit *fit);
 /* Fits all from where they are, until |g|^2 <= tolerance |r|^2 unknowns / kept. damping: 1, less to run ahead of a residual
- * that falls; 0: least squares, to rounding. */
+ * that falls; 0: least squares, |g|^2 down by 1e-4: the last digits of what is nearly there. */
 void rsk_fit_solve(rsk_fit *fit, double damping, double tolerance);
 /* An element as it would be without damping: A^T r = damping x, and one more column would see A^T r = shrink times what it adds. */
 double rsk_fit_free_element(const rsk_fit *fit, int64_t k);

@@ -132,17 +132,20 @@ static ptrdiff_t accept(search *q) {
     return came;
 }
 
-/* Once everything is explained a tuple is all there: marks those that fall far short of what their owner's counter tells.
- * They were taken for another one's inputs. */
-static ptrdiff_t mark_false_tuples(rsk_fit *f) {
+/* Once everything is explained: marks tuples that fall far short of what their owner's counter tells, as they were taken for
+ * another one's inputs, and objects that hold no more than rounding. */
+static ptrdiff_t mark_false(rsk_fit *f) {
     const rsk_tree *t = &f->tree;
     const int32_t *next = t->order + t->capacity + 1;
     ptrdiff_t marks = 0;
     for (ptrdiff_t p = 0; p < t->count; p++) {
         double sum = 0.0;
         for (int32_t c = t->order[p + 1]; c >= 0; c = next[c]) sum += rsk_tree_part(f->spec, f->c[c]);
-        if (sum >= 0.5 * rsk_tree_whole(t, p, f->c, f->root)) continue;
-        for (int32_t c = t->order[p + 1]; c >= 0; c = next[c]) marks += !f->drop[c], f->drop[c] = 1;
+        const int others = sum < 0.5 * rsk_tree_whole(t, p, f->c, f->root);
+        for (int32_t c = t->order[p + 1]; others && c >= 0; c = next[c]) marks += !f->drop[c], f->drop[c] = 1;
+        const int64_t begin = t->plan.attribute_ends[p], end = t->plan.attribute_ends[p + 1];
+        const double energy = f->c[p] * f->c[p] + rsk_dot(f->x + begin, f->x + begin, (ptrdiff_t)(end - begin));
+        if (!f->drop[p] && energy < 100.0 * f->floor) marks++, f->drop[p] = 1;
     }
     return marks;
 }
@@ -154,7 +157,7 @@ static void report(rsk_fit *f) {
     for (int turn = 0; turn < 8; turn++) {
         const int near = f->square <= 100.0 * f->floor;
         ptrdiff_t marks = rsk_fit_judge(f, OBJECT_COST);
-        if (near) marks += mark_false_tuples(f);
+        if (near) marks += mark_false(f);
         for (ptrdiff_t i = t->count - 1; i >= 0; i--) f->moved[i] = t->node[i].own >= SURE && f->c[i] >= SEEN * f->spread;
         for (ptrdiff_t i = t->count - 1; i >= 0; i--) {
             if (f->moved[i] && !f->drop[i] && t->node[i].parent >= 0) f->moved[t->node[i].parent] = 1;

@@ -28,15 +28,19 @@ h1{font-size:1.4em}h2{font-size:1.1em;margin:2em 0 0}
 
 
 class Drawing(NamedTuple):
-    """What is drawn: objects with `.module .attribute .inputs .weights`, the outputs' numbers and weights."""
+    """What is drawn: objects with `.module .attribute .inputs .weights`, the outputs' numbers and weights.
+
+    With `shares`, weights are drawn as they are, else divided by their tuple's sum.
+    """
 
     objects: Sequence[Any]
     outputs: Sequence[int]
     weights: Sequence[float]
+    shares: bool = False
 
     def members(self, ids: Sequence[int], weights: Sequence[float]) -> list[tuple[int, float]]:
         """Numbers and shares of a tuple's members."""
-        total = sum(weights)
+        total = 1.0 if self.shares else sum(weights)
         return [(i, w / total) for i, w in zip(ids, weights, strict=True)]
 
     def inputs(self, number: int) -> list[tuple[int, float]]:

@@ -306,7 +306,8 @@ class Sketcher:
         are filled without gaps, a wiring is kept to, an object's counter tells what its inputs amount to), taken in
         where they are significant, fitted jointly with all others and dropped where the fit weakens them
         (docs/design.md, section 8). Up to a load of 0.7 the run comes back whole, with rare exceptions; beyond that its
-        heavy objects do. Shared objects count once a use. Inputs beyond the 256th of a tuple are not looked for.
+        heavy objects do. Shared objects count once a use. Inputs beyond the 256th of a tuple
+        (fewer where attributes are longer than 65,535) are not looked for.
 
         Examples
         --------

@@ -116,7 +116,7 @@ class Unrolled(NamedTuple):
         return "\n".join(drawing.text(self._drawing(), _check.integer("most", most, 1, 10**9), _doubt))
 
     def _drawing(self) -> drawing.Drawing:
-        return drawing.Drawing(self.objects, self.outputs, self.weights)
+        return drawing.Drawing(self.objects, self.outputs, self.weights, shares=True)
 
     def _head(self) -> str:
         n = len(self.objects)
@@ -169,7 +169,9 @@ class _Reader:
         self.spec, self.kept, self.noise = spec, kept, noise
         (self.square, self.energy, self.missing, self.rounds, self.iterations), tags, numbers, self.parts = found
         self.parent, self.position, self.module = (row.tolist() for row in tags)
-        self.amplitude, self.evidence, self.spread, self.doubt = (row.tolist() for row in numbers)
+        counter, self.evidence, self.spread, self.doubt = (row.tolist() for row in numbers)
+        # an object that only those below it vouch for may have a counter that its error hides
+        self.amplitude = [max(c, 0.1 * e, 1e-30) for c, e in zip(counter, self.doubt, strict=True)]
         names = list(spec.modules)
         self.names = [names[m] for m in self.module]
         self.ends = np.cumsum([0, *(spec.lengths[name] for name in self.names)])
@@ -243,7 +245,7 @@ class _Reader:
             return ()
         norm, _, _, mix = constants(self.spec)
         power = 2 if self.spec.weighting == "energy" else 1
-        parts = [max(self.amplitude[c], 1e-30) ** power for c in members]
+        parts = [self.amplitude[c] ** power for c in members]
         total = sum(parts)
         if self.square > NEAR**2 * self.energy:
             own = self.amplitude[p] if p >= 0 else gain(self.spec) * math.sqrt(self.kept / self.spec.dim)

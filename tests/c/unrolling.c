@@ -290,7 +290,8 @@ static void test_tree_prune(void) {
 static void test_fit(void) {
     rsk_spec *spec = spec_make(DIM, "skew", 1);
     rsk_fit f;
-    if (!CHECK(rsk_fit_create(spec, 8, &f))) exit(1);
+    const rsk_unroll_params p = usual();
+    if (!CHECK(rsk_fit_create(spec, &p, &f))) exit(1);
     rsk_scratch *scratch = NULL;
     float x[NODES * 33], counters[NODES], s[DIM];
     uint64_t state = 7;
