@@ -1,7 +1,8 @@
-"""Measures the figures the project states and writes them down: no number of the table is typed by hand.
+"""Measures the figures the project states and writes them down: no number of the tables is typed by hand.
 
-python benchmarks/figures.py            measure (about five minutes), write docs/figures.md and the README's table
-python benchmarks/figures.py --quick    measure in a minute, and print only
+python benchmarks/figures.py            measure all (fifteen minutes), write docs/figures.md and the README's table
+python benchmarks/figures.py TOPIC ...  measure some topics only, and leave the others as they are
+python benchmarks/figures.py --quick    measure in two minutes, and print only
 """
 
 from __future__ import annotations
@@ -35,16 +36,36 @@ within a round. "short" marks what does not reach its target.
 """
 
 
-def measure(quick: bool) -> list[Figure]:
-    """All figures, each group announced on stderr as it is done."""
+def measure(topic: str, effort: int) -> list[Figure]:
+    """All figures of a topic, each group announced on stderr as it is done."""
     found: list[Figure] = []
-    for name in TOPICS:
-        for group in import_module(name).FIGURES:
-            start = time.perf_counter()
-            found += group(QUICK if quick else FULL)
-            seconds = time.perf_counter() - start
-            print(f"{name}.{group.__name__}: {seconds:.1f} s", file=sys.stderr, flush=True)
+    for group in import_module(topic).FIGURES:
+        start = time.perf_counter()
+        found += group(effort)
+        print(f"{topic}.{group.__name__}: {time.perf_counter() - start:.1f} s", file=sys.stderr, flush=True)
     return found
+
+
+def title(topic: str) -> str:
+    return topic.removeprefix("test_").replace("_", " ").capitalize()
+
+
+def sections(page: str) -> dict[str, str]:
+    """What the page has of each topic: where it was measured, and its table."""
+    parts = page.split("\n## ")[1:]
+    by_title = {part.partition("\n")[0]: part.partition("\n")[2].strip() for part in parts}
+    return {topic: by_title[title(topic)] for topic in TOPICS if title(topic) in by_title}
+
+
+def summary(found: dict[str, str]) -> str:
+    """The figures with a target, without how they were measured, one table a machine."""
+    tables: dict[str, list[str]] = {}
+    for text in found.values():
+        where, _, rows = text.partition("\n")
+        cells = [line.strip("| ").split(" | ") for line in rows.strip().splitlines()[2:]]
+        tables.setdefault(where, []).extend(f"| {' | '.join(c[:3])} |" for c in cells if c[1] != "–")
+    head = "| figure | target | measured |\n|---|---|---|"
+    return "\n\n".join(f"{where}\n\n{head}\n" + "\n".join(rows) for where, rows in tables.items() if rows)
 
 
 def put_block(path: Path, text: str) -> None:
@@ -59,16 +80,23 @@ def put_block(path: Path, text: str) -> None:
 def main() -> None:
     machine.free_blas()
     parser = argparse.ArgumentParser(description="Measure the figures; write docs/figures.md and the README's table.")
-    parser.add_argument("--quick", action="store_true", help="a minute instead of several, and print only")
-    quick = parser.parse_args().quick
-    figures = measure(quick)
-    where = f"Measured on {machine.describe()}."
-    text = f"{where}\n\n{table(figures)}"
-    print(text)
-    if not quick:
-        (ROOT / "docs" / "figures.md").write_text(f"# Figures\n\n{EXPLAINED}\n{text}\n", encoding="utf-8")
-        short = table([f for f in figures if f.target], how=False)
-        put_block(ROOT / "README.md", f"{where} How, and more: [docs/figures.md](docs/figures.md).\n\n{short}")
+    parser.add_argument("topics", nargs="*", metavar="TOPIC", help=f"some of {', '.join(TOPICS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="two minutes instead of fifteen, and print only")
+    args = parser.parse_args()
+    unknown = sorted(set(args.topics) - set(TOPICS))
+    if unknown:
+        parser.error(f"wanted topics among {', '.join(TOPICS)}; got {', '.join(unknown)}")
+    path = ROOT / "docs" / "figures.md"
+    found = sections(path.read_text(encoding="utf-8"))
+    for topic in args.topics or TOPICS:
+        found[topic] = f"Measured on {machine.describe()}.\n\n{table(measure(topic, QUICK if args.quick else FULL))}"
+        print(found[topic], flush=True)
+    if args.quick:
+        return
+    found = {topic: found[topic] for topic in TOPICS if topic in found}
+    body = "\n\n".join(f"## {title(topic)}\n\n{text}" for topic, text in found.items())
+    path.write_text(f"# Figures\n\n{EXPLAINED}\n{body}\n", encoding="utf-8")
+    put_block(ROOT / "README.md", f"{summary(found)}\n\nHow, and more: [docs/figures.md](docs/figures.md).")
 
 
 if __name__ == "__main__":
