@@ -11,7 +11,9 @@ from recsketch import erasure, storage, transforms
 from recsketch._check import CapacityWarning
 from recsketch._config import isa, show_config
 from recsketch.batch import TraceBatch
+from recsketch.hadamard import SubsampledHadamard
 from recsketch.recovery import Recovery
+from recsketch.scan import scan
 from recsketch.sketcher import Sketcher, suggest_dim
 from recsketch.spec import SketchSpec
 from recsketch.statistics import Summary
@@ -24,6 +26,7 @@ __all__ = [
     "Recovery",
     "SketchSpec",
     "Sketcher",
+    "SubsampledHadamard",
     "Summary",
     "Trace",
     "TraceBatch",
@@ -31,7 +34,9 @@ __all__ = [
     "erasure",
     "isa",
     "pack",
+    "scan",
     "show_config",
+    "sparse",
     "storage",
     "suggest_dim",
     "transforms",
@@ -43,8 +48,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("recsketch")
-    if name == "datasets":
+    if name in ("datasets", "sparse"):  # what few programs need is not loaded with the rest
         import importlib
 
-        return importlib.import_module("recsketch.datasets")
+        return importlib.import_module(f"recsketch.{name}")
     raise AttributeError(f"module 'recsketch' has no attribute {name!r}")
