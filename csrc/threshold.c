@@ -114,20 +114,31 @@ static double residual(const fit *f) {
     return rsk_dot(f->r, f->r, f->h->m);
 }
 
-/* g = B^T r on the support; returns its square */
-static double gradient(const fit *f) {
-    rsk_hadamard_correlate(f->h, f->r, f->work);
+/* g = B^T r on the support, of a vector in float32; g -= factor times that if there is a factor. Returns its square. */
+static double gradient(const fit *f, const double *r, double factor) {
+    rsk_hadamard_correlate(f->h, r, f->work);
     for (ptrdiff_t i = 0; i < f->now.count; i++) {
-        const double v = (double)f->work[f->now.at[i]];
+        const double v = (double)f->work[f->now.at[i]], signed_v = rsk_sign_bit(f->h->signs, f->now.at[i]) ? -v : v;
+        f->g[i] = factor != 0.0 ? f->g[i] - factor * signed_v : signed_v;
+    }
+    return rsk_dot(f->g, f->g, f->now.count);
+}
+
+/* The same of r in doubles: what is left of a gradient may be far below the float32 rounding of r. */
+static double gradient_wide(const fit *f) {
+    memset(f->wide, 0, sizeof *f->wide * (size_t)f->h->n);
+    for (ptrdiff_t i = 0; i < f->h->m; i++) f->wide[f->h->rows[i]] = f->r[i];
+    rsk_kernels_current()->fwht_f64(f->wide, f->h->n);
+    for (ptrdiff_t i = 0; i < f->now.count; i++) {
+        const double v = f->wide[f->now.at[i]];
         f->g[i] = rsk_sign_bit(f->h->signs, f->now.at[i]) ? -v : v;
     }
     return rsk_dot(f->g, f->g, f->now.count);
 }
 
-/* CGLS on the support from where u and r are; r drifts by float32 rounding. */
-static void descend(const fit *f, int most, double relative) {
+/* Conjugate gradients on the support from where u, r and g are, gamma the square of g; all drift by float32 rounding. */
+static void descend(const fit *f, double gamma, int most, double relative) {
     const ptrdiff_t k = f->now.count;
-    double gamma = gradient(f);
     const double goal = relative * gamma;
     memcpy(f->p, f->g, sizeof *f->p * (size_t)k);
     for (int i = 0; i < most && gamma > goal; i++) {
@@ -137,7 +148,7 @@ static void descend(const fit *f, int most, double relative) {
         for (ptrdiff_t t = 0; t < k; t++) f->now.u[t] += alpha * f->p[t];
         for (ptrdiff_t t = 0; t < f->h->m; t++) f->r[t] -= alpha * f->image[t];
         if (i + 1 == most) return;
-        const double next = gradient(f), beta = next / gamma;
+        const double next = gradient(f, f->image, alpha), beta = next / gamma;
         for (ptrdiff_t t = 0; t < k; t++) f->p[t] = f->g[t] + beta * f->p[t];
         gamma = next;
     }
@@ -147,10 +158,10 @@ static void descend(const fit *f, int most, double relative) {
 static double refine(const fit *f, double energy) {
     double square = residual(f), last = INFINITY;
     for (int i = 0; i < REFINEMENTS && square > NOTHING * energy; i++) {
-        const double slope = gradient(f);
-        if (!(slope < 0.25 * last) || slope <= 1e-28 * (double)f->h->m * energy) break;
+        const double slope = gradient_wide(f);
+        if (!(slope < 0.25 * last) || slope <= 1e-30 * (double)f->h->m * energy) break;
         last = slope;
-        descend(f, FINE, FINE_TOLERANCE);
+        descend(f, slope, FINE, FINE_TOLERANCE);
         square = residual(f);
     }
     return square;
@@ -217,7 +228,7 @@ static int pursue(fit *f, double *square) {
             refined = 1;
         } else {
             (void)residual(f);
-            descend(f, ROUGH, FINE_TOLERANCE);
+            descend(f, gradient(f, f->r, 0.0), ROUGH, FINE_TOLERANCE);
             *square = rsk_dot(f->r, f->r, f->h->m);
             refined = 0;
             done++;

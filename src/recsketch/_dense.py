@@ -1,4 +1,4 @@
-"""The sparse solvers in NumPy, for arrays and linear operators: signals are rows, and go through the matrix products together."""
+"""The sparse solvers in NumPy, for arrays and linear operators: signals are rows, and share the matrix products."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class Operator:
     def __init__(self, A: Any, threads: int) -> None:
         self._a = A
         self.shape: tuple[int, ...] = tuple(int(s) for s in A.shape)
-        self._more = {"threads": threads} if type(A).__module__.startswith("recsketch.") else {}
+        self.follows = type(A).__module__.startswith("recsketch.")  # no type of its own, and threads of our own
+        self._more = {"threads": threads} if self.follows else {}
         real = getattr(A, "dtype", None)
         self.dtype: Any = np.float32 if real is not None and np.dtype(real) == np.float32 else np.float64
 
@@ -58,7 +59,7 @@ class Matrix(Operator):
     """An array; products are in its own type."""
 
     def __init__(self, A: npt.NDArray[Any]) -> None:
-        self._a, self.shape, self.dtype = A, A.shape, A.dtype
+        self._a, self.shape, self.dtype, self.follows = A, A.shape, A.dtype, False
 
     def forward(self, x: Any) -> F64:
         return np.asarray(x.astype(self.dtype) @ self._a.T, np.float64)

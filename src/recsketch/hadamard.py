@@ -20,9 +20,9 @@ class SubsampledHadamard:
     """A = P H D / sqrt(m): m random rows of the Walsh-Hadamard matrix of order n, its columns with random signs.
 
     Entries are +-1 / sqrt(m), columns have norm one, and A A^T = (n / m) I exactly. It fulfils the restricted isometry
-    property for about m / polylog(n) non-zeros (Rudelson, Vershynin, 2008; Haviv, Regev, 2016), as dense random signs do for
-    m / log(n), but a product costs one fast transform of n numbers. It is what the solvers of `recsketch.sparse` are fastest
-    on.
+    property for about m / polylog(n) non-zeros (Rudelson, Vershynin, 2008; Haviv, Regev, 2016), as dense random signs
+    do for m / log(n), but a product costs one fast transform of n numbers. It is what the solvers of
+    `recsketch.sparse` are fastest on.
 
     Parameters
     ----------
@@ -31,8 +31,8 @@ class SubsampledHadamard:
     n : int
         Columns, a power of two from 16 to 2**24.
     seed : int
-        0 to 2**64 - 1. Rows and signs are those of docs/design.md, section 1, the same on every machine; with one seed and n,
-        the rows of a smaller m are among those of a larger one.
+        0 to 2**64 - 1. Rows and signs are those of docs/design.md, section 1, the same on every machine; with one seed
+        and n, the rows of a smaller m are among those of a larger one.
 
     Attributes
     ----------
@@ -50,8 +50,9 @@ class SubsampledHadamard:
 
     Notes
     -----
-    It has what SciPy asks of a linear operator: `scipy.sparse.linalg.aslinearoperator` takes it. Relative errors of products
-    are at most about 0.6 eps sqrt(log2 n), eps the unit roundoff of the argument's type, relative to sqrt(n / m) |x|.
+    It has what SciPy asks of a linear operator: `scipy.sparse.linalg.aslinearoperator` takes it. Relative errors of
+    products are at most about 0.6 eps sqrt(log2 n), eps the unit roundoff of the argument's type, relative to sqrt(n /
+    m) |x|.
 
     Examples
     --------
@@ -114,12 +115,13 @@ class SubsampledHadamard:
             An index that is no integer from 0 to n - 1.
         """
         j = _check.column("index", index, np.int64)
-        if j.size and not (0 <= j.min() and j.max() < self.shape[1]):
+        if j.size and (j.min() < 0 or j.max() >= self.shape[1]):
             raise ValueError(f"index: wanted integers from 0 to {self.shape[1] - 1}; got {j.min()} to {j.max()}")
         common = (self.rows[:, None] & j).astype(np.uint32)
         for shift in (16, 8, 4, 2, 1):
             common ^= common >> np.uint32(shift)
-        return (1.0 - 2.0 * (common & 1)) * self.signs[j] / math.sqrt(self.shape[0])
+        dense: npt.NDArray[np.float64] = (1.0 - 2.0 * (common & 1)) * self.signs[j] / math.sqrt(self.shape[0])
+        return dense
 
     def toarray(self) -> npt.NDArray[np.float64]:
         """All of it, (m, n) float64: for tests and small sizes."""

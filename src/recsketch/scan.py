@@ -29,8 +29,8 @@ def scan(
     Parameters
     ----------
     rows : (n, d) array_like of float32, float16 or int8
-        Other types are refused, for converting them would copy all. Memory-mapped and read-only arrays are read where they are,
-        if they are C-contiguous and in native byte order. A row whose score is NaN never comes up.
+        Other types are refused, for converting them would copy all. Memory-mapped and read-only arrays are read where
+        they are, if they are C-contiguous and in native byte order. A row whose score is NaN never comes up.
     queries : (d,) or (m, d) array_like
         Finite, taken as float32.
     k : int
@@ -55,8 +55,9 @@ def scan(
     Notes
     -----
     Float rows are summed in float32, in sixteen interleaved sums: the relative error is at most (d / 16 + 5) 2**-24 of
-    sum(abs(rows[i] * query)), and about the square root of that. float16 is converted exactly. For int8 rows each query is rounded
-    to int16, its largest element to +-32767, and the sum is exact: the error is at most 2**-16 max(abs(query)) sum(abs(rows[i])).
+    sum(abs(rows[i] * query)), and about the square root of that. float16 is converted exactly. For int8 rows each
+    query is rounded to int16, its largest element to +-32767, and the sum is exact: the error is at most 2**-16
+    max(abs(query)) sum(abs(rows[i])).
 
     Examples
     --------
@@ -69,7 +70,7 @@ def scan(
     [1, 3]
     """
     x = _check.reals("rows", rows, ROWS)
-    types = {"float32": np.float32, "float16": np.float16, "int8": np.int8}
+    types: dict[str, type[np.generic]] = {"float32": np.float32, "float16": np.float16, "int8": np.int8}
     kind = types.get(x.dtype.newbyteorder("=").name)
     if kind is None:
         raise TypeError(f"rows: wanted {ROWS}; got {_check.describe(x)}")

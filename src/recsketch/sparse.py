@@ -1,8 +1,8 @@
 """Sparse and least squares solvers for y = A x: A an array, a linear operator, or a `SubsampledHadamard`.
 
-Orthogonal matching pursuit and its relatives find an x of few non-zeros. On a `SubsampledHadamard` they run in C, without the
-matrix: many signals at once, the same bits for any number of threads and on every processor. On arrays and other operators
-they are NumPy's matrix products, all signals together, and the bits are those of NumPy's BLAS.
+Orthogonal matching pursuit and its relatives find an x of few non-zeros. On a `SubsampledHadamard` they run in C,
+without the matrix: many signals at once, the same bits for any number of threads and on every processor. On arrays and
+other operators they are NumPy's matrix products, all signals together, and the bits are those of NumPy's BLAS.
 
 Examples
 --------
@@ -73,15 +73,15 @@ def omp(
     nonnegative: bool = False,
     threads: int | None = None,
 ) -> Solution:
-    """Orthogonal matching pursuit: the column that correlates most with the residual is added, and all are fitted again.
+    """Orthogonal matching pursuit: the column nearest the residual is added, and all are fitted again.
 
     ``j = argmax |A^T r|;  S = S + {j};  x_S = argmin ||y - A_S x_S||;  r = y - A x``
 
     Parameters
     ----------
     A : (m, N) array_like, linear operator, or SubsampledHadamard
-        Columns of equal norm, or those of larger norm are preferred. A linear operator is what has `shape`, `matvec` and
-        `rmatvec` (SciPy's); `matmat` and `rmatmat` are used if there.
+        Columns of equal norm, or those of larger norm are preferred. A linear operator is what has `shape`, `matvec`
+        and `rmatvec` (SciPy's); `matmat` and `rmatmat` are used if there.
     Y : (m,) or (m, batch) array_like
         Signals, finite.
     n_nonzero : int, optional
@@ -105,15 +105,16 @@ def omp(
 
     Notes
     -----
-    Columns are fitted in float64: on its support x is exact to about cond(A_S)**2 2**-52 relative (SubsampledHadamard: normal
-    equations, whose Gram entries are integers) or cond(A_S) 2**-52 (arrays: Gram-Schmidt, twice). Correlations are float32 for a
-    SubsampledHadamard and for float32 arrays: of columns within about 1e-6 of the best, any may be chosen. Of equal ones it
-    is the first.
+    Columns are fitted in float64: on its support x is exact to about cond(A_S)**2 2**-52 relative (SubsampledHadamard:
+    normal equations, whose Gram entries are integers) or cond(A_S) 2**-52 (arrays: Gram-Schmidt, twice). Correlations
+    are float32 for a SubsampledHadamard and for float32 arrays: of columns within about 1e-6 of the best, any may be
+    chosen. Of equal ones it is the first.
 
     References
     ----------
-    Pati, Rezaiifar, Krishnaprasad, "Orthogonal matching pursuit", Asilomar 1993. Tropp, Gilbert, "Signal recovery from random
-    measurements via orthogonal matching pursuit", IEEE Trans. Information Theory 53 (2007): about 2 K ln N rows suffice.
+    Pati, Rezaiifar, Krishnaprasad, "Orthogonal matching pursuit", Asilomar 1993. Tropp, Gilbert, "Signal recovery from
+    random measurements via orthogonal matching pursuit", IEEE Trans. Information Theory 53 (2007): about 2 K ln N rows
+    suffice.
 
     Examples
     --------
@@ -208,13 +209,13 @@ def htp(
 
     Notes
     -----
-    The step is ||g||**2 / ||A g||**2 for g the largest n_nonzero elements of the gradient. Least squares is by conjugate gradients,
-    refined to float64.
+    The step is ||g||**2 / ||A g||**2 for g the largest n_nonzero elements of the gradient. Least squares is by
+    conjugate gradients, refined to float64.
 
     References
     ----------
-    Foucart, "Hard thresholding pursuit", SIAM J. Numerical Analysis 49 (2011). Blumensath, Davies, "Normalized iterative hard
-    thresholding", IEEE J. Selected Topics in Signal Processing 4 (2010).
+    Foucart, "Hard thresholding pursuit", SIAM J. Numerical Analysis 49 (2011). Blumensath, Davies, "Normalized
+    iterative hard thresholding", IEEE J. Selected Topics in Signal Processing 4 (2010).
 
     Examples
     --------
@@ -262,8 +263,8 @@ def cgls(
 
     References
     ----------
-    Hestenes, Stiefel, J. Research of the National Bureau of Standards 49 (1952); Björck, "Numerical methods for least squares
-    problems" (1996), section 7.4.
+    Hestenes, Stiefel, J. Research of the National Bureau of Standards 49 (1952); Björck, "Numerical methods for least
+    squares problems" (1996), section 7.4.
 
     Examples
     --------
@@ -281,15 +282,9 @@ def cgls(
     if max_iterations is not None:
         most = _check.integer("max_iterations", max_iterations, 1, MOST_ITERATIONS)
     x, residual, iterations = _dense.cgls(operator, y, least, share, most)
-    return _solution(
-        [np.flatnonzero(c) for c in x],
-        [c[np.flatnonzero(c)] for c in x],
-        residual,
-        iterations,
-        x.shape[1],
-        dtype,
-        single,
-    )
+    support = [np.flatnonzero(c) for c in x]
+    values = [c[s] for c, s in zip(x, support, strict=True)]
+    return _solution((support, values, residual, iterations), operator.shape[1], dtype, single)
 
 
 def _number(name: str, x: object) -> float:
@@ -321,7 +316,8 @@ def _signals(operator: _dense.Operator, Y: npt.ArrayLike) -> tuple[npt.NDArray[n
     rows = _check.packed(y.reshape(m, -1).T, np.float64)
     if not np.all(np.abs(rows) <= _check.LARGEST):
         raise ValueError("Y: wanted finite numbers of at most 1e30; got NaN or larger")
-    return rows, y.ndim == 1, np.result_type(_check.float_type(y), operator.dtype)
+    own = _check.float_type(y)
+    return rows, y.ndim == 1, np.result_type(own, own if operator.follows else operator.dtype)
 
 
 def _pursue(
@@ -356,24 +352,19 @@ def _pursue(
         found = [], [], np.empty(0), np.empty(0, np.int32)
     elif isinstance(A, SubsampledHadamard):
         s, c, k, residual, iterations = A._core.pursue(method, y, count, width, tolerance, sign, steps, workers)
-        found = (
-            [a[:i] for a, i in zip(s, k, strict=True)],
-            [a[:i] for a, i in zip(c, k, strict=True)],
-            residual,
-            iterations,
-        )
+        support, values = ([row[:i] for row, i in zip(a, k, strict=True)] for a in (s, c))
+        found = support, values, residual, iterations
     elif method == "htp":
         found = _dense.htp(operator, y, count, tolerance, sign, steps)
     elif sign:
         found = _dense.nonnegative_omp(operator, y, count, tolerance)
     else:
         found = _dense.omp(operator, y, count, width, tolerance)
-    return _solution(
-        *found, n, dtype if not isinstance(A, SubsampledHadamard) else _check.float_type(np.asarray(Y)), single
-    )
+    return _solution(found, n, dtype, single)
 
 
-def _solution(support: Any, values: Any, residual: Any, iterations: Any, n: int, dtype: Any, single: bool) -> Solution:
+def _solution(found: Found, n: int, dtype: Any, single: bool) -> Solution:
+    support, values, residual, iterations = found
     coef = np.zeros((len(support), n), dtype)
     index = [np.asarray(s, np.int64) for s in support]
     if index:
