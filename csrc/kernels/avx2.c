@@ -172,16 +172,17 @@ static inline i16 i16_dot(i16 sum, bytes a, const int16_t *b) {
     return sum;
 }
 static inline int64_t i16_sum(i16 x) {
-    int32_t lane[16];
-    _mm256_storeu_si256((void *)lane, x.lo);
-    _mm256_storeu_si256((void *)(lane + 8), x.hi);
-    int64_t sum = 0;
-    for (int i = 0; i < 16; i++) sum += lane[i];
-    return sum;
+    const __m256i lo = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(x.lo)),
+                                        _mm256_cvtepi32_epi64(_mm256_extracti128_si256(x.lo, 1)));
+    const __m256i hi = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(x.hi)),
+                                        _mm256_cvtepi32_epi64(_mm256_extracti128_si256(x.hi, 1)));
+    const __m256i all = _mm256_add_epi64(lo, hi);
+    const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+    return _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two)));
 }
 
-#define SCAN_ROWS 2
-#define SCAN_QUERIES 3
+#define SCAN_ROWS 1
+#define SCAN_QUERIES 6
 #define RSK_TABLE rsk_kernels_avx2
 #define RSK_LEVEL "avx2"
 #include "body.h"

@@ -198,6 +198,16 @@ static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float 
 
 #include "columns.h"
 
+/* What lies so many bytes on: short rows give the hardware no stream to follow. It may be behind the end, and is not read. */
+#if defined(__GNUC__) || defined(__clang__)
+#define RSK_PREFETCH(p, bytes) __builtin_prefetch((const void *)((uintptr_t)(p) + (uintptr_t)(bytes)))
+#else
+#define RSK_PREFETCH(p, bytes) ((void)0)
+#endif
+
+#define SCAN_TALL 4 /* rows, for one query alone */
+#define SCAN_SUMS (SCAN_ROWS * SCAN_QUERIES > SCAN_TALL ? SCAN_ROWS * SCAN_QUERIES : SCAN_TALL)
+
 #define SUFFIX f32
 #define T float
 #define LOAD v16_load

@@ -8,12 +8,15 @@
 /* rows and queries are constants wherever this is inlined; out[q * pitch + r] */
 static RSK_INLINE void FN(dots_tile)(const T *x, ptrdiff_t d, const int rows, const float *y, ptrdiff_t padded, const int queries,
                                      float *out, ptrdiff_t pitch) {
-    v16 sum[SCAN_ROWS * SCAN_QUERIES];
+    v16 sum[SCAN_SUMS];
     RSK_UNROLL for (int i = 0; i < rows * queries; i++) sum[i] = v16_set1(0.0f);
     const ptrdiff_t whole = d & ~(ptrdiff_t)(BLOCK - 1);
     for (ptrdiff_t k = 0; k < whole; k += BLOCK) {
-        v16 a[SCAN_ROWS];
-        RSK_UNROLL for (int r = 0; r < rows; r++) a[r] = LOAD(x + r * d + k);
+        v16 a[SCAN_TALL];
+        RSK_UNROLL for (int r = 0; r < rows; r++) {
+            if (rows == SCAN_TALL && queries == 1) RSK_PREFETCH(x + r * d + k, rows * d * (ptrdiff_t)sizeof(T));
+            a[r] = LOAD(x + r * d + k);
+        }
         RSK_UNROLL for (int q = 0; q < queries; q++) {
             const v16 b = v16_load(y + q * padded + k);
             RSK_UNROLL for (int r = 0; r < rows; r++) sum[q * rows + r] = v16_add(sum[q * rows + r], v16_mul(a[r], b));
@@ -41,10 +44,10 @@ static void FN(dots)(const void *rows, ptrdiff_t n, ptrdiff_t d, const void *que
             FN(dots_tile)(x + r * d, d, SCAN_ROWS, y + q * padded, padded, SCAN_QUERIES, out + q * n + r, n);
         for (; r < n; r++) FN(dots_tile)(x + r * d, d, 1, y + q * padded, padded, SCAN_QUERIES, out + q * n + r, n);
     }
-    for (; q < m; q++) {
+    for (; q < m; q++) { /* more rows instead: one sum alone would wait for itself */
         ptrdiff_t r = 0;
-        for (; r + SCAN_ROWS <= n; r += SCAN_ROWS)
-            FN(dots_tile)(x + r * d, d, SCAN_ROWS, y + q * padded, padded, 1, out + q * n + r, n);
+        for (; r + SCAN_TALL <= n; r += SCAN_TALL)
+            FN(dots_tile)(x + r * d, d, SCAN_TALL, y + q * padded, padded, 1, out + q * n + r, n);
         for (; r < n; r++) FN(dots_tile)(x + r * d, d, 1, y + q * padded, padded, 1, out + q * n + r, n);
     }
 }

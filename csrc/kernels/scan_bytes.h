@@ -6,15 +6,18 @@
 
 static RSK_INLINE void dots_tile_i8(const int8_t *x, ptrdiff_t d, const int rows, const int16_t *y, ptrdiff_t padded,
                                     const int queries, float *out, ptrdiff_t pitch) {
-    int64_t total[SCAN_ROWS * SCAN_QUERIES] = {0};
+    int64_t total[SCAN_SUMS] = {0};
     const ptrdiff_t whole = d & ~(ptrdiff_t)(BYTES - 1);
     for (ptrdiff_t begin = 0; begin < d; begin += FLUSH) {
         const ptrdiff_t end = whole - begin < FLUSH ? whole : begin + FLUSH;
-        i16 sum[SCAN_ROWS * SCAN_QUERIES];
+        i16 sum[SCAN_SUMS];
         RSK_UNROLL for (int i = 0; i < rows * queries; i++) sum[i] = i16_zero();
         for (ptrdiff_t k = begin; k < end; k += BYTES) {
-            bytes a[SCAN_ROWS];
-            RSK_UNROLL for (int r = 0; r < rows; r++) a[r] = bytes_load(x + r * d + k);
+            bytes a[SCAN_TALL];
+            RSK_UNROLL for (int r = 0; r < rows; r++) {
+                if (rows == SCAN_TALL && queries == 1) RSK_PREFETCH(x + r * d + k, rows * d);
+                a[r] = bytes_load(x + r * d + k);
+            }
             RSK_UNROLL for (int q = 0; q < queries; q++)
                 RSK_UNROLL for (int r = 0; r < rows; r++)
                     sum[q * rows + r] = i16_dot(sum[q * rows + r], a[r], y + q * padded + k);
@@ -43,10 +46,10 @@ static void dots_i8(const void *rows, ptrdiff_t n, ptrdiff_t d, const void *quer
             dots_tile_i8(x + r * d, d, SCAN_ROWS, y + q * padded, padded, SCAN_QUERIES, out + q * n + r, n);
         for (; r < n; r++) dots_tile_i8(x + r * d, d, 1, y + q * padded, padded, SCAN_QUERIES, out + q * n + r, n);
     }
-    for (; q < m; q++) {
+    for (; q < m; q++) { /* more rows instead: one sum alone would wait for itself */
         ptrdiff_t r = 0;
-        for (; r + SCAN_ROWS <= n; r += SCAN_ROWS)
-            dots_tile_i8(x + r * d, d, SCAN_ROWS, y + q * padded, padded, 1, out + q * n + r, n);
+        for (; r + SCAN_TALL <= n; r += SCAN_TALL)
+            dots_tile_i8(x + r * d, d, SCAN_TALL, y + q * padded, padded, 1, out + q * n + r, n);
         for (; r < n; r++) dots_tile_i8(x + r * d, d, 1, y + q * padded, padded, 1, out + q * n + r, n);
     }
 }
