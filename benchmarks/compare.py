@@ -4,11 +4,12 @@ python benchmarks/compare.py A B                          all benchmarks; A and 
 python benchmarks/compare.py main HEAD -k "fwht and 4096"       those that pytest selects
 python benchmarks/compare.py A B --rounds 5 --topic test_speed_of_sparse.py
 
-Each commit is checked out into a temporary folder and installed into an environment of its own there, without build
-isolation of the checkout that runs this. Both run the benchmarks of B, so that a benchmark need not exist in A; one that
-A cannot run is left out. Rounds alternate, and their order with them: what else the machine does hits both. The
-table has the time of every benchmark, the median of the rounds, and the ratio B over A, the median of the ratios within a
-round, with the least and the largest. What is slower by more than `--limit` in every round makes the exit code 1.
+Each commit is checked out into a temporary folder and installed into an environment of its own there, without
+anything of the checkout that runs this. Both run the benchmarks of B, so that a benchmark need not exist in A; one
+that A cannot run is left out. Rounds alternate, and their order with them: what else the machine does hits both. The
+table has the time of every benchmark, the median of the rounds, and the ratio B over A, the median of the ratios
+within a round, with the least and the largest. What is slower by more than `--limit` in every round makes the exit
+code 1.
 """
 
 from __future__ import annotations

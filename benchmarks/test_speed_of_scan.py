@@ -72,7 +72,8 @@ def batched(effort: int) -> Iterator[Figure]:
 def alone(effort: int) -> Iterator[Figure]:
     n, d = ALONE
     t = interleaved(_work(n, d, 1), (1, 3, 9)[effort])
-    how = f"one query, {n} rows of {d}, from memory, one thread; float32 at {4 * n * d / t['float32'].median / 1e9:.0f} GB/s"
+    speed = 4 * n * d / t["float32"].median / 1e9
+    how = f"one query, {n} rows of {d}, from memory, one thread; float32 at {speed:.0f} GB/s"
     yield at_least("float32 over float16 scan", 1.4, t["float32"] / t["float16"], how)
     yield at_least("float32 over int8 scan", 2.8, t["float32"] / t["int8"], how)
     more = ", ".join(f"{name} {t[name] / t['float32']:.2f}" for name in t if name not in rows(n, d))

@@ -1,4 +1,4 @@
-"""Orthogonal matching pursuit and hard-thresholding pursuit beside scikit-learn and SPAMS, and beside their transforms."""
+"""Orthogonal matching and hard-thresholding pursuit beside scikit-learn and SPAMS, and beside their transforms."""
 
 from __future__ import annotations
 

@@ -113,6 +113,7 @@ rsk_status rsk_scan(rsk_scan_type type, const void *rows, const float *scale, pt
     static const size_t each[3] = {4, 2, 1};
     job j = {.rows = rows, .scale = scale, .n = n, .d = d, .m = m, .k = k, .padded = (d + 31) / 32 * 32, .each = each[type],
              .query_each = type == RSK_SCAN_I8 ? sizeof(int16_t) : sizeof(float), .type = type};
+    j.padded += 32; /* at a power of two, all queries would share a set of the cache */
     const ptrdiff_t fit = CACHE / (d * (ptrdiff_t)each[type]) / RSK_LANES * RSK_LANES;
     j.block = fit < RSK_LANES ? RSK_LANES : fit > MOST_ROWS ? MOST_ROWS : fit;
     const int workers = rsk_parallel_threads(threads, n, j.block);

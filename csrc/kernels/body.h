@@ -205,7 +205,7 @@ static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float 
 #define RSK_PREFETCH(p, bytes) ((void)0)
 #endif
 
-#define SCAN_TALL 4 /* rows, for one query alone */
+#define SCAN_TALL 4 /* rows, for one query alone; at least SCAN_ROWS */
 #define SCAN_SUMS (SCAN_ROWS * SCAN_QUERIES > SCAN_TALL ? SCAN_ROWS * SCAN_QUERIES : SCAN_TALL)
 
 #define SUFFIX f32
