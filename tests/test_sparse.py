@@ -213,6 +213,20 @@ def test_htp_is_a_fixed_point() -> None:
     assert X.any()
 
 
+@pytest.mark.parametrize("k", [1, 7, 20, 60])
+def test_a_threshold_breaks_ties_by_index(k: int) -> None:
+    """Of whole signals all correlations are whole (over sqrt(m)), so that many are equal."""
+    H = SubsampledHadamard(M, N, seed=25)
+    Y = np.random.default_rng(26).integers(-2, 3, (M, 8)).astype(np.float64)
+    whole = np.rint(H.toarray().T @ Y * np.sqrt(M))
+    found = htp(H, Y, k, max_iterations=1)
+    for b in range(8):
+        want = np.sort(np.argsort(-np.abs(whole[:, b]), kind="stable")[:k])
+        assert found.support[b].tolist() == want.tolist()
+    first = omp(H, Y, 1)
+    assert [s[0] for s in first.support] == np.argmax(np.abs(whole), axis=0).tolist()
+
+
 def test_htp_recovers_many_nonzeros() -> None:
     H = SubsampledHadamard(1024, 4096, seed=15)
     X = np.zeros((4096, 4))
