@@ -5,13 +5,12 @@ Ghazi, Panigrahy, Wang, "Recursive Sketches for Modular Deep Learning", ICML 201
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recsketch import erasure, storage, transforms
 from recsketch._check import CapacityWarning
 from recsketch._config import isa, show_config
 from recsketch.batch import TraceBatch
-from recsketch.hadamard import SubsampledHadamard
 from recsketch.recovery import Recovery
 from recsketch.scan import scan
 from recsketch.sketcher import Sketcher, suggest_dim
@@ -19,6 +18,9 @@ from recsketch.spec import SketchSpec
 from recsketch.statistics import Summary
 from recsketch.storage import PackedSketches, pack
 from recsketch.trace import Trace, TraceObject
+
+if TYPE_CHECKING:
+    from recsketch.hadamard import SubsampledHadamard
 
 __all__ = [
     "CapacityWarning",
@@ -52,4 +54,8 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module(f"recsketch.{name}")
+    if name == "SubsampledHadamard":
+        from recsketch.hadamard import SubsampledHadamard
+
+        return SubsampledHadamard
     raise AttributeError(f"module 'recsketch' has no attribute {name!r}")
