@@ -25,6 +25,8 @@ TOPICS = (  # modules with FIGURES; imported only when the BLAS is free to choos
     "test_speed_of_reading",
     "test_speed_of_unrolling",
     "test_speed_of_fwht",
+    "test_speed_of_sparse",
+    "test_speed_of_scan",
     "test_speed_of_import",
 )
 ROOT = Path(__file__).resolve().parents[1]

@@ -76,6 +76,16 @@ typedef struct rsk_kernels {
                         const float *extra);
     /* the transpose of spread: rows[t][j] = sum of ±x[k], k mod width = j; counter[t] = sum of ±x[k]. width <= d */
     void (*collect)(const float *x, ptrdiff_t d, const rsk_spread *shape, float *const rows[2], float counter[2]);
+    /* sum of +-y[k], the signs a column's bits */
+    double (*signs_dot)(const double *y, const uint16_t *bits, ptrdiff_t n);
+    /* out = y - the sum of coef[j] times column j of signs, whose words begin at bits + j * words */
+    void (*signs_subtract)(double *out, const double *y, ptrdiff_t n, const uint16_t *bits, ptrdiff_t words, const double *coef,
+                           ptrdiff_t count);
+    /* index of the first largest |x[k]|; with bits, of the first largest +-x[k]. x has no NaN */
+    ptrdiff_t (*peak)(const float *x, ptrdiff_t n, const uint16_t *bits);
+    /* out[q n + r] = row r times query q, by the type of the rows (rsk_scan_type): n rows of d elements, d any size; m queries
+     * of float, or int16 for rows of int8, `padded` elements apart, zeros from d on; padded is a multiple of 32 */
+    void (*dots[3])(const void *rows, ptrdiff_t n, ptrdiff_t d, const void *queries, ptrdiff_t m, ptrdiff_t padded, float *out);
 } rsk_kernels;
 
 extern const rsk_kernels rsk_kernels_portable;
@@ -184,6 +194,27 @@ int rsk_embed_begin(const rsk_spec *spec, const rsk_module *module, const float 
 void rsk_embed_end(const rsk_spec *spec, const rsk_module *module, float *h, float *x);
 /* 1 / sqrt(d), or 1 / sqrt(a') where the attribute is folded. */
 double rsk_embed_norm(const rsk_spec *spec, const rsk_module *module);
+
+/* ---------------------------------------------------------------- hadamard.c */
+
+/* A = P H D / sqrt(m): m rows of the Sylvester-Hadamard matrix of order n, columns with random signs. Solvers see
+ * B = sqrt(m) A, whose columns are signs: the bits of column j are the planes of j's set bits, exclusive or. */
+struct rsk_hadamard {
+    ptrdiff_t n, m, words; /* words of 16 bits a column */
+    int32_t *rows;         /* (m,) ascending */
+    uint16_t *signs;       /* n bits */
+    uint16_t *planes;      /* (log2 n, words): bit b of every row's number */
+    float *gram;           /* (n,) sum over the rows of (-1)^popcount(row & k): exact */
+};
+
+/* out = (B^T r) but for the signs of the columns, in float32. */
+void rsk_hadamard_correlate(const rsk_hadamard *h, const double *r, float *out);
+void rsk_hadamard_column(const rsk_hadamard *h, ptrdiff_t j, uint16_t *bits);
+/* Entry (i, j) of B^T B. */
+static inline double rsk_hadamard_gram(const rsk_hadamard *h, ptrdiff_t i, ptrdiff_t j) {
+    const double g = (double)h->gram[i ^ j];
+    return rsk_sign_bit(h->signs, i) != rsk_sign_bit(h->signs, j) ? -g : g;
+}
 
 /* ---------------------------------------------------------------- plan.c */
 

@@ -70,6 +70,68 @@ rsk_status rsk_stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdi
 rsk_status rsk_fwht_f32(float *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads);
 rsk_status rsk_fwht_f64(double *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads);
 
+/* ---------------------------------------------------------------- sampled Hadamard matrices (hadamard.c) */
+
+typedef struct rsk_hadamard rsk_hadamard;
+
+/* A (m, n) = rows of the Sylvester-Hadamard matrix of order n times column signs over sqrt(m): columns have norm one.
+ *
+ *   n       a power of two, 16 <= n <= 2^24
+ *   rows    (m,) ascending, distinct, from 0 to n - 1; 1 <= m <= n
+ *   stream  its part 1 has the signs, docs/design.md section 1
+ *   out     NULL on error; free with rsk_hadamard_free
+ * RSK_EINVAL  n, m, rows;  RSK_ENOMEM */
+rsk_status rsk_hadamard_create(ptrdiff_t n, ptrdiff_t m, const int32_t *rows, uint64_t seed, uint64_t stream, rsk_hadamard **out);
+void rsk_hadamard_free(rsk_hadamard *hadamard); /* NULL is allowed */
+
+/* y (batch, m) = A x, x (batch, n); with adjoint y (batch, n) = A^T x, x (batch, m). No overlap.
+ * RSK_EINVAL  batch < 0, threads < 1;  RSK_ENOMEM  scratch: n elements a thread */
+rsk_status rsk_hadamard_product_f32(const rsk_hadamard *hadamard, ptrdiff_t batch, const float *x, float *y, int adjoint,
+                                    int threads);
+rsk_status rsk_hadamard_product_f64(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *x, double *y, int adjoint,
+                                    int threads);
+
+/* ---------------------------------------------------------------- sparse solvers (greedy.c, threshold.c) */
+
+typedef struct rsk_greedy_params {
+    ptrdiff_t sparsity;  /* non-zeros at most, or blocks of them; sparsity * block <= m */
+    ptrdiff_t block;     /* columns of a block, a divisor of n; 1: none */
+    double tolerance;    /* stop where |y - A x|^2 is at most this; >= 0 */
+    int nonnegative;     /* 1: x >= 0; only with block 1 */
+    int max_iterations; /* of rsk_htp, >= 1 */
+} rsk_greedy_params;
+
+/* Sparse x with y = A x, one signal after the other. K = sparsity * block.
+ *
+ *   y           (batch, m) finite, at most RSK_MAX_VALUE: the caller checks
+ *   support     (batch, K) columns, then -1: in the order found (rsk_omp), or ascending (rsk_htp)
+ *   coef        (batch, K) their coefficients, then 0
+ *   count       (batch,) how many
+ *   residual    (batch,) |y - A x|
+ *   iterations  (batch,)
+ * RSK_EINVAL  batch < 0, threads < 1, parameters; for rsk_htp block is 1
+ * RSK_ENOMEM  scratch a thread: 2 K^2 doubles and n floats (rsk_omp), 4 n doubles (rsk_htp); K > 2^16 (rsk_omp) */
+rsk_status rsk_omp(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *y, const rsk_greedy_params *params,
+                   int32_t *support, double *coef, int32_t *count, double *residual, int32_t *iterations, int threads);
+rsk_status rsk_htp(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *y, const rsk_greedy_params *params,
+                   int32_t *support, double *coef, int32_t *count, double *residual, int32_t *iterations, int threads);
+
+/* ---------------------------------------------------------------- scans (scan.c) */
+
+typedef enum rsk_scan_type { RSK_SCAN_F32 = 0, RSK_SCAN_F16, RSK_SCAN_I8 } rsk_scan_type;
+
+/* The k rows of largest inner product with each query, the best first, ties by index.
+ *
+ *   rows     (n, d) float, IEEE halves or int8, by type. Rows whose score is NaN never come up
+ *   scale    (n,) what a row's score is multiplied by, or NULL for 1
+ *   queries  (m, d) finite. For int8 they are rounded to int16, the largest element of each to +-32767, and the inner products
+ *            are exact
+ *   scores   (m, k), and indices (m, k): -infinity and -1 where fewer than k rows have a score
+ * RSK_EINVAL  type, n < 1, d < 1 or > RSK_MAX_DIM, m < 0, k < 1 or > n, threads < 1
+ * RSK_ENOMEM  scratch: a copy of the queries, and m * k hits of 16 bytes a thread */
+rsk_status rsk_scan(rsk_scan_type type, const void *rows, const float *scale, ptrdiff_t n, ptrdiff_t d, const float *queries,
+                    ptrdiff_t m, ptrdiff_t k, float *scores, int64_t *indices, int threads);
+
 /* ---------------------------------------------------------------- the random matrices (spec.c) */
 
 typedef struct rsk_spec rsk_spec;

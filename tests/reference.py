@@ -94,6 +94,13 @@ def fwht(x: NDArray[np.floating]) -> F64:
     return y
 
 
+def subsampled_hadamard(m: int, n: int, seed: int) -> F64:
+    """A = P H D / sqrt(m): the m rows of smallest words, ties by place, and the signs of the columns."""
+    sid = stream("hadamard", "")
+    rows = np.sort(np.argsort(stream_words(seed, sid, 0, n), kind="stable")[:m])
+    return hadamard(n)[rows] * signs(seed, sid, 1, n) / math.sqrt(m)
+
+
 def skew_mask(dim: int, seed: int, stream_id: int) -> int:
     """The mask m of a skew rotation, in 1 .. dim - 1."""
     w = stream_words(seed, stream_id, 2, 2)

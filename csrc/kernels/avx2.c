@@ -1,4 +1,4 @@
-/* AVX2, without FMA: a fused multiply-add would round differently from the other levels. */
+/* AVX2 and F16C, without FMA: a fused multiply-add would round differently from the other levels. */
 #include "../internal.h"
 
 #include <immintrin.h>
@@ -138,6 +138,51 @@ static inline w16 w16_hadamard(w16 x) {
     return r;
 }
 
+static inline v16 v16_abs(v16 x) {
+    const __m256 minus = _mm256_set1_ps(-0.0f);
+    return pair(_mm256_andnot_ps(minus, x.lo), _mm256_andnot_ps(minus, x.hi));
+}
+static inline v16 v16_max(v16 a, v16 b) { return pair(_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)); }
+static inline float v16_sum(v16 x) {
+    const __m256 a = _mm256_add_ps(x.lo, x.hi);
+    const __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
+}
+static inline v16 v16_half(const uint16_t *p) {
+    return pair(_mm256_cvtph_ps(_mm_loadu_si128((const void *)p)), _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p + 8))));
+}
+
+typedef struct bytes { /* as int16 */
+    __m256i lo, hi;
+} bytes;
+typedef bytes i16;
+static inline bytes bytes_load(const int8_t *p) {
+    const bytes r = {_mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)p)),
+                     _mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)(p + 16)))};
+    return r;
+}
+static inline i16 i16_zero(void) {
+    const i16 r = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    return r;
+}
+static inline i16 i16_dot(i16 sum, bytes a, const int16_t *b) {
+    sum.lo = _mm256_add_epi32(sum.lo, _mm256_madd_epi16(a.lo, _mm256_loadu_si256((const void *)b)));
+    sum.hi = _mm256_add_epi32(sum.hi, _mm256_madd_epi16(a.hi, _mm256_loadu_si256((const void *)(b + 16))));
+    return sum;
+}
+static inline int64_t i16_sum(i16 x) {
+    const __m256i lo = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(x.lo)),
+                                        _mm256_cvtepi32_epi64(_mm256_extracti128_si256(x.lo, 1)));
+    const __m256i hi = _mm256_add_epi64(_mm256_cvtepi32_epi64(_mm256_castsi256_si128(x.hi)),
+                                        _mm256_cvtepi32_epi64(_mm256_extracti128_si256(x.hi, 1)));
+    const __m256i all = _mm256_add_epi64(lo, hi);
+    const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+    return _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two)));
+}
+
+#define SCAN_ROWS 1
+#define SCAN_QUERIES 6
 #define RSK_TABLE rsk_kernels_avx2
 #define RSK_LEVEL "avx2"
 #include "body.h"

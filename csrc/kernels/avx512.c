@@ -103,6 +103,30 @@ static inline w16 w16_hadamard(w16 x) {
     return r;
 }
 
+static inline v16 v16_abs(v16 x) { return _mm512_abs_ps(x); }
+static inline v16 v16_max(v16 a, v16 b) { return _mm512_max_ps(a, b); }
+static inline float v16_sum(v16 x) {
+    const __m256 a = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+    const __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
+}
+static inline v16 v16_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p)); }
+
+typedef __m512i bytes; /* as int16 */
+typedef __m512i i16;
+static inline bytes bytes_load(const int8_t *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)p)); }
+static inline i16 i16_zero(void) { return _mm512_setzero_si512(); }
+static inline i16 i16_dot(i16 sum, bytes a, const int16_t *b) {
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, _mm512_loadu_si512(b)));
+}
+static inline int64_t i16_sum(i16 x) {
+    const __m512i lo = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(x));
+    return _mm512_reduce_add_epi64(_mm512_add_epi64(lo, _mm512_cvtepi32_epi64(_mm512_extracti32x8_epi32(x, 1))));
+}
+
+#define SCAN_ROWS 4
+#define SCAN_QUERIES 6
 #define RSK_TABLE rsk_kernels_avx512
 #define RSK_LEVEL "avx512"
 #include "body.h"

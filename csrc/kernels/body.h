@@ -9,8 +9,15 @@
  *   v16_lanes(x, lanes)          out[i] = x[i ^ m]
  *   quad, quad_make(float[4]), v16_choose(quad, uint32_t w)   lane i is element w >> 2i & 3 of the four
  *   v16_hadamard(x)              Walsh-Hadamard transform of the 16 lanes, stages 1, 2, 4, 8
- *   w16                          16 doubles, with all of these but choose
- *   w16_of(v16), v16_of(w16)     converted, rounded to nearest */
+ *   v16_abs v16_max              of no NaN
+ *   v16_sum(x)                   the lanes folded by halves: i + (i + 8), then i + (i + 4), ...
+ *   v16_half(const uint16_t *)   16 IEEE halves, converted exactly
+ *   w16                          16 doubles, with load store set1 add sub mul flip lanes hadamard of these
+ *   w16_of(v16), v16_of(w16)     converted, rounded to nearest
+ *   bytes, bytes_load(const int8_t *)    32 int8
+ *   i16, i16_zero()              16 int32, which lane holds what is the instruction set's business
+ *   i16_dot(i16, bytes, const int16_t *)  the 32 products with 32 int16 added, two a lane; i16_sum(i16) all lanes, as int64
+ *   SCAN_ROWS, SCAN_QUERIES      the tile of inner products whose sums fit the registers */
 
 #define BLOCK RSK_LANES
 
@@ -187,6 +194,30 @@ static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float 
     }
 }
 
+/* ---------------------------------------------------------------- sparse solvers, scans */
+
+#include "columns.h"
+
+/* What lies so many bytes on: short rows give the hardware no stream to follow. It may be behind the end, and is not read. */
+#if defined(__GNUC__) || defined(__clang__)
+#define RSK_PREFETCH(p, bytes) __builtin_prefetch((const void *)((uintptr_t)(p) + (uintptr_t)(bytes)))
+#else
+#define RSK_PREFETCH(p, bytes) ((void)0)
+#endif
+
+#define SCAN_TALL 4 /* rows, for one query alone; at least SCAN_ROWS */
+#define SCAN_SUMS (SCAN_ROWS * SCAN_QUERIES > SCAN_TALL ? SCAN_ROWS * SCAN_QUERIES : SCAN_TALL)
+
+#define SUFFIX f32
+#define T float
+#define LOAD v16_load
+#include "scan.h"
+#define SUFFIX f16
+#define T uint16_t
+#define LOAD v16_half
+#include "scan.h"
+#include "scan_bytes.h"
+
 const rsk_kernels RSK_TABLE = {
     .name = RSK_LEVEL,
     .fwht_f32 = fwht_f32,
@@ -207,4 +238,8 @@ const rsk_kernels RSK_TABLE = {
     .spread = spread,
     .spread_wide = spread_wide,
     .collect = collect,
+    .signs_dot = signs_dot,
+    .signs_subtract = signs_subtract,
+    .peak = peak,
+    .dots = {dots_f32, dots_f16, dots_i8},
 };

@@ -167,6 +167,57 @@ static inline w16 w16_hadamard(w16 x) {
     return x;
 }
 
+static inline v16 v16_abs(v16 x) {
+    for (int i = 0; i < 4; i++) x.q[i] = vabsq_f32(x.q[i]);
+    return x;
+}
+static inline v16 v16_max(v16 a, v16 b) {
+    for (int i = 0; i < 4; i++) a.q[i] = vmaxq_f32(a.q[i], b.q[i]);
+    return a;
+}
+static inline float v16_sum(v16 x) {
+    const float32x4_t a = vaddq_f32(vaddq_f32(x.q[0], x.q[2]), vaddq_f32(x.q[1], x.q[3]));
+    const float32x2_t b = vadd_f32(vget_low_f32(a), vget_high_f32(a));
+    return vget_lane_f32(b, 0) + vget_lane_f32(b, 1);
+}
+static inline v16 v16_half(const uint16_t *p) {
+    v16 r;
+    for (int i = 0; i < 4; i++) r.q[i] = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i)));
+    return r;
+}
+
+typedef struct bytes { /* as int16 */
+    int16x8_t q[4];
+} bytes;
+typedef struct i16 {
+    int32x4_t q[4];
+} i16;
+static inline bytes bytes_load(const int8_t *p) {
+    bytes r;
+    for (int i = 0; i < 4; i++) r.q[i] = vmovl_s8(vld1_s8(p + 8 * i));
+    return r;
+}
+static inline i16 i16_zero(void) {
+    const int32x4_t q = vdupq_n_s32(0);
+    const i16 r = {{q, q, q, q}};
+    return r;
+}
+static inline i16 i16_dot(i16 sum, bytes a, const int16_t *b) {
+    for (int i = 0; i < 4; i++) {
+        const int16x8_t y = vld1q_s16(b + 8 * i);
+        sum.q[i] = vmlal_s16(sum.q[i], vget_low_s16(a.q[i]), vget_low_s16(y));
+        sum.q[i] = vmlal_high_s16(sum.q[i], a.q[i], y);
+    }
+    return sum;
+}
+static inline int64_t i16_sum(i16 x) {
+    int64_t sum = 0;
+    for (int i = 0; i < 4; i++) sum += vaddlvq_s32(x.q[i]);
+    return sum;
+}
+
+#define SCAN_ROWS 2
+#define SCAN_QUERIES 3
 #define RSK_TABLE rsk_kernels_neon
 #define RSK_LEVEL "neon"
 #include "body.h"

@@ -91,6 +91,62 @@ static inline v16 v16_of(w16 x) {
     return r;
 }
 
+static inline v16 v16_abs(v16 x) {
+    uint32_t u[16];
+    memcpy(u, x.v, sizeof u);
+    EACH(i) u[i] &= 0x7fffffffu;
+    memcpy(x.v, u, sizeof u);
+    return x;
+}
+static inline v16 v16_max(v16 a, v16 b) {
+    EACH(i) a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+    return a;
+}
+static inline float v16_sum(v16 x) {
+    for (int h = 8; h > 0; h /= 2)
+        for (int i = 0; i < h; i++) x.v[i] += x.v[i + h];
+    return x.v[0];
+}
+/* Exponent and fraction shifted into place and times 2^112, which is exact; infinities and NaN take the largest exponent. */
+static inline v16 v16_half(const uint16_t *p) {
+    uint32_t u[16];
+    v16 r;
+    EACH(i) u[i] = (uint32_t)(p[i] & 0x7fff) << 13;
+    memcpy(r.v, u, sizeof u);
+    EACH(i) r.v[i] *= 0x1p112f;
+    memcpy(u, r.v, sizeof u);
+    EACH(i) u[i] |= (uint32_t)(p[i] & 0x8000) << 16 | ((p[i] & 0x7c00) == 0x7c00 ? 0x7f800000u : 0u);
+    memcpy(r.v, u, sizeof u);
+    return r;
+}
+
+typedef struct bytes {
+    int16_t v[32];
+} bytes;
+typedef struct i16 {
+    int32_t v[16];
+} i16;
+static inline bytes bytes_load(const int8_t *p) {
+    bytes r;
+    for (int i = 0; i < 32; i++) r.v[i] = p[i];
+    return r;
+}
+static inline i16 i16_zero(void) {
+    const i16 r = {{0}};
+    return r;
+}
+static inline i16 i16_dot(i16 sum, bytes a, const int16_t *b) {
+    EACH(i) sum.v[i] += a.v[2 * i] * b[2 * i] + a.v[2 * i + 1] * b[2 * i + 1];
+    return sum;
+}
+static inline int64_t i16_sum(i16 x) {
+    int64_t sum = 0;
+    EACH(i) sum += x.v[i];
+    return sum;
+}
+
+#define SCAN_ROWS 2
+#define SCAN_QUERIES 3
 #define RSK_TABLE rsk_kernels_portable
 #define RSK_LEVEL "portable"
 #define RSK_SMALL

@@ -5,13 +5,14 @@ Ghazi, Panigrahy, Wang, "Recursive Sketches for Modular Deep Learning", ICML 201
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recsketch import erasure, storage, transforms
 from recsketch._check import CapacityWarning
 from recsketch._config import isa, show_config
 from recsketch.batch import TraceBatch
 from recsketch.recovery import Recovery
+from recsketch.scan import scan
 from recsketch.sketcher import Sketcher, suggest_dim
 from recsketch.spec import SketchSpec
 from recsketch.statistics import Summary
@@ -19,12 +20,16 @@ from recsketch.storage import PackedSketches, pack
 from recsketch.trace import Trace, TraceObject
 from recsketch.unroll import Unrolled, UnrolledObject
 
+if TYPE_CHECKING:
+    from recsketch.hadamard import SubsampledHadamard
+
 __all__ = [
     "CapacityWarning",
     "PackedSketches",
     "Recovery",
     "SketchSpec",
     "Sketcher",
+    "SubsampledHadamard",
     "Summary",
     "Trace",
     "TraceBatch",
@@ -34,7 +39,9 @@ __all__ = [
     "erasure",
     "isa",
     "pack",
+    "scan",
     "show_config",
+    "sparse",
     "storage",
     "suggest_dim",
     "transforms",
@@ -46,8 +53,12 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("recsketch")
-    if name == "datasets":
+    if name in ("datasets", "sparse"):  # what few programs need is not loaded with the rest
         import importlib
 
-        return importlib.import_module("recsketch.datasets")
+        return importlib.import_module(f"recsketch.{name}")
+    if name == "SubsampledHadamard":
+        from recsketch.hadamard import SubsampledHadamard
+
+        return SubsampledHadamard
     raise AttributeError(f"module 'recsketch' has no attribute {name!r}")

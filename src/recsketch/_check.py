@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from recsketch import _core
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -87,6 +89,25 @@ def floats(name: str, x: object, what: str, shape: tuple[int | None, ...]) -> Fl
         raise ValueError(f"{name}: wanted {what}; got {describe(array)}")
     with np.errstate(over="ignore"):  # too large for float32 becomes inf, and is refused where values are checked
         return packed(array, np.float32)
+
+
+def float_type(array: npt.NDArray[Any]) -> type[np.float32] | type[np.float64]:
+    """The type to compute in: float32 stays float32, all else is taken as float64."""
+    return np.float32 if array.dtype.newbyteorder("=") == np.float32 else np.float64
+
+
+def finite(name: str, array: npt.NDArray[Any]) -> Floats:
+    """`array` as packed float32, refused if an element is NaN or larger than 1e30."""
+    with np.errstate(over="ignore"):
+        out = packed(array, np.float32)
+    if not np.all(np.abs(out) <= LARGEST):  # NaN compares false
+        raise ValueError(f"{name}: wanted finite numbers of at most 1e30; got NaN or larger")
+    return out
+
+
+def threads(x: object) -> int:
+    """A number of threads; None is all that OpenMP offers."""
+    return _core.max_threads() if x is None else integer("threads", x, 1, 1 << 16)
 
 
 Number = np.int32 | np.int64 | np.float32 | np.float64

@@ -129,3 +129,30 @@ class Unrolling:
         nonnegative: bool = False,
     ) -> Self: ...
     def get(self, i: int) -> tuple[tuple[float, float, float, int, int], _I32, _F64, _F64]: ...
+
+@final
+class Hadamard:
+    n: int
+    m: int
+    def __new__(cls, n: int, rows: _I32, seed: int, stream: int) -> Self: ...
+    def product_f32(self, x: _F32, out: _F32, adjoint: bool, threads: int) -> None: ...
+    def product_f64(self, x: _F64, out: _F64, adjoint: bool, threads: int) -> None: ...
+    def pursue(
+        self,
+        method: str,
+        y: _F64,
+        sparsity: int,
+        block: int,
+        tolerance: float,
+        nonnegative: bool,
+        max_iterations: int,
+        threads: int,
+    ) -> tuple[_I32, _F64, _I32, _F64, _I32]: ...
+
+def scan(
+    rows: _F32 | npt.NDArray[np.uint16] | npt.NDArray[np.int8],
+    scale: _F32 | None,
+    queries: _F32,
+    k: int,
+    threads: int,
+) -> tuple[_F32, _I64]: ...

@@ -460,3 +460,6 @@ cdef class Unrolling:
                 numbers[row] = values
             attributes[:] = <double[:size]>v.attributes
         return (v.residual, v.energy, v.missing, v.rounds, v.iterations), tags, numbers, attributes
+
+
+include "_solvers.pxi"

@@ -511,6 +511,7 @@ void test_statuses(void) {
 int main(void) {
     setvbuf(stdout, NULL, _IOLBF, 0); /* a forked child must not print a buffer twice */
     test_statuses();
+    test_solvers();
     test_laws();
     test_unrolling();
     printf("%d passed, %d failed\n", checks_passed, checks_failed);

@@ -3,6 +3,7 @@
  *   fixtures.c  random specs and batches, exact in every architecture; allocation failures; the digest
  *   contract.c  every documented status, and main
  *   unrolling.c statuses, laws and a digest of unrolling
+ *   solvers.c   sampled Hadamard matrices, sparse solvers, scans: all of these for them
  *   laws.c      identities, round trips, equal bits over threads and instruction sets, fork */
 #ifndef RSK_CONTRACT_H
 #define RSK_CONTRACT_H
@@ -70,5 +71,7 @@ extern const char *const ISA_LEVELS[]; /* all there are, then NULL */
 void test_statuses(void);
 void test_laws(void);
 void test_unrolling(void);
+void test_solvers(void);
+uint64_t digest_solvers(void); /* of one thread and portable kernels; all others are checked against it */
 
 #endif

@@ -240,6 +240,8 @@ static void test_digest(void) {
         }
         all = fnv(all, &want, 1, 8);
     }
+    const uint64_t solvers = digest_solvers();
+    all = fnv(all, &solvers, 1, 8);
     CHECK_STATUS(RSK_OK, rsk_isa_select(NULL));
     printf("levels");
     for (int i = 0; ISA_LEVELS[i]; i++)

@@ -1,0 +1,54 @@
+/* Columns of signs, one bit an element, seen as vectors of +-1; and the largest of many correlations. */
+
+/* sum of y[k] (-1)^bit_k: sixteen interleaved sums, folded by halves. n is a multiple of 16. */
+static double signs_dot(const double *y, const uint16_t *bits, ptrdiff_t n) {
+    w16 sum = w16_set1(0.0);
+    for (ptrdiff_t b = 0; b < n / BLOCK; b++) sum = w16_add(sum, w16_flip(w16_load(y + b * BLOCK), bits[b]));
+    double lane[BLOCK];
+    w16_store(lane, sum);
+    for (int h = BLOCK / 2; h > 0; h /= 2)
+        for (int i = 0; i < h; i++) lane[i] += lane[i + h];
+    return lane[0];
+}
+
+/* out = y - sum over j of coef[j] times column j, whose words begin at bits + j * words; subtracted in that order. */
+static void signs_subtract(double *RSK_RESTRICT out, const double *RSK_RESTRICT y, ptrdiff_t n, const uint16_t *bits,
+                           ptrdiff_t words, const double *coef, ptrdiff_t count) {
+    for (ptrdiff_t b = 0; b < n / BLOCK; b++) {
+        w16 r = w16_load(y + b * BLOCK);
+        for (ptrdiff_t j = 0; j < count; j++) r = w16_sub(r, w16_flip(w16_set1(coef[j]), bits[j * words + b]));
+        w16_store(out + b * BLOCK, r);
+    }
+}
+
+/* Index of the first largest |x[k]|, or with bits of the first largest x[k] (-1)^bit_k. n is a multiple of 16, x has no NaN. */
+#define PEAK_CHUNK (16 * BLOCK)
+
+static RSK_INLINE v16 peak_block(const float *x, const uint16_t *bits, ptrdiff_t k) {
+    const v16 v = v16_load(x + k);
+    return bits ? v16_flip(v, bits[k / BLOCK]) : v16_abs(v);
+}
+
+static ptrdiff_t peak(const float *x, ptrdiff_t n, const uint16_t *bits) {
+    float best = 0.0f, lane[BLOCK];
+    ptrdiff_t chunk = -1;
+    for (ptrdiff_t begin = 0; begin < n; begin += PEAK_CHUNK) {
+        const ptrdiff_t end = n - begin < PEAK_CHUNK ? n : begin + PEAK_CHUNK;
+        v16 most = peak_block(x, bits, begin);
+        if (bits)
+            for (ptrdiff_t k = begin + BLOCK; k < end; k += BLOCK) most = v16_max(most, peak_block(x, bits, k));
+        else
+            for (ptrdiff_t k = begin + BLOCK; k < end; k += BLOCK) most = v16_max(most, peak_block(x, NULL, k));
+        v16_store(lane, most);
+        for (int h = BLOCK / 2; h > 0; h /= 2)
+            for (int i = 0; i < h; i++) lane[i] = lane[i] > lane[i + h] ? lane[i] : lane[i + h];
+        if (chunk < 0 || lane[0] > best) best = lane[0], chunk = begin;
+    }
+    for (ptrdiff_t k = chunk;; k += BLOCK) {
+        v16_store(lane, peak_block(x, bits, k));
+        for (int i = 0; i < BLOCK; i++)
+            if (lane[i] == best) return k + i;
+    }
+}
+
+#undef PEAK_CHUNK

@@ -1,0 +1,273 @@
+/* Sampled Hadamard matrices, sparse solvers and scans: every documented status, failing allocations, and their part of the
+ * digest. */
+#include "contract.h"
+
+enum { ORDER = 256, ROWS = 96, BATCH = 5, SPARSITY = 6, SCAN_N = 333, SCAN_D = 75, SCAN_M = 9, SCAN_K = 12 };
+
+static void rows_fill(int32_t *rows) { /* a random subset, ascending */
+    uint64_t state = 19;
+    uint32_t left = ROWS;
+    for (uint32_t v = 0; v < ORDER; v++)
+        if (next_word(&state) % (ORDER - v) < left) rows[ROWS - left--] = (int32_t)v;
+}
+
+static rsk_hadamard *make(void) {
+    int32_t rows[ROWS];
+    rsk_hadamard *h = NULL;
+    rows_fill(rows);
+    if (!CHECK_STATUS(RSK_OK, rsk_hadamard_create(ORDER, ROWS, rows, 7, 0x123456789abcdef0u, &h))) exit(1);
+    return h;
+}
+
+/* What a solver returns, with room for BATCH signals of at most ROWS non-zeros. */
+typedef struct answer {
+    int32_t support[BATCH * ROWS], count[BATCH], iterations[BATCH];
+    double coef[BATCH * ROWS], residual[BATCH];
+} answer;
+
+typedef rsk_status solver(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_greedy_params *, int32_t *, double *,
+                          int32_t *, double *, int32_t *, int);
+
+static rsk_status solve(solver *s, const rsk_hadamard *h, ptrdiff_t batch, const double *y, const rsk_greedy_params *p,
+                        answer *a, int threads) {
+    return s(h, batch, y, p, a->support, a->coef, a->count, a->residual, a->iterations, threads);
+}
+
+static void test_matrix(void) {
+    int32_t rows[ROWS];
+    rsk_hadamard *h;
+    rows_fill(rows);
+    const struct {
+        ptrdiff_t n, m;
+    } bad[] = {{0, 1}, {8, 4}, {24, 4}, {(ptrdiff_t)1 << 25, 4}, {-16, 4}, {PTRDIFF_MIN, 4}, {ORDER, 0}, {ORDER, -1}, {64, 65}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        h = (rsk_hadamard *)(void *)&h;
+        CHECK_STATUS(RSK_EINVAL, rsk_hadamard_create(bad[i].n, bad[i].m, rows, 7, 1, &h));
+        CHECK(h == NULL);
+    }
+    const struct {
+        int at;
+        int32_t value;
+    } wrong[] = {{0, -1}, {ROWS - 1, ORDER}, {5, INT32_MIN}, {5, 0}, {7, INT32_MAX}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        rows_fill(rows);
+        rows[wrong[i].at] = wrong[i].value;
+        CHECK_STATUS(RSK_EINVAL, rsk_hadamard_create(ORDER, ROWS, rows, 7, 1, &h));
+        CHECK(h == NULL);
+    }
+    rsk_hadamard_free(NULL);
+    h = make();
+    float x[ORDER] = {0}, y[ROWS];
+    double wide[ORDER] = {0}, wide_y[ROWS];
+    CHECK_STATUS(RSK_EINVAL, rsk_hadamard_product_f32(h, -1, x, y, 0, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_hadamard_product_f64(h, 1, wide, wide_y, 0, 0));
+    CHECK_STATUS(RSK_OK, rsk_hadamard_product_f32(h, 0, x, y, 1, 1));
+    x[37] = 2, wide[37] = 2;
+    CHECK_STATUS(RSK_OK, rsk_hadamard_product_f32(h, 1, x, y, 0, 3));
+    CHECK_STATUS(RSK_OK, rsk_hadamard_product_f64(h, 1, wide, wide_y, 0, 1));
+    double norm = 0;
+    for (int i = 0; i < ROWS; i++) norm += wide_y[i] * wide_y[i], CHECK(fabs((double)y[i] - wide_y[i]) <= 1e-7);
+    CHECK(fabs(norm - 4) <= 1e-12);
+    CHECK_STATUS(RSK_OK, rsk_hadamard_product_f64(h, 1, wide_y, wide, 1, 1)); /* A^T A e_37 has 1 at 37 */
+    CHECK(fabs(wide[37] - 2) <= 1e-12);
+    rsk_hadamard_free(h);
+}
+
+static void test_solver_arguments(void) {
+    static answer a;
+    rsk_hadamard *h = make();
+    double y[ROWS] = {1};
+    solver *const solvers[] = {rsk_omp, rsk_htp};
+    for (int s = 0; s < 2; s++) {
+        const rsk_greedy_params good = {SPARSITY, 1, 0.0, 0, 10};
+        CHECK_STATUS(RSK_OK, solve(solvers[s], h, 0, y, &good, &a, 1));
+        CHECK_STATUS(RSK_OK, solve(solvers[s], h, 1, y, &good, &a, 1000));
+        CHECK_STATUS(RSK_EINVAL, solve(solvers[s], h, -1, y, &good, &a, 1));
+        CHECK_STATUS(RSK_EINVAL, solve(solvers[s], h, 1, y, &good, &a, 0));
+        const rsk_greedy_params bad[] = {{0, 1, 0.0, 0, 10}, {ROWS + 1, 1, 0.0, 0, 10}, {PTRDIFF_MAX, 1, 0.0, 0, 10},
+                                         {8, 0, 0.0, 0, 10}, {8, 3, 0.0, 0, 10}, {8, 2 * ORDER, 0.0, 0, 10},
+                                         {8, 1, -1.0, 0, 10}, {8, 1, (double)NAN, 0, 10}, {49, 2, 0.0, 0, 10}, {4, 2, 0.0, 1, 10}};
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_STATUS(RSK_EINVAL, solve(solvers[s], h, 1, y, &bad[i], &a, 1));
+    }
+    const rsk_greedy_params blocks = {8, 2, 0.0, 0, 10}, no_steps = {8, 1, 0.0, 0, 0};
+    CHECK_STATUS(RSK_OK, solve(rsk_omp, h, 1, y, &blocks, &a, 1));
+    CHECK_STATUS(RSK_EINVAL, solve(rsk_htp, h, 1, y, &blocks, &a, 1));
+    CHECK_STATUS(RSK_OK, solve(rsk_omp, h, 1, y, &no_steps, &a, 1));
+    CHECK_STATUS(RSK_EINVAL, solve(rsk_htp, h, 1, y, &no_steps, &a, 1));
+    memset(y, 0, sizeof y);
+    const rsk_greedy_params good = {SPARSITY, 1, 0.0, 0, 10};
+    for (int s = 0; s < 2; s++) {
+        CHECK_STATUS(RSK_OK, solve(solvers[s], h, 1, y, &good, &a, 1));
+        CHECK(a.count[0] == 0 && a.residual[0] == 0 && a.iterations[0] == 0 && a.support[0] == -1 && a.coef[0] == 0);
+    }
+    rsk_hadamard_free(h);
+}
+
+/* Signals of SPARSITY columns come back, with a sign constraint too. */
+static void test_recovery(void) {
+    static answer a;
+    static double x[BATCH * ORDER], y[BATCH * ROWS];
+    rsk_hadamard *h = make();
+    uint64_t state = 3;
+    for (int b = 0; b < BATCH; b++)
+        for (int i = 0; i < SPARSITY; i++) x[b * ORDER + (int)(next_word(&state) % ORDER)] = 1.0 + i;
+    CHECK_STATUS(RSK_OK, rsk_hadamard_product_f64(h, BATCH, x, y, 0, 2));
+    solver *const solvers[] = {rsk_omp, rsk_htp};
+    for (int s = 0; s < 2; s++)
+        for (int sign = 0; sign < 2; sign++) {
+            const rsk_greedy_params p = {SPARSITY, 1, 1e-24, sign, 50};
+            CHECK_STATUS(RSK_OK, solve(solvers[s], h, BATCH, y, &p, &a, 2));
+            for (int b = 0; b < BATCH; b++) {
+                double back[ORDER] = {0};
+                for (int i = 0; i < a.count[b]; i++) back[a.support[b * SPARSITY + i]] = a.coef[b * SPARSITY + i];
+                for (int i = 0; i < ORDER; i++) CHECK(fabs(back[i] - x[b * ORDER + i]) <= 1e-9);
+                CHECK(a.residual[b] <= 1e-9 && a.iterations[b] >= 1);
+            }
+        }
+    rsk_hadamard_free(h);
+}
+
+/* ---------------------------------------------------------------- scans */
+
+typedef struct scanned {
+    float x[SCAN_N * SCAN_D], q[SCAN_M * SCAN_D], scale[SCAN_N], scores[SCAN_M * SCAN_K];
+    uint16_t halves[SCAN_N * SCAN_D];
+    int8_t bytes[SCAN_N * SCAN_D];
+    int64_t indices[SCAN_M * SCAN_K];
+} scanned;
+
+static scanned *scan_make(void) {
+    scanned *s = need(1, sizeof *s);
+    uint64_t state = 13;
+    for (int i = 0; i < SCAN_N * SCAN_D; i++) {
+        s->x[i] = next_float(&state);
+        s->halves[i] = (uint16_t)(next_word(&state) % 0x7c00 + (next_word(&state) & 1) * 0x8000); /* finite, small ones too */
+        s->bytes[i] = (int8_t)((int)(next_word(&state) % 256) - 128);
+    }
+    for (int i = 0; i < SCAN_M * SCAN_D; i++) s->q[i] = next_float(&state);
+    for (int i = 0; i < SCAN_N; i++) s->scale[i] = 1.5f + next_float(&state);
+    return s;
+}
+
+static const void *rows_of(const scanned *s, int type) {
+    return type == RSK_SCAN_F32 ? (const void *)s->x : type == RSK_SCAN_F16 ? (const void *)s->halves : (const void *)s->bytes;
+}
+
+static void test_scan(void) {
+    scanned *s = scan_make();
+    float *out = s->scores;
+    int64_t *at = s->indices;
+    for (int t = 0; t < 3; t++) {
+        const rsk_scan_type type = (rsk_scan_type)t;
+        const void *rows = rows_of(s, t);
+        CHECK_STATUS(RSK_OK, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, SCAN_M, SCAN_K, out, at, 1000));
+        CHECK_STATUS(RSK_OK, rsk_scan(type, rows, s->scale, SCAN_N, SCAN_D, s->q, SCAN_M, SCAN_K, out, at, 1));
+        for (int q = 0; q < SCAN_M; q++)
+            for (int i = 0; i < SCAN_K; i++) {
+                CHECK(at[q * SCAN_K + i] >= 0 && at[q * SCAN_K + i] < SCAN_N);
+                CHECK(!i || out[q * SCAN_K + i] <= out[q * SCAN_K + i - 1]);
+            }
+        CHECK_STATUS(RSK_OK, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, 0, SCAN_K, out, at, 1));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, 0, SCAN_D, s->q, 1, 1, out, at, 1));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, 0, s->q, 1, 1, out, at, 1));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, 1, RSK_MAX_DIM + 1, s->q, 1, 1, out, at, 1));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, -1, 1, out, at, 1));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, 1, 0, out, at, 1));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, 1, SCAN_N + 1, out, at, 1));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, 1, 1, out, at, 0));
+    }
+    CHECK_STATUS(RSK_EINVAL, rsk_scan((rsk_scan_type)3, s->x, NULL, SCAN_N, SCAN_D, s->q, 1, 1, out, at, 1));
+    s->x[0] = NAN, s->x[SCAN_D] = NAN; /* rows 0 and 1 of 3 */
+    CHECK_STATUS(RSK_OK, rsk_scan(RSK_SCAN_F32, s->x, NULL, 3, SCAN_D, s->q, 1, 3, out, at, 1));
+    CHECK(at[0] == 2 && at[1] == -1 && at[2] == -1 && isinf(out[1]) && out[1] < 0 && isinf(out[2]));
+    free(s);
+}
+
+/* ---------------------------------------------------------------- memory, digest */
+
+#define EACH_ALLOCATION(call)                      \
+    for (long fail = 0; fail < 1000; fail++) {     \
+        fail_allocations(fail);                    \
+        const rsk_status got = (call);             \
+        fail_allocations(-1);                      \
+        if (got == RSK_OK) {                       \
+            CHECK(fail > 0);                       \
+            break;                                 \
+        }                                          \
+        if (!CHECK_STATUS(RSK_ENOMEM, got)) break; \
+    }
+
+static void test_solver_memory(void) {
+    if (!fail_allocations(-1)) return;
+    static answer a;
+    rsk_hadamard *h = make(), *made = NULL;
+    int32_t rows[ROWS];
+    rows_fill(rows);
+    float x[ORDER] = {1}, y[ORDER];
+    double wide[ORDER] = {1}, out[ORDER];
+    const rsk_greedy_params p = {SPARSITY, 1, 0.0, 0, 10};
+    EACH_ALLOCATION((rsk_hadamard_free(made), made = NULL, rsk_hadamard_create(ORDER, ROWS, rows, 7, 1, &made)));
+    CHECK(made != NULL);
+    EACH_ALLOCATION(rsk_hadamard_product_f32(h, 1, x, y, 0, 1));
+    EACH_ALLOCATION(rsk_hadamard_product_f64(h, 1, wide, out, 1, 1));
+    EACH_ALLOCATION(solve(rsk_omp, h, 1, wide, &p, &a, 1));
+    EACH_ALLOCATION(solve(rsk_htp, h, 1, wide, &p, &a, 1));
+    scanned *s = scan_make();
+    for (int t = 0; t < 3; t++)
+        EACH_ALLOCATION(rsk_scan((rsk_scan_type)t, rows_of(s, t), NULL, 9, SCAN_D, s->q, SCAN_M, 2, s->scores, s->indices, 1));
+    free(s);
+    rsk_hadamard_free(h);
+    rsk_hadamard_free(made);
+}
+
+static uint64_t solver_digest(int threads) {
+    static answer a;
+    uint64_t hash = FNV_START, state = 17;
+    rsk_hadamard *h = make();
+    double *y = need(BATCH * ORDER, sizeof *y), *back = need(BATCH * ORDER, sizeof *back);
+    float *x = need(BATCH * ORDER, sizeof *x), *narrow = need(BATCH * ORDER, sizeof *narrow);
+    for (int i = 0; i < BATCH * ORDER; i++) x[i] = next_float(&state), y[i] = (double)next_float(&state) / 3;
+    for (int adjoint = 0; adjoint < 2; adjoint++) {
+        const size_t size = BATCH * (adjoint ? ORDER : ROWS);
+        CHECK_STATUS(RSK_OK, rsk_hadamard_product_f32(h, BATCH, x, narrow, adjoint, threads));
+        CHECK_STATUS(RSK_OK, rsk_hadamard_product_f64(h, BATCH, y, back, adjoint, threads));
+        hash = fnv(fnv(hash, narrow, size, 4), back, size, 8);
+    }
+    const rsk_greedy_params p[] = {{20, 1, 0.0, 0, 30}, {20, 1, 0.0, 1, 30}, {5, 4, 1.0, 0, 30}};
+    for (int i = 0; i < 5; i++) {
+        const int k = (int)(p[i % 3].sparsity * p[i % 3].block);
+        CHECK_STATUS(RSK_OK, solve(i < 3 ? rsk_omp : rsk_htp, h, BATCH, y, &p[i % 3], &a, threads));
+        hash = fnv(fnv(hash, a.support, (size_t)(BATCH * k), 4), a.coef, (size_t)(BATCH * k), 8);
+        hash = fnv(fnv(fnv(hash, a.count, BATCH, 4), a.residual, BATCH, 8), a.iterations, BATCH, 4);
+    }
+    scanned *s = scan_make();
+    for (int t = 0; t < 3; t++) {
+        CHECK_STATUS(RSK_OK, rsk_scan((rsk_scan_type)t, rows_of(s, t), s->scale, SCAN_N, SCAN_D, s->q, SCAN_M, SCAN_K, s->scores,
+                                      s->indices, threads));
+        hash = fnv(fnv(hash, s->scores, SCAN_M * SCAN_K, 4), s->indices, SCAN_M * SCAN_K, 8);
+    }
+    free(s), free(y), free(back), free(x), free(narrow);
+    rsk_hadamard_free(h);
+    return hash;
+}
+
+uint64_t digest_solvers(void) {
+    static const int threads[] = {1, 2, 3, 8};
+    const size_t counts = strcmp(rsk_openmp(), "none") ? sizeof threads / sizeof *threads : 1;
+    CHECK_STATUS(RSK_OK, rsk_isa_select("portable"));
+    const uint64_t want = solver_digest(1);
+    for (int i = 0; ISA_LEVELS[i]; i++) {
+        if (!rsk_isa_available(ISA_LEVELS[i])) continue;
+        CHECK_STATUS(RSK_OK, rsk_isa_select(ISA_LEVELS[i]));
+        for (size_t t = 0; t < counts; t++) CHECK(solver_digest(threads[t]) == want);
+    }
+    return want;
+}
+
+void test_solvers(void) {
+    test_matrix();
+    test_solver_arguments();
+    test_recovery();
+    test_scan();
+    test_solver_memory();
+}
