@@ -1,0 +1,83 @@
+# Unrolling (recsketch.h, unroll.c). Included by _core.pyx.
+
+cdef extern from "recsketch.h" nogil:
+    ctypedef struct rsk_unroll_params:
+        const uint8_t *allowed
+        const double *noise
+        ptrdiff_t max_depth
+        double threshold
+        int max_rounds, sparse
+        ptrdiff_t nonzeros
+        int nonnegative
+    ctypedef struct rsk_unrolled:
+        pass
+    ctypedef struct rsk_unrolled_view:
+        double residual, energy, missing
+        int32_t rounds, iterations
+        const int32_t *parent
+        const int32_t *position
+        const int32_t *module
+        const double *amplitude
+        const double *evidence
+        const double *spread
+        const double *amplitude_spread
+        const double *attributes
+    rsk_status rsk_unroll(const rsk_spec *, ptrdiff_t, const float *, const uint8_t *, ptrdiff_t, const rsk_unroll_params *,
+                          rsk_unrolled **, int, rsk_where *)
+    void rsk_unrolled_free(rsk_unrolled *)
+    ptrdiff_t rsk_unrolled_objects(const rsk_unrolled *, ptrdiff_t)
+    ptrdiff_t rsk_unrolled_attributes(const rsk_unrolled *, ptrdiff_t)
+    rsk_status rsk_unrolled_get(const rsk_unrolled *, ptrdiff_t, rsk_unrolled_view *)
+
+
+cdef class Unrolling:
+    """What rsk_unroll found of each of n sketches."""
+    cdef rsk_unrolled *ptr
+    cdef readonly ptrdiff_t sketches
+
+    def __cinit__(self, Spec spec not None, const float[:, ::1] sketches, mask, const uint8_t[:, ::1] allowed, noise,
+                  ptrdiff_t max_depth, double threshold, int max_rounds, int threads, bint sparse=False,
+                  ptrdiff_t nonzeros=0, bint nonnegative=False):
+        cdef const uint8_t[:, ::1] m = mask
+        cdef const double[::1] e = noise
+        cdef const uint8_t *pm = NULL
+        cdef ptrdiff_t rows = 1
+        cdef ptrdiff_t modules = len(spec.lengths)
+        cdef rsk_unroll_params p
+        cdef rsk_status status
+        cdef rsk_where where
+        self.sketches = sketches.shape[0]
+        if self.sketches < 1 or sketches.shape[1] != spec.dim or allowed.shape[0] != modules + 1 or allowed.shape[1] != modules:
+            raise ValueError(f"wanted sketches of {spec.dim} numbers, and allowed of shape ({modules + 1}, {modules})")
+        if mask is not None:
+            if m.shape[1] != spec.dim or m.shape[0] not in (1, self.sketches):
+                raise ValueError(f"mask: wanted {spec.dim} columns, and one row or one a sketch")
+            pm, rows = &m[0, 0], m.shape[0]
+        p.allowed, p.noise, p.max_depth, p.threshold, p.max_rounds = &allowed[0, 0], NULL, max_depth, threshold, max_rounds
+        p.sparse, p.nonzeros, p.nonnegative = sparse, nonzeros, nonnegative
+        if noise is not None:
+            if e.shape[0] != self.sketches:
+                raise ValueError("noise: wanted one a sketch")
+            p.noise = &e[0]
+        with nogil:
+            status = rsk_unroll(spec.ptr, self.sketches, &sketches[0, 0], pm, rows, &p, &self.ptr, threads, &where)
+        check(status, where)
+
+    def __dealloc__(self):
+        rsk_unrolled_free(self.ptr)
+
+    def get(self, ptrdiff_t i):
+        """Numbers and arrays as rsk_unrolled_view: (residual, energy, missing, rounds, iterations), (3, n) tags, (4, n) numbers and
+        the attributes."""
+        cdef rsk_unrolled_view v
+        check(rsk_unrolled_get(self.ptr, i, &v), nowhere())
+        n, size = rsk_unrolled_objects(self.ptr, i), rsk_unrolled_attributes(self.ptr, i)
+        tags, numbers, attributes = np.empty((3, n), np.int32), np.empty((4, n)), np.empty(size)
+        if n:
+            for row, part in enumerate((<int32_t[:n]>v.parent, <int32_t[:n]>v.position, <int32_t[:n]>v.module)):
+                tags[row] = part
+            for row, values in enumerate((<double[:n]>v.amplitude, <double[:n]>v.evidence, <double[:n]>v.spread,
+                                          <double[:n]>v.amplitude_spread)):
+                numbers[row] = values
+            attributes[:] = <double[:size]>v.attributes
+        return (v.residual, v.energy, v.missing, v.rounds, v.iterations), tags, numbers, attributes
