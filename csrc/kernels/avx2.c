@@ -52,23 +52,6 @@ static inline v16 v16_choose(quad q, uint32_t w) { /* permutevar reads the two l
                 _mm256_permutevar_ps(q, _mm256_srlv_epi32(word, _mm256_set_epi32(30, 28, 26, 24, 22, 20, 18, 16))));
 }
 
-static inline __m256 half_hadamard(__m256 x) {
-    const __m256 one = _mm256_castsi256_ps(_mm256_set_epi32((int)0x80000000u, 0, (int)0x80000000u, 0, (int)0x80000000u, 0,
-                                                           (int)0x80000000u, 0));
-    const __m256 two = _mm256_castsi256_ps(_mm256_set_epi32((int)0x80000000u, (int)0x80000000u, 0, 0, (int)0x80000000u,
-                                                           (int)0x80000000u, 0, 0));
-    const __m256 four = _mm256_castsi256_ps(_mm256_set_epi32((int)0x80000000u, (int)0x80000000u, (int)0x80000000u,
-                                                            (int)0x80000000u, 0, 0, 0, 0));
-    x = _mm256_add_ps(_mm256_permute_ps(x, 0xB1), _mm256_xor_ps(x, one));
-    x = _mm256_add_ps(_mm256_permute_ps(x, 0x4E), _mm256_xor_ps(x, two));
-    x = _mm256_add_ps(_mm256_permute2f128_ps(x, x, 1), _mm256_xor_ps(x, four));
-    return x;
-}
-static inline v16 v16_hadamard(v16 x) {
-    const __m256 lo = half_hadamard(x.lo), hi = half_hadamard(x.hi);
-    return pair(_mm256_add_ps(lo, hi), _mm256_sub_ps(lo, hi));
-}
-
 static inline w16 w16_load(const double *p) {
     const w16 r = {{_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4), _mm256_loadu_pd(p + 8), _mm256_loadu_pd(p + 12)}};
     return r;
@@ -125,17 +108,52 @@ static inline v16 v16_of(w16 x) {
     return pair(_mm256_set_m128(_mm256_cvtpd_ps(x.q[1]), _mm256_cvtpd_ps(x.q[0])),
                 _mm256_set_m128(_mm256_cvtpd_ps(x.q[3]), _mm256_cvtpd_ps(x.q[2])));
 }
-static inline __m256d quarter_hadamard(__m256d x) {
-    const __m256d minus_one = _mm256_set_pd(-0.0, 0.0, -0.0, 0.0), minus_two = _mm256_set_pd(-0.0, -0.0, 0.0, 0.0);
-    x = _mm256_add_pd(_mm256_permute_pd(x, 0x5), _mm256_xor_pd(x, minus_one));
-    return _mm256_add_pd(_mm256_permute4x64_pd(x, 0x4E), _mm256_xor_pd(x, minus_two));
+typedef __m256 r32;
+typedef __m256d r64;
+#define R32_LANES 8
+#define R32_RADIX 8
+#define R64_LANES 4
+#define R64_RADIX 8
+static inline r32 r32_load(const float *p) { return _mm256_loadu_ps(p); }
+static inline void r32_store(float *p, r32 x) { _mm256_storeu_ps(p, x); }
+static inline r32 r32_set1(float f) { return _mm256_set1_ps(f); }
+static inline r32 r32_add(r32 a, r32 b) { return _mm256_add_ps(a, b); }
+static inline r32 r32_sub(r32 a, r32 b) { return _mm256_sub_ps(a, b); }
+static inline r32 r32_mul(r32 a, r32 b) { return _mm256_mul_ps(a, b); }
+static inline r32 r32_flip(r32 x, uint16_t bits) {
+    const __m256i shift = _mm256_set_epi32(24, 25, 26, 27, 28, 29, 30, 31), minus = _mm256_set1_epi32((int)0x80000000u);
+    const __m256i sign = _mm256_sllv_epi32(_mm256_set1_epi32(bits), shift);
+    return _mm256_xor_ps(x, _mm256_castsi256_ps(_mm256_and_si256(sign, minus)));
 }
-static inline w16 w16_hadamard(w16 x) {
-    for (int i = 0; i < 4; i++) x.q[i] = quarter_hadamard(x.q[i]);
-    const __m256d a = _mm256_add_pd(x.q[0], x.q[1]), b = _mm256_sub_pd(x.q[0], x.q[1]);
-    const __m256d c = _mm256_add_pd(x.q[2], x.q[3]), d = _mm256_sub_pd(x.q[2], x.q[3]);
-    const w16 r = {{_mm256_add_pd(a, c), _mm256_add_pd(b, d), _mm256_sub_pd(a, c), _mm256_sub_pd(b, d)}};
-    return r;
+static inline r32 r32_stage(r32 x, const int h) {
+    const int m = (int)0x80000000u;
+    switch (h) {
+    case 1:
+        return _mm256_add_ps(_mm256_permute_ps(x, 0xB1),
+                             _mm256_xor_ps(x, _mm256_castsi256_ps(_mm256_set_epi32(m, 0, m, 0, m, 0, m, 0))));
+    case 2:
+        return _mm256_add_ps(_mm256_permute_ps(x, 0x4E),
+                             _mm256_xor_ps(x, _mm256_castsi256_ps(_mm256_set_epi32(m, m, 0, 0, m, m, 0, 0))));
+    default:
+        return _mm256_add_ps(_mm256_permute2f128_ps(x, x, 1),
+                             _mm256_xor_ps(x, _mm256_castsi256_ps(_mm256_set_epi32(m, m, m, m, 0, 0, 0, 0))));
+    }
+}
+
+static inline r64 r64_load(const double *p) { return _mm256_loadu_pd(p); }
+static inline void r64_store(double *p, r64 x) { _mm256_storeu_pd(p, x); }
+static inline r64 r64_set1(double f) { return _mm256_set1_pd(f); }
+static inline r64 r64_add(r64 a, r64 b) { return _mm256_add_pd(a, b); }
+static inline r64 r64_sub(r64 a, r64 b) { return _mm256_sub_pd(a, b); }
+static inline r64 r64_mul(r64 a, r64 b) { return _mm256_mul_pd(a, b); }
+static inline r64 r64_flip(r64 x, uint16_t bits) {
+    const __m256i shift = _mm256_set_epi64x(60, 61, 62, 63), minus = _mm256_set1_epi64x((long long)0x8000000000000000ull);
+    const __m256i sign = _mm256_and_si256(_mm256_sllv_epi64(_mm256_set1_epi64x(bits), shift), minus);
+    return _mm256_xor_pd(x, _mm256_castsi256_pd(sign));
+}
+static inline r64 r64_stage(r64 x, const int h) {
+    if (h == 1) return _mm256_add_pd(_mm256_permute_pd(x, 0x5), _mm256_xor_pd(x, _mm256_set_pd(-0.0, 0.0, -0.0, 0.0)));
+    return _mm256_add_pd(_mm256_permute4x64_pd(x, 0x4E), _mm256_xor_pd(x, _mm256_set_pd(-0.0, -0.0, 0.0, 0.0)));
 }
 
 #define RSK_TABLE rsk_kernels_avx2

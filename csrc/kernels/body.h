@@ -8,9 +8,20 @@
  *   lanes, lanes_make(m)         the lane permutation i -> i ^ m, 0 <= m < 16
  *   v16_lanes(x, lanes)          out[i] = x[i ^ m]
  *   quad, quad_make(float[4]), v16_choose(quad, uint32_t w)   lane i is element w >> 2i & 3 of the four
- *   v16_hadamard(x)              Walsh-Hadamard transform of the 16 lanes, stages 1, 2, 4, 8
  *   w16                          16 doubles, with all of these but choose
- *   w16_of(v16), v16_of(w16)     converted, rounded to nearest */
+ *   w16_of(v16), v16_of(w16)     converted, rounded to nearest
+ *
+ * Transforms need no blocks, only registers:
+ *
+ *   r32, R32_LANES               a register of floats, a power of two up to 16 of them
+ *   R32_RADIX                    how many of them at once: a power of two up to 16, half of what there are
+ *   r32_load r32_store r32_set1 r32_add r32_sub r32_mul
+ *   r32_flip(x, uint16_t)        lanes whose bit is set change sign; bits beyond the lanes are ignored
+ *   r32_stage(x, h)              stage h < R32_LANES of the transform: x[i] + x[i + h] and x[i] - x[i + h] of lanes whose bit h
+ *                                is clear. h is a constant
+ *   r64 ...                      the same of doubles */
+
+#include <string.h>
 
 #define BLOCK RSK_LANES
 
@@ -31,13 +42,27 @@
 #define RSK_JOIN_(a, b) a##_##b
 #define RSK_JOIN(a, b) RSK_JOIN_(a, b)
 
+#if defined(__GNUC__) || defined(__clang__)
+#define RSK_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define RSK_PREFETCH(p) ((void)(p))
+#endif
+
+enum { UP = 1, DOWN = 2 };
+
 #define FWHT fwht_f32
+#define TRANSFORM transform_f32
 #define T float
-#define V v16
+#define R r32
+#define LANES R32_LANES
+#define RADIX R32_RADIX
 #include "fwht.h"
 #define FWHT fwht_f64
+#define TRANSFORM transform_f64
 #define T double
-#define V w16
+#define R r64
+#define LANES R64_LANES
+#define RADIX R64_RADIX
 #include "fwht.h"
 
 /* ---------------------------------------------------------------- signs and skew transparent operators */
@@ -191,6 +216,8 @@ const rsk_kernels RSK_TABLE = {
     .name = RSK_LEVEL,
     .fwht_f32 = fwht_f32,
     .fwht_f64 = fwht_f64,
+    .transform_f32 = transform_f32,
+    .transform_f64 = transform_f64,
     .flip_f32 = flip_f32,
     .flip_f64 = flip_f64,
     .blend_f32 = blend_f32,

@@ -56,13 +56,10 @@ static inline lanes lanes_make(int m) {
         memcpy(x.v, u, sizeof u);                                                                                              \
         return x;                                                                                                              \
     }                                                                                                                          \
-    static inline V V##_hadamard(V x) {                                                                                        \
-        for (int h = 1; h < 16; h *= 2) {                                                                                      \
-            V r;                                                                                                               \
-            EACH(i) r.v[i] = i & h ? x.v[i ^ h] - x.v[i] : x.v[i] + x.v[i ^ h];                                                \
-            x = r;                                                                                                             \
-        }                                                                                                                      \
-        return x;                                                                                                              \
+    static inline V V##_stage(V x, const int h) {                                                                              \
+        V r;                                                                                                                   \
+        EACH(i) r.v[i] = i & h ? x.v[i ^ h] - x.v[i] : x.v[i] + x.v[i ^ h];                                                    \
+        return r;                                                                                                              \
     }
 
 BLOCK_OPERATIONS(v16, float, uint32_t)
@@ -90,6 +87,14 @@ static inline v16 v16_of(w16 x) {
     EACH(i) r.v[i] = (float)x.v[i];
     return r;
 }
+
+/* a register is a block */
+#define r32 v16
+#define r64 w16
+#define R32_LANES 16
+#define R64_LANES 16
+#define R32_RADIX 8
+#define R64_RADIX 8
 
 #define RSK_TABLE rsk_kernels_portable
 #define RSK_LEVEL "portable"
