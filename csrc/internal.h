@@ -90,6 +90,14 @@ typedef struct rsk_kernels {
                         const float *extra);
     /* the transpose of spread: rows[t][j] = sum of ±x[k], k mod width = j; counter[t] = sum of ±x[k]. width <= d */
     void (*collect)(const float *x, ptrdiff_t d, const rsk_spread *shape, float *const rows[2], float counter[2]);
+    /* table (width, 16) = the hashed 16 rows of x (16, length), one lane a row; the entries are those of rsk_hashing */
+    void (*hash_f32)(float *table, ptrdiff_t width, const float *x, ptrdiff_t length, const uint32_t *entries,
+                     ptrdiff_t nonzeros);
+    void (*hash_f64)(double *table, ptrdiff_t width, const double *x, ptrdiff_t length, const uint32_t *entries,
+                     ptrdiff_t nonzeros);
+    /* out (16, width) = f times the transposed table */
+    void (*untable_f32)(float *out, ptrdiff_t width, const float *table, float f);
+    void (*untable_f64)(double *out, ptrdiff_t width, const double *table, double f);
 } rsk_kernels;
 
 extern const rsk_kernels rsk_kernels_portable;

@@ -1,5 +1,8 @@
-/* Transforms of many rows. */
+/* Walsh-Hadamard transforms of many rows, and the structured projections made of three of them. */
 #include "internal.h"
+
+#include <math.h>
+#include <string.h>
 
 typedef struct job {
     void *x;
@@ -40,3 +43,19 @@ rsk_status rsk_fwht_f32(float *x, ptrdiff_t rows, ptrdiff_t n, double factor, in
 rsk_status rsk_fwht_f64(double *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads) {
     return rows_of(x, rows, n, factor, threads, 1);
 }
+
+/* ---------------------------------------------------------------- structured projections */
+
+static int valid_projection(const rsk_projection *p) {
+    if (!p || !p->signs || p->padded < RSK_LANES || p->padded > RSK_MAX_DIM || (p->padded & (p->padded - 1))) return 0;
+    return p->length >= 1 && p->length <= p->padded && p->width >= 1 && p->width <= RSK_MAX_DIM && isfinite(p->factor);
+}
+
+#define T float
+#define FN(name) name##_f32
+#define KERNEL(name) rsk_kernels_current()->name##_f32
+#include "projection.h"
+#define T double
+#define FN(name) name##_f64
+#define KERNEL(name) rsk_kernels_current()->name##_f64
+#include "projection.h"

@@ -35,7 +35,7 @@ ROWS = [
     {"status", "memory", "philox", "cpu"},
     {"kernels/portable", "kernels/avx2", "kernels/avx512", "kernels/neon"},
     {"dispatch", "threads"},
-    {"rotation", "rotation_skew", "rotation_hadamard", "embedding", "transforms"},
+    {"rotation", "rotation_skew", "rotation_hadamard", "embedding", "transforms", "hashing", "tensor"},
     {"spec"},
     {"plan"},
     {"tree"},

@@ -121,6 +121,41 @@ static inline r64 r64_stage(r64 x, const int h) {
     }
 }
 
+static inline void r32_transpose(r32 r[16]) {
+    r32 t[16];
+    for (int i = 0; i < 16; i += 4) {
+        const r32 a = _mm512_unpacklo_ps(r[i], r[i + 1]), b = _mm512_unpackhi_ps(r[i], r[i + 1]);
+        const r32 c = _mm512_unpacklo_ps(r[i + 2], r[i + 3]), d = _mm512_unpackhi_ps(r[i + 2], r[i + 3]);
+        t[i] = _mm512_shuffle_ps(a, c, 0x44); /* quarter q: lanes 4 q of rows i .. i + 3 */
+        t[i + 1] = _mm512_shuffle_ps(a, c, 0xEE);
+        t[i + 2] = _mm512_shuffle_ps(b, d, 0x44);
+        t[i + 3] = _mm512_shuffle_ps(b, d, 0xEE);
+    }
+    for (int i = 0; i < 4; i++) {
+        const r32 a = _mm512_shuffle_f32x4(t[i], t[i + 4], 0x44), b = _mm512_shuffle_f32x4(t[i], t[i + 4], 0xEE);
+        const r32 c = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0x44), d = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0xEE);
+        r[i] = _mm512_shuffle_f32x4(a, c, 0x88);
+        r[i + 4] = _mm512_shuffle_f32x4(a, c, 0xDD);
+        r[i + 8] = _mm512_shuffle_f32x4(b, d, 0x88);
+        r[i + 12] = _mm512_shuffle_f32x4(b, d, 0xDD);
+    }
+}
+static inline void r64_transpose(r64 r[8]) {
+    r64 t[8];
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm512_unpacklo_pd(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_pd(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        const r64 a = _mm512_shuffle_f64x2(t[i], t[i + 2], 0x44), b = _mm512_shuffle_f64x2(t[i], t[i + 2], 0xEE);
+        const r64 c = _mm512_shuffle_f64x2(t[i + 4], t[i + 6], 0x44), d = _mm512_shuffle_f64x2(t[i + 4], t[i + 6], 0xEE);
+        r[i] = _mm512_shuffle_f64x2(a, c, 0x88);
+        r[i + 2] = _mm512_shuffle_f64x2(a, c, 0xDD);
+        r[i + 4] = _mm512_shuffle_f64x2(b, d, 0x88);
+        r[i + 6] = _mm512_shuffle_f64x2(b, d, 0xDD);
+    }
+}
+
 #define RSK_TABLE rsk_kernels_avx512
 #define RSK_LEVEL "avx512"
 #include "body.h"

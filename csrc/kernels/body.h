@@ -19,6 +19,7 @@
  *   r32_flip(x, uint16_t)        lanes whose bit is set change sign; bits beyond the lanes are ignored
  *   r32_stage(x, h)              stage h < R32_LANES of the transform: x[i] + x[i + h] and x[i] - x[i + h] of lanes whose bit h
  *                                is clear. h is a constant
+ *   r32_transpose(r32[])         R32_LANES registers: lane j of register i becomes lane i of register j
  *   r64 ...                      the same of doubles */
 
 #include <string.h>
@@ -212,6 +213,19 @@ static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float 
     }
 }
 
+#define SUFFIX f32
+#define T float
+#define V v16
+#define R r32
+#define LANES R32_LANES
+#include "table.h"
+#define SUFFIX f64
+#define T double
+#define V w16
+#define R r64
+#define LANES R64_LANES
+#include "table.h"
+
 const rsk_kernels RSK_TABLE = {
     .name = RSK_LEVEL,
     .fwht_f32 = fwht_f32,
@@ -234,4 +248,8 @@ const rsk_kernels RSK_TABLE = {
     .spread = spread,
     .spread_wide = spread_wide,
     .collect = collect,
+    .hash_f32 = hash_f32,
+    .hash_f64 = hash_f64,
+    .untable_f32 = untable_f32,
+    .untable_f64 = untable_f64,
 };

@@ -180,6 +180,19 @@ static inline r64 r64_stage(r64 x, const int h) {
     return vcombine_f64(vget_low_f64(vaddq_f64(even, odd)), vget_low_f64(vsubq_f64(even, odd)));
 }
 
+static inline void r32_transpose(r32 r[4]) {
+    const float32x4x2_t a = vtrnq_f32(r[0], r[1]), b = vtrnq_f32(r[2], r[3]);
+    r[0] = vcombine_f32(vget_low_f32(a.val[0]), vget_low_f32(b.val[0]));
+    r[1] = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
+    r[2] = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
+    r[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
+}
+static inline void r64_transpose(r64 r[2]) {
+    const r64 a = r[0], b = r[1];
+    r[0] = vcombine_f64(vget_low_f64(a), vget_low_f64(b));
+    r[1] = vcombine_f64(vget_high_f64(a), vget_high_f64(b));
+}
+
 #define RSK_TABLE rsk_kernels_neon
 #define RSK_LEVEL "neon"
 #include "body.h"

@@ -60,6 +60,13 @@ static inline lanes lanes_make(int m) {
         V r;                                                                                                                   \
         EACH(i) r.v[i] = i & h ? x.v[i ^ h] - x.v[i] : x.v[i] + x.v[i ^ h];                                                    \
         return r;                                                                                                              \
+    }                                                                                                                          \
+    static inline void V##_transpose(V r[16]) {                                                                                \
+        EACH(i) for (int j = 0; j < i; j++) {                                                                                  \
+            const T t = r[i].v[j];                                                                                             \
+            r[i].v[j] = r[j].v[i];                                                                                             \
+            r[j].v[i] = t;                                                                                                     \
+        }                                                                                                                      \
     }
 
 BLOCK_OPERATIONS(v16, float, uint32_t)
