@@ -120,10 +120,11 @@ static inline r32 r32_set1(float f) { return _mm256_set1_ps(f); }
 static inline r32 r32_add(r32 a, r32 b) { return _mm256_add_ps(a, b); }
 static inline r32 r32_sub(r32 a, r32 b) { return _mm256_sub_ps(a, b); }
 static inline r32 r32_mul(r32 a, r32 b) { return _mm256_mul_ps(a, b); }
-static inline r32 r32_flip(r32 x, uint16_t bits) {
-    const __m256i shift = _mm256_set_epi32(24, 25, 26, 27, 28, 29, 30, 31), minus = _mm256_set1_epi32((int)0x80000000u);
-    const __m256i sign = _mm256_sllv_epi32(_mm256_set1_epi32(bits), shift);
-    return _mm256_xor_ps(x, _mm256_castsi256_ps(_mm256_and_si256(sign, minus)));
+/* the word in both halves of every lane: bit i of the upper one to the sign */
+static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
+    const __m256i low = _mm256_set_epi32(8, 9, 10, 11, 12, 13, 14, 15), high = _mm256_set_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i sign = _mm256_sllv_epi32(_mm256_set1_epi16((short)word), from ? high : low);
+    return _mm256_xor_ps(x, _mm256_and_ps(_mm256_castsi256_ps(sign), _mm256_set1_ps(-0.0f)));
 }
 static inline r32 r32_stage(r32 x, const int h) {
     const int m = (int)0x80000000u;
@@ -146,10 +147,10 @@ static inline r64 r64_set1(double f) { return _mm256_set1_pd(f); }
 static inline r64 r64_add(r64 a, r64 b) { return _mm256_add_pd(a, b); }
 static inline r64 r64_sub(r64 a, r64 b) { return _mm256_sub_pd(a, b); }
 static inline r64 r64_mul(r64 a, r64 b) { return _mm256_mul_pd(a, b); }
-static inline r64 r64_flip(r64 x, uint16_t bits) {
-    const __m256i shift = _mm256_set_epi64x(60, 61, 62, 63), minus = _mm256_set1_epi64x((long long)0x8000000000000000ull);
-    const __m256i sign = _mm256_and_si256(_mm256_sllv_epi64(_mm256_set1_epi64x(bits), shift), minus);
-    return _mm256_xor_pd(x, _mm256_castsi256_pd(sign));
+static inline r64 r64_flip_word(r64 x, uint16_t word, const int from) {
+    const __m256i shift = _mm256_set_epi64x(60, 61, 62, 63);
+    const __m256i sign = _mm256_sllv_epi64(_mm256_set1_epi64x((long long)word >> from), shift);
+    return _mm256_xor_pd(x, _mm256_and_pd(_mm256_castsi256_pd(sign), _mm256_set1_pd(-0.0)));
 }
 static inline r64 r64_stage(r64 x, const int h) {
     if (h == 1) return _mm256_add_pd(_mm256_permute_pd(x, 0x5), _mm256_xor_pd(x, _mm256_set_pd(-0.0, 0.0, -0.0, 0.0)));

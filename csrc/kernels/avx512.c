@@ -94,7 +94,10 @@ static inline r32 r32_set1(float f) { return _mm512_set1_ps(f); }
 static inline r32 r32_add(r32 a, r32 b) { return _mm512_add_ps(a, b); }
 static inline r32 r32_sub(r32 a, r32 b) { return _mm512_sub_ps(a, b); }
 static inline r32 r32_mul(r32 a, r32 b) { return _mm512_mul_ps(a, b); }
-static inline r32 r32_flip(r32 x, uint16_t bits) { return v16_flip(x, bits); }
+static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
+    (void)from;
+    return v16_flip(x, word);
+}
 static inline __m512 minus_ps(__m512 x, __mmask16 m) { return _mm512_mask_xor_ps(x, m, x, _mm512_set1_ps(-0.0f)); }
 static inline r32 r32_stage(r32 x, const int h) {
     switch (h) {
@@ -112,7 +115,7 @@ static inline r64 r64_add(r64 a, r64 b) { return _mm512_add_pd(a, b); }
 static inline r64 r64_sub(r64 a, r64 b) { return _mm512_sub_pd(a, b); }
 static inline r64 r64_mul(r64 a, r64 b) { return _mm512_mul_pd(a, b); }
 static inline __m512d minus_pd(__m512d x, __mmask8 m) { return _mm512_mask_xor_pd(x, m, x, _mm512_set1_pd(-0.0)); }
-static inline r64 r64_flip(r64 x, uint16_t bits) { return minus_pd(x, (__mmask8)bits); }
+static inline r64 r64_flip_word(r64 x, uint16_t word, const int from) { return minus_pd(x, (__mmask8)(word >> from)); }
 static inline r64 r64_stage(r64 x, const int h) {
     switch (h) {
     case 1: return _mm512_add_pd(_mm512_permute_pd(x, 0x55), minus_pd(x, 0xAA));

@@ -16,7 +16,7 @@
  *   r32, R32_LANES               a register of floats, a power of two up to 16 of them
  *   R32_RADIX                    how many of them at once: a power of two up to 16, half of what there are
  *   r32_load r32_store r32_set1 r32_add r32_sub r32_mul
- *   r32_flip(x, uint16_t)        lanes whose bit is set change sign; bits beyond the lanes are ignored
+ *   r32_flip_word(x, word, from) lane i changes sign where bit from + i of the 16 is set; from a multiple of R32_LANES
  *   r32_stage(x, h)              stage h < R32_LANES of the transform: x[i] + x[i + h] and x[i] - x[i + h] of lanes whose bit h
  *                                is clear. h is a constant
  *   r32_transpose(r32[])         R32_LANES registers: lane j of register i becomes lane i of register j

@@ -66,7 +66,7 @@ static RSK_INLINE void FN(flips)(V *r, const int count, const uint16_t *bits, pt
     if (bits)
         RSK_UNROLL for (int i = 0; i < count; i++) {
             const ptrdiff_t at = k + i * stride;
-            r[i] = OP(flip)(r[i], (uint16_t)(bits[at / BLOCK] >> (at & (BLOCK - LANES))));
+            r[i] = OP(flip_word)(r[i], bits[at / BLOCK], (int)(at & (BLOCK - LANES)));
         }
 }
 

@@ -151,9 +151,9 @@ static inline r32 r32_set1(float f) { return vdupq_n_f32(f); }
 static inline r32 r32_add(r32 a, r32 b) { return vaddq_f32(a, b); }
 static inline r32 r32_sub(r32 a, r32 b) { return vsubq_f32(a, b); }
 static inline r32 r32_mul(r32 a, r32 b) { return vmulq_f32(a, b); }
-static inline r32 r32_flip(r32 x, uint16_t bits) {
+static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
     static const int32_t shifts[4] = {31, 30, 29, 28};
-    const uint32x4_t sign = vandq_u32(vshlq_u32(vdupq_n_u32(bits), vld1q_s32(shifts)), vdupq_n_u32(0x80000000u));
+    const uint32x4_t sign = vandq_u32(vshlq_u32(vdupq_n_u32((uint32_t)word >> from), vld1q_s32(shifts)), vdupq_n_u32(0x80000000u));
     return vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), sign));
 }
 static inline r32 r32_stage(r32 x, const int h) {
@@ -169,9 +169,9 @@ static inline r64 r64_set1(double f) { return vdupq_n_f64(f); }
 static inline r64 r64_add(r64 a, r64 b) { return vaddq_f64(a, b); }
 static inline r64 r64_sub(r64 a, r64 b) { return vsubq_f64(a, b); }
 static inline r64 r64_mul(r64 a, r64 b) { return vmulq_f64(a, b); }
-static inline r64 r64_flip(r64 x, uint16_t bits) {
+static inline r64 r64_flip_word(r64 x, uint16_t word, const int from) {
     static const int64_t shifts[2] = {63, 62};
-    const uint64x2_t sign = vandq_u64(vshlq_u64(vdupq_n_u64(bits), vld1q_s64(shifts)), vdupq_n_u64(0x8000000000000000u));
+    const uint64x2_t sign = vandq_u64(vshlq_u64(vdupq_n_u64((uint64_t)word >> from), vld1q_s64(shifts)), vdupq_n_u64(0x8000000000000000u));
     return vreinterpretq_f64_u64(veorq_u64(vreinterpretq_u64_f64(x), sign));
 }
 static inline r64 r64_stage(r64 x, const int h) {

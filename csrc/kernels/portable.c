@@ -56,6 +56,10 @@ static inline lanes lanes_make(int m) {
         memcpy(x.v, u, sizeof u);                                                                                              \
         return x;                                                                                                              \
     }                                                                                                                          \
+    static inline V V##_flip_word(V x, uint16_t word, const int from) {                                                        \
+        (void)from;                                                                                                            \
+        return V##_flip(x, word);                                                                                              \
+    }                                                                                                                          \
     static inline V V##_stage(V x, const int h) {                                                                              \
         V r;                                                                                                                   \
         EACH(i) r.v[i] = i & h ? x.v[i ^ h] - x.v[i] : x.v[i] + x.v[i ^ h];                                                    \

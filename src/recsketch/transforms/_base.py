@@ -81,7 +81,7 @@ class Transform:
         raise kind(f"this {type(self).__name__} is not fitted yet: call fit first")
 
     def _input(self, x: Any, *, reset: bool, width: int | None = None) -> Any:
-        """`x` as a C-contiguous (n, features) float32 or float64 array, or as a sparse one in CSR; all numbers finite."""
+        """`x` as a C-contiguous (n, features) float32 or float64 array, or as a sparse one in CSR; where reset is set, numbers that are finite."""
         own = f"{type(self).__name__}: "
         if is_sparse(x):
             if not self.takes_sparse or width is not None:
@@ -91,7 +91,7 @@ class Transform:
                 raise ValueError(f"{own}Complex data not supported; got a sparse matrix of {out.dtype}")
             if out.dtype not in (np.float32, np.float64):
                 out = out.astype(np.float64)
-            finite = np.isfinite(out.data).all()
+            finite = not reset or bool(np.isfinite(out.data).all())
         else:
             try:
                 array = np.asarray(x)
@@ -112,8 +112,7 @@ class Transform:
                 )
             dtype = np.float32 if array.dtype.newbyteorder("=") == np.float32 else np.float64
             out = _check.packed(array, dtype)
-            with np.errstate(over="ignore", invalid="ignore"):
-                finite = bool(np.isfinite(out.sum())) or bool(np.isfinite(out).all())
+            finite = not reset or bool(np.isfinite(out).all())
         if out.shape[0] < 1:
             raise ValueError(f"{own}wanted at least one row; got 0 sample(s) (shape={out.shape})")
         if out.shape[1] < 1:
@@ -121,11 +120,21 @@ class Transform:
                 f"{own}wanted at least one column; got 0 feature(s) (shape={out.shape}) while a minimum of 1 is required."
             )
         if not finite:
-            raise ValueError(f"{own}wanted finite numbers; Input X contains NaN or infinity")
+            raise self._not_finite()
         if width is None:
             self._features(x, out.shape[1], reset)
         elif out.shape[1] != width:
             raise ValueError(f"{own}wanted {width} columns, as many as transform makes; got {out.shape[1]}")
+        return out
+
+    def _not_finite(self) -> ValueError:
+        return ValueError(f"{type(self).__name__}: wanted finite numbers; Input X contains NaN or infinity")
+
+    def _checked(self, out: Array, x: Any) -> Array:
+        """`out`, made of `x`. Every number of x is part of some number of out, so that the smaller of the two is looked at."""
+        with np.errstate(all="ignore"):
+            if not np.isfinite(out.sum()) and not np.isfinite(x.data if is_sparse(x) else x).all():
+                raise self._not_finite()
         return out
 
     def _features(self, x: Any, count: int, reset: bool) -> None:
@@ -252,7 +261,8 @@ class Transform:
             NaN or infinity; another number of columns than fitted.
         """
         self._fitted()
-        return self._wrap(self._forward(self._input(X, reset=False)), X)
+        x = self._input(X, reset=False)
+        return self._wrap(self._checked(self._forward(x), x), X)
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """`fit`, then `transform`."""
@@ -268,7 +278,10 @@ class LinearTransform(Transform):
     def adjoint(self, Y: Any) -> Array:
         """`Y @ P`, the transpose of `transform`: (n, n_components) gives (n, n_features_in_)."""
         self._fitted()
-        return self._adjoint(self._input(Y, reset=False, width=self.n_components_))
+        y = self._input(Y, reset=False, width=self.n_components_)
+        if not np.isfinite(y).all():  # rows that no column uses do not show in the answer
+            raise self._not_finite()
+        return self._adjoint(y)
 
     def aslinearoperator(self, dtype: Any = np.float64) -> Any:
         """The matrix P, (n_components, n_features_in_), as a scipy.sparse.linalg.LinearOperator of float32 or float64."""
