@@ -1,4 +1,5 @@
-"""Structured transforms on their own, and random features made of them: estimators in scikit-learn's manner, without it.
+"""Structured transforms on their own, and random features made of them: estimators in scikit-learn's manner, without
+it.
 
 >>> import numpy as np
 >>> X = np.random.default_rng(0).standard_normal((100, 1000), dtype=np.float32)

@@ -81,7 +81,8 @@ class Transform:
         raise kind(f"this {type(self).__name__} is not fitted yet: call fit first")
 
     def _input(self, x: Any, *, reset: bool, width: int | None = None) -> Any:
-        """`x` as a C-contiguous (n, features) float32 or float64 array, or as a sparse one in CSR; where reset is set, numbers that are finite."""
+        """`x` as a C-contiguous (n, features) float32 or float64 array, or as a sparse one in CSR; where reset is set,
+        numbers that are finite."""
         own = f"{type(self).__name__}: "
         if is_sparse(x):
             if not self.takes_sparse or width is not None:
@@ -117,7 +118,8 @@ class Transform:
             raise ValueError(f"{own}wanted at least one row; got 0 sample(s) (shape={out.shape})")
         if out.shape[1] < 1:
             raise ValueError(
-                f"{own}wanted at least one column; got 0 feature(s) (shape={out.shape}) while a minimum of 1 is required."
+                f"{own}wanted at least one column; got 0 feature(s) (shape={out.shape}) "
+                "while a minimum of 1 is required."
             )
         if not finite:
             raise self._not_finite()
@@ -131,7 +133,8 @@ class Transform:
         return ValueError(f"{type(self).__name__}: wanted finite numbers; Input X contains NaN or infinity")
 
     def _checked(self, out: Array, x: Any) -> Array:
-        """`out`, made of `x`. Every number of x is part of some number of out, so that the smaller of the two is looked at."""
+        """`out`, made of `x`. Every number of x is part of some number of out, so that the smaller of the two is
+        looked at."""
         with np.errstate(all="ignore"):
             if not np.isfinite(out.sum()) and not np.isfinite(x.data if is_sparse(x) else x).all():
                 raise self._not_finite()
@@ -284,7 +287,8 @@ class LinearTransform(Transform):
         return self._adjoint(y)
 
     def aslinearoperator(self, dtype: Any = np.float64) -> Any:
-        """The matrix P, (n_components, n_features_in_), as a scipy.sparse.linalg.LinearOperator of float32 or float64."""
+        """The matrix P, (n_components, n_features_in_), as a scipy.sparse.linalg.LinearOperator of float32 or
+        float64."""
         from scipy.sparse.linalg import LinearOperator
 
         self._fitted()

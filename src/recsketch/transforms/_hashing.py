@@ -47,7 +47,9 @@ class _Hashing(LinearTransform):
         if not out.size:
             return out
         if is_sparse(x):
-            x.sum_duplicates()
+            if not x.has_canonical_format:  # the caller's stays as it is
+                x = x.copy()
+                x.sum_duplicates()
             if not x.nnz:
                 out[:] = 0
                 return out
@@ -81,8 +83,8 @@ class _Hashing(LinearTransform):
 class CountSketch(_Hashing):
     """Every feature is added to one of m numbers, with a random sign: O(features) a row, O(non-zeros) if it is sparse.
 
-    ``y[h(j)] += s(j) x[j]``. ``E <P x, P y> = <x, y>``, with a variance of at most ``2 |x|^2 |y|^2 / m``. Vectors with a few large
-    numbers among the rest are better served by `SparseProjection` or `StructuredProjection`.
+    ``y[h(j)] += s(j) x[j]``. ``E <P x, P y> = <x, y>``, with a variance of at most ``2 |x|^2 |y|^2 / m``. Vectors with
+    a few large numbers among the rest are better served by `SparseProjection` or `StructuredProjection`.
 
     Parameters
     ----------
@@ -101,8 +103,8 @@ class CountSketch(_Hashing):
 
     Notes
     -----
-    A number of the output is a sum of its k inputs, in order: absolute error at most ``(k - 1) eps`` times the sum of their
-    magnitudes, eps the type's unit roundoff.
+    A number of the output is a sum of its k inputs, in order: absolute error at most ``(k - 1) eps`` times the sum of
+    their magnitudes, eps the type's unit roundoff.
 
     References
     ----------

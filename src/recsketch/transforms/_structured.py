@@ -37,13 +37,14 @@ class StructuredProjection(LinearTransform):
 
     Notes
     -----
-    Relative Euclidean error at most about ``0.6 eps sqrt(3 log2 d)``, eps the type's unit roundoff: of the vector of all
-    d numbers, of which S keeps some.
+    Relative Euclidean error at most about ``0.6 eps sqrt(3 log2 d)``, eps the type's unit roundoff: of the vector of
+    all d numbers, of which S keeps some.
 
     References
     ----------
     Andoni, Indyk, Laarhoven, Razenshteyn, Schmidt, "Practical and Optimal LSH for Angular Distance", NIPS 2015.
-    Choromanski, Rowland, Weller, "The Unreasonable Effectiveness of Structured Random Orthogonal Embeddings", NIPS 2017.
+    Choromanski, Rowland, Weller, "The Unreasonable Effectiveness of Structured Random Orthogonal Embeddings", NIPS
+    2017.
 
     Examples
     --------
@@ -88,8 +89,8 @@ class StructuredProjection(LinearTransform):
     def inverse_transform(self, X: Any) -> Array:
         """Rows of the original space: for m <= d the projection onto P's rows, which is exact where m = d.
 
-        ``min(m / d, 1) Y P``, the adjoint with its lengths undone; for m > d a multiple of d it is exact too. With m < d
-        and features < d it is not quite P's pseudo-inverse: what the padding held is cut off.
+        ``min(m / d, 1) Y P``, the adjoint with its lengths undone; for m > d a multiple of d it is exact too. With m <
+        d and features < d it is not quite P's pseudo-inverse: what the padding held is cut off.
 
         Parameters
         ----------
@@ -100,4 +101,5 @@ class StructuredProjection(LinearTransform):
         (n, n_features_in_) array
         """
         y = self.adjoint(X)
-        return y * y.dtype.type(min(1.0, self.n_components_ / self._padded))
+        out: Array = y * y.dtype.type(min(1.0, self.n_components_ / self._padded))
+        return out

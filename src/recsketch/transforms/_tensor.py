@@ -17,15 +17,15 @@ from recsketch.transforms._random import padded, permutation, seed_of, signs
 class TensorSketch(Transform):
     """Features z with ``<z(x), z(y)> ≈ (gamma <x, y> + coef0)^p``: a sketch of the p-th tensor power of x.
 
-    method "hadamard": numbers of the Kronecker product (H D_1 x) ⊗ ... ⊗ (H D_p x), H the Walsh-Hadamard transform of order
-    a', the smallest power of two >= max(features, 16), D_q random signs:
+    method "hadamard": numbers of the Kronecker product (H D_1 x) ⊗ ... ⊗ (H D_p x), H the Walsh-Hadamard transform of
+    order a', the smallest power of two >= max(features, 16), D_q random signs:
 
     ``z_k = m^(-1/2) (H D_1 x)[i_1(k)] ... (H D_p x)[i_p(k)]``
 
-    Where m >= a'^p all of them are taken, the rest is 0, and the kernel is exact up to rounding. Otherwise every run of a' numbers
-    goes through all coordinates of each factor, in random orders: the mean over a run is as if all pairs had been
-    summed, but for what the orders leave to chance. The variance is no larger than that of method "fft", 2/3 of it for x = y
-    and p = 2, at O(p a' log a' + p m) a row.
+    Where m >= a'^p all of them are taken, the rest is 0, and the kernel is exact up to rounding. Otherwise every run
+    of a' numbers goes through all coordinates of each factor, in random orders: the mean over a run is as if all pairs
+    had been summed, but for what the orders leave to chance. The variance is no larger than that of method "fft", 2/3
+    of it for x = y and p = 2, at O(p a' log a' + p m) a row.
 
     method "fft": the circular convolution of p CountSketches, by FFT.
 
@@ -56,8 +56,9 @@ class TensorSketch(Transform):
     Notes
     -----
     "hadamard" has the same bits on every instruction set; relative error of a number at most about
-    ``p (log2 a' + 1) eps |x| / |(H D x)_i|`` a factor. "fft" rounds as NumPy's FFT does, about ``eps log2 m`` of ``|z|``, and its
-    bits may differ between versions of NumPy. Numbers grow with the p-th power of x: scale the data first.
+    ``p (log2 a' + 1) eps |x| / |(H D x)_i|`` a factor. "fft" rounds as NumPy's FFT does, about ``eps log2 m`` of
+    ``|z|``, and its bits may differ between versions of NumPy. Numbers grow with the p-th power of x: scale the data
+    first.
 
     References
     ----------
@@ -136,11 +137,12 @@ class TensorSketch(Transform):
             _core.tensor_sketch(x, out, self._signs, self._index, factor, self._workers())
             return out
         product: Any = None
-        for hashed in self._entries:
-            _core.hash_rows(x, out, hashed, 1.0, False, self._workers())
-            spectrum = np.fft.rfft(out)
-            product = spectrum if product is None else product * spectrum
-        return np.fft.irfft(product, self.n_components_).astype(x.dtype)
+        with np.errstate(all="ignore"):  # what is not finite is found in the answer
+            for hashed in self._entries:
+                _core.hash_rows(x, out, hashed, 1.0, False, self._workers())
+                spectrum = np.fft.rfft(out)
+                product = spectrum if product is None else product * spectrum
+            return np.fft.irfft(product, self.n_components_).astype(x.dtype)
 
 
 def _orders(seed: int, q: int, a: int, runs: int) -> npt.NDArray[np.int32]:
