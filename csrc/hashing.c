@@ -1,4 +1,4 @@
-/* Sparse sign matrices: CountSketch and SJLT (docs/design.md section 7). */
+/* Sparse sign matrices: CountSketch and SJLT (docs/design.md section 8). */
 #include "internal.h"
 
 #include <math.h>

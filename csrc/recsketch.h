@@ -70,7 +70,7 @@ rsk_status rsk_stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdi
 rsk_status rsk_fwht_f32(float *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads);
 rsk_status rsk_fwht_f64(double *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads);
 
-/* HD3HD2HD1 (docs/design.md section 7): out = factor times the first numbers of H D3 H D2 H D1 [x; 0], one block of `padded`
+/* HD3HD2HD1 (docs/design.md section 8): out = factor times the first numbers of H D3 H D2 H D1 [x; 0], one block of `padded`
  * after the other until there are `width`; or with transpose the adjoint, D1 H D2 H D3 H.
  *   signs  (blocks, 3, padded / 16) sign words, D1 D2 D3 of every block; blocks = width / padded, rounded up
  *   x      (rows, length), out (rows, width); the other way round with transpose. They must not overlap.

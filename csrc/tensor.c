@@ -1,4 +1,4 @@
-/* Sketches of tensor powers: products of coordinates of transforms (docs/design.md section 7). */
+/* Sketches of tensor powers: products of coordinates of transforms (docs/design.md section 8). */
 #include "internal.h"
 
 #include <math.h>

@@ -397,7 +397,7 @@ def paper(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating]) -> list[F64]:
         return [x / v**2 for x, v in zip(split(spec, trace, a.T @ s), amplitude, strict=True)]
 
 
-# ---------------------------------------------------------------- section 7: random features
+# ---------------------------------------------------------------- section 8: random features
 
 
 def order_of(n: int) -> int:

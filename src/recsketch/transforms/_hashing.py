@@ -14,7 +14,7 @@ from recsketch.transforms._random import seed_of, words
 
 
 def entries(seed: int, name: str | int, features: int, width: int, nonzeros: int) -> npt.NDArray[np.uint32]:
-    """(features, nonzeros): rows of the matrix, the sign in the highest bit (docs/design.md, section 7)."""
+    """(features, nonzeros): rows of the matrix, the sign in the highest bit (docs/design.md, section 8)."""
     n = features * nonzeros
     block = np.arange(nonzeros, dtype=np.uint64) * np.uint64(width) // np.uint64(nonzeros)
     size = np.append(block[1:], np.uint64(width)) - block

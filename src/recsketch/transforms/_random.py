@@ -1,4 +1,4 @@
-"""Random numbers of the transforms, from Philox streams (docs/design.md, sections 1 and 7)."""
+"""Random numbers of the transforms, from Philox streams (docs/design.md, sections 1 and 8)."""
 
 from __future__ import annotations
 
