@@ -21,6 +21,9 @@ TOPICS = (  # modules with FIGURES; imported only when the BLAS is free to choos
     "test_speed_of_batches",
     "test_speed_of_reading",
     "test_speed_of_fwht",
+    "test_speed_of_projections",
+    "test_speed_of_hashing",
+    "test_speed_of_tensor",
     "test_speed_of_import",
 )
 ROOT = Path(__file__).resolve().parents[1]

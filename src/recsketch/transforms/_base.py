@@ -28,6 +28,7 @@ class Transform:
     """Parameters, checks of the input, names and containers of the output."""
 
     takes_sparse: ClassVar[bool] = False
+    threads: int | None
     n_features_in_: int
     n_components_: int
     seed_: int
@@ -182,7 +183,7 @@ class Transform:
             )
 
     def _workers(self) -> int:
-        threads = self.get_params()["threads"]
+        threads = self.threads
         return _core.max_threads() if threads is None else _check.integer("threads", threads, 1, 1 << 16)
 
     # ------------------------------------------------------------ output
