@@ -48,7 +48,7 @@ def speed(effort: int) -> Iterator[Figure]:
 
 
 def accuracy(effort: int) -> Iterator[Figure]:
-    rows, n, m = SHAPES[1]
+    _, n, m = SHAPES[1]
     x = _rows(64, n)
     want = (x @ x.T) ** 2
     seeds = (2, 10, 100)[effort]

@@ -62,30 +62,30 @@ static RSK_INLINE void FN(step)(V *r, const int count, const int step, const int
     }
 }
 
-static RSK_INLINE void FN(flips)(V *r, const int count, const uint16_t *bits, ptrdiff_t k, ptrdiff_t stride) {
+/* in: where element k of the first register lies in its block, a constant as well, known to be 0 where registers adjoin */
+static RSK_INLINE void FN(flips)(V *r, const int count, const uint16_t *bits, ptrdiff_t k, ptrdiff_t stride, const int in,
+                                 const int inside) {
     if (bits)
-        RSK_UNROLL for (int i = 0; i < count; i++) {
-            const ptrdiff_t at = k + i * stride;
-            r[i] = OP(flip_word)(r[i], bits[at / BLOCK], (int)(at & (BLOCK - LANES)));
-        }
+        RSK_UNROLL for (int i = 0; i < count; i++)
+            r[i] = OP(flip_word)(r[i], bits[(k + i * stride) / BLOCK], inside ? i * LANES % BLOCK : in);
 }
 
 /* count registers, `stride` elements apart, from element k on. count is a constant wherever this is inlined. */
-static RSK_INLINE void FN(visit_group)(T *x, const T *in, ptrdiff_t k, ptrdiff_t stride, const int count,
+static RSK_INLINE void FN(visit_group)(T *x, const T *in, ptrdiff_t k, ptrdiff_t stride, const int count, const int at,
                                        const FN(visit) *v) {
     V r[RADIX];
     RSK_UNROLL for (int i = 0; i < count; i++) r[i] = OP(load)(in + k + i * stride);
-    if (v->signs) FN(flips)(r, count, v->bits[0], k, stride);
+    if (v->signs) FN(flips)(r, count, v->bits[0], k, stride, at, v->inside);
     FN(step)(r, count, v->steps[0], v->inside);
     if (v->steps[1]) {
-        if (v->signs) FN(flips)(r, count, v->bits[1], k, stride);
+        if (v->signs) FN(flips)(r, count, v->bits[1], k, stride, at, v->inside);
         FN(step)(r, count, v->steps[1], v->inside);
     }
     if (v->steps[2]) {
-        if (v->signs) FN(flips)(r, count, v->bits[2], k, stride);
+        if (v->signs) FN(flips)(r, count, v->bits[2], k, stride, at, v->inside);
         FN(step)(r, count, v->steps[2], v->inside);
     }
-    if (v->signs) FN(flips)(r, count, v->bits[3], k, stride);
+    if (v->signs) FN(flips)(r, count, v->bits[3], k, stride, at, v->inside);
     if (v->scale) {
         const V f = OP(set1)(v->factor);
         RSK_UNROLL for (int i = 0; i < count; i++) r[i] = OP(mul)(r[i], f);
@@ -98,11 +98,12 @@ static RSK_INLINE void FN(pass_of)(T *x, const T *in, ptrdiff_t n, ptrdiff_t str
         for (ptrdiff_t k = 0; k < n; k += count * LANES) {
             if (v->next)
                 for (int i = 0; i < count * LANES; i += 64 / (int)sizeof(T)) RSK_PREFETCH(v->next + k + i);
-            FN(visit_group)(x, in, k, LANES, count, v);
+            FN(visit_group)(x, in, k, LANES, count, 0, v);
         }
     } else {
         for (ptrdiff_t k = 0; k < n; k += count * stride)
-            for (ptrdiff_t j = k; j < k + stride; j += LANES) FN(visit_group)(x, in, j, stride, count, v);
+            for (ptrdiff_t j = k; j < k + stride; j += BLOCK)
+                RSK_UNROLL for (int l = 0; l < BLOCK; l += LANES) FN(visit_group)(x, in, j + l, stride, count, l, v);
     }
 }
 
