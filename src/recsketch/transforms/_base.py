@@ -136,8 +136,9 @@ class Transform:
     def _checked(self, out: Array, x: Any) -> Array:
         """`out`, made of `x`. Every number of x is part of some number of out, so that the smaller of the two is
         looked at."""
-        with np.errstate(all="ignore"):
-            if not np.isfinite(out.sum()) and not np.isfinite(x.data if is_sparse(x) else x).all():
+        flat = out.reshape(-1)
+        with np.errstate(all="ignore"):  # a square that overflows only costs a second look
+            if not np.isfinite(np.dot(flat, flat)) and not np.isfinite(x.data if is_sparse(x) else x).all():
                 raise self._not_finite()
         return out
 
