@@ -13,7 +13,7 @@
 #define FN(name) RSK_JOIN(FWHT, name)
 #define V R
 
-enum { FN(part) = 32768 / (int)sizeof(T), FN(group) = RADIX * LANES };
+enum { FN(part) = 16384 / (int)sizeof(T), FN(group) = RADIX * LANES };
 
 /* What a pass does to its registers: signs, a butterfly, signs, a butterfly, ..., signs, scale. A constant wherever this is
  * inlined, but for the pointers of the signs. */
