@@ -63,7 +63,7 @@ def imports(path: Path) -> set[str]:
 
 
 # What may be imported besides NumPy and the standard library, inside functions only: file -> packages.
-OPTIONAL = {"transforms/_base": {"pandas", "polars", "scipy", "sklearn"}}
+OPTIONAL = {"transforms/_base": {"pandas", "polars", "scipy", "sklearn"}, "transforms/_tensor": {"scipy"}}
 
 
 def files_of(module: str) -> list[Path]:

@@ -103,6 +103,27 @@ def test_adjoint_identity_linearity_and_operator(make: Any, dtype: type) -> None
         assert a.shape == (m, features)
 
 
+@pytest.mark.parametrize("method", ["hadamard", "fft"])
+@pytest.mark.parametrize("case", [(5, 40, 1), (5, 300, 2), (20, 50, 2), (4, 33, 3)])
+def test_a_tensor_sketch_is_linear_in_the_tensor(case: tuple[int, int, int], method: str) -> None:
+    n, m, p = case
+    e = TensorSketch(m, degree=p, gamma=0.5, method=method).fit(rows(n))
+    x = rows(n)[0]
+    power = x
+    for _ in range(p - 1):
+        power = np.kron(power, x)
+    z = e.aslinearoperator()
+    assert z.shape == (m, n**p)
+    assert np.allclose(z @ power, e.transform(x[None])[0], atol=1e-12 * np.linalg.norm(x) ** p)
+    rng = np.random.default_rng(0)
+    v, y = rng.standard_normal(n**p), rng.standard_normal(m)
+    assert abs((z @ v) @ y - v @ (z.T @ y)) <= 1e-12 * np.linalg.norm(v) * np.linalg.norm(y)
+    with pytest.raises(ValueError, match="aslinearoperator: wanted coef0"):
+        TensorSketch(m, coef0=1.0).fit(rows(n)).aslinearoperator()
+    with pytest.raises(ValueError, match="at most 2"):
+        TensorSketch(m, degree=9).fit(rows(n)).aslinearoperator()
+
+
 def test_exact_kernels() -> None:
     """Where the Kronecker product fits, the kernel is the polynomial one, up to rounding."""
     for features, m, p, coef0 in ((16, 256, 2, 0.0), (10, 300, 2, 0.0), (15, 256, 2, 1.5), (4, 4096, 3, 0.5)):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from recsketch import _check, _core
 from recsketch.transforms._base import Array, Transform
+from recsketch.transforms._fwht import fwht
 from recsketch.transforms._hashing import entries
 from recsketch.transforms._random import padded, permutation, seed_of, signs
 
@@ -143,6 +144,84 @@ class TensorSketch(Transform):
                 spectrum = np.fft.rfft(out)
                 product = spectrum if product is None else product * spectrum
             return np.fft.irfft(product, self.n_components_).astype(x.dtype)
+
+    def aslinearoperator(self, dtype: Any = np.float64) -> Any:
+        """The matrix Z with ``z(x) = Z (x ⊗ ... ⊗ x)``, (n_components, features**degree), as SciPy's LinearOperator.
+
+        For tools and tests: it works on whole tensors, of at most 2**24 numbers, and needs coef0 = 0.
+        """
+        from scipy.sparse.linalg import LinearOperator
+
+        self._fitted()
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise TypeError(f"dtype: wanted float32 or float64; got {dtype!r}")
+        n, p = self.n_features_in_, self.degree
+        side = n if self.method == "fft" else 16 * self._signs.shape[1]
+        if side**p > 1 << 24 or self._coef0 > 0:
+            raise ValueError(
+                f"aslinearoperator: wanted coef0 = 0 and a tensor of at most 2**24 numbers; got coef0 = {self._coef0} "
+                f"and {side}**{p} numbers"
+            )
+        forward, adjoint = (self._hashed if self.method == "fft" else self._kronecker)()
+        factor = self._gamma ** (p / 2)
+
+        def apply(v: Any) -> Array:
+            out: Array = factor * forward(np.asarray(v, dtype).reshape((n,) * p))
+            return out.astype(dtype)
+
+        def transpose(v: Any) -> Array:
+            out: Array = factor * adjoint(np.asarray(v, dtype).reshape(-1)).reshape(-1)
+            return out.astype(dtype)
+
+        return LinearOperator((self.n_components_, n**p), matvec=apply, rmatvec=transpose, dtype=dtype)
+
+    def _kronecker(self) -> tuple[Any, Any]:
+        """Of method "hadamard": transforms along every axis of the tensor, then what is taken of it; and the
+        transpose."""
+        n, p, a = self.n_features_in_, self.degree, 16 * self._signs.shape[1]
+        bits = self._signs[:, :, None] >> np.arange(16, dtype=np.uint16) & np.uint16(1)
+        signs = 1.0 - 2.0 * bits.reshape(p, a)
+        index, used = tuple(self._index), self._index.shape[1]
+        scale = a ** (p / 2) / math.sqrt(used)
+
+        def axes(t: Array, q: int) -> Array:
+            out: Array = signs[q].reshape((1,) * q + (a,) + (1,) * (p - 1 - q)) * t
+            return out
+
+        def along(t: Array, q: int) -> Array:
+            return np.moveaxis(fwht(np.ascontiguousarray(np.moveaxis(t, q, -1))), -1, q)
+
+        def forward(t: Array) -> Array:
+            t = np.pad(t, [(0, a - n)] * p)
+            for q in range(p):
+                t = along(axes(t, q), q)
+            out = np.zeros(self.n_components_)
+            out[:used] = scale * t[index]
+            return out
+
+        def adjoint(y: Array) -> Array:
+            t = np.zeros((a,) * p)
+            np.add.at(t, index, scale * y[:used])
+            for q in range(p):
+                t = axes(along(t, q), q)
+            return t[(slice(n),) * p]
+
+        return forward, adjoint
+
+    def _hashed(self) -> tuple[Any, Any]:
+        """Of method "fft": the CountSketch of the tensor whose hashes and signs are sums and products of the
+        factors'."""
+        n, p, m = self.n_features_in_, self.degree, self.n_components_
+        row, sign = np.zeros((n,) * p, np.int64), np.ones((n,) * p)
+        for q, hashed in enumerate(self._entries):
+            shape = (1,) * q + (n,) + (1,) * (p - 1 - q)
+            row = row + (hashed & np.uint32(0x7FFFFFFF)).astype(np.int64).reshape(shape)
+            sign = sign * (1.0 - 2.0 * (hashed >> np.uint32(31)).reshape(shape))
+        row %= m
+        return (
+            lambda t: np.bincount(row.reshape(-1), (sign * t).reshape(-1), minlength=m),
+            lambda y: sign * y[row],
+        )
 
 
 def _orders(seed: int, q: int, a: int, runs: int) -> npt.NDArray[np.int32]:
