@@ -6,17 +6,18 @@ typedef struct FN(tensor_job) {
     T *out, *scratch;
 } FN(tensor_job);
 
-static void FN(tensor_row)(const rsk_tensor *t, const T *x, T *y, T *h) {
+static void FN(tensor_row)(const rsk_tensor *t, const T *x, T *RSK_RESTRICT y, T *RSK_RESTRICT h) {
     const ptrdiff_t words = t->padded / RSK_LANES;
     for (ptrdiff_t q = 0; q < t->degree; q++) {
         const rsk_transform one = {1, {t->signs + q * words, NULL, NULL, NULL}, q ? 1.0 : t->factor};
         KERNEL(transform)(h + q * t->padded, x, t->length, t->padded, &one, NULL);
     }
     const int32_t *a = t->index, *b = a + t->used;
+    const T *second = h + t->padded;
     if (t->degree == 1)
         for (ptrdiff_t k = 0; k < t->used; k++) y[k] = h[a[k]];
     else
-        for (ptrdiff_t k = 0; k < t->used; k++) y[k] = h[a[k]] * h[t->padded + b[k]];
+        for (ptrdiff_t k = 0; k < t->used; k++) y[k] = h[a[k]] * second[b[k]];
     for (ptrdiff_t q = 2; q < t->degree; q++) {
         const int32_t *c = t->index + q * t->used;
         for (ptrdiff_t k = 0; k < t->used; k++) y[k] *= h[q * t->padded + c[k]];
