@@ -27,6 +27,9 @@ TOPICS = (  # modules with FIGURES; imported only when the BLAS is free to choos
     "test_speed_of_fwht",
     "test_speed_of_sparse",
     "test_speed_of_scan",
+    "test_speed_of_projections",
+    "test_speed_of_hashing",
+    "test_speed_of_tensor",
     "test_speed_of_import",
 )
 ROOT = Path(__file__).resolve().parents[1]

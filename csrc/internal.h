@@ -40,6 +40,14 @@ typedef struct rsk_spread {
     const uint32_t *counter_pairs; /* both rows of counter_bits, bit by bit in turn; with two terms only */
 } rsk_spread;
 
+/* factor S_t H S_(t-1) ... H S_0, t = times: S_i the signs of bits[i], one word a block of 16, NULL for none; H unnormalised.
+ * times 1: stages in ascending order. times 3: those of the second H in descending order; bits[1] and bits[2] are not NULL. */
+typedef struct rsk_transform {
+    int times;
+    const uint16_t *bits[4];
+    double factor; /* rounded to float by the float kernel */
+} rsk_transform;
+
 /* What an instruction set must implement. n and d are multiples of 16; pointers need no alignment; arrays do not overlap
  * unless said. Bits are the same for every implementation. */
 typedef struct rsk_kernels {
@@ -47,6 +55,12 @@ typedef struct rsk_kernels {
     /* unnormalised Walsh-Hadamard transform in place, n a power of two >= 16, stages in ascending order */
     void (*fwht_f32)(float *x, ptrdiff_t n);
     void (*fwht_f64)(double *x, ptrdiff_t n);
+    /* out (n) = the transform of [in; 0], in of `length` <= n elements; in may be out. next: n elements that will be needed soon,
+     * or NULL */
+    void (*transform_f32)(float *out, const float *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t,
+                          const float *next);
+    void (*transform_f64)(double *out, const double *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t,
+                          const double *next);
     /* out = f * (x with signs); out may be x */
     void (*flip_f32)(float *out, const float *x, ptrdiff_t n, const uint16_t *bits, float f);
     void (*flip_f64)(double *out, const double *x, ptrdiff_t n, const uint16_t *bits, double f);
@@ -86,6 +100,14 @@ typedef struct rsk_kernels {
     /* out[q n + r] = row r times query q, by the type of the rows (rsk_scan_type): n rows of d elements, d any size; m queries
      * of float, or int16 for rows of int8, `padded` elements apart, zeros from d on; padded is a multiple of 32 */
     void (*dots[3])(const void *rows, ptrdiff_t n, ptrdiff_t d, const void *queries, ptrdiff_t m, ptrdiff_t padded, float *out);
+    /* table (width, 16) = the hashed 16 rows of x (16, length), one lane a row; the entries are those of rsk_hashing */
+    void (*hash_f32)(float *table, ptrdiff_t width, const float *x, ptrdiff_t length, const uint32_t *entries,
+                     ptrdiff_t nonzeros);
+    void (*hash_f64)(double *table, ptrdiff_t width, const double *x, ptrdiff_t length, const uint32_t *entries,
+                     ptrdiff_t nonzeros);
+    /* out (16, width) = f times the transposed table */
+    void (*untable_f32)(float *out, ptrdiff_t width, const float *table, float f);
+    void (*untable_f64)(double *out, ptrdiff_t width, const double *table, double f);
 } rsk_kernels;
 
 extern const rsk_kernels rsk_kernels_portable;

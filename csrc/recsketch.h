@@ -131,6 +131,70 @@ typedef enum rsk_scan_type { RSK_SCAN_F32 = 0, RSK_SCAN_F16, RSK_SCAN_I8 } rsk_s
  * RSK_ENOMEM  scratch: a copy of the queries, and m * k hits of 16 bytes a thread */
 rsk_status rsk_scan(rsk_scan_type type, const void *rows, const float *scale, ptrdiff_t n, ptrdiff_t d, const float *queries,
                     ptrdiff_t m, ptrdiff_t k, float *scores, int64_t *indices, int threads);
+/* HD3HD2HD1 (docs/design.md section 9): out = factor times the first numbers of H D3 H D2 H D1 [x; 0], one block of `padded`
+ * after the other until there are `width`; or with transpose the adjoint, D1 H D2 H D3 H.
+ *   signs  (blocks, 3, padded / 16) sign words, D1 D2 D3 of every block; blocks = width / padded, rounded up
+ *   x      (rows, length), out (rows, width); the other way round with transpose. They must not overlap.
+ * RSK_EINVAL  length is outside 1..padded, width outside 1..RSK_MAX_DIM, padded no power of two from 16 to RSK_MAX_DIM, factor not
+ *             finite, rows < 0, threads < 1
+ * RSK_ENOMEM  scratch: `padded` numbers a thread */
+typedef struct rsk_projection {
+    ptrdiff_t length, width, padded;
+    const uint16_t *signs;
+    double factor;
+} rsk_projection;
+rsk_status rsk_project_f32(const rsk_projection *p, int transpose, const float *x, ptrdiff_t rows, float *out, int threads);
+rsk_status rsk_project_f64(const rsk_projection *p, int transpose, const double *x, ptrdiff_t rows, double *out, int threads);
+
+/* ---------------------------------------------------------------- hashing (hashing.c) */
+
+/* A (width, length) matrix with `nonzeros` numbers +-factor a column.
+ *   entries  (length, nonzeros): the row of a number, plus RSK_HASH_MINUS where it is negative. Rows of a column may repeat: the
+ *            numbers are added. */
+#define RSK_HASH_ROW 0x7fffffffu
+#define RSK_HASH_MINUS 0x80000000u
+typedef struct rsk_hashing {
+    ptrdiff_t length, width, nonzeros;
+    const uint32_t *entries;
+    double factor;
+} rsk_hashing;
+
+/* out (rows, width) = x (rows, length) times the transposed matrix; the adjoint: out (rows, length) = y (rows, width) times the
+ * matrix. They must not overlap.
+ * RSK_EINVAL  length < 1, width outside 1..RSK_MAX_DIM, nonzeros outside 1..width, an entry's row >= width, factor not finite,
+ *             rows < 0, threads < 1
+ * RSK_ENOMEM  scratch: 16 (length + 2 width) numbers a thread where rows >= 4 (not the adjoint) */
+rsk_status rsk_hash_f32(const rsk_hashing *h, const float *x, ptrdiff_t rows, float *out, int threads);
+rsk_status rsk_hash_f64(const rsk_hashing *h, const double *x, ptrdiff_t rows, double *out, int threads);
+rsk_status rsk_hash_adjoint_f32(const rsk_hashing *h, const float *y, ptrdiff_t rows, float *out, int threads);
+rsk_status rsk_hash_adjoint_f64(const rsk_hashing *h, const double *y, ptrdiff_t rows, double *out, int threads);
+/* The same of CSR rows: row i has x[ends[i] .. ends[i + 1]) in the columns of the same places; repeated columns are added. The same
+ * bits as the dense rows give where the columns of a row ascend.
+ * RSK_EINVAL  as above, or size < 0;  RSK_EOFFSETS  ends (rows + 1) do not rise from 0 to size
+ * RSK_EORDER  a column is outside 0..length - 1 */
+rsk_status rsk_hash_csr_f32(const rsk_hashing *h, ptrdiff_t rows, const int64_t *ends, const int64_t *columns, ptrdiff_t size,
+                            const float *x, float *out, int threads);
+rsk_status rsk_hash_csr_f64(const rsk_hashing *h, ptrdiff_t rows, const int64_t *ends, const int64_t *columns, ptrdiff_t size,
+                            const double *x, double *out, int threads);
+
+/* ---------------------------------------------------------------- tensor sketches (tensor.c) */
+
+#define RSK_MAX_DEGREE 64
+
+/* out[k] = factor times the product over q < degree of (H D_q [x; 0])[index[q][k]], k < used; 0 beyond.
+ *   signs  (degree, padded / 16) sign words;  index (degree, used), from 0 to padded - 1
+ *   x      (rows, length), out (rows, width); they must not overlap
+ * RSK_EINVAL  length outside 1..padded, padded no power of two from 16 to RSK_MAX_DIM, degree outside 1..RSK_MAX_DEGREE, used outside
+ *             1..width, width > RSK_MAX_DIM, an index outside its range, factor not finite, rows < 0, threads < 1
+ * RSK_ENOMEM  scratch: degree * padded numbers a thread */
+typedef struct rsk_tensor {
+    ptrdiff_t length, width, used, padded, degree;
+    const uint16_t *signs;
+    const int32_t *index;
+    double factor;
+} rsk_tensor;
+rsk_status rsk_tensor_sketch_f32(const rsk_tensor *t, const float *x, ptrdiff_t rows, float *out, int threads);
+rsk_status rsk_tensor_sketch_f64(const rsk_tensor *t, const double *x, ptrdiff_t rows, double *out, int threads);
 
 /* ---------------------------------------------------------------- the random matrices (spec.c) */
 

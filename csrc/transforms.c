@@ -1,5 +1,8 @@
-/* Transforms of many rows. */
+/* Walsh-Hadamard transforms of many rows, and the structured projections made of three of them. */
 #include "internal.h"
+
+#include <math.h>
+#include <string.h>
 
 typedef struct job {
     void *x;
@@ -8,24 +11,20 @@ typedef struct job {
     int wide;
 } job;
 
-static void run_f32(const job *j, ptrdiff_t row) {
-    float *x = (float *)j->x + row * j->n, f = (float)j->factor;
-    rsk_kernels_current()->fwht_f32(x, j->n);
-    for (ptrdiff_t k = 0; f != 1.0f && k < j->n; k++) x[k] *= f; /* the row is still in cache */
-}
-
-static void run_f64(const job *j, ptrdiff_t row) {
-    double *x = (double *)j->x + row * j->n;
-    rsk_kernels_current()->fwht_f64(x, j->n);
-    for (ptrdiff_t k = 0; j->factor != 1.0 && k < j->n; k++) x[k] *= j->factor;
-}
-
 static void run(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     const job *j = context;
+    const rsk_kernels *k = rsk_kernels_current();
+    const rsk_transform t = {.times = 1, .factor = j->factor};
     (void)worker;
     for (ptrdiff_t row = begin; row < end; row++) {
-        if (j->wide) run_f64(j, row);
-        else run_f32(j, row);
+        const ptrdiff_t at = row * j->n, next = row + 1 < end ? j->n : 0;
+        if (j->wide) {
+            double *x = (double *)j->x + at;
+            k->transform_f64(x, x, j->n, j->n, &t, next ? x + next : NULL);
+        } else {
+            float *x = (float *)j->x + at;
+            k->transform_f32(x, x, j->n, j->n, &t, next ? x + next : NULL);
+        }
     }
 }
 
@@ -44,3 +43,19 @@ rsk_status rsk_fwht_f32(float *x, ptrdiff_t rows, ptrdiff_t n, double factor, in
 rsk_status rsk_fwht_f64(double *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads) {
     return rows_of(x, rows, n, factor, threads, 1);
 }
+
+/* ---------------------------------------------------------------- structured projections */
+
+static int valid_projection(const rsk_projection *p) {
+    if (!p || !p->signs || p->padded < RSK_LANES || p->padded > RSK_MAX_DIM || (p->padded & (p->padded - 1))) return 0;
+    return p->length >= 1 && p->length <= p->padded && p->width >= 1 && p->width <= RSK_MAX_DIM && isfinite(p->factor);
+}
+
+#define T float
+#define FN(name) name##_f32
+#define KERNEL(name) rsk_kernels_current()->name##_f32
+#include "projection.h"
+#define T double
+#define FN(name) name##_f64
+#define KERNEL(name) rsk_kernels_current()->name##_f64
+#include "projection.h"

@@ -433,3 +433,56 @@ def paper(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating]) -> list[F64]:
     amplitude, _ = amplitudes(spec, trace, t=spec.sine)
     with np.errstate(invalid="ignore", divide="ignore"):
         return [x / v**2 for x, v in zip(split(spec, trace, a.T @ s), amplitude, strict=True)]
+
+
+# ---------------------------------------------------------------- section 9: random features
+
+
+def order_of(n: int) -> int:
+    """The smallest power of two that is at least n and 16."""
+    p = 16
+    while p < n:
+        p *= 2
+    return p
+
+
+def projection_matrix(features: int, m: int, seed: int) -> F64:
+    """The structured projection as an (m, features) matrix."""
+    d = order_of(features)
+    h, blocks = hadamard(d) / math.sqrt(d), []
+    for b in range(-(-m // d)):
+        sid = [signs(seed, stream("projection", b), part, d) for part in range(3)]
+        blocks.append(h @ (sid[2][:, None] * (h @ (sid[1][:, None] * (h * sid[0][None, :])))))
+    return math.sqrt(d / m) * np.concatenate(blocks)[:m, :features]
+
+
+def hashing_matrix(features: int, m: int, s: int, seed: int, name: str | int | None = None) -> F64:
+    """The SJLT of s non-zeros a column as an (m, features) matrix; s = 1 is a CountSketch."""
+    sid = stream("hashing", s if name is None else name)
+    word, sign = stream_words(seed, sid, 0, features * s), signs(seed, sid, 1, features * s)
+    out = np.zeros((m, features))
+    for j in range(features):
+        for r in range(s):
+            low, high = r * m // s, (r + 1) * m // s
+            out[low + (int(word[j * s + r]) * (high - low) >> 32), j] += sign[j * s + r] / math.sqrt(s)
+    return out
+
+
+def tensor_features(x: F64, m: int, p: int, seed: int) -> F64:
+    """The tensor sketch of every row of x (n, features), by products of transforms."""
+    a = order_of(x.shape[1])
+    wide = np.zeros((len(x), a))
+    wide[:, : x.shape[1]] = x
+    h = [(wide * signs(seed, stream("tensor", q), 0, a)) @ hadamard(a) for q in range(p)]
+    out = np.zeros((len(x), m))
+    used = min(m, a**p)
+    orders = []
+    for q in range(p):
+        words = [stream_words(seed, stream("tensor", q), 1 + run, a) for run in range(-(-m // a))]
+        orders.append([np.lexsort((np.arange(a), w)) for w in words])
+    for k in range(used):
+        product = np.ones(len(x))
+        for q in range(p):
+            product = product * h[q][:, k // a**q % a if m >= a**p else orders[q][k // a][k % a]]
+        out[:, k] = product / math.sqrt(used)
+    return out

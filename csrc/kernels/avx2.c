@@ -52,23 +52,6 @@ static inline v16 v16_choose(quad q, uint32_t w) { /* permutevar reads the two l
                 _mm256_permutevar_ps(q, _mm256_srlv_epi32(word, _mm256_set_epi32(30, 28, 26, 24, 22, 20, 18, 16))));
 }
 
-static inline __m256 half_hadamard(__m256 x) {
-    const __m256 one = _mm256_castsi256_ps(_mm256_set_epi32((int)0x80000000u, 0, (int)0x80000000u, 0, (int)0x80000000u, 0,
-                                                           (int)0x80000000u, 0));
-    const __m256 two = _mm256_castsi256_ps(_mm256_set_epi32((int)0x80000000u, (int)0x80000000u, 0, 0, (int)0x80000000u,
-                                                           (int)0x80000000u, 0, 0));
-    const __m256 four = _mm256_castsi256_ps(_mm256_set_epi32((int)0x80000000u, (int)0x80000000u, (int)0x80000000u,
-                                                            (int)0x80000000u, 0, 0, 0, 0));
-    x = _mm256_add_ps(_mm256_permute_ps(x, 0xB1), _mm256_xor_ps(x, one));
-    x = _mm256_add_ps(_mm256_permute_ps(x, 0x4E), _mm256_xor_ps(x, two));
-    x = _mm256_add_ps(_mm256_permute2f128_ps(x, x, 1), _mm256_xor_ps(x, four));
-    return x;
-}
-static inline v16 v16_hadamard(v16 x) {
-    const __m256 lo = half_hadamard(x.lo), hi = half_hadamard(x.hi);
-    return pair(_mm256_add_ps(lo, hi), _mm256_sub_ps(lo, hi));
-}
-
 static inline w16 w16_load(const double *p) {
     const w16 r = {{_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4), _mm256_loadu_pd(p + 8), _mm256_loadu_pd(p + 12)}};
     return r;
@@ -125,17 +108,77 @@ static inline v16 v16_of(w16 x) {
     return pair(_mm256_set_m128(_mm256_cvtpd_ps(x.q[1]), _mm256_cvtpd_ps(x.q[0])),
                 _mm256_set_m128(_mm256_cvtpd_ps(x.q[3]), _mm256_cvtpd_ps(x.q[2])));
 }
-static inline __m256d quarter_hadamard(__m256d x) {
-    const __m256d minus_one = _mm256_set_pd(-0.0, 0.0, -0.0, 0.0), minus_two = _mm256_set_pd(-0.0, -0.0, 0.0, 0.0);
-    x = _mm256_add_pd(_mm256_permute_pd(x, 0x5), _mm256_xor_pd(x, minus_one));
-    return _mm256_add_pd(_mm256_permute4x64_pd(x, 0x4E), _mm256_xor_pd(x, minus_two));
+typedef __m256 r32;
+typedef __m256d r64;
+#define R32_LANES 8
+#define R32_RADIX 8
+#define R64_LANES 4
+#define R64_RADIX 8
+static inline r32 r32_load(const float *p) { return _mm256_loadu_ps(p); }
+static inline void r32_store(float *p, r32 x) { _mm256_storeu_ps(p, x); }
+static inline r32 r32_set1(float f) { return _mm256_set1_ps(f); }
+static inline r32 r32_add(r32 a, r32 b) { return _mm256_add_ps(a, b); }
+static inline r32 r32_sub(r32 a, r32 b) { return _mm256_sub_ps(a, b); }
+static inline r32 r32_mul(r32 a, r32 b) { return _mm256_mul_ps(a, b); }
+/* the word in both halves of every lane: bit i of the upper one to the sign */
+static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
+    const __m256i low = _mm256_set_epi32(8, 9, 10, 11, 12, 13, 14, 15), high = _mm256_set_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i sign = _mm256_sllv_epi32(_mm256_set1_epi16((short)word), from ? high : low);
+    return _mm256_xor_ps(x, _mm256_and_ps(_mm256_castsi256_ps(sign), _mm256_set1_ps(-0.0f)));
 }
-static inline w16 w16_hadamard(w16 x) {
-    for (int i = 0; i < 4; i++) x.q[i] = quarter_hadamard(x.q[i]);
-    const __m256d a = _mm256_add_pd(x.q[0], x.q[1]), b = _mm256_sub_pd(x.q[0], x.q[1]);
-    const __m256d c = _mm256_add_pd(x.q[2], x.q[3]), d = _mm256_sub_pd(x.q[2], x.q[3]);
-    const w16 r = {{_mm256_add_pd(a, c), _mm256_add_pd(b, d), _mm256_sub_pd(a, c), _mm256_sub_pd(b, d)}};
-    return r;
+static inline r32 r32_stage(r32 x, const int h) {
+    const int m = (int)0x80000000u;
+    switch (h) {
+    case 1:
+        return _mm256_add_ps(_mm256_permute_ps(x, 0xB1),
+                             _mm256_xor_ps(x, _mm256_castsi256_ps(_mm256_set_epi32(m, 0, m, 0, m, 0, m, 0))));
+    case 2:
+        return _mm256_add_ps(_mm256_permute_ps(x, 0x4E),
+                             _mm256_xor_ps(x, _mm256_castsi256_ps(_mm256_set_epi32(m, m, 0, 0, m, m, 0, 0))));
+    default:
+        return _mm256_add_ps(_mm256_permute2f128_ps(x, x, 1),
+                             _mm256_xor_ps(x, _mm256_castsi256_ps(_mm256_set_epi32(m, m, m, m, 0, 0, 0, 0))));
+    }
+}
+
+static inline r64 r64_load(const double *p) { return _mm256_loadu_pd(p); }
+static inline void r64_store(double *p, r64 x) { _mm256_storeu_pd(p, x); }
+static inline r64 r64_set1(double f) { return _mm256_set1_pd(f); }
+static inline r64 r64_add(r64 a, r64 b) { return _mm256_add_pd(a, b); }
+static inline r64 r64_sub(r64 a, r64 b) { return _mm256_sub_pd(a, b); }
+static inline r64 r64_mul(r64 a, r64 b) { return _mm256_mul_pd(a, b); }
+static inline r64 r64_flip_word(r64 x, uint16_t word, const int from) {
+    const __m256i shift = _mm256_set_epi64x(60, 61, 62, 63);
+    const __m256i sign = _mm256_sllv_epi64(_mm256_set1_epi64x((long long)word >> from), shift);
+    return _mm256_xor_pd(x, _mm256_and_pd(_mm256_castsi256_pd(sign), _mm256_set1_pd(-0.0)));
+}
+static inline r64 r64_stage(r64 x, const int h) {
+    if (h == 1) return _mm256_add_pd(_mm256_permute_pd(x, 0x5), _mm256_xor_pd(x, _mm256_set_pd(-0.0, 0.0, -0.0, 0.0)));
+    return _mm256_add_pd(_mm256_permute4x64_pd(x, 0x4E), _mm256_xor_pd(x, _mm256_set_pd(-0.0, -0.0, 0.0, 0.0)));
+}
+
+static inline void r32_transpose(r32 r[8]) {
+    r32 t[8];
+    for (int i = 0; i < 8; i += 4) {
+        const r32 a = _mm256_unpacklo_ps(r[i], r[i + 1]), b = _mm256_unpackhi_ps(r[i], r[i + 1]);
+        const r32 c = _mm256_unpacklo_ps(r[i + 2], r[i + 3]), d = _mm256_unpackhi_ps(r[i + 2], r[i + 3]);
+        t[i] = _mm256_shuffle_ps(a, c, 0x44);
+        t[i + 1] = _mm256_shuffle_ps(a, c, 0xEE);
+        t[i + 2] = _mm256_shuffle_ps(b, d, 0x44);
+        t[i + 3] = _mm256_shuffle_ps(b, d, 0xEE);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x20);
+        r[i + 4] = _mm256_permute2f128_ps(t[i], t[i + 4], 0x31);
+    }
+}
+static inline void r64_transpose(r64 r[4]) {
+    const r64 a = _mm256_unpacklo_pd(r[0], r[1]), b = _mm256_unpackhi_pd(r[0], r[1]);
+    const r64 c = _mm256_unpacklo_pd(r[2], r[3]), d = _mm256_unpackhi_pd(r[2], r[3]);
+    r[0] = _mm256_permute2f128_pd(a, c, 0x20);
+    r[1] = _mm256_permute2f128_pd(b, d, 0x20);
+    r[2] = _mm256_permute2f128_pd(a, c, 0x31);
+    r[3] = _mm256_permute2f128_pd(b, d, 0x31);
 }
 
 static inline v16 v16_abs(v16 x) {

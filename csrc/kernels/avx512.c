@@ -36,14 +36,6 @@ static inline v16 v16_choose(quad q, uint32_t w) { /* permutevar reads the two l
     return _mm512_permutevar_ps(q, _mm512_srlv_epi32(_mm512_set1_epi32((int)w), shift));
 }
 
-static inline v16 v16_hadamard(v16 x) {
-    x = _mm512_add_ps(_mm512_permute_ps(x, 0xB1), v16_flip(x, 0xAAAA));
-    x = _mm512_add_ps(_mm512_permute_ps(x, 0x4E), v16_flip(x, 0xCCCC));
-    x = _mm512_add_ps(_mm512_shuffle_f32x4(x, x, 0xB1), v16_flip(x, 0xF0F0));
-    x = _mm512_add_ps(_mm512_shuffle_f32x4(x, x, 0x4E), v16_flip(x, 0xFF00));
-    return x;
-}
-
 static inline w16 w16_load(const double *p) {
     const w16 r = {_mm512_loadu_pd(p), _mm512_loadu_pd(p + 8)};
     return r;
@@ -90,17 +82,81 @@ static inline w16 w16_of(v16 x) {
 static inline v16 v16_of(w16 x) {
     return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(x.lo)), _mm512_cvtpd_ps(x.hi), 1);
 }
-static inline __m512d half_hadamard(__m512d x) {
-    const __m512d minus = _mm512_set1_pd(-0.0);
-    x = _mm512_add_pd(_mm512_permute_pd(x, 0x55), _mm512_mask_xor_pd(x, 0xAA, x, minus));
-    x = _mm512_add_pd(_mm512_permutex_pd(x, 0x4E), _mm512_mask_xor_pd(x, 0xCC, x, minus));
-    x = _mm512_add_pd(_mm512_shuffle_f64x2(x, x, 0x4E), _mm512_mask_xor_pd(x, 0xF0, x, minus));
-    return x;
+typedef __m512 r32;
+typedef __m512d r64;
+#define R32_LANES 16
+#define R32_RADIX 16
+#define R64_LANES 8
+#define R64_RADIX 16
+static inline r32 r32_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline void r32_store(float *p, r32 x) { _mm512_storeu_ps(p, x); }
+static inline r32 r32_set1(float f) { return _mm512_set1_ps(f); }
+static inline r32 r32_add(r32 a, r32 b) { return _mm512_add_ps(a, b); }
+static inline r32 r32_sub(r32 a, r32 b) { return _mm512_sub_ps(a, b); }
+static inline r32 r32_mul(r32 a, r32 b) { return _mm512_mul_ps(a, b); }
+static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
+    (void)from;
+    return v16_flip(x, word);
 }
-static inline w16 w16_hadamard(w16 x) {
-    const __m512d lo = half_hadamard(x.lo), hi = half_hadamard(x.hi);
-    const w16 r = {_mm512_add_pd(lo, hi), _mm512_sub_pd(lo, hi)};
-    return r;
+static inline __m512 minus_ps(__m512 x, __mmask16 m) { return _mm512_mask_xor_ps(x, m, x, _mm512_set1_ps(-0.0f)); }
+static inline r32 r32_stage(r32 x, const int h) {
+    switch (h) {
+    case 1: return _mm512_add_ps(_mm512_permute_ps(x, 0xB1), minus_ps(x, 0xAAAA));
+    case 2: return _mm512_add_ps(_mm512_permute_ps(x, 0x4E), minus_ps(x, 0xCCCC));
+    case 4: return _mm512_add_ps(_mm512_shuffle_f32x4(x, x, 0xB1), minus_ps(x, 0xF0F0));
+    default: return _mm512_add_ps(_mm512_shuffle_f32x4(x, x, 0x4E), minus_ps(x, 0xFF00));
+    }
+}
+
+static inline r64 r64_load(const double *p) { return _mm512_loadu_pd(p); }
+static inline void r64_store(double *p, r64 x) { _mm512_storeu_pd(p, x); }
+static inline r64 r64_set1(double f) { return _mm512_set1_pd(f); }
+static inline r64 r64_add(r64 a, r64 b) { return _mm512_add_pd(a, b); }
+static inline r64 r64_sub(r64 a, r64 b) { return _mm512_sub_pd(a, b); }
+static inline r64 r64_mul(r64 a, r64 b) { return _mm512_mul_pd(a, b); }
+static inline __m512d minus_pd(__m512d x, __mmask8 m) { return _mm512_mask_xor_pd(x, m, x, _mm512_set1_pd(-0.0)); }
+static inline r64 r64_flip_word(r64 x, uint16_t word, const int from) { return minus_pd(x, (__mmask8)(word >> from)); }
+static inline r64 r64_stage(r64 x, const int h) {
+    switch (h) {
+    case 1: return _mm512_add_pd(_mm512_permute_pd(x, 0x55), minus_pd(x, 0xAA));
+    case 2: return _mm512_add_pd(_mm512_permutex_pd(x, 0x4E), minus_pd(x, 0xCC));
+    default: return _mm512_add_pd(_mm512_shuffle_f64x2(x, x, 0x4E), minus_pd(x, 0xF0));
+    }
+}
+
+static inline void r32_transpose(r32 r[16]) {
+    r32 t[16];
+    for (int i = 0; i < 16; i += 4) {
+        const r32 a = _mm512_unpacklo_ps(r[i], r[i + 1]), b = _mm512_unpackhi_ps(r[i], r[i + 1]);
+        const r32 c = _mm512_unpacklo_ps(r[i + 2], r[i + 3]), d = _mm512_unpackhi_ps(r[i + 2], r[i + 3]);
+        t[i] = _mm512_shuffle_ps(a, c, 0x44); /* quarter q: lanes 4 q of rows i .. i + 3 */
+        t[i + 1] = _mm512_shuffle_ps(a, c, 0xEE);
+        t[i + 2] = _mm512_shuffle_ps(b, d, 0x44);
+        t[i + 3] = _mm512_shuffle_ps(b, d, 0xEE);
+    }
+    for (int i = 0; i < 4; i++) {
+        const r32 a = _mm512_shuffle_f32x4(t[i], t[i + 4], 0x44), b = _mm512_shuffle_f32x4(t[i], t[i + 4], 0xEE);
+        const r32 c = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0x44), d = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0xEE);
+        r[i] = _mm512_shuffle_f32x4(a, c, 0x88);
+        r[i + 4] = _mm512_shuffle_f32x4(a, c, 0xDD);
+        r[i + 8] = _mm512_shuffle_f32x4(b, d, 0x88);
+        r[i + 12] = _mm512_shuffle_f32x4(b, d, 0xDD);
+    }
+}
+static inline void r64_transpose(r64 r[8]) {
+    r64 t[8];
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm512_unpacklo_pd(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_pd(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        const r64 a = _mm512_shuffle_f64x2(t[i], t[i + 2], 0x44), b = _mm512_shuffle_f64x2(t[i], t[i + 2], 0xEE);
+        const r64 c = _mm512_shuffle_f64x2(t[i + 4], t[i + 6], 0x44), d = _mm512_shuffle_f64x2(t[i + 4], t[i + 6], 0xEE);
+        r[i] = _mm512_shuffle_f64x2(a, c, 0x88);
+        r[i + 2] = _mm512_shuffle_f64x2(a, c, 0xDD);
+        r[i + 4] = _mm512_shuffle_f64x2(b, d, 0x88);
+        r[i + 6] = _mm512_shuffle_f64x2(b, d, 0xDD);
+    }
 }
 
 static inline v16 v16_abs(v16 x) { return _mm512_abs_ps(x); }

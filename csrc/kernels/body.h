@@ -8,16 +8,28 @@
  *   lanes, lanes_make(m)         the lane permutation i -> i ^ m, 0 <= m < 16
  *   v16_lanes(x, lanes)          out[i] = x[i ^ m]
  *   quad, quad_make(float[4]), v16_choose(quad, uint32_t w)   lane i is element w >> 2i & 3 of the four
- *   v16_hadamard(x)              Walsh-Hadamard transform of the 16 lanes, stages 1, 2, 4, 8
  *   v16_abs v16_max              of no NaN
  *   v16_sum(x)                   the lanes folded by halves: i + (i + 8), then i + (i + 4), ...
  *   v16_half(const uint16_t *)   16 IEEE halves, converted exactly
- *   w16                          16 doubles, with load store set1 add sub mul flip lanes hadamard of these
+ *   w16                          16 doubles, with load store set1 add sub mul flip lanes of these
  *   w16_of(v16), v16_of(w16)     converted, rounded to nearest
  *   bytes, bytes_load(const int8_t *)    32 int8
  *   i16, i16_zero()              16 int32, which lane holds what is the instruction set's business
  *   i16_dot(i16, bytes, const int16_t *)  the 32 products with 32 int16 added, two a lane; i16_sum(i16) all lanes, as int64
- *   SCAN_ROWS, SCAN_QUERIES      the tile of inner products whose sums fit the registers */
+ *   SCAN_ROWS, SCAN_QUERIES      the tile of inner products whose sums fit the registers
+ *
+ * Transforms need no blocks, only registers:
+ *
+ *   r32, R32_LANES               a register of floats, a power of two up to 16 of them
+ *   R32_RADIX                    how many of them at once: a power of two up to 16, half of what there are
+ *   r32_load r32_store r32_set1 r32_add r32_sub r32_mul
+ *   r32_flip_word(x, word, from) lane i changes sign where bit from + i of the 16 is set; from a multiple of R32_LANES
+ *   r32_stage(x, h)              stage h < R32_LANES of the transform: x[i] + x[i + h] and x[i] - x[i + h] of lanes whose bit h
+ *                                is clear. h is a constant
+ *   r32_transpose(r32[])         R32_LANES registers: lane j of register i becomes lane i of register j
+ *   r64 ...                      the same of doubles */
+
+#include <string.h>
 
 #define BLOCK RSK_LANES
 
@@ -38,13 +50,27 @@
 #define RSK_JOIN_(a, b) a##_##b
 #define RSK_JOIN(a, b) RSK_JOIN_(a, b)
 
+#if defined(__GNUC__) || defined(__clang__)
+#define RSK_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define RSK_PREFETCH(p) ((void)(p))
+#endif
+
+enum { UP = 1, DOWN = 2 };
+
 #define FWHT fwht_f32
+#define TRANSFORM transform_f32
 #define T float
-#define V v16
+#define R r32
+#define LANES R32_LANES
+#define RADIX R32_RADIX
 #include "fwht.h"
 #define FWHT fwht_f64
+#define TRANSFORM transform_f64
 #define T double
-#define V w16
+#define R r64
+#define LANES R64_LANES
+#define RADIX R64_RADIX
 #include "fwht.h"
 
 /* ---------------------------------------------------------------- signs and skew transparent operators */
@@ -200,9 +226,9 @@ static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float 
 
 /* What lies so many bytes on: short rows give the hardware no stream to follow. It may be behind the end, and is not read. */
 #if defined(__GNUC__) || defined(__clang__)
-#define RSK_PREFETCH(p, bytes) __builtin_prefetch((const void *)((uintptr_t)(p) + (uintptr_t)(bytes)))
+#define RSK_PREFETCH_AT(p, bytes) __builtin_prefetch((const void *)((uintptr_t)(p) + (uintptr_t)(bytes)))
 #else
-#define RSK_PREFETCH(p, bytes) ((void)0)
+#define RSK_PREFETCH_AT(p, bytes) ((void)0)
 #endif
 
 #define SCAN_TALL 4 /* rows, for one query alone; at least SCAN_ROWS */
@@ -217,11 +243,25 @@ static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float 
 #define LOAD v16_half
 #include "scan.h"
 #include "scan_bytes.h"
+#define SUFFIX f32
+#define T float
+#define V v16
+#define R r32
+#define LANES R32_LANES
+#include "table.h"
+#define SUFFIX f64
+#define T double
+#define V w16
+#define R r64
+#define LANES R64_LANES
+#include "table.h"
 
 const rsk_kernels RSK_TABLE = {
     .name = RSK_LEVEL,
     .fwht_f32 = fwht_f32,
     .fwht_f64 = fwht_f64,
+    .transform_f32 = transform_f32,
+    .transform_f64 = transform_f64,
     .flip_f32 = flip_f32,
     .flip_f64 = flip_f64,
     .blend_f32 = blend_f32,
@@ -242,4 +282,8 @@ const rsk_kernels RSK_TABLE = {
     .signs_subtract = signs_subtract,
     .peak = peak,
     .dots = {dots_f32, dots_f16, dots_i8},
+    .hash_f32 = hash_f32,
+    .hash_f64 = hash_f64,
+    .untable_f32 = untable_f32,
+    .untable_f64 = untable_f64,
 };

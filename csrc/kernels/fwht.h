@@ -1,70 +1,255 @@
-/* Walsh-Hadamard transform over blocks of 16, included once for float (V = v16) and once for double (V = w16).
+/* Walsh-Hadamard transforms with signs and a scale, over registers; included once for float (R = r32) and once for double
+ * (R = r64). LANES elements a register, RADIX registers at once.
  *
- * Stages 1..8 happen inside a block, up to four more among the 16 blocks of a base held in registers, the rest in passes of
- * up to four stages over strided blocks; parts of at most 32 KiB are finished first, to stay in L1. Whatever the grouping,
- * an element goes through the stages in ascending order: the bits do not depend on it. */
+ * Stages below LANES happen inside a register, log2(RADIX) more among the RADIX registers of a base, the rest in passes of as
+ * many stages over strided registers; parts of at most 16 KiB are finished first, to stay in L1, and beyond them RADIX blocks
+ * before the pass that joins them. Whatever the grouping, an element goes through the stages in one order: the bits do not
+ * depend on it.
+ *
+ * Of three transforms in a row the second goes through its stages in descending order. Its first pass then works on the very
+ * registers of the first one's last, and its last on those of the third one's first: two passes less. */
 
-#define OP(name) RSK_JOIN(V, name)
+#define OP(name) RSK_JOIN(R, name)
 #define FN(name) RSK_JOIN(FWHT, name)
+#define V R
 
-/* count blocks, `stride` elements apart. count is a constant wherever this is inlined. */
-static RSK_INLINE void FN(group)(T *x, ptrdiff_t stride, const int count, const int inside) {
-    V r[16];
-    RSK_UNROLL for (int i = 0; i < count; i++) {
-        r[i] = OP(load)(x + i * stride);
-        if (inside) r[i] = OP(hadamard)(r[i]);
-    }
-    RSK_UNROLL for (int h = 1; h < count; h *= 2)
-        RSK_UNROLL for (int i = 0; i < count; i++)
-            if (!(i & h)) {
-                const V a = r[i], b = r[i + h];
-                r[i] = OP(add)(a, b);
-                r[i + h] = OP(sub)(a, b);
-            }
-    RSK_UNROLL for (int i = 0; i < count; i++) OP(store)(x + i * stride, r[i]);
+enum { FN(part) = 16384 / (int)sizeof(T), FN(group) = RADIX * LANES };
+
+/* What a pass does to its registers: signs, a butterfly, signs, a butterfly, ..., signs, scale. A constant wherever this is
+ * inlined, but for the pointers of the signs. */
+typedef struct FN(visit) {
+    int inside;   /* the stages within a register too */
+    int steps[3]; /* UP: stages in ascending order, DOWN: descending, 0: no butterfly */
+    int signs, scale;
+    const uint16_t *bits[4]; /* from the first element of the pass; read where signs is set, NULL: none */
+    T factor;
+    const T *next; /* brought into the cache, as many elements as the pass goes through; NULL: nothing */
+} FN(visit);
+
+static RSK_INLINE V FN(inside_up)(V x) {
+    RSK_UNROLL for (int h = 1; h < LANES; h *= 2) x = OP(stage)(x, h);
+    return x;
+}
+static RSK_INLINE V FN(inside_down)(V x) {
+    RSK_UNROLL for (int h = LANES / 2; h > 0; h /= 2) x = OP(stage)(x, h);
+    return x;
 }
 
-static RSK_INLINE void FN(base)(T *x, ptrdiff_t n, const int count) {
-    for (ptrdiff_t k = 0; k < n; k += count * BLOCK) FN(group)(x + k, BLOCK, count, 1);
-}
-
-static RSK_INLINE void FN(pass)(T *x, ptrdiff_t n, ptrdiff_t stride, const int count) {
-    for (ptrdiff_t k = 0; k < n; k += count * stride)
-        for (ptrdiff_t j = k; j < k + stride; j += BLOCK) FN(group)(x + j, stride, count, 0);
-}
-
-/* all stages of a stride in [from, n) */
-static void FN(above)(T *x, ptrdiff_t n, ptrdiff_t from) {
-    while (from < n) {
-        const ptrdiff_t left = n / from;
-        const int radix = left >= 16 ? 16 : (int)left;
-        switch (radix) {
-        case 16: FN(pass)(x, n, from, 16); break;
-        case 8: FN(pass)(x, n, from, 8); break;
-        case 4: FN(pass)(x, n, from, 4); break;
-        default: FN(pass)(x, n, from, 2);
+static RSK_INLINE void FN(butterfly)(V *r, const int count, const int h) {
+    RSK_UNROLL for (int i = 0; i < count; i++)
+        if (!(i & h)) {
+            const V a = r[i], b = r[i + h];
+            r[i] = OP(add)(a, b);
+            r[i + h] = OP(sub)(a, b);
         }
-        from *= radix;
+}
+
+static RSK_INLINE void FN(step)(V *r, const int count, const int step, const int inside) {
+    if (step == UP) {
+        if (inside)
+            RSK_UNROLL for (int i = 0; i < count; i++) r[i] = FN(inside_up)(r[i]);
+        if (count > 1) FN(butterfly)(r, count, 1);
+        if (count > 2) FN(butterfly)(r, count, 2);
+        if (count > 4) FN(butterfly)(r, count, 4);
+        if (count > 8) FN(butterfly)(r, count, 8);
+    } else if (step == DOWN) {
+        if (count > 8) FN(butterfly)(r, count, 8);
+        if (count > 4) FN(butterfly)(r, count, 4);
+        if (count > 2) FN(butterfly)(r, count, 2);
+        if (count > 1) FN(butterfly)(r, count, 1);
+        if (inside)
+            RSK_UNROLL for (int i = 0; i < count; i++) r[i] = FN(inside_down)(r[i]);
     }
+}
+
+/* in: where element k of the first register lies in its block, a constant as well, known to be 0 where registers adjoin */
+static RSK_INLINE void FN(flips)(V *r, const int count, const uint16_t *bits, ptrdiff_t k, ptrdiff_t stride, const int in,
+                                 const int inside) {
+    if (bits)
+        RSK_UNROLL for (int i = 0; i < count; i++)
+            r[i] = OP(flip_word)(r[i], bits[(k + i * stride) / BLOCK], inside ? i * LANES % BLOCK : in);
+}
+
+/* count registers, `stride` elements apart, from element k on. count is a constant wherever this is inlined. */
+static RSK_INLINE void FN(visit_group)(T *x, const T *in, ptrdiff_t k, ptrdiff_t stride, const int count, const int at,
+                                       const FN(visit) *v) {
+    V r[RADIX];
+    RSK_UNROLL for (int i = 0; i < count; i++) r[i] = OP(load)(in + k + i * stride);
+    if (v->signs) FN(flips)(r, count, v->bits[0], k, stride, at, v->inside);
+    FN(step)(r, count, v->steps[0], v->inside);
+    if (v->steps[1]) {
+        if (v->signs) FN(flips)(r, count, v->bits[1], k, stride, at, v->inside);
+        FN(step)(r, count, v->steps[1], v->inside);
+    }
+    if (v->steps[2]) {
+        if (v->signs) FN(flips)(r, count, v->bits[2], k, stride, at, v->inside);
+        FN(step)(r, count, v->steps[2], v->inside);
+    }
+    if (v->signs) FN(flips)(r, count, v->bits[3], k, stride, at, v->inside);
+    if (v->scale) {
+        const V f = OP(set1)(v->factor);
+        RSK_UNROLL for (int i = 0; i < count; i++) r[i] = OP(mul)(r[i], f);
+    }
+    RSK_UNROLL for (int i = 0; i < count; i++) OP(store)(x + k + i * stride, r[i]);
+}
+
+static RSK_INLINE void FN(pass_of)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, const int count, const FN(visit) *v) {
+    if (v->inside) {
+        for (ptrdiff_t k = 0; k < n; k += count * LANES) {
+            if (v->next)
+                for (int i = 0; i < count * LANES; i += 64 / (int)sizeof(T)) RSK_PREFETCH(v->next + k + i);
+            FN(visit_group)(x, in, k, LANES, count, 0, v);
+        }
+    } else {
+        for (ptrdiff_t k = 0; k < n; k += count * stride)
+            for (ptrdiff_t j = k; j < k + stride; j += BLOCK)
+                RSK_UNROLL for (int l = 0; l < BLOCK; l += LANES) FN(visit_group)(x, in, j + l, stride, count, l, v);
+    }
+}
+
+static RSK_INLINE void FN(pass)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, const FN(visit) *v) {
+    switch (count) {
+#if RADIX > 8
+    case 16: FN(pass_of)(x, in, n, stride, 16, v); break;
+#endif
+    case 8: FN(pass_of)(x, in, n, stride, 8, v); break;
+    case 4: FN(pass_of)(x, in, n, stride, 4, v); break;
+    case 2: FN(pass_of)(x, in, n, stride, 2, v); break;
+    default: FN(pass_of)(x, in, n, stride, 1, v);
+    }
+}
+
+/* ---------------------------------------------------------------- the kinds of passes, each compiled once */
+
+#define UP_ONLY .steps = {UP, 0, 0}
+#define DOWN_ONLY .steps = {DOWN, 0, 0}
+
+static void FN(base_up)(T *x, const T *in, ptrdiff_t n, ptrdiff_t count, const T *next) {
+    const FN(visit) v = {.inside = 1, UP_ONLY, .next = next};
+    FN(pass)(x, in, n, LANES, count, &v);
+}
+static void FN(base_up_signs)(T *x, const T *in, ptrdiff_t n, ptrdiff_t count, const T *next, const uint16_t *bits) {
+    const FN(visit) v = {.inside = 1, UP_ONLY, .signs = 1, .bits = {bits}, .next = next};
+    FN(pass)(x, in, n, LANES, count, &v);
+}
+/* down, signs, up */
+static void FN(base_turn)(T *x, ptrdiff_t n, ptrdiff_t count, const uint16_t *bits) {
+    const FN(visit) v = {.inside = 1, .steps = {DOWN, UP, 0}, .signs = 1, .bits = {NULL, bits}};
+    FN(pass)(x, x, n, LANES, count, &v);
+}
+static void FN(pass_up)(T *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count) {
+    const FN(visit) v = {UP_ONLY};
+    FN(pass)(x, x, n, stride, count, &v);
+}
+static void FN(pass_down)(T *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count) {
+    const FN(visit) v = {DOWN_ONLY};
+    FN(pass)(x, x, n, stride, count, &v);
+}
+/* the last pass of all: signs, which may be NULL, and scale */
+static void FN(pass_end)(T *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, const uint16_t *bits, T factor) {
+    if (bits) {
+        const FN(visit) v = {UP_ONLY, .signs = 1, .bits = {NULL, NULL, NULL, bits}, .scale = 1, .factor = factor};
+        FN(pass)(x, x, n, stride, count, &v);
+    } else {
+        const FN(visit) v = {UP_ONLY, .scale = 1, .factor = factor};
+        FN(pass)(x, x, n, stride, count, &v);
+    }
+}
+/* up, signs, down */
+static void FN(pass_turn)(T *x, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, const uint16_t *bits) {
+    const FN(visit) v = {.steps = {UP, DOWN, 0}, .signs = 1, .bits = {NULL, bits}};
+    FN(pass)(x, x, n, stride, count, &v);
+}
+/* what fits into the registers: everything in one pass */
+static void FN(whole)(T *x, const T *in, ptrdiff_t n, const rsk_transform *t) {
+    FN(visit) v = {.inside = 1, UP_ONLY, .signs = 1, .scale = 1, .factor = (T)t->factor};
+    v.bits[0] = t->bits[0], v.bits[3] = t->bits[t->times];
+    FN(pass)(x, in, n, LANES, n / LANES, &v);
+}
+static void FN(whole_thrice)(T *x, const T *in, ptrdiff_t n, const rsk_transform *t) {
+    const FN(visit) v = {.inside = 1, .steps = {UP, DOWN, UP}, .signs = 1, .scale = 1, .factor = (T)t->factor,
+                         .bits = {t->bits[0], t->bits[1], t->bits[2], t->bits[3]}};
+    FN(pass)(x, in, n, LANES, n / LANES, &v);
+}
+
+/* ---------------------------------------------------------------- how passes follow each other */
+
+/* Registers of the pass that joins a part of n elements; the blocks below it are n / radix, down to FN(group). */
+static RSK_INLINE ptrdiff_t FN(radix)(ptrdiff_t n) {
+    ptrdiff_t left = n / FN(group);
+    while (left > RADIX) left /= RADIX;
+    return left;
+}
+
+/* all stages below n. bits may be NULL; next too */
+static void FN(up)(T *x, const T *in, ptrdiff_t n, const uint16_t *bits, const T *next) {
+    if (n > FN(part)) {
+        const ptrdiff_t radix = FN(radix)(n), block = n / radix;
+        for (ptrdiff_t k = 0; k < n; k += block)
+            FN(up)(x + k, in + k, block, bits ? bits + k / BLOCK : NULL, next ? next + k : NULL);
+        FN(pass_up)(x, n, block, radix);
+        return;
+    }
+    const ptrdiff_t count = n < FN(group) ? n / LANES : RADIX;
+    if (bits) FN(base_up_signs)(x, in, n, count, next, bits);
+    else FN(base_up)(x, in, n, count, next);
+    for (ptrdiff_t from = FN(group), radix; from < n; from *= radix) {
+        radix = n / from < RADIX ? n / from : n / from == 2 * RADIX ? RADIX / 2 : RADIX;
+        FN(pass_up)(x, n, from, radix);
+    }
+}
+
+/* all stages below n downwards, signs, and upwards again */
+static void FN(turn)(T *x, ptrdiff_t n, const uint16_t *bits) {
+    if (n > FN(part)) {
+        const ptrdiff_t radix = FN(radix)(n), block = n / radix;
+        FN(pass_down)(x, n, block, radix);
+        for (ptrdiff_t k = 0; k < n; k += block) FN(turn)(x + k, block, bits + k / BLOCK);
+        FN(pass_up)(x, n, block, radix);
+        return;
+    }
+    ptrdiff_t radix[24], from = FN(group);
+    int passes = 0;
+    for (; from < n; from *= radix[passes++])
+        radix[passes] = n / from < RADIX ? n / from : n / from == 2 * RADIX ? RADIX / 2 : RADIX;
+    for (int i = passes - 1; i >= 0; i--) FN(pass_down)(x, n, from /= radix[i], radix[i]);
+    FN(base_turn)(x, n, n < FN(group) ? n / LANES : RADIX, bits);
+    for (int i = 0; i < passes; from *= radix[i++]) FN(pass_up)(x, n, from, radix[i]);
+}
+
+static void TRANSFORM(T *out, const T *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t, const T *next) {
+    if (length < n) {
+        if (in != out) memcpy(out, in, sizeof(T) * (size_t)length);
+        memset(out + length, 0, sizeof(T) * (size_t)(n - length));
+        in = out;
+    }
+    if (n <= FN(group)) {
+        if (t->times == 1) FN(whole)(out, in, n, t);
+        else FN(whole_thrice)(out, in, n, t);
+        return;
+    }
+    const ptrdiff_t radix = FN(radix)(n), block = n / radix;
+    for (ptrdiff_t k = 0; k < n; k += block)
+        FN(up)(out + k, in + k, block, t->bits[0] ? t->bits[0] + k / BLOCK : NULL, next ? next + k : NULL);
+    if (t->times == 3) {
+        FN(pass_turn)(out, n, block, radix, t->bits[1]);
+        for (ptrdiff_t k = 0; k < n; k += block) FN(turn)(out + k, block, t->bits[2] + k / BLOCK);
+    }
+    FN(pass_end)(out, n, block, radix, t->bits[t->times], (T)t->factor);
 }
 
 static void FWHT(T *x, ptrdiff_t n) {
-    const ptrdiff_t cache = 32768 / (ptrdiff_t)sizeof(T), part = n < cache ? n : cache;
-    for (ptrdiff_t k = 0; k < n; k += part) {
-        switch (part / BLOCK) {
-        case 1: FN(base)(x + k, part, 1); break;
-        case 2: FN(base)(x + k, part, 2); break;
-        case 4: FN(base)(x + k, part, 4); break;
-        case 8: FN(base)(x + k, part, 8); break;
-        default: FN(base)(x + k, part, 16);
-        }
-        FN(above)(x + k, part, 16 * BLOCK);
-    }
-    FN(above)(x, n, part);
+    FN(up)(x, x, n, NULL, NULL);
 }
 
+#undef UP_ONLY
+#undef DOWN_ONLY
 #undef OP
 #undef FN
-#undef T
 #undef V
+#undef T
+#undef R
+#undef LANES
+#undef RADIX
 #undef FWHT
+#undef TRANSFORM

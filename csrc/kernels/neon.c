@@ -83,19 +83,6 @@ static inline v16 v16_choose(quad q, uint32_t w) {
     return r;
 }
 
-static inline float32x4_t quarter_hadamard(float32x4_t x) {
-    static const uint32_t one[4] = {0, 0x80000000u, 0, 0x80000000u}, two[4] = {0, 0, 0x80000000u, 0x80000000u};
-    x = vaddq_f32(vrev64q_f32(x), vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), vld1q_u32(one))));
-    return vaddq_f32(vextq_f32(x, x, 2), vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), vld1q_u32(two))));
-}
-static inline v16 v16_hadamard(v16 x) {
-    for (int i = 0; i < 4; i++) x.q[i] = quarter_hadamard(x.q[i]);
-    const float32x4_t a = vaddq_f32(x.q[0], x.q[1]), b = vsubq_f32(x.q[0], x.q[1]);
-    const float32x4_t c = vaddq_f32(x.q[2], x.q[3]), d = vsubq_f32(x.q[2], x.q[3]);
-    const v16 r = {{vaddq_f32(a, c), vaddq_f32(b, d), vsubq_f32(a, c), vsubq_f32(b, d)}};
-    return r;
-}
-
 static inline w16 w16_load(const double *p) {
     w16 r;
     for (int i = 0; i < 8; i++) r.q[i] = vld1q_f64(p + 2 * i);
@@ -152,19 +139,58 @@ static inline v16 v16_of(w16 x) {
     for (int i = 0; i < 4; i++) r.q[i] = vcvt_high_f32_f64(vcvt_f32_f64(x.q[2 * i]), x.q[2 * i + 1]);
     return r;
 }
-static inline w16 w16_hadamard(w16 x) {
-    for (int i = 0; i < 8; i++) {
-        const float64x2_t even = vdupq_laneq_f64(x.q[i], 0), odd = vdupq_laneq_f64(x.q[i], 1);
-        x.q[i] = vcombine_f64(vget_low_f64(vaddq_f64(even, odd)), vget_low_f64(vsubq_f64(even, odd)));
-    }
-    for (int h = 1; h < 8; h *= 2)
-        for (int i = 0; i < 8; i += 2 * h)
-            for (int j = i; j < i + h; j++) {
-                const float64x2_t a = x.q[j], b = x.q[j + h];
-                x.q[j] = vaddq_f64(a, b);
-                x.q[j + h] = vsubq_f64(a, b);
-            }
-    return x;
+typedef float32x4_t r32;
+typedef float64x2_t r64;
+#define R32_LANES 4
+#define R32_RADIX 16
+#define R64_LANES 2
+#define R64_RADIX 16
+static inline r32 r32_load(const float *p) { return vld1q_f32(p); }
+static inline void r32_store(float *p, r32 x) { vst1q_f32(p, x); }
+static inline r32 r32_set1(float f) { return vdupq_n_f32(f); }
+static inline r32 r32_add(r32 a, r32 b) { return vaddq_f32(a, b); }
+static inline r32 r32_sub(r32 a, r32 b) { return vsubq_f32(a, b); }
+static inline r32 r32_mul(r32 a, r32 b) { return vmulq_f32(a, b); }
+static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
+    static const int32_t shifts[4] = {31, 30, 29, 28};
+    const uint32x4_t sign = vandq_u32(vshlq_u32(vdupq_n_u32((uint32_t)word >> from), vld1q_s32(shifts)), vdupq_n_u32(0x80000000u));
+    return vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), sign));
+}
+static inline r32 r32_stage(r32 x, const int h) {
+    static const uint32_t one[4] = {0, 0x80000000u, 0, 0x80000000u}, two[4] = {0, 0, 0x80000000u, 0x80000000u};
+    const uint32x4_t minus = vld1q_u32(h == 1 ? one : two);
+    const r32 other = h == 1 ? vrev64q_f32(x) : vextq_f32(x, x, 2);
+    return vaddq_f32(other, vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), minus)));
+}
+
+static inline r64 r64_load(const double *p) { return vld1q_f64(p); }
+static inline void r64_store(double *p, r64 x) { vst1q_f64(p, x); }
+static inline r64 r64_set1(double f) { return vdupq_n_f64(f); }
+static inline r64 r64_add(r64 a, r64 b) { return vaddq_f64(a, b); }
+static inline r64 r64_sub(r64 a, r64 b) { return vsubq_f64(a, b); }
+static inline r64 r64_mul(r64 a, r64 b) { return vmulq_f64(a, b); }
+static inline r64 r64_flip_word(r64 x, uint16_t word, const int from) {
+    static const int64_t shifts[2] = {63, 62};
+    const uint64x2_t sign = vandq_u64(vshlq_u64(vdupq_n_u64((uint64_t)word >> from), vld1q_s64(shifts)), vdupq_n_u64(0x8000000000000000u));
+    return vreinterpretq_f64_u64(veorq_u64(vreinterpretq_u64_f64(x), sign));
+}
+static inline r64 r64_stage(r64 x, const int h) {
+    const float64x2_t even = vdupq_laneq_f64(x, 0), odd = vdupq_laneq_f64(x, 1);
+    (void)h; /* there is one */
+    return vcombine_f64(vget_low_f64(vaddq_f64(even, odd)), vget_low_f64(vsubq_f64(even, odd)));
+}
+
+static inline void r32_transpose(r32 r[4]) {
+    const float32x4x2_t a = vtrnq_f32(r[0], r[1]), b = vtrnq_f32(r[2], r[3]);
+    r[0] = vcombine_f32(vget_low_f32(a.val[0]), vget_low_f32(b.val[0]));
+    r[1] = vcombine_f32(vget_low_f32(a.val[1]), vget_low_f32(b.val[1]));
+    r[2] = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
+    r[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
+}
+static inline void r64_transpose(r64 r[2]) {
+    const r64 a = r[0], b = r[1];
+    r[0] = vcombine_f64(vget_low_f64(a), vget_low_f64(b));
+    r[1] = vcombine_f64(vget_high_f64(a), vget_high_f64(b));
 }
 
 static inline v16 v16_abs(v16 x) {

@@ -56,13 +56,21 @@ static inline lanes lanes_make(int m) {
         memcpy(x.v, u, sizeof u);                                                                                              \
         return x;                                                                                                              \
     }                                                                                                                          \
-    static inline V V##_hadamard(V x) {                                                                                        \
-        for (int h = 1; h < 16; h *= 2) {                                                                                      \
-            V r;                                                                                                               \
-            EACH(i) r.v[i] = i & h ? x.v[i ^ h] - x.v[i] : x.v[i] + x.v[i ^ h];                                                \
-            x = r;                                                                                                             \
+    static inline V V##_flip_word(V x, uint16_t word, const int from) {                                                        \
+        (void)from;                                                                                                            \
+        return V##_flip(x, word);                                                                                              \
+    }                                                                                                                          \
+    static inline V V##_stage(V x, const int h) {                                                                              \
+        V r;                                                                                                                   \
+        EACH(i) r.v[i] = i & h ? x.v[i ^ h] - x.v[i] : x.v[i] + x.v[i ^ h];                                                    \
+        return r;                                                                                                              \
+    }                                                                                                                          \
+    static inline void V##_transpose(V r[16]) {                                                                                \
+        EACH(i) for (int j = 0; j < i; j++) {                                                                                  \
+            const T t = r[i].v[j];                                                                                             \
+            r[i].v[j] = r[j].v[i];                                                                                             \
+            r[j].v[i] = t;                                                                                                     \
         }                                                                                                                      \
-        return x;                                                                                                              \
     }
 
 BLOCK_OPERATIONS(v16, float, uint32_t)
@@ -147,6 +155,14 @@ static inline int64_t i16_sum(i16 x) {
 
 #define SCAN_ROWS 2
 #define SCAN_QUERIES 3
+/* a register is a block */
+#define r32 v16
+#define r64 w16
+#define R32_LANES 16
+#define R64_LANES 16
+#define R32_RADIX 8
+#define R64_RADIX 8
+
 #define RSK_TABLE rsk_kernels_portable
 #define RSK_LEVEL "portable"
 #define RSK_SMALL

@@ -15,7 +15,7 @@ static RSK_INLINE void dots_tile_i8(const int8_t *x, ptrdiff_t d, const int rows
         for (ptrdiff_t k = begin; k < end; k += BYTES) {
             bytes a[SCAN_TALL];
             RSK_UNROLL for (int r = 0; r < rows; r++) {
-                if (rows == SCAN_TALL && queries == 1) RSK_PREFETCH(x + r * d + k, rows * d);
+                if (rows == SCAN_TALL && queries == 1) RSK_PREFETCH_AT(x + r * d + k, rows * d);
                 a[r] = bytes_load(x + r * d + k);
             }
             RSK_UNROLL for (int q = 0; q < queries; q++)

@@ -73,6 +73,112 @@ static void test_fwht(void) {
     }
 }
 
+/* ---------------------------------------------------------------- projections, hashing, tensor sketches */
+
+static void test_projection(void) {
+    uint16_t signs[3 * 2 * 2] = {0};
+    float x[60] = {1}, y[60];
+    double xw[60] = {1}, yw[60];
+    const rsk_projection good = {20, 40, 32, signs, 1.0 / 32};
+    const struct {
+        ptrdiff_t length, width, padded, rows;
+        double factor;
+        int threads;
+        rsk_status want;
+    } cases[] = {{20, 40, 32, 1, 1, 1, RSK_OK},       {20, 40, 32, 0, 1, 1, RSK_OK},       {0, 40, 32, 1, 1, 1, RSK_EINVAL},
+                 {33, 40, 32, 1, 1, 1, RSK_EINVAL},   {20, 0, 32, 1, 1, 1, RSK_EINVAL},    {20, 40, 24, 1, 1, 1, RSK_EINVAL},
+                 {20, 40, 8, 1, 1, 1, RSK_EINVAL},    {20, 40, 32, -1, 1, 1, RSK_EINVAL},  {20, 40, 32, 1, 1, 0, RSK_EINVAL},
+                 {20, 40, 32, 1, (double)NAN, 1, RSK_EINVAL}, {20, RSK_MAX_DIM + 1, 32, 1, 1, 1, RSK_EINVAL},
+                 {20, 40, 2 * RSK_MAX_DIM, 1, 1, 1, RSK_EINVAL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int transpose = 0; transpose < 2; transpose++) {
+            const rsk_projection p = {cases[i].length, cases[i].width, cases[i].padded, signs, cases[i].factor};
+            CHECK_STATUS(cases[i].want, rsk_project_f32(&p, transpose, x, cases[i].rows, y, cases[i].threads));
+            CHECK_STATUS(cases[i].want, rsk_project_f64(&p, transpose, xw, cases[i].rows, yw, cases[i].threads));
+        }
+    /* without signs H H H = 32 H; its first column is all ones */
+    CHECK_STATUS(RSK_OK, rsk_project_f32(&good, 0, x, 1, y, 1));
+    CHECK_STATUS(RSK_OK, rsk_project_f64(&good, 0, xw, 1, yw, 1));
+    for (int i = 0; i < 40; i++) CHECK(y[i] == 1 && yw[i] == 1);
+}
+
+static void test_hashing(void) {
+    const uint32_t entries[6] = {0, 2, 1 | RSK_HASH_MINUS, 2, 0, 1};
+    uint32_t wrong[6] = {0, 2, 1, 2, 3 | RSK_HASH_MINUS, 1};
+    const float x[3] = {1, 10, 100};
+    const double xw[3] = {1, 10, 100};
+    float y[12];
+    double yw[12];
+    const struct {
+        ptrdiff_t length, width, nonzeros, rows;
+        double factor;
+        int threads;
+        rsk_status want;
+    } cases[] = {{3, 3, 2, 1, 1, 1, RSK_OK},       {3, 3, 2, 0, 1, 1, RSK_OK},      {0, 3, 2, 1, 1, 1, RSK_EINVAL},
+                 {3, 0, 2, 1, 1, 1, RSK_EINVAL},   {3, 3, 0, 1, 1, 1, RSK_EINVAL},  {3, 1, 2, 1, 1, 1, RSK_EINVAL},
+                 {3, 3, 2, -1, 1, 1, RSK_EINVAL},  {3, 3, 2, 1, 1, 0, RSK_EINVAL},  {3, 3, 2, 1, (double)INFINITY, 1, RSK_EINVAL},
+                 {3, RSK_MAX_DIM + 1, 2, 1, 1, 1, RSK_EINVAL}, {PTRDIFF_MAX, 3, 2, 1, 1, 1, RSK_EINVAL}};
+    const int64_t ends[3] = {0, 2, 3}, columns[3] = {0, 2, 1};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const rsk_hashing h = {cases[i].length, cases[i].width, cases[i].nonzeros, entries, cases[i].factor};
+        CHECK_STATUS(cases[i].want, rsk_hash_f32(&h, x, cases[i].rows, y, cases[i].threads));
+        CHECK_STATUS(cases[i].want, rsk_hash_f64(&h, xw, cases[i].rows, yw, cases[i].threads));
+        CHECK_STATUS(cases[i].want, rsk_hash_adjoint_f32(&h, x, cases[i].rows, y, cases[i].threads));
+        CHECK_STATUS(cases[i].want, rsk_hash_adjoint_f64(&h, xw, cases[i].rows, yw, cases[i].threads));
+        if (cases[i].rows) {
+            CHECK_STATUS(cases[i].want, rsk_hash_csr_f32(&h, 2 * cases[i].rows, ends, columns, 3, x, y, cases[i].threads));
+            CHECK_STATUS(cases[i].want, rsk_hash_csr_f64(&h, 2 * cases[i].rows, ends, columns, 3, xw, yw, cases[i].threads));
+        }
+    }
+    const rsk_hashing h = {3, 3, 2, entries, 2.0}, bad = {3, 3, 2, wrong, 2.0};
+    CHECK_STATUS(RSK_EINVAL, rsk_hash_f32(&bad, x, 1, y, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_hash_adjoint_f64(&bad, xw, 1, yw, 1));
+    CHECK_STATUS(RSK_OK, rsk_hash_f32(&h, x, 1, y, 1));
+    CHECK(y[0] == 202 && y[1] == 180 && y[2] == 22);
+    CHECK_STATUS(RSK_OK, rsk_hash_adjoint_f32(&h, x, 1, y, 1));
+    CHECK(y[0] == 202 && y[1] == 180 && y[2] == 22); /* this matrix is symmetric */
+    CHECK_STATUS(RSK_OK, rsk_hash_csr_f64(&h, 2, ends, columns, 3, xw, yw, 2));
+    CHECK(yw[0] == 22 && yw[1] == 20 && yw[2] == 2 && yw[3] == 0 && yw[4] == -200 && yw[5] == 200);
+    const int64_t no_ends[4][3] = {{1, 2, 3}, {0, 4, 3}, {0, 2, 2}, {0, -1, 3}}, no_columns[2][3] = {{0, 3, 1}, {0, 1, -1}};
+    for (int i = 0; i < 4; i++) CHECK_STATUS(RSK_EOFFSETS, rsk_hash_csr_f32(&h, 2, no_ends[i], columns, 3, x, y, 1));
+    for (int i = 0; i < 2; i++) CHECK_STATUS(RSK_EORDER, rsk_hash_csr_f32(&h, 2, ends, no_columns[i], 3, x, y, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_hash_csr_f32(&h, 2, ends, columns, -1, x, y, 1));
+}
+
+static void test_tensor(void) {
+    const uint16_t signs[2] = {0, 1};
+    int32_t index[6] = {0, 1, 15, 3, 2, 0};
+    const float x[3] = {1, 2, 0};
+    const double xw[3] = {1, 2, 0};
+    float y[4];
+    double yw[4];
+    const struct {
+        ptrdiff_t length, width, used, padded, degree, rows;
+        double factor;
+        int threads;
+        rsk_status want;
+    } cases[] = {{3, 4, 3, 16, 2, 1, 1, 1, RSK_OK},      {3, 4, 3, 16, 2, 0, 1, 1, RSK_OK},
+                 {0, 4, 3, 16, 2, 1, 1, 1, RSK_EINVAL},  {17, 4, 3, 16, 2, 1, 1, 1, RSK_EINVAL},
+                 {3, 2, 3, 16, 2, 1, 1, 1, RSK_EINVAL},  {3, 4, 0, 16, 2, 1, 1, 1, RSK_EINVAL},
+                 {3, 4, 3, 17, 2, 1, 1, 1, RSK_EINVAL},  {3, 4, 3, 16, 0, 1, 1, 1, RSK_EINVAL},
+                 {3, 4, 3, 16, RSK_MAX_DEGREE + 1, 1, 1, 1, RSK_EINVAL}, {3, 4, 3, 16, 2, -1, 1, 1, RSK_EINVAL},
+                 {3, 4, 3, 16, 2, 1, (double)NAN, 1, RSK_EINVAL}, {3, 4, 3, 16, 2, 1, 1, 0, RSK_EINVAL},
+                 {3, RSK_MAX_DIM + 1, 3, 16, 2, 1, 1, 1, RSK_EINVAL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const rsk_tensor t = {cases[i].length, cases[i].width, cases[i].used, cases[i].padded, cases[i].degree, signs, index,
+                              cases[i].factor};
+        CHECK_STATUS(cases[i].want, rsk_tensor_sketch_f32(&t, x, cases[i].rows, y, cases[i].threads));
+        CHECK_STATUS(cases[i].want, rsk_tensor_sketch_f64(&t, xw, cases[i].rows, yw, cases[i].threads));
+    }
+    const rsk_tensor t = {3, 4, 3, 16, 2, signs, index, 0.5};
+    CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f32(&t, x, 1, y, 1)); /* H x: 3, -1, ..., -1; with the sign 1, -3, 1, ... */
+    CHECK(y[0] == -4.5f && y[1] == -0.5f && y[2] == -0.5f && y[3] == 0);
+    for (int bad = -1; bad <= 16; bad += 17) {
+        index[5] = bad;
+        CHECK_STATUS(RSK_EINVAL, rsk_tensor_sketch_f32(&t, x, 1, y, 1));
+    }
+}
+
 /* ---------------------------------------------------------------- specs */
 
 static void expect_spec(rsk_status want, const params *p, int line) {
@@ -488,6 +594,19 @@ static void test_memory(void) {
     EACH_ALLOCATION(rsk_operator(spec, 0, 0, 0, x, y), (void)0);
     EACH_ALLOCATION(rsk_embed(spec, 3, x, y), (void)0);
     EACH_ALLOCATION(rsk_embed_adjoint(spec, 3, y, x), (void)0);
+    uint16_t signs[12] = {0};
+    const uint32_t entries[4] = {0, 1, 2, 0};
+    const int32_t index[4] = {0, 1, 2, 3};
+    const rsk_projection projection = {4, 4, 16, signs, 1.0};
+    const rsk_hashing hashing = {4, 3, 1, entries, 1.0};
+    const rsk_tensor tensor = {4, 4, 4, 16, 1, signs, index, 1.0};
+    double wide[64] = {0}, wide_out[64];
+    EACH_ALLOCATION(rsk_project_f32(&projection, 0, x, 1, y, 1), (void)0);
+    EACH_ALLOCATION(rsk_project_f64(&projection, 1, wide, 1, wide_out, 1), (void)0);
+    EACH_ALLOCATION(rsk_hash_f32(&hashing, x, 16, y, 1), (void)0);
+    EACH_ALLOCATION(rsk_hash_f64(&hashing, wide, 16, wide_out, 1), (void)0);
+    EACH_ALLOCATION(rsk_tensor_sketch_f32(&tensor, x, 1, y, 1), (void)0);
+    EACH_ALLOCATION(rsk_tensor_sketch_f64(&tensor, wide, 1, wide_out, 1), (void)0);
     rsk_plan_free(plan);
     rsk_plan_free(also);
     rsk_spec_free(spec);
@@ -498,6 +617,9 @@ void test_statuses(void) {
     test_isa();
     test_philox();
     test_fwht();
+    test_projection();
+    test_hashing();
+    test_tensor();
     test_spec_parameters();
     test_operators();
     test_plan_offsets();

@@ -224,6 +224,44 @@ static uint64_t digest(const struct variant *v, int threads) {
     return hash;
 }
 
+/* Projections, hashing and tensor sketches of rows of a length that fills no block, and of transforms beyond L1. */
+static uint64_t digest_of_transforms(ptrdiff_t padded, int threads) {
+    enum { ROWS = 37 };
+    const ptrdiff_t length = padded - 5, width = padded + padded / 2 + 3, size = ROWS * width;
+    uint64_t hash = FNV_START, state = 13;
+    float *x = need((size_t)size, sizeof *x), *y = need((size_t)size, sizeof *y);
+    double *xw = need((size_t)size, sizeof *xw), *yw = need((size_t)size, sizeof *yw);
+    uint16_t *signs = need((size_t)(padded / 16 * 6), sizeof *signs);
+    uint32_t *entries = need((size_t)(3 * length), sizeof *entries);
+    int32_t *index = need((size_t)(3 * width), sizeof *index);
+    for (ptrdiff_t i = 0; i < size; i++) x[i] = next_float(&state), xw[i] = (double)next_float(&state) / 3;
+    for (ptrdiff_t i = 0; i < padded / 16 * 6; i++) signs[i] = (uint16_t)next_word(&state);
+    for (ptrdiff_t i = 0; i < 3 * length; i++)
+        entries[i] = next_word(&state) % (uint32_t)width | (next_word(&state) & 1 ? RSK_HASH_MINUS : 0);
+    for (ptrdiff_t i = 0; i < 3 * width; i++) index[i] = (int32_t)(next_word(&state) % (uint32_t)padded);
+    const rsk_projection p = {length, width, padded, signs, 0.37};
+    const rsk_hashing h = {length, width, 3, entries, 0.37}, one = {length, width, 1, entries, 1.0};
+    const rsk_tensor t = {length, width, width - 1, padded, 3, signs, index, 0.37};
+    for (int i = 0; i < 2; i++) {
+        CHECK_STATUS(RSK_OK, rsk_project_f32(&p, i, x, ROWS, y, threads));
+        CHECK_STATUS(RSK_OK, rsk_project_f64(&p, i, xw, ROWS, yw, threads));
+        hash = fnv(fnv(hash, y, (size_t)(ROWS * (i ? length : width)), 4), yw, (size_t)(ROWS * (i ? length : width)), 8);
+        CHECK_STATUS(RSK_OK, rsk_hash_f32(i ? &h : &one, x, ROWS, y, threads));
+        CHECK_STATUS(RSK_OK, rsk_hash_f64(i ? &h : &one, xw, ROWS, yw, threads));
+        hash = fnv(fnv(hash, y, (size_t)size, 4), yw, (size_t)size, 8);
+        CHECK_STATUS(RSK_OK, rsk_hash_f32(i ? &h : &one, x + 2 * length, 2, y + size - 2 * width, threads)); /* a row at a time */
+        CHECK(!memcmp(y + 2 * width, y + size - 2 * width, sizeof *y * (size_t)(2 * width)));
+    }
+    CHECK_STATUS(RSK_OK, rsk_hash_adjoint_f32(&h, x, ROWS, y, threads));
+    CHECK_STATUS(RSK_OK, rsk_hash_adjoint_f64(&h, xw, ROWS, yw, threads));
+    hash = fnv(fnv(hash, y, (size_t)(ROWS * length), 4), yw, (size_t)(ROWS * length), 8);
+    CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f32(&t, x, ROWS, y, threads));
+    CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f64(&t, xw, ROWS, yw, threads));
+    hash = fnv(fnv(hash, y, (size_t)size, 4), yw, (size_t)size, 8);
+    free(x), free(y), free(xw), free(yw), free(signs), free(entries), free(index);
+    return hash;
+}
+
 static void test_digest(void) {
     static const int threads[] = {1, 2, 3, 8};
     const size_t counts = strcmp(rsk_openmp(), "none") ? sizeof threads / sizeof *threads : 1;
@@ -242,6 +280,17 @@ static void test_digest(void) {
     }
     const uint64_t solvers = digest_solvers();
     all = fnv(all, &solvers, 1, 8);
+    for (ptrdiff_t n = 16; n <= 8192; n *= n == 1024 ? 8 : 2) {
+        CHECK_STATUS(RSK_OK, rsk_isa_select("portable"));
+        const uint64_t want = digest_of_transforms(n, 1);
+        for (int i = 0; ISA_LEVELS[i]; i++) {
+            if (!rsk_isa_available(ISA_LEVELS[i])) continue;
+            CHECK_STATUS(RSK_OK, rsk_isa_select(ISA_LEVELS[i]));
+            for (size_t t = 0; t < counts; t++)
+                if (!CHECK(digest_of_transforms(n, threads[t]) == want)) printf("  n = %td, %d threads\n", n, threads[t]);
+        }
+        all = fnv(all, &want, 1, 8);
+    }
     CHECK_STATUS(RSK_OK, rsk_isa_select(NULL));
     printf("levels");
     for (int i = 0; ISA_LEVELS[i]; i++)

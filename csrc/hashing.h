@@ -1,0 +1,122 @@
+/* Hashed rows of T, included once for float and once for double by hashing.c. Whatever the way, a number of the output is the
+ * sum of its inputs from the first to the last, started at 0, times the factor. */
+
+typedef struct FN(hash_job) {
+    const rsk_hashing *h;
+    const int64_t *ends, *columns; /* of CSR rows, or NULL */
+    const T *x;
+    T *out, *scratch;
+} FN(hash_job);
+
+static void FN(hash_row)(const rsk_hashing *h, const T *x, T *y) {
+    const T f = (T)h->factor;
+    const uint32_t *e = h->entries;
+    memset(y, 0, sizeof(T) * (size_t)h->width);
+    for (ptrdiff_t j = 0; j < h->length; j++)
+        for (ptrdiff_t r = 0; r < h->nonzeros; r++, e++) y[*e & RSK_HASH_ROW] += FN(sign)[*e >> 31] * x[j];
+    for (ptrdiff_t k = 0; f != 1 && k < h->width; k++) y[k] *= f;
+}
+
+/* 16 rows at once: a table of `width` blocks, one lane a row */
+static void FN(hash_rows)(const rsk_hashing *h, const T *x, T *y, T *table) {
+    KERNEL(hash)(table, h->width, x, h->length, h->entries, h->nonzeros);
+    KERNEL(untable)(y, h->width, table, (T)h->factor);
+}
+
+static void FN(hash_run)(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
+    const FN(hash_job) *j = context;
+    const rsk_hashing *h = j->h;
+    const ptrdiff_t room = RSK_LANES * (h->length + 2 * h->width);
+    while (j->scratch && end - begin >= FEWEST) {
+        T *table = j->scratch + worker * room, *in = table + RSK_LANES * h->width, *out = in + RSK_LANES * h->length;
+        const ptrdiff_t rows = end - begin < RSK_LANES ? end - begin : RSK_LANES;
+        if (rows == RSK_LANES) FN(hash_rows)(h, j->x + begin * h->length, j->out + begin * h->width, table);
+        else {
+            memcpy(in, j->x + begin * h->length, sizeof(T) * (size_t)(rows * h->length));
+            memset(in + rows * h->length, 0, sizeof(T) * (size_t)((RSK_LANES - rows) * h->length));
+            FN(hash_rows)(h, in, out, table);
+            memcpy(j->out + begin * h->width, out, sizeof(T) * (size_t)(rows * h->width));
+        }
+        begin += rows;
+    }
+    for (; begin < end; begin++) FN(hash_row)(h, j->x + begin * h->length, j->out + begin * h->width);
+}
+
+rsk_status FN(rsk_hash)(const rsk_hashing *h, const T *x, ptrdiff_t rows, T *out, int threads) {
+    if (!valid(h) || !x || !out || rows < 0 || threads < 1) return RSK_EINVAL;
+    if (rows == 0) return RSK_OK;
+    const ptrdiff_t chunk = 4 * RSK_LANES, room = RSK_LANES * (h->length + 2 * h->width);
+    const int workers = rsk_parallel_threads(threads, rows, chunk);
+    FN(hash_job) j = {.h = h, .x = x, .out = out};
+    if (rows >= FEWEST && h->width <= WIDEST) {
+        if (h->length > PTRDIFF_MAX / 64 / RSK_LANES / workers) return RSK_ENOMEM;
+        j.scratch = rsk_alloc(workers * room, sizeof(T));
+        if (!j.scratch) return RSK_ENOMEM;
+    }
+    rsk_parallel(workers, rows, chunk, FN(hash_run), &j);
+    rsk_free(j.scratch);
+    return RSK_OK;
+}
+
+/* ---------------------------------------------------------------- the adjoint */
+
+static void FN(hash_run_back)(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
+    const FN(hash_job) *j = context;
+    const rsk_hashing *h = j->h;
+    const T f = (T)h->factor;
+    (void)worker;
+    for (ptrdiff_t row = begin; row < end; row++) {
+        const T *y = j->x + row * h->width;
+        T *x = j->out + row * h->length;
+        const uint32_t *e = h->entries;
+        for (ptrdiff_t i = 0; i < h->length; i++) {
+            T sum = 0;
+            for (ptrdiff_t r = 0; r < h->nonzeros; r++, e++) sum += FN(sign)[*e >> 31] * y[*e & RSK_HASH_ROW];
+            x[i] = f * sum;
+        }
+    }
+}
+
+rsk_status FN(rsk_hash_adjoint)(const rsk_hashing *h, const T *y, ptrdiff_t rows, T *out, int threads) {
+    if (!valid(h) || !y || !out || rows < 0 || threads < 1) return RSK_EINVAL;
+    if (rows == 0) return RSK_OK;
+    FN(hash_job) j = {.h = h, .x = y, .out = out};
+    rsk_parallel(threads, rows, RSK_LANES, FN(hash_run_back), &j);
+    return RSK_OK;
+}
+
+/* ---------------------------------------------------------------- sparse rows */
+
+static void FN(hash_run_csr)(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
+    const FN(hash_job) *j = context;
+    const rsk_hashing *h = j->h;
+    const T f = (T)h->factor;
+    (void)worker;
+    for (ptrdiff_t row = begin; row < end; row++) {
+        T *y = j->out + row * h->width;
+        memset(y, 0, sizeof(T) * (size_t)h->width);
+        for (int64_t i = j->ends[row]; i < j->ends[row + 1]; i++) {
+            const uint32_t *e = h->entries + j->columns[i] * h->nonzeros;
+            for (ptrdiff_t r = 0; r < h->nonzeros; r++) y[e[r] & RSK_HASH_ROW] += FN(sign)[e[r] >> 31] * j->x[i];
+        }
+        for (ptrdiff_t k = 0; f != 1 && k < h->width; k++) y[k] *= f;
+    }
+}
+
+rsk_status FN(rsk_hash_csr)(const rsk_hashing *h, ptrdiff_t rows, const int64_t *ends, const int64_t *columns, ptrdiff_t size,
+                            const T *x, T *out, int threads) {
+    if (!valid(h) || !ends || !columns || !x || !out || rows < 0 || size < 0 || threads < 1) return RSK_EINVAL;
+    if (ends[0] != 0 || ends[rows] != size) return RSK_EOFFSETS;
+    for (ptrdiff_t i = 0; i < rows; i++)
+        if (ends[i + 1] < ends[i]) return RSK_EOFFSETS;
+    for (ptrdiff_t i = 0; i < size; i++)
+        if (columns[i] < 0 || columns[i] >= h->length) return RSK_EORDER;
+    if (rows == 0) return RSK_OK;
+    FN(hash_job) j = {.h = h, .ends = ends, .columns = columns, .x = x, .out = out};
+    rsk_parallel(threads, rows, RSK_LANES, FN(hash_run_csr), &j);
+    return RSK_OK;
+}
+
+#undef T
+#undef FN
+#undef KERNEL

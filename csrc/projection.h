@@ -1,0 +1,61 @@
+/* Structured projections of rows of T, included once for float and once for double by transforms.c. */
+
+typedef struct FN(project_job) {
+    const rsk_projection *p;
+    int transpose;
+    const T *x;
+    T *out, *scratch;
+} FN(project_job);
+
+/* y = the first `width` numbers of every block's H D3 H D2 H D1 [x; 0] */
+static void FN(project_row)(const rsk_projection *p, const T *x, T *y, T *scratch) {
+    const ptrdiff_t words = p->padded / RSK_LANES;
+    for (ptrdiff_t k = 0, b = 0; k < p->width; k += p->padded, b++) {
+        const uint16_t *s = p->signs + 3 * b * words;
+        const rsk_transform t = {3, {s, s + words, s + 2 * words, NULL}, p->factor};
+        const ptrdiff_t left = p->width - k;
+        KERNEL(transform)(left < p->padded ? scratch : y + k, x, p->length, p->padded, &t, NULL);
+        if (left < p->padded) memcpy(y + k, scratch, sizeof(T) * (size_t)left);
+    }
+}
+
+/* x = the sum of the blocks' D1 H D2 H D3 H [y; 0] */
+static void FN(project_row_back)(const rsk_projection *p, const T *y, T *x, T *scratch) {
+    const ptrdiff_t words = p->padded / RSK_LANES;
+    for (ptrdiff_t k = 0, b = 0; k < p->width; k += p->padded, b++) {
+        const uint16_t *s = p->signs + 3 * b * words;
+        const rsk_transform t = {3, {NULL, s + 2 * words, s + words, s}, p->factor};
+        const ptrdiff_t left = p->width - k;
+        KERNEL(transform)(scratch, y + k, left < p->padded ? left : p->padded, p->padded, &t, NULL);
+        if (b == 0) memcpy(x, scratch, sizeof(T) * (size_t)p->length);
+        else
+            for (ptrdiff_t i = 0; i < p->length; i++) x[i] += scratch[i];
+    }
+}
+
+static void FN(project_run)(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
+    const FN(project_job) *j = context;
+    const rsk_projection *p = j->p;
+    T *scratch = j->scratch + worker * p->padded;
+    for (ptrdiff_t row = begin; row < end; row++) {
+        if (j->transpose) FN(project_row_back)(p, j->x + row * p->width, j->out + row * p->length, scratch);
+        else FN(project_row)(p, j->x + row * p->length, j->out + row * p->width, scratch);
+    }
+}
+
+rsk_status FN(rsk_project)(const rsk_projection *p, int transpose, const T *x, ptrdiff_t rows, T *out, int threads) {
+    if (!valid_projection(p) || !x || !out || rows < 0 || threads < 1) return RSK_EINVAL;
+    if (rows == 0) return RSK_OK;
+    const ptrdiff_t chunk = p->padded < 8192 ? 8192 / p->padded : 1;
+    const int workers = rsk_parallel_threads(threads, rows, chunk);
+    T *scratch = rsk_alloc(workers * p->padded, sizeof(T));
+    if (!scratch) return RSK_ENOMEM;
+    FN(project_job) j = {p, transpose, x, out, scratch};
+    rsk_parallel(workers, rows, chunk, FN(project_run), &j);
+    rsk_free(scratch);
+    return RSK_OK;
+}
+
+#undef T
+#undef FN
+#undef KERNEL

@@ -1,0 +1,23 @@
+/* Sketches of tensor powers: products of coordinates of transforms (docs/design.md section 9). */
+#include "internal.h"
+
+#include <math.h>
+#include <string.h>
+
+static int valid(const rsk_tensor *t) {
+    if (!t || !t->signs || !t->index || t->padded < RSK_LANES || t->padded > RSK_MAX_DIM || (t->padded & (t->padded - 1))) return 0;
+    if (t->length < 1 || t->length > t->padded || t->degree < 1 || t->degree > RSK_MAX_DEGREE || !isfinite(t->factor)) return 0;
+    if (t->used < 1 || t->used > t->width || t->width > RSK_MAX_DIM) return 0;
+    int bad = 0;
+    for (ptrdiff_t i = 0; i < t->degree * t->used; i++) bad |= t->index[i] < 0 || t->index[i] >= t->padded;
+    return !bad;
+}
+
+#define T float
+#define FN(name) name##_f32
+#define KERNEL(name) rsk_kernels_current()->name##_f32
+#include "tensor.h"
+#define T double
+#define FN(name) name##_f64
+#define KERNEL(name) rsk_kernels_current()->name##_f64
+#include "tensor.h"

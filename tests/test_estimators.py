@@ -1,0 +1,134 @@
+"""scikit-learn's own checks of the estimators, and what they leave out."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+from unittest import SkipTest
+
+import numpy as np
+import pytest
+import scipy.sparse
+import sklearn.base
+import sklearn.exceptions
+import sklearn.pipeline
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from recsketch import transforms
+from recsketch.transforms import CountSketch, SparseProjection, StructuredProjection, TensorSketch
+
+ESTIMATORS = {
+    "StructuredProjection": StructuredProjection(64),
+    "SparseProjection": SparseProjection(64),
+    "CountSketch": CountSketch(64),
+    "TensorSketch": TensorSketch(64),
+    "TensorSketch fft": TensorSketch(64, method="fft"),
+}
+MAY_BE_SKIPPED = {"check_array_api_input", "check_n_features_in_after_fitting"}
+
+
+@pytest.mark.parametrize("name", sorted(ESTIMATORS))
+def test_scikit_learn_checks(name: str) -> None:
+    """All of them, counted: a version that yields none, or skips them, does not pass."""
+    passed, skipped = [], []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for estimator, check in estimator_checks_generator(ESTIMATORS[name]):
+            label = getattr(check, "func", check).__name__
+            try:
+                check(estimator)
+                passed.append(label)
+            except SkipTest:
+                skipped.append(label)
+    assert len(passed) >= 40
+    assert len(set(passed)) >= 35
+    # data frames need pandas or polars, the array API a variable
+    assert all("pandas" in s or "polars" in s or "dataframe" in s or s in MAY_BE_SKIPPED for s in skipped), skipped
+
+
+@pytest.mark.parametrize("name", sorted(ESTIMATORS))
+def test_clone_pipeline_and_parameters(name: str) -> None:
+    x = np.random.default_rng(0).standard_normal((9, 20))
+    first = sklearn.base.clone(ESTIMATORS[name]).set_params(random_state=3)
+    assert first.get_params()["random_state"] == 3
+    assert "random_state=3" in repr(first)
+    pipe = sklearn.pipeline.make_pipeline(first, sklearn.base.clone(ESTIMATORS["CountSketch"]))
+    assert pipe.fit_transform(x).shape == (9, 64)
+    assert list(first.get_feature_names_out())[:2] == [f"{type(first).__name__.lower()}{i}" for i in range(2)]
+    with pytest.raises(ValueError, match="Invalid parameter 'no'"):
+        first.set_params(no=1)
+    with pytest.raises(sklearn.exceptions.NotFittedError):
+        sklearn.base.clone(first).transform(x)
+
+
+@pytest.mark.parametrize("name", sorted(ESTIMATORS))
+def test_hostile_input(name: str) -> None:
+    e = sklearn.base.clone(ESTIMATORS[name])
+    x = np.random.default_rng(1).standard_normal((33, 20)).astype(np.float32)
+    y = e.fit_transform(x)
+    assert y.dtype == np.float32
+    base = np.zeros((66, 40), np.float32)
+    base[::2, ::2] = x
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    raw = bytearray(x.nbytes + 1)
+    crooked = np.frombuffer(raw, np.uint8)[1:].view(np.float32).reshape(x.shape)
+    crooked[:] = x
+    same = (base[::2, ::2], frozen, np.asfortranarray(x), x.astype(x.dtype.newbyteorder()), crooked, x.tolist())
+    for other in same[:-1]:
+        assert np.array_equal(e.transform(other), y)
+    assert e.transform(same[-1]).dtype == np.float64
+    for bad in (np.nan, np.inf, -np.inf):
+        for at in ((0, 0), (32, 19), (17, 7)):
+            z = x.copy()
+            z[at] = bad
+            with pytest.raises(ValueError, match="wanted finite numbers"):
+                e.transform(z)
+            with pytest.raises(ValueError, match="wanted finite numbers"):
+                sklearn.base.clone(e).fit(z)
+    for shape in ((0, 20), (3, 0), (20,), (2, 3, 20), (3, 19)):
+        with pytest.raises(ValueError, match=r"wanted|expecting"):
+            e.transform(np.zeros(shape))
+    with pytest.raises(ValueError, match="ragged"):
+        e.transform([[1.0] * 20, [1.0]])
+    with pytest.raises(ValueError, match="Complex"):
+        e.transform(x.astype(np.complex64))
+    for params in ({"n_components": 0}, {"n_components": 2**24 + 1}, {"random_state": -1}, {"threads": 0}):
+        with pytest.raises(ValueError, match=f"{next(iter(params))}: wanted"):
+            sklearn.base.clone(e).set_params(**params).fit(x)
+    with pytest.raises(TypeError, match="n_components: wanted"):
+        sklearn.base.clone(e).set_params(n_components=2.5).fit(x)
+    with pytest.raises(ValueError, match="transform: wanted"):
+        e.set_output(transform="excel")
+
+
+def test_sparse_input_has_the_bits_of_dense_input() -> None:
+    x = scipy.sparse.random(50, 300, 0.05, random_state=np.random.default_rng(0), dtype=np.float32).tocsr()
+    parts = x.tocoo()
+    twice = scipy.sparse.csr_matrix(x.shape, dtype=np.float32)
+    order = np.argsort(np.r_[parts.row, parts.row], kind="stable")
+    twice.data, twice.indices = np.r_[parts.data, parts.data][order], np.r_[parts.col, parts.col][order]
+    twice.indptr = 2 * x.indptr
+    for e in (CountSketch(32), SparseProjection(32, n_nonzeros=4)):
+        y = e.fit(x).transform(x)
+        assert np.array_equal(y, e.transform(x.toarray()))
+        assert np.array_equal(y, e.transform(x.tocsc()))
+        assert np.array_equal(e.transform(twice), e.transform((x + x).toarray()))
+        assert not e.transform(x * 0).any()
+        assert twice.nnz == 2 * x.nnz  # the caller's matrix is as it was
+    for e in (StructuredProjection(32), TensorSketch(32)):
+        with pytest.raises(TypeError, match="wanted dense data"):
+            e.fit(x)
+
+
+def test_names_are_public_and_loaded_when_asked_for(run_python: Any) -> None:
+    assert set(transforms.__all__) <= set(dir(transforms))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = transforms.nothing  # type: ignore[attr-defined]
+    done = run_python(
+        "import sys, recsketch as rs\n"
+        "assert 'recsketch.transforms._base' not in sys.modules\n"
+        "rs.transforms.CountSketch(4).fit_transform([[1.0, 2.0]])\n"
+        "assert not {'sklearn', 'scipy', 'pandas'} & set(sys.modules)\nprint('fine')"
+    )
+    assert done.stdout.strip().endswith("fine"), done.stderr

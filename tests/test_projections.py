@@ -1,0 +1,228 @@
+"""Projections, hashing and tensor sketches against the reference, and their laws."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import reference as ref
+
+from recsketch.transforms import CountSketch, SparseProjection, StructuredProjection, TensorSketch
+
+UNIT = {np.float32: 2.0**-24, np.float64: 2.0**-53}
+SHAPES = ((1, 1), (5, 3), (16, 16), (17, 40), (100, 64), (100, 128), (100, 300), (256, 1000))  # features, m
+
+
+def rows(features: int, n: int = 21, dtype: Any = np.float64) -> Any:
+    return np.random.default_rng(features).standard_normal((n, features)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_structured_against_the_reference(shape: tuple[int, int], dtype: type) -> None:
+    """3 log2 d stages and a product round once each, relative to the whole vector, of which m of d numbers are kept
+    and scaled by sqrt(d / m). The reference's products of matrices err by d units each."""
+    features, m = shape
+    x = rows(features, dtype=dtype)
+    e = StructuredProjection(m, random_state=7)
+    p = ref.projection_matrix(features, m, 7)
+    d = ref.order_of(features)
+    allowed = (math.sqrt(max(1, d / m)) * (3 * math.log2(d) + 2) * UNIT[dtype] + 3 * d * UNIT[np.float64]) * 1.01
+    got = e.fit_transform(x)
+    assert got.dtype == dtype
+    assert (np.linalg.norm(got - x @ p.T, axis=1) <= allowed * np.linalg.norm(x, axis=1)).all()
+    back = e.adjoint(got)
+    blocks = -(-m // d)
+    error = np.linalg.norm(back - got.astype(np.float64) @ p, axis=1)
+    assert (error <= (allowed + blocks * UNIT[dtype]) * math.sqrt(max(1, d / m)) * np.linalg.norm(got, axis=1)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("s", [1, 2, 8])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_hashing_against_the_reference(shape: tuple[int, int], s: int, dtype: type) -> None:
+    """A sum of k numbers errs by at most (k + 2) units of the sum of their magnitudes; the reference likewise."""
+    features, m = shape
+    x = rows(features, dtype=dtype)
+    e: Any = CountSketch(m, random_state=9) if s == 1 else SparseProjection(m, n_nonzeros=s, random_state=9)
+    p = ref.hashing_matrix(features, m, min(s, m), 9)
+    got = e.fit_transform(x)
+    k = np.count_nonzero(p, axis=1).max() + 2 + s  # of some columns several numbers may have met
+    assert (np.abs(got - x @ p.T) <= 2 * k * UNIT[dtype] * (np.abs(x) @ np.abs(p).T) + 1e-300).all()
+    back = e.adjoint(got)
+    assert (np.abs(back - got @ p) <= 2 * (s + 2) * UNIT[dtype] * (np.abs(got) @ np.abs(p)) + 1e-300).all()
+    if s > 1 and m >= s:
+        assert (np.count_nonzero(p, axis=0) == min(s, m)).all()
+    assert np.allclose((p**2).sum(axis=0), 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "case", [(1, 5, 1), (5, 7, 2), (16, 256, 2), (16, 300, 2), (20, 40, 2), (40, 150, 3), (3, 64, 4)]
+)
+def test_tensor_against_the_reference(case: tuple[int, int, int], dtype: type) -> None:
+    """Every factor errs by (log2 a' + 1) units of sqrt(a') |x|; its size is bounded by sqrt(features) |x|."""
+    features, m, p = case
+    x = rows(features, dtype=dtype)
+    got = TensorSketch(m, degree=p, random_state=3).fit_transform(x)
+    a = ref.order_of(features)
+    norm = np.linalg.norm(x, axis=1, keepdims=True) * math.sqrt(a)
+    allowed = 1.01 * p * (math.log2(a) + 2) * UNIT[dtype] * norm**p / math.sqrt(m if m < a**p else a**p)
+    assert (np.abs(got - ref.tensor_features(x, m, p, 3)) <= allowed).all()
+
+
+def test_isometry_and_orthogonal_rows() -> None:
+    for features, m in ((64, 64), (64, 192), (50, 64)):
+        e = StructuredProjection(m).fit(rows(features))
+        x = rows(features)
+        y = e.transform(x)
+        assert np.allclose(np.linalg.norm(y, axis=1), np.linalg.norm(x, axis=1), rtol=1e-14)
+        assert np.allclose(e.inverse_transform(y), x, atol=1e-13)
+    for m in (10, 64, 100):
+        p = StructuredProjection(m).fit(rows(64)).aslinearoperator() @ np.eye(64)
+        for block in (p[:64], p[64:]):
+            assert np.allclose(block @ block.T, 64 / m * np.eye(len(block)), atol=1e-13)
+
+
+@pytest.mark.parametrize("make", [StructuredProjection, SparseProjection, CountSketch])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adjoint_identity_linearity_and_operator(make: Any, dtype: type) -> None:
+    for features, m in SHAPES:
+        e = make(m, random_state=1).fit(rows(features))
+        a = e.aslinearoperator(dtype)
+        rng = np.random.default_rng(m)
+        x, y, z = (rng.standard_normal(k).astype(dtype) for k in (features, m, features))
+        bound = 60 * UNIT[dtype] * max(features, m)
+        left, right = float((a @ x) @ y), float(x @ (a.T @ y))
+        assert abs(left - right) <= bound * np.linalg.norm(x) * np.linalg.norm(y) * math.sqrt(max(1, 1024 / m))
+        assert np.linalg.norm(a @ (x + z) - a @ x - a @ z) <= bound * (np.linalg.norm(x) + np.linalg.norm(z)) * 32
+        assert np.array_equal(a @ np.stack([x, z], axis=1), e.transform(np.stack([x, z])).T)
+        assert a.shape == (m, features)
+
+
+@pytest.mark.parametrize("method", ["hadamard", "fft"])
+@pytest.mark.parametrize("case", [(5, 40, 1), (5, 300, 2), (20, 50, 2), (4, 33, 3)])
+def test_a_tensor_sketch_is_linear_in_the_tensor(case: tuple[int, int, int], method: str) -> None:
+    n, m, p = case
+    e = TensorSketch(m, degree=p, gamma=0.5, method=method).fit(rows(n))
+    x = rows(n)[0]
+    power = x
+    for _ in range(p - 1):
+        power = np.kron(power, x)
+    z = e.aslinearoperator()
+    assert z.shape == (m, n**p)
+    assert np.allclose(z @ power, e.transform(x[None])[0], atol=1e-12 * np.linalg.norm(x) ** p)
+    rng = np.random.default_rng(0)
+    v, y = rng.standard_normal(n**p), rng.standard_normal(m)
+    assert abs((z @ v) @ y - v @ (z.T @ y)) <= 1e-12 * np.linalg.norm(v) * np.linalg.norm(y)
+    with pytest.raises(ValueError, match="aslinearoperator: wanted coef0"):
+        TensorSketch(m, coef0=1.0).fit(rows(n)).aslinearoperator()
+    with pytest.raises(ValueError, match="at most 2"):
+        TensorSketch(m, degree=9).fit(rows(n)).aslinearoperator()
+
+
+def test_exact_kernels() -> None:
+    """Where the Kronecker product fits, the kernel is the polynomial one, up to rounding."""
+    for features, m, p, coef0 in ((16, 256, 2, 0.0), (10, 300, 2, 0.0), (15, 256, 2, 1.5), (4, 4096, 3, 0.5)):
+        x = rows(features) / 4
+        e = TensorSketch(m, degree=p, coef0=coef0, gamma=0.7).fit(x)
+        assert e.exact_
+        z = e.transform(x)
+        assert np.allclose(z @ z.T, (0.7 * x @ x.T + coef0) ** p, rtol=1e-12, atol=1e-13)
+    assert not TensorSketch(255, degree=2).fit(rows(16)).exact_
+
+
+@pytest.mark.parametrize("method", ["hadamard", "fft"])
+def test_kernels_are_right_on_average(method: str) -> None:
+    """Means over 400 seeds: their deviation from the kernel, over the deviation that its own spread leads one to
+    expect, is below 6 for 3 pairs: failure probability about 3 * 2e-9 if nearly normal; the seeds are fixed."""
+    x = rows(30, 3) / 5
+    found = np.stack(
+        [
+            z @ z.T
+            for z in (TensorSketch(64, degree=2, method=method, random_state=s).fit_transform(x) for s in range(400))
+        ]
+    )
+    want = (x @ x.T) ** 2
+    assert (np.abs(found.mean(axis=0) - want) <= 6 * found.std(axis=0) / math.sqrt(400)).all()
+    assert found.std(axis=0).max() < want.max()
+
+
+def test_the_kernel_errs_no_more_than_by_fft() -> None:
+    """Relative squared error over 200 seeds for x = y: theory says 4/m against 6/m. The ratio of two such means of 200
+    squares has a deviation of about 0.2; 1 is 1.7 of these away from 2/3; the seeds are fixed."""
+    x = rows(64, 8)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    error = {
+        method: np.mean(
+            [
+                (np.linalg.norm(TensorSketch(64, method=method, random_state=s).fit_transform(x), axis=1) ** 2 - 1) ** 2
+                for s in range(200)
+            ]
+        )
+        for method in ("hadamard", "fft")
+    }
+    assert error["hadamard"] <= error["fft"]
+    assert error["hadamard"] <= 1.5 * 4 / 64
+
+
+@pytest.mark.parametrize("make", [StructuredProjection, SparseProjection, CountSketch])
+def test_lengths_are_kept_on_average(make: Any) -> None:
+    """Mean of |P x|^2 over 300 seeds, worst cases included: one number alone, two numbers, all equal. Variance at most
+    about 2 / m each: 6 deviations are 6 sqrt(2 / m / 300) = 0.06 for m = 64; failure probability below 1e-8; seeds
+    fixed."""
+    x = np.zeros((4, 128))
+    x[0, 5], x[1, [3, 67]], x[2], x[3] = 1, math.sqrt(0.5), 128**-0.5, rows(128)[0] / np.linalg.norm(rows(128)[0])
+    found = [np.linalg.norm(make(64, random_state=s).fit_transform(x), axis=1) ** 2 for s in range(300)]
+    assert np.abs(np.mean(found, axis=0) - 1).max() <= 0.06
+    assert np.var(found, axis=0).max() <= 2.0 * 1.5 / 64
+
+
+PROGRAM = """
+import hashlib, json, recsketch, numpy as np
+from recsketch.transforms import CountSketch, SparseProjection, StructuredProjection, TensorSketch
+out = {}
+for threads in (1, 2, 3):
+    for make in (StructuredProjection, SparseProjection, CountSketch, TensorSketch):
+        for n, features, m in ((1, 20, 7), (3, 100, 300), (83, 1000, 513), (37, 5000, 4096)):
+            for dtype in (np.float32, np.float64):
+                x = np.random.default_rng(n).integers(-(2**20), 2**20, (n, features)).astype(dtype) / 2**20
+                e = make(m, threads=threads).fit(x)
+                y = np.ascontiguousarray(e.transform(x)).astype(np.dtype(dtype).newbyteorder("<"))
+                key = f"{make.__name__} {n} {features} {m} {np.dtype(dtype).name}"
+                digest = hashlib.sha256(y.tobytes()).hexdigest()
+                assert out.setdefault(key, digest) == digest, (key, threads)
+                parts = np.concatenate([e.transform(x[i : i + 5]) for i in range(0, n, 5)])
+                assert np.array_equal(parts, y), key
+print(json.dumps([recsketch.isa(), out]))
+"""
+
+
+def test_bits_over_threads_batches_and_instruction_sets(isa_levels: list[str], run_python: Any) -> None:
+    answers = []
+    for level in isa_levels:
+        done = run_python(PROGRAM, RECSKETCH_ISA=level)
+        assert done.returncode == 0, done.stderr
+        isa, out = json.loads(done.stdout.splitlines()[-1])
+        assert isa == level
+        answers.append(out)
+    assert len(answers[0]) == 32
+    assert all(a == answers[0] for a in answers)
+
+
+def test_matrices_depend_on_the_seed_alone() -> None:
+    """A larger m adds rows; the type of the data changes nothing; other seeds, other matrices."""
+    x = rows(40)
+    few, many = StructuredProjection(10, random_state=4).fit(x), StructuredProjection(150, random_state=4).fit(x)
+    assert np.allclose(few.transform(x) * math.sqrt(10), many.transform(x)[:, :10] * math.sqrt(150), atol=1e-13)
+    for make in (StructuredProjection, SparseProjection, CountSketch, TensorSketch):
+        found = [make(32, random_state=s).fit_transform(x) for s in (0, 1, 2**64 - 1, 0)]
+        assert np.array_equal(found[0], found[3])
+        assert not np.allclose(found[0], found[1])
+        assert not np.allclose(found[0], found[2])
+        drawn = [make(32, random_state=np.random.RandomState(5)).fit_transform(x) for _ in range(2)]
+        assert np.array_equal(*drawn)
+        assert make(32, random_state=None).fit(x).seed_ != make(32, random_state=None).fit(x).seed_
