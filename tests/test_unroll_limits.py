@@ -92,6 +92,21 @@ def test_packed_sketches(build: Any) -> None:
         assert not sk.unroll(packed.unpack()).complete  # what is not told of is not rounding
 
 
+def test_float16_arrays_are_known_to_be_rounded(build: Any) -> None:
+    """Not packed, only stored in 16 bits: half a step of rounding is the noise, and what fits is complete."""
+    for seed in range(4):
+        spec = ref.RefSpec(1024, LENGTHS, seed, max_inputs=8)
+        trace = loaded(build, seed, spec, 0.28, 0.38)
+        sk = build.sketcher(spec)
+        s = sk.sketch(build.trace(trace)).astype(np.float16)
+        found = sk.unroll(s)
+        assert exact(found, trace, 1e-2), (seed, compare(found, trace))
+        assert exact(sk.unroll(s.astype(">f2")), trace, 1e-2)
+        mask = np.random.default_rng(seed).random(1024) < 0.9
+        assert exact(sk.unroll(np.where(mask, s, np.float16(np.nan)), mask), trace, 1e-2)
+        assert not sk.unroll(s.astype(np.float32)).complete  # nobody said so
+
+
 def test_noise_is_in_the_errors(build: Any) -> None:
     """Gaussian noise of 1% of the sketch: 95% intervals hold 93 to 97% of 3,000 elements, deviation 0.4 points."""
     inside = elements = 0

@@ -181,8 +181,9 @@ class Sketcher:
             "sparse" only: no element is below zero.
         noise : float or (n,) array_like, optional
             Root mean square error of one coordinate, beyond float32 rounding: of each sketch, or of all. Taken from
-            PackedSketches if not given. "lstsq" stops iterating where the noise hides what it could still gain, and
-            "sparse" leaves out what does not stand out of it; the filters, which do not iterate, ignore it.
+            PackedSketches, or from float16's steps, if not given. "lstsq" stops iterating where the noise hides what it
+            could still gain, and "sparse" leaves out what does not stand out of it; the filters, which do not iterate,
+            ignore it.
 
         Returns
         -------
@@ -283,7 +284,7 @@ class Sketcher:
             No element of the sparse attributes is below zero.
         noise : float or (n,) array_like, optional
             Root mean square error of one coordinate, beyond float32 rounding: of each sketch, or of all. Taken from
-            PackedSketches if not given.
+            PackedSketches, or from float16's steps, if not given.
 
         Returns
         -------

@@ -218,9 +218,17 @@ def pack(sketches: npt.ArrayLike, dtype: str = "float16") -> PackedSketches:
 
 
 def unpacked(sketches: object) -> tuple[Any, Doubles | None]:
-    """What a decoder was given, as an array still to be checked, and the noise of a coordinate if that is known."""
+    """What a decoder was given, as an array still to be checked, and the noise of a coordinate if that is known.
+
+    A float16 array has been rounded: a number to one of its neighbours, uniformly within half a step of it.
+    """
     if isinstance(sketches, PackedSketches):
         return sketches.unpack(), sketches.noise
+    if isinstance(sketches, np.ndarray) and sketches.dtype.newbyteorder("=") == np.float16 and sketches.ndim in (1, 2):
+        known = np.isfinite(sketches)
+        steps = np.spacing(np.where(known, np.abs(sketches), np.float16(0))).astype(np.float64)
+        mean = np.sum(np.square(steps), axis=-1, where=known) / np.maximum(known.sum(axis=-1), 1)
+        return sketches, np.asarray(np.sqrt(mean / 12.0))
     return sketches, None
 
 

@@ -2,6 +2,7 @@
 it.
 
 >>> import numpy as np
+>>> from recsketch.transforms import StructuredProjection
 >>> X = np.random.default_rng(0).standard_normal((100, 1000), dtype=np.float32)
 >>> Y = StructuredProjection(256).fit_transform(X)
 >>> Y.shape
