@@ -25,7 +25,6 @@ static inline void v16_store(float *p, v16 x) {
 }
 static inline v16 v16_set1(float f) { return pair(_mm256_set1_ps(f), _mm256_set1_ps(f)); }
 static inline v16 v16_add(v16 a, v16 b) { return pair(_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)); }
-static inline v16 v16_sub(v16 a, v16 b) { return pair(_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)); }
 static inline v16 v16_mul(v16 a, v16 b) { return pair(_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)); }
 /* shift bit i of the word to the sign of lane i */
 static inline v16 v16_flip(v16 x, uint16_t bits) {

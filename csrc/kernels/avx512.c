@@ -13,7 +13,6 @@ static inline v16 v16_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void v16_store(float *p, v16 x) { _mm512_storeu_ps(p, x); }
 static inline v16 v16_set1(float f) { return _mm512_set1_ps(f); }
 static inline v16 v16_add(v16 a, v16 b) { return _mm512_add_ps(a, b); }
-static inline v16 v16_sub(v16 a, v16 b) { return _mm512_sub_ps(a, b); }
 static inline v16 v16_mul(v16 a, v16 b) { return _mm512_mul_ps(a, b); }
 /* The word in both halves of every lane; bit i of it to the sign of lane i. Cheaper than a mask register: a mask costs two
  * micro-operations to load, and the loops below are bound by them. */

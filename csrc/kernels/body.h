@@ -3,7 +3,7 @@
  * reduction has one order, so all of them give the same bits (compiled with -ffp-contract=off).
  *
  *   v16                          16 floats
- *   v16_load v16_store v16_set1 v16_add v16_sub v16_mul
+ *   v16_load v16_store v16_set1 v16_add v16_mul
  *   v16_flip(x, uint16_t)        lanes whose bit is set change sign
  *   lanes, lanes_make(m)         the lane permutation i -> i ^ m, 0 <= m < 16
  *   v16_lanes(x, lanes)          out[i] = x[i ^ m]

@@ -30,10 +30,6 @@ static inline v16 v16_add(v16 a, v16 b) {
     for (int i = 0; i < 4; i++) a.q[i] = vaddq_f32(a.q[i], b.q[i]);
     return a;
 }
-static inline v16 v16_sub(v16 a, v16 b) {
-    for (int i = 0; i < 4; i++) a.q[i] = vsubq_f32(a.q[i], b.q[i]);
-    return a;
-}
 static inline v16 v16_mul(v16 a, v16 b) {
     for (int i = 0; i < 4; i++) a.q[i] = vmulq_f32(a.q[i], b.q[i]);
     return a;
