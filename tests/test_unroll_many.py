@@ -28,7 +28,7 @@ def sparse_run(build: Any, seed: int, a: int, nonzeros: int, *, positive: bool =
 
 @pytest.mark.parametrize(("given", "positive"), [(4, False), ("auto", False), ("auto", True)])
 def test_sparse_attributes_of_an_unknown_structure(build: Any, given: Any, positive: bool) -> None:
-    """2.5 unknowns a coordinate. 100 of 100 in a wider run of each: one fails with probability below 0.03 (95%)."""
+    """2.5 unknowns a coordinate. 99 of 100 at least in wider runs: one fails with probability below 0.05 (95%)."""
     for seed in range(4):
         spec, trace = sparse_run(build, seed, 64, 4, positive=positive)
         assert len(trace.objects) * 65 > 2.4 * spec.dim
@@ -103,7 +103,7 @@ def page(seed: int, spaces: bool) -> rs.Trace:
 
 @pytest.mark.parametrize(("wiring", "spaces"), [(WIRING, False), (WIRING, True), (None, False)])
 def test_tuples_of_dozens_of_light_inputs(wiring: Any, spaces: bool) -> None:
-    """No character is significant alone: 240 objects or so, load about 0.5 (40 of 40 in a wider run of each)."""
+    """No character is significant alone: 240 objects or so, load about 0.5 (40 of 40 without spaces, wired or not)."""
     modules = dict.fromkeys(("page", "region", "line", "char", "space"), 16)
     sk = rs.Sketcher(rs.SketchSpec(8192, modules, seed=3, max_inputs=64, wiring=wiring))
     trace = page(5, spaces)

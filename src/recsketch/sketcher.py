@@ -279,7 +279,7 @@ class Sketcher:
             Levels of objects to look for, 1 for the outputs alone; 16 if not given.
         sparse : int or "auto", optional
             Attributes are mostly zero: about so many elements of each are not, or ("auto") as many as turn out. Then
-            there may be many more unknowns than coordinates, up to about five a non-zero element.
+            there may be more unknowns than coordinates: docs/figures.md has runs of 2.5 a coordinate.
         nonnegative : bool
             No element of the sparse attributes is below zero.
         noise : float or (n,) array_like, optional
