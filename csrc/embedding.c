@@ -12,14 +12,16 @@ double rsk_embed_norm(const rsk_spec *spec, const rsk_module *m) {
 
 int rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, double *h) {
     const rsk_kernels *k = rsk_kernels_current();
-    const float most = (float)fmin((double)RSK_MAX_VALUE / m->scale, FLT_MAX);
+    const rsk_transform signs_and_hadamard = {1, {m->inner}, 1.0};
+    const double scale = m->scale;
+    const float most = (float)fmin((double)RSK_MAX_VALUE / scale, FLT_MAX);
     int bad = 0;
-    for (ptrdiff_t i = 0; i < m->length; i++) bad |= !(fabsf(x[i]) <= most); /* true for NaN */
+    for (ptrdiff_t i = 0; i < m->length; i++) {
+        bad |= !(fabsf(x[i]) <= most); /* true for NaN */
+        h[i] = (double)x[i] * scale;
+    }
     if (bad) return 0;
-    for (ptrdiff_t i = 0; i < m->length; i++) h[i] = (double)x[i] * m->scale;
-    memset(h + m->length, 0, sizeof *h * (size_t)(m->padded - m->length));
-    k->flip_f64(h, h, m->padded, m->inner, 1.0);
-    k->fwht_f64(h, m->padded);
+    k->transform_f64(h, h, m->length, m->padded, &signs_and_hadamard, NULL);
     if (m->padded > spec->dim) {
         k->flip_f64(h, h, m->padded, m->outer, 1.0);
         for (ptrdiff_t j = spec->dim; j < m->padded; j += spec->dim)

@@ -11,6 +11,12 @@
 #define RSK_RESTRICT __restrict
 #endif
 
+#if defined(__GNUC__) || defined(__clang__)
+#define RSK_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define RSK_PREFETCH(p) ((void)(p))
+#endif
+
 /* Everything is computed in blocks of 16 floats (docs/design.md section 5); d and a' are multiples of it. */
 #define RSK_LANES 16
 
@@ -79,7 +85,7 @@ typedef struct rsk_kernels {
     /* out (+)= turn x */
     void (*rotate_f32)(float *out, const float *x, ptrdiff_t d, const rsk_turn *turn, int accumulate);
     void (*rotate_f64)(double *out, const double *x, ptrdiff_t d, const rsk_turn *turn, int accumulate);
-    /* out (+)= second first x */
+    /* out (+)= second first x; of their masks what is above the 16 lanes of a block is neither 0 nor the same */
     void (*rotate2_f32)(float *out, const float *x, ptrdiff_t d, const rsk_turn *first, const rsk_turn *second, int accumulate);
     void (*rotate2_f64)(double *out, const double *x, ptrdiff_t d, const rsk_turn *first, const rsk_turn *second,
                         int accumulate);

@@ -48,18 +48,34 @@ static void apply_wide(const rsk_spec *spec, const rsk_rotation *r, double f, co
     rsk_kernels_current()->rotate_f64(out, x, spec->dim, &t, accumulate);
 }
 
+/* Whether rsk_kernels.rotate2 takes the two. */
+static int mix_four_blocks(const rsk_turn *one, const rsk_turn *two) {
+    const ptrdiff_t a = one->mask / RSK_LANES, b = two->mask / RSK_LANES;
+    return a && b && a != b;
+}
+
 static void chain(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, int transpose,
                   const float *x, float *out, int accumulate, float *scratch) {
     const rsk_turn one = turn(spec, first, 1.0, transpose), two = turn(spec, second, f, transpose);
-    (void)scratch;
-    rsk_kernels_current()->rotate2_f32(out, x, spec->dim, &one, &two, accumulate);
+    const rsk_kernels *k = rsk_kernels_current();
+    if (mix_four_blocks(&one, &two)) {
+        k->rotate2_f32(out, x, spec->dim, &one, &two, accumulate);
+    } else {
+        k->rotate_f32(scratch, x, spec->dim, &one, 0);
+        k->rotate_f32(out, scratch, spec->dim, &two, accumulate);
+    }
 }
 
 static void chain_wide(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const double *x,
                        double *out, int accumulate, double *scratch) {
     const rsk_turn one = turn(spec, first, 1.0, 0), two = turn(spec, second, f, 0);
-    (void)scratch;
-    rsk_kernels_current()->rotate2_f64(out, x, spec->dim, &one, &two, accumulate);
+    const rsk_kernels *k = rsk_kernels_current();
+    if (mix_four_blocks(&one, &two)) {
+        k->rotate2_f64(out, x, spec->dim, &one, &two, accumulate);
+    } else {
+        k->rotate_f64(scratch, x, spec->dim, &one, 0);
+        k->rotate_f64(out, scratch, spec->dim, &two, accumulate);
+    }
 }
 
 /* T_attr D2 tile(h) = cosine D2 tile(h) + sine D2' tile(h'): h' is h with its indices masked, D2' the signs D2 masked times

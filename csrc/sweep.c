@@ -108,6 +108,13 @@ static void run_wide(const rsk_spec *spec, const rsk_module *m, const rsk_step *
                            !(step->flags & RSK_FIRST), s->wide_spare);
 }
 
+/* The attribute is needed soon: objects are not sketched in the order in which their attributes lie. */
+static void fetch(const rsk_plan *plan, int64_t object, const float *attributes, int64_t first) {
+    const int64_t begin = plan->attribute_ends[object], end = plan->attribute_ends[object + 1];
+    const int64_t most = 64 * RSK_LANES; /* the hardware goes on by itself */
+    for (int64_t i = begin; i < end && i < begin + most; i += RSK_LANES) RSK_PREFETCH(attributes + (i - first));
+}
+
 ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes,
                             const float *counters, float counter, float *out, rsk_scratch *s) {
     const rsk_step *step = plan->steps + plan->begin[trace], *const end = step + plan->count[trace];
@@ -120,6 +127,7 @@ ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_
         }
         const rsk_module *m = &spec->module[step->module];
         const int64_t o = base + step->object;
+        if (step + 1 < end) fetch(plan, base + step[1].object, attributes, first);
         if (!rsk_embed_begin(spec, m, attributes + (plan->attribute_ends[o] - first), s->wide_padded)) return step->object;
         const float c = unit * (counters ? counters[step->object] : counter);
         if (step->flags & RSK_WIDE_DST) run_wide(spec, m, step, c, s);

@@ -9,11 +9,6 @@ typedef struct v16 {
 typedef struct w16 {
     __m256d q[4];
 } w16;
-typedef struct lanes {
-    __m256i index;
-    int m;
-} lanes;
-
 static inline v16 pair(__m256 lo, __m256 hi) {
     const v16 r = {lo, hi};
     return r;
@@ -26,29 +21,14 @@ static inline void v16_store(float *p, v16 x) {
 static inline v16 v16_set1(float f) { return pair(_mm256_set1_ps(f), _mm256_set1_ps(f)); }
 static inline v16 v16_add(v16 a, v16 b) { return pair(_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)); }
 static inline v16 v16_mul(v16 a, v16 b) { return pair(_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)); }
-/* shift bit i of the word to the sign of lane i */
+/* The word in both halves of every lane; bit i of the upper one to the sign of lane i. */
 static inline v16 v16_flip(v16 x, uint16_t bits) {
-    const __m256i word = _mm256_set1_epi32(bits), minus = _mm256_set1_epi32((int)0x80000000u);
-    const __m256i lo = _mm256_sllv_epi32(word, _mm256_set_epi32(24, 25, 26, 27, 28, 29, 30, 31));
-    const __m256i hi = _mm256_sllv_epi32(word, _mm256_set_epi32(16, 17, 18, 19, 20, 21, 22, 23));
-    return pair(_mm256_xor_ps(x.lo, _mm256_castsi256_ps(_mm256_and_si256(lo, minus))),
-                _mm256_xor_ps(x.hi, _mm256_castsi256_ps(_mm256_and_si256(hi, minus))));
-}
-static inline lanes lanes_make(int m) {
-    const lanes r = {_mm256_xor_si256(_mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0), _mm256_set1_epi32(m & 7)), m};
-    return r;
-}
-static inline v16 v16_lanes(v16 x, lanes p) {
-    const __m256 lo = _mm256_permutevar8x32_ps(x.lo, p.index), hi = _mm256_permutevar8x32_ps(x.hi, p.index);
-    return p.m & 8 ? pair(hi, lo) : pair(lo, hi);
-}
-
-typedef __m256 quad;
-static inline quad quad_make(const float v[4]) { return _mm256_set_m128(_mm_loadu_ps(v), _mm_loadu_ps(v)); }
-static inline v16 v16_choose(quad q, uint32_t w) { /* permutevar reads the two lowest bits of a lane */
-    const __m256i word = _mm256_set1_epi32((int)w);
-    return pair(_mm256_permutevar_ps(q, _mm256_srlv_epi32(word, _mm256_set_epi32(14, 12, 10, 8, 6, 4, 2, 0))),
-                _mm256_permutevar_ps(q, _mm256_srlv_epi32(word, _mm256_set_epi32(30, 28, 26, 24, 22, 20, 18, 16))));
+    const __m256i word = _mm256_set1_epi16((short)bits);
+    const __m256 minus = _mm256_set1_ps(-0.0f);
+    const __m256i lo = _mm256_sllv_epi32(word, _mm256_set_epi32(8, 9, 10, 11, 12, 13, 14, 15));
+    const __m256i hi = _mm256_sllv_epi32(word, _mm256_set_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    return pair(_mm256_xor_ps(x.lo, _mm256_and_ps(_mm256_castsi256_ps(lo), minus)),
+                _mm256_xor_ps(x.hi, _mm256_and_ps(_mm256_castsi256_ps(hi), minus)));
 }
 
 static inline w16 w16_load(const double *p) {
@@ -76,34 +56,14 @@ static inline w16 w16_set1(double f) {
     return r;
 }
 static inline w16 w16_flip(w16 x, uint16_t bits) {
-    const __m256i minus = _mm256_set1_epi64x((long long)0x8000000000000000ull), shift = _mm256_set_epi64x(60, 61, 62, 63);
+    const __m256i word = _mm256_set1_epi16((short)bits), shift = _mm256_set_epi64x(12, 13, 14, 15);
     for (int i = 0; i < 4; i++) {
-        const __m256i sign = _mm256_and_si256(_mm256_sllv_epi64(_mm256_set1_epi64x(bits >> (4 * i)), shift), minus);
-        x.q[i] = _mm256_xor_pd(x.q[i], _mm256_castsi256_pd(sign));
+        const __m256d signs = _mm256_castsi256_pd(_mm256_sllv_epi64(word, _mm256_sub_epi64(shift, _mm256_set1_epi64x(4 * i))));
+        x.q[i] = _mm256_xor_pd(x.q[i], _mm256_and_pd(signs, _mm256_set1_pd(-0.0)));
     }
     return x;
 }
-static inline w16 w16_lanes(w16 x, lanes p) { /* the branches are the same for a whole loop */
-    if (p.m & 1)
-        for (int i = 0; i < 4; i++) x.q[i] = _mm256_permute_pd(x.q[i], 0x5);
-    if (p.m & 2)
-        for (int i = 0; i < 4; i++) x.q[i] = _mm256_permute4x64_pd(x.q[i], 0x4E);
-    if (p.m & 4) {
-        const w16 r = {{x.q[1], x.q[0], x.q[3], x.q[2]}};
-        x = r;
-    }
-    if (p.m & 8) {
-        const w16 r = {{x.q[2], x.q[3], x.q[0], x.q[1]}};
-        x = r;
-    }
-    return x;
-}
-static inline w16 w16_of(v16 x) {
-    const w16 r = {{_mm256_cvtps_pd(_mm256_castps256_ps128(x.lo)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.lo, 1)),
-                    _mm256_cvtps_pd(_mm256_castps256_ps128(x.hi)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.hi, 1))}};
-    return r;
-}
-static inline v16 v16_of(w16 x) {
+static inline v16 v16_narrow(w16 x) {
     return pair(_mm256_set_m128(_mm256_cvtpd_ps(x.q[1]), _mm256_cvtpd_ps(x.q[0])),
                 _mm256_set_m128(_mm256_cvtpd_ps(x.q[3]), _mm256_cvtpd_ps(x.q[2])));
 }
@@ -125,6 +85,38 @@ static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
     const __m256i sign = _mm256_sllv_epi32(_mm256_set1_epi16((short)word), from ? high : low);
     return _mm256_xor_ps(x, _mm256_and_ps(_mm256_castsi256_ps(sign), _mm256_set1_ps(-0.0f)));
 }
+typedef struct r32_either {
+    __m256 plus, minus;
+} r32_either;
+static inline r32_either r32_either_of(r32 x) {
+    const r32_either r = {x, _mm256_xor_ps(x, _mm256_set1_ps(-0.0f))};
+    return r;
+}
+/* A byte of signs in all four of a lane, bit i of the uppermost to the sign of lane i: a blend looks at nothing else. */
+static inline r32 r32_pick(r32_either x, const uint16_t *bits, ptrdiff_t k) {
+    const __m256i byte = _mm256_set1_epi8(((const char *)bits)[(size_t)k / 8]);
+    const __m256i signs = _mm256_sllv_epi32(byte, _mm256_set_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    return _mm256_blendv_ps(x.plus, x.minus, _mm256_castsi256_ps(signs));
+}
+typedef struct lanes {
+    __m256i index;
+    int m;
+} lanes;
+static inline lanes lanes_make(int m) {
+    const lanes r = {_mm256_xor_si256(_mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0), _mm256_set1_epi32(m & 7)), m};
+    return r;
+}
+/* The branches are the same for a whole loop; crossing the halves of a register costs twice as much. */
+static inline r32 r32_lanes(r32 x, lanes p) {
+    return p.m & 4 ? _mm256_permutevar8x32_ps(x, p.index) : _mm256_permutevar_ps(x, p.index);
+}
+typedef __m128 quad;
+static inline quad quad_make(const float v[4]) { return _mm_loadu_ps(v); }
+static inline r32 r32_choose(quad q, const uint32_t *pairs, ptrdiff_t k) { /* permutevar reads the two lowest bits of a lane */
+    const __m256i word = _mm256_set1_epi16(((const short *)(const void *)pairs)[(size_t)k / 8]);
+    return _mm256_permutevar_ps(_mm256_set_m128(q, q), _mm256_srlv_epi32(word, _mm256_set_epi32(14, 12, 10, 8, 6, 4, 2, 0)));
+}
+static inline r32 r32_of(const float *p) { return _mm256_loadu_ps(p); }
 static inline r32 r32_stage(r32 x, const int h) {
     const int m = (int)0x80000000u;
     switch (h) {
@@ -151,6 +143,32 @@ static inline r64 r64_flip_word(r64 x, uint16_t word, const int from) {
     const __m256i sign = _mm256_sllv_epi64(_mm256_set1_epi64x((long long)word >> from), shift);
     return _mm256_xor_pd(x, _mm256_and_pd(_mm256_castsi256_pd(sign), _mm256_set1_pd(-0.0)));
 }
+typedef struct r64_either {
+    __m256d plus, minus;
+} r64_either;
+static inline r64_either r64_either_of(r64 x) {
+    const r64_either r = {x, _mm256_xor_pd(x, _mm256_set1_pd(-0.0))};
+    return r;
+}
+static inline r64 r64_pick(r64_either x, const uint16_t *bits, ptrdiff_t k) { /* k & 4: half of a byte */
+    static const int64_t shifts[8] = {7, 6, 5, 4, 3, 2, 1, 0};
+    const __m256i byte = _mm256_set1_epi8(((const char *)bits)[(size_t)k / 8]);
+    const __m256i signs = _mm256_sllv_epi64(byte, _mm256_loadu_si256((const void *)(shifts + (k & 4))));
+    return _mm256_blendv_pd(x.plus, x.minus, _mm256_castsi256_pd(signs));
+}
+static inline r64 r64_lanes(r64 x, lanes p) {
+    switch (p.m & 3) {
+    case 0: return x;
+    case 1: return _mm256_permute_pd(x, 0x5);
+    case 2: return _mm256_permute2f128_pd(x, x, 1);
+    default: return _mm256_permute4x64_pd(x, 0x1B);
+    }
+}
+static inline r64 r64_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
+    const __m128i byte = _mm_set1_epi8(((const char *)pairs)[(size_t)k / 4]);
+    return _mm256_cvtps_pd(_mm_permutevar_ps(q, _mm_srlv_epi32(byte, _mm_set_epi32(6, 4, 2, 0))));
+}
+static inline r64 r64_of(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
 static inline r64 r64_stage(r64 x, const int h) {
     if (h == 1) return _mm256_add_pd(_mm256_permute_pd(x, 0x5), _mm256_xor_pd(x, _mm256_set_pd(-0.0, 0.0, -0.0, 0.0)));
     return _mm256_add_pd(_mm256_permute4x64_pd(x, 0x4E), _mm256_xor_pd(x, _mm256_set_pd(-0.0, -0.0, 0.0, 0.0)));

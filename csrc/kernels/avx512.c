@@ -7,7 +7,6 @@ typedef __m512 v16;
 typedef struct w16 {
     __m512d lo, hi;
 } w16;
-typedef __m512i lanes;
 
 static inline v16 v16_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void v16_store(float *p, v16 x) { _mm512_storeu_ps(p, x); }
@@ -22,17 +21,6 @@ static inline v16 v16_flip(v16 x, uint16_t bits) {
     /* x ^ (sign & 0x80000000) */
     return _mm512_castsi512_ps(
         _mm512_ternarylogic_epi32(_mm512_castps_si512(x), sign, _mm512_set1_epi32((int)0x80000000u), 0x78));
-}
-static inline lanes lanes_make(int m) {
-    return _mm512_xor_si512(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi32(m));
-}
-static inline v16 v16_lanes(v16 x, lanes p) { return _mm512_permutexvar_ps(p, x); }
-
-typedef __m512 quad;
-static inline quad quad_make(const float v[4]) { return _mm512_broadcast_f32x4(_mm_loadu_ps(v)); }
-static inline v16 v16_choose(quad q, uint32_t w) { /* permutevar reads the two lowest bits of a lane */
-    const __m512i shift = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-    return _mm512_permutevar_ps(q, _mm512_srlv_epi32(_mm512_set1_epi32((int)w), shift));
 }
 
 static inline w16 w16_load(const double *p) {
@@ -68,17 +56,7 @@ static inline w16 w16_flip(w16 x, uint16_t bits) {
                    _mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_castpd_si512(x.hi), hi, minus, 0x78))};
     return r;
 }
-static inline w16 w16_lanes(w16 x, lanes p) {
-    const __m512i index = _mm512_cvtepi32_epi64(_mm512_castsi512_si256(p)), other = _mm512_set1_epi64(8);
-    const w16 r = {_mm512_permutex2var_pd(x.lo, index, x.hi),
-                   _mm512_permutex2var_pd(x.lo, _mm512_xor_si512(index, other), x.hi)};
-    return r;
-}
-static inline w16 w16_of(v16 x) {
-    const w16 r = {_mm512_cvtps_pd(_mm512_castps512_ps256(x)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1))};
-    return r;
-}
-static inline v16 v16_of(w16 x) {
+static inline v16 v16_narrow(w16 x) {
     return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(x.lo)), _mm512_cvtpd_ps(x.hi), 1);
 }
 typedef __m512 r32;
@@ -97,6 +75,22 @@ static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
     (void)from;
     return v16_flip(x, word);
 }
+typedef r32 r32_either; /* the negative saves nothing */
+static inline r32_either r32_either_of(r32 x) { return x; }
+static inline r32 r32_pick(r32_either x, const uint16_t *bits, ptrdiff_t k) { return v16_flip(x, bits[(size_t)k / 16]); }
+typedef __m512i lanes;
+static inline lanes lanes_make(int m) {
+    return _mm512_xor_si512(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi32(m));
+}
+static inline r32 r32_lanes(r32 x, lanes p) { return _mm512_permutexvar_ps(p, x); }
+typedef __m128 quad;
+static inline quad quad_make(const float v[4]) { return _mm_loadu_ps(v); }
+static inline r32 r32_choose(quad q, const uint32_t *pairs, ptrdiff_t k) { /* permutevar reads the two lowest bits of a lane */
+    const __m512i shift = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512i word = _mm512_set1_epi32((int)pairs[(size_t)k / 16]);
+    return _mm512_permutevar_ps(_mm512_broadcast_f32x4(q), _mm512_srlv_epi32(word, shift));
+}
+static inline r32 r32_of(const float *p) { return _mm512_loadu_ps(p); }
 static inline __m512 minus_ps(__m512 x, __mmask16 m) { return _mm512_mask_xor_ps(x, m, x, _mm512_set1_ps(-0.0f)); }
 static inline r32 r32_stage(r32 x, const int h) {
     switch (h) {
@@ -115,6 +109,24 @@ static inline r64 r64_sub(r64 a, r64 b) { return _mm512_sub_pd(a, b); }
 static inline r64 r64_mul(r64 a, r64 b) { return _mm512_mul_pd(a, b); }
 static inline __m512d minus_pd(__m512d x, __mmask8 m) { return _mm512_mask_xor_pd(x, m, x, _mm512_set1_pd(-0.0)); }
 static inline r64 r64_flip_word(r64 x, uint16_t word, const int from) { return minus_pd(x, (__mmask8)(word >> from)); }
+typedef r64 r64_either;
+static inline r64_either r64_either_of(r64 x) { return x; }
+/* A byte of signs in all eight of a lane. */
+static inline r64 r64_pick(r64_either x, const uint16_t *bits, ptrdiff_t k) {
+    const __m512i byte = _mm512_set1_epi8(((const char *)bits)[(size_t)k / 8]);
+    const __m512i signs = _mm512_sllv_epi64(byte, _mm512_set_epi64(0, 1, 2, 3, 4, 5, 6, 7));
+    const __m512i minus = _mm512_set1_epi64((long long)0x8000000000000000ull);
+    return _mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_castpd_si512(x), signs, minus, 0x78)); /* x ^ (signs & minus) */
+}
+static inline r64 r64_lanes(r64 x, lanes p) {
+    return _mm512_permutexvar_pd(_mm512_cvtepi32_epi64(_mm512_castsi512_si256(p)), x);
+}
+static inline r64 r64_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
+    const __m256i word = _mm256_set1_epi16(((const short *)(const void *)pairs)[(size_t)k / 8]);
+    const __m256i which = _mm256_srlv_epi32(word, _mm256_set_epi32(14, 12, 10, 8, 6, 4, 2, 0));
+    return _mm512_cvtps_pd(_mm256_permutevar_ps(_mm256_set_m128(q, q), which));
+}
+static inline r64 r64_of(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
 static inline r64 r64_stage(r64 x, const int h) {
     switch (h) {
     case 1: return _mm512_add_pd(_mm512_permute_pd(x, 0x55), minus_pd(x, 0xAA));

@@ -9,10 +9,6 @@ typedef struct v16 {
 typedef struct w16 {
     float64x2_t q[8];
 } w16;
-typedef struct lanes {
-    uint8x16_t index;
-    int m;
-} lanes;
 
 static inline v16 v16_load(const float *p) {
     const v16 r = {{vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)}};
@@ -44,39 +40,6 @@ static inline v16 v16_flip(v16 x, uint16_t bits) {
         x.q[i] = vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x.q[i]), sign));
     }
     return x;
-}
-static inline lanes lanes_make(int m) {
-    uint8_t byte[16];
-    for (int i = 0; i < 16; i++) byte[i] = (uint8_t)(i ^ (4 * (m & 3)));
-    const lanes r = {vld1q_u8(byte), m};
-    return r;
-}
-static inline v16 v16_lanes(v16 x, lanes p) {
-    v16 r;
-    for (int i = 0; i < 4; i++) r.q[i] = vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(x.q[i]), p.index));
-    if (p.m & 4) {
-        const v16 t = {{r.q[1], r.q[0], r.q[3], r.q[2]}};
-        r = t;
-    }
-    if (p.m & 8) {
-        const v16 t = {{r.q[2], r.q[3], r.q[0], r.q[1]}};
-        r = t;
-    }
-    return r;
-}
-
-typedef uint8x16_t quad;
-static inline quad quad_make(const float v[4]) { return vreinterpretq_u8_f32(vld1q_f32(v)); }
-static inline v16 v16_choose(quad q, uint32_t w) {
-    static const int32_t shifts[4] = {0, -2, -4, -6};
-    const int32x4_t shift = vld1q_s32(shifts);
-    v16 r;
-    for (int i = 0; i < 4; i++) {
-        const uint32x4_t which = vandq_u32(vshlq_u32(vdupq_n_u32(w >> (8 * i)), shift), vdupq_n_u32(3));
-        const uint32x4_t bytes = vmlaq_n_u32(vdupq_n_u32(0x03020100u), which, 0x04040404u);
-        r.q[i] = vreinterpretq_f32_u8(vqtbl1q_u8(q, vreinterpretq_u8_u32(bytes)));
-    }
-    return r;
 }
 
 static inline w16 w16_load(const double *p) {
@@ -114,23 +77,7 @@ static inline w16 w16_flip(w16 x, uint16_t bits) {
     }
     return x;
 }
-static inline w16 w16_lanes(w16 x, lanes p) {
-    w16 r;
-    for (int i = 0; i < 8; i++) {
-        const float64x2_t q = x.q[i ^ (p.m >> 1)];
-        r.q[i] = p.m & 1 ? vextq_f64(q, q, 1) : q;
-    }
-    return r;
-}
-static inline w16 w16_of(v16 x) {
-    w16 r;
-    for (int i = 0; i < 4; i++) {
-        r.q[2 * i] = vcvt_f64_f32(vget_low_f32(x.q[i]));
-        r.q[2 * i + 1] = vcvt_high_f64_f32(x.q[i]);
-    }
-    return r;
-}
-static inline v16 v16_of(w16 x) {
+static inline v16 v16_narrow(w16 x) {
     v16 r;
     for (int i = 0; i < 4; i++) r.q[i] = vcvt_high_f32_f64(vcvt_f32_f64(x.q[2 * i]), x.q[2 * i + 1]);
     return r;
@@ -152,6 +99,32 @@ static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
     const uint32x4_t sign = vandq_u32(vshlq_u32(vdupq_n_u32((uint32_t)word >> from), vld1q_s32(shifts)), vdupq_n_u32(0x80000000u));
     return vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), sign));
 }
+typedef r32 r32_either; /* the negative saves nothing */
+static inline r32_either r32_either_of(r32 x) { return x; }
+static inline r32 r32_pick(r32_either x, const uint16_t *bits, ptrdiff_t k) {
+    return r32_flip_word(x, bits[(size_t)k / 16], (int)(k & 12));
+}
+typedef struct lanes {
+    uint8x16_t index;
+    int m;
+} lanes;
+static inline lanes lanes_make(int m) {
+    uint8_t byte[16];
+    for (int i = 0; i < 16; i++) byte[i] = (uint8_t)(i ^ (4 * (m & 3)));
+    const lanes r = {vld1q_u8(byte), m};
+    return r;
+}
+static inline r32 r32_lanes(r32 x, lanes p) { return vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(x), p.index)); }
+typedef uint8x16_t quad;
+static inline quad quad_make(const float v[4]) { return vreinterpretq_u8_f32(vld1q_f32(v)); }
+static inline r32 r32_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
+    static const int32_t shifts[4] = {0, -2, -4, -6};
+    const uint32x4_t word = vdupq_n_u32(pairs[(size_t)k / 16] >> (2 * (k & 15)));
+    const uint32x4_t which = vandq_u32(vshlq_u32(word, vld1q_s32(shifts)), vdupq_n_u32(3));
+    const uint32x4_t bytes = vmlaq_n_u32(vdupq_n_u32(0x03020100u), which, 0x04040404u);
+    return vreinterpretq_f32_u8(vqtbl1q_u8(q, vreinterpretq_u8_u32(bytes)));
+}
+static inline r32 r32_of(const float *p) { return vld1q_f32(p); }
 static inline r32 r32_stage(r32 x, const int h) {
     static const uint32_t one[4] = {0, 0x80000000u, 0, 0x80000000u}, two[4] = {0, 0, 0x80000000u, 0x80000000u};
     const uint32x4_t minus = vld1q_u32(h == 1 ? one : two);
@@ -170,6 +143,16 @@ static inline r64 r64_flip_word(r64 x, uint16_t word, const int from) {
     const uint64x2_t sign = vandq_u64(vshlq_u64(vdupq_n_u64((uint64_t)word >> from), vld1q_s64(shifts)), vdupq_n_u64(0x8000000000000000u));
     return vreinterpretq_f64_u64(veorq_u64(vreinterpretq_u64_f64(x), sign));
 }
+typedef r64 r64_either;
+static inline r64_either r64_either_of(r64 x) { return x; }
+static inline r64 r64_pick(r64_either x, const uint16_t *bits, ptrdiff_t k) {
+    return r64_flip_word(x, bits[(size_t)k / 16], (int)(k & 14));
+}
+static inline r64 r64_lanes(r64 x, lanes p) { return p.m & 1 ? vextq_f64(x, x, 1) : x; }
+static inline r64 r64_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
+    return vcvt_f64_f32(vget_low_f32(r32_choose(q, pairs, k)));
+}
+static inline r64 r64_of(const float *p) { return vcvt_f64_f32(vld1_f32(p)); }
 static inline r64 r64_stage(r64 x, const int h) {
     const float64x2_t even = vdupq_laneq_f64(x, 0), odd = vdupq_laneq_f64(x, 1);
     (void)h; /* there is one */

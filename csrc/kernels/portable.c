@@ -56,6 +56,9 @@ static inline lanes lanes_make(int m) {
         memcpy(x.v, u, sizeof u);                                                                                              \
         return x;                                                                                                              \
     }                                                                                                                          \
+    typedef V V##_either;                                                                                                      \
+    static inline V##_either V##_either_of(V x) { return x; }                                                                  \
+    static inline V V##_pick(V##_either x, const uint16_t *bits, ptrdiff_t k) { return V##_flip(x, bits[k / 16]); }            \
     static inline V V##_flip_word(V x, uint16_t word, const int from) {                                                        \
         (void)from;                                                                                                            \
         return V##_flip(x, word);                                                                                              \
@@ -83,17 +86,19 @@ static inline quad quad_make(const float v[4]) {
     const quad r = {{v[0], v[1], v[2], v[3]}};
     return r;
 }
-static inline v16 v16_choose(quad q, uint32_t w) {
+static inline v16 v16_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
     v16 r;
-    EACH(i) r.v[i] = q.v[w >> 2 * i & 3];
+    EACH(i) r.v[i] = q.v[pairs[k / 16] >> 2 * i & 3];
     return r;
 }
-static inline w16 w16_of(v16 x) {
+static inline w16 w16_of(const float *p) {
     w16 r;
-    EACH(i) r.v[i] = (double)x.v[i];
+    EACH(i) r.v[i] = (double)p[i];
     return r;
 }
-static inline v16 v16_of(w16 x) {
+static inline w16 w16_choose(quad q, const uint32_t *pairs, ptrdiff_t k) { return w16_of(v16_choose(q, pairs, k).v); }
+static inline v16 v16_of(const float *p) { return v16_load(p); }
+static inline v16 v16_narrow(w16 x) {
     v16 r;
     EACH(i) r.v[i] = (float)x.v[i];
     return r;
