@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recsketch import erasure, storage, transforms
 from recsketch._check import CapacityWarning
 from recsketch._config import isa, show_config
 from recsketch.batch import TraceBatch
-from recsketch.recovery import Recovery
 from recsketch.scan import scan
 from recsketch.sketcher import Sketcher, suggest_dim
 from recsketch.spec import SketchSpec
-from recsketch.statistics import Summary
-from recsketch.storage import PackedSketches, pack
 from recsketch.trace import Trace, TraceObject
-from recsketch.unroll import Unrolled, UnrolledObject
 
 if TYPE_CHECKING:
+    from recsketch import erasure, sparse, storage, transforms
     from recsketch.hadamard import SubsampledHadamard
+    from recsketch.recovery import Recovery
+    from recsketch.statistics import Summary
+    from recsketch.storage import PackedSketches, pack
+    from recsketch.unroll import Unrolled, UnrolledObject
 
 __all__ = [
     "CapacityWarning",
@@ -48,17 +48,30 @@ __all__ = [
 ]
 
 
+_LATER = {  # loaded when asked for, so that a program that only sketches starts fast: name -> module
+    **{name: name for name in ("datasets", "erasure", "sparse", "storage", "transforms")},
+    "PackedSketches": "storage",
+    "Recovery": "recovery",
+    "SubsampledHadamard": "hadamard",
+    "Summary": "statistics",
+    "Unrolled": "unroll",
+    "UnrolledObject": "unroll",
+    "pack": "storage",
+}
+
+
 def __getattr__(name: str) -> Any:
     if name == "__version__":  # reading the metadata takes longer than importing everything else
         from importlib.metadata import version
 
         return version("recsketch")
-    if name in ("datasets", "sparse"):  # what few programs need is not loaded with the rest
-        import importlib
+    if name not in _LATER:
+        raise AttributeError(f"module 'recsketch' has no attribute {name!r}")
+    from importlib import import_module
 
-        return importlib.import_module(f"recsketch.{name}")
-    if name == "SubsampledHadamard":
-        from recsketch.hadamard import SubsampledHadamard
+    module = import_module(f"recsketch.{_LATER[name]}")
+    return module if _LATER[name] == name else getattr(module, name)
 
-        return SubsampledHadamard
-    raise AttributeError(f"module 'recsketch' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

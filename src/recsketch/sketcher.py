@@ -12,16 +12,16 @@ from recsketch import _check, _core
 from recsketch._check import Floats
 from recsketch.batch import TraceBatch, as_batch
 from recsketch.plan import explain, plan
-from recsketch.recovery import METHODS, Recovery, recover
 from recsketch.signature import with_signatures
 from recsketch.spec import MAX_DIM, MIN_DIM, SketchSpec, draw
-from recsketch.statistics import Summary, summarise
-from recsketch.storage import PackedSketches, unpacked
 from recsketch.trace import Trace
-from recsketch.unroll import unroll
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from recsketch.recovery import Recovery
+    from recsketch.statistics import Summary
+    from recsketch.storage import PackedSketches
 
 SLICE = 1024  # traces planned at a time: a plan takes some 80 bytes an object
 
@@ -240,9 +240,11 @@ class Sketcher:
         >>> np.flatnonzero(found), found[found != 0].round(4)
         (array([  7,  42, 365]), array([1., 1., 2.], dtype=float32))
         """
+        from recsketch.recovery import METHODS, recover  # as below, loaded by those who read sketches
+
         batch, single = as_batch(structure)
         _check.choice("method", method, tuple(METHODS))
-        plain, stored = unpacked(sketches)
+        plain, stored = _unpacked(sketches)
         s = _check.sketches("sketches", plain, self.spec.dim)
         many = s.ndim == 2
         s = np.atleast_2d(s)
@@ -325,7 +327,9 @@ class Sketcher:
         >>> bool(max(abs(a.attribute - b.attribute).max() for a, b in zip(found.objects, run.objects)) < 1e-4)
         True
         """
-        plain, stored = unpacked(sketches)
+        from recsketch.unroll import unroll
+
+        plain, stored = _unpacked(sketches)
         s = _check.sketches("sketches", plain, self.spec.dim)
         rows = np.atleast_2d(s)
         kept = _check.mask(mask, self.spec.dim, len(rows))
@@ -394,11 +398,13 @@ class Sketcher:
             total = _check.number("total", total, "a positive number of objects", 0.0, 1e15)
         if self.spec.angle > 89.9:
             raise ValueError(f"summary: wanted transparent operators, an angle of at most 89.9; got {self.spec.angle}")
-        s = _check.floats("sketch", unpacked(sketch)[0], f"a sketch of {self.spec.dim} numbers", (self.spec.dim,))
+        s = _check.floats("sketch", _unpacked(sketch)[0], f"a sketch of {self.spec.dim} numbers", (self.spec.dim,))
         rows = _check.mask(mask, self.spec.dim, 1)
         kept = None if rows is None else rows[0].astype(np.bool_)
         if not np.all(np.abs(s if kept is None else s[kept]) <= _check.LARGEST):
             raise ValueError(f"sketch: {_check.FINITE}")
+        from recsketch.statistics import summarise
+
         return summarise(self._core, self.spec, s if kept is None else np.where(kept, s, 0), module, below, total, kept)
 
     def similarity(self, a: npt.ArrayLike | PackedSketches, b: npt.ArrayLike | PackedSketches) -> Any:
@@ -418,7 +424,7 @@ class Sketcher:
         >>> round(sk.similarity(s, s), 5)
         1.0
         """
-        x, y = (_check.sketches(name, unpacked(v)[0], self.spec.dim) for name, v in (("a", a), ("b", b)))
+        x, y = (_check.sketches(name, _unpacked(v)[0], self.spec.dim) for name, v in (("a", a), ("b", b)))
         cosine = _unit("a", np.atleast_2d(x)) @ _unit("b", np.atleast_2d(y)).T
         shape = x.shape[:-1] + y.shape[:-1]
         return cosine.reshape(shape) if shape else float(cosine[0, 0])
@@ -467,6 +473,13 @@ def suggest_dim(traces: Trace | TraceBatch | Iterable[Trace], target: float = 0.
     if dim > MAX_DIM:
         raise ValueError(f"traces: wanted at most {target * MAX_DIM:.0f} unknown numbers in one; got {most:.0f}")
     return dim
+
+
+def _unpacked(sketches: npt.ArrayLike | PackedSketches) -> tuple[Any, Any]:
+    """Sketches as an array, and the error of a coordinate that their storage costs (storage.unpacked)."""
+    from recsketch.storage import unpacked
+
+    return unpacked(sketches)
 
 
 def _options(
