@@ -362,6 +362,10 @@ int rsk_linear_forward(const rsk_linear *map, float counter);
 /* g = scale A^T r. r is zero where erased. Overwrites input and image. */
 void rsk_linear_adjoint(const rsk_linear *map, const double *r, double *g);
 
+/* Of |g|^2 / |r|^2, what a gradient of float32 sweeps no longer tells: a sweep rounds by about 1e-7 |r| in a direction of its own,
+ * 1e-7 / sqrt(d) along a column; five times that. Iterations beyond it go astray. */
+double rsk_linear_resolution(const rsk_linear *map);
+
 /* min |r0 - A scale (u - u0)|^2 + sum damping u^2. damping NULL: none. */
 typedef struct rsk_cgls_work {
     double *r;    /* (d,) in and out: the residual at u */

@@ -28,6 +28,12 @@ void rsk_linear_adjoint(const rsk_linear *l, const double *r, double *g) {
     for (ptrdiff_t i = 0; i < l->attributes + l->counters; i++) g[i] = l->scale[i] * (double)l->input[i];
 }
 
+double rsk_linear_resolution(const rsk_linear *l) {
+    ptrdiff_t unknowns = l->counters;
+    for (ptrdiff_t i = 0; i < l->attributes; i++) unknowns += l->scale[i] != 0.0;
+    return 2.5e-13 * (double)unknowns / (double)l->spec->dim;
+}
+
 int rsk_cgls(const rsk_linear *l, const rsk_cgls_work *w, const double *damping, double goal, double relative, int most) {
     const ptrdiff_t d = l->spec->dim, n = l->attributes + l->counters;
     const double *z = w->precondition ? w->z : w->g;

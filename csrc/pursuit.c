@@ -113,7 +113,7 @@ static int go(search *q, enum stage stage, double threshold) {
     rsk_linear_adjoint(l, w->r, w->g);
     const double goal = REFIT_TOLERANCE * REFIT_TOLERANCE * rsk_dot(w->g, w->g, n);
     const int refit = stage == SETTLE || q->size < NEARLY ? LAST_REFIT : REFIT;
-    q->left -= rsk_cgls(l, w, NULL, goal, 0.0, q->left < refit ? q->left : refit);
+    q->left -= rsk_cgls(l, w, NULL, goal, rsk_linear_resolution(l), q->left < refit ? q->left : refit);
     look(q);
     return changed > 0;
 }
@@ -173,7 +173,7 @@ int rsk_pursue(const rsk_linear *map, const rsk_cgls_work *work, const rsk_pursu
     memset(work->u, 0, sizeof *work->u * (size_t)n);
     if (p->kept > 0) {
         look(&q);
-        run(&q, SEEK, noise, most / 3);
+        run(&q, SEEK, noise, most / 2);
         if ((p->most > 0 || p->each > 0) && misfit(&q) > enough(&q, noise)) run(&q, LIMIT, noise, most / 6);
         run(&q, SETTLE, noise, 0);
     }

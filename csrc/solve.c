@@ -111,7 +111,7 @@ static double refine(const problem *q, double norm, float *best, int *left) {
         memset(w->u, 0, sizeof *w->u * (size_t)n);
         rsk_linear_adjoint(map, w->r, w->g);
         const double gradient = sqrt(rsk_dot(w->g, w->g, n)), goal = fmax(INNER_TOLERANCE * gradient, still / size);
-        *left -= rsk_cgls(map, w, NULL, goal * goal, 0.0, *left);
+        *left -= rsk_cgls(map, w, NULL, goal * goal, rsk_linear_resolution(map), *left);
         for (ptrdiff_t i = 0; i < n; i++) q->x[i] += size * w->u[i] * map->scale[i];
     }
     return least;

@@ -383,12 +383,12 @@ def test_decoders_take_packed_sketches(build: Any, dtype: str) -> None:
 
 @pytest.mark.parametrize("size", [0, 1])
 def test_noise_ends_the_iterations(build: Any, size: int) -> None:
-    """Stopping at the noise: as good as the least squares answer, in a tenth of the iterations.
+    """Stopping at the noise: as good as the least squares answer, in half of the iterations.
 
     In units of amplitudes the noise moves that answer by about sigma sqrt(n / (1 - load)). What is left of the
     gradient, 0.03 sigma sqrt(n), moves it by that over the smallest squared singular value, (1 - sqrt(load))^2 or so:
     at load 0.5 0.35 against 1.41. The two have nothing to do with each other: sqrt(1 + 0.25^2), 3%; 5% is allowed.
-    Without its noise an int8 sketch is solved to its last bit. Attributes a thousand times as large, and noise with
+    Without its noise an int8 sketch is solved until float32 sweeps tell no more. Attributes a thousand times as large, and noise with
     them, change nothing in this.
     """
     for seed in range(4):
@@ -402,7 +402,7 @@ def test_noise_ends_the_iterations(build: Any, size: int) -> None:
         error, best = (np.linalg.norm(amplitude * (np.concatenate(r.attributes) - truth)) for r in (found, full))
         assert error <= 1.05 * best
         assert best <= 1.5 * float(packed.noise) * np.sqrt(truth.size / (1 - ref.load(spec, trace)))
-        assert 3 <= found.iterations <= 0.1 * full.iterations
+        assert 3 <= found.iterations <= 0.5 * full.iterations <= 50
 
 
 def test_noise_counts_the_coordinates_that_are_kept(build: Any) -> None:
