@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
 import shutil
@@ -12,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -85,22 +86,27 @@ class Times:
         return float(self.wall.min())
 
 
-def interleaved(work: Mapping[str, Callable[[], object]], rounds: int = 11, least: float = 4e-3) -> dict[str, Times]:
+def interleaved(
+    work: Mapping[str, Callable[[], object]], rounds: int = 11, least: float = 4e-3, budget: float = math.inf
+) -> dict[str, Times]:
     """Time several pieces of work against each other: in every round each one in turn, repeated for `least` seconds.
 
-    All are warmed up first. CPU time of the thread leaves out what other processes took; wall time is for threads. One
-    round is a smoke test: every piece once.
+    All are warmed up first. Where the rounds would take more seconds than `budget`, there are fewer, but at least
+    three. CPU time of the thread leaves out what other processes took; wall time is for threads. One round is a smoke
+    test: every piece once, and no more.
     """
     import numpy as np
 
-    least = least if rounds > 1 else 0.0
-
-    repeats = {}
-    for name, run in work.items():
+    repeats, total = dict.fromkeys(work, 1), 0.0
+    for name, run in work.items() if rounds > 1 else ():
         run()
         start = time.perf_counter()
         run()
-        repeats[name] = max(1, round(least / max(time.perf_counter() - start, 1e-9)))
+        once = max(time.perf_counter() - start, 1e-9)
+        repeats[name] = max(1, round(least / once))
+        total += repeats[name] * once
+    if total * rounds > budget:
+        rounds = min(rounds, max(3, int(budget / total)))
     cpu: dict[str, list[float]] = {name: [] for name in work}
     wall: dict[str, list[float]] = {name: [] for name in work}
     names = list(work)
@@ -113,6 +119,20 @@ def interleaved(work: Mapping[str, Callable[[], object]], rounds: int = 11, leas
             cpu[name].append((time.thread_time() - c) / n)
             wall[name].append((time.perf_counter() - w) / n)
     return {name: Times(np.array(cpu[name]), np.array(wall[name])) for name in work}
+
+
+def read(x: Any) -> Callable[[], object]:
+    """Every byte of an array once, added up as integers."""
+    import numpy as np
+
+    return partial(np.add.reduce, x.reshape(-1).view(np.int32), dtype=np.int32)
+
+
+def l1_copy(d: int, times: int = 2000) -> Callable[[], object]:
+    """The fastest of `l1_copies`."""
+    copies = l1_copies(d, times)
+    t = interleaved(copies, 3)
+    return copies[min(copies, key=lambda name: t[name].median)]
 
 
 def l1_copies(d: int, times: int = 2000) -> dict[str, Callable[[], object]]:

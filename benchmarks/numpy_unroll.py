@@ -123,11 +123,15 @@ class NumpyUnroll(NumpyRecursion):
             paths = [p for p in paths if not any(p[: len(q)] == q for q in drop)]
 
 
-def paths_of(tree: Tree) -> set[tuple[int, ...]]:
-    """Every object of a tree as a path."""
+def paths_in_order(tree: Tree) -> dict[tuple[int, ...], int]:
+    """Every object of a tree as a path, with its number."""
     found: list[tuple[int, ...]] = []
     seen = [0] * (len(tree) + 1)
     for p, m in zip(tree.parent, tree.module, strict=True):
         found.append((*(found[p] if p >= 0 else ()), seen[p], m))
         seen[p] += 1
-    return set(found)
+    return {path: i for i, path in enumerate(found)}
+
+
+def paths_of(tree: Tree) -> set[tuple[int, ...]]:
+    return set(paths_in_order(tree))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.metadata
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +12,30 @@ import numpy as np
 from runs import Tree
 
 COS, SIN = np.cos(np.pi / 3), np.sin(np.pi / 3)
+PACKAGES = {  # as they are installed, and what they are imported as
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "scikit-learn": "sklearn",
+    "fht-cpu": "fht_cpu",
+    "faiss-cpu": "faiss",
+    "spams-bin": "spams",
+    "torch-hd": "torchhd",
+}
+
+
+def optional(module: str) -> Any:
+    """A package, or None where it is not installed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return importlib.import_module(module)
+        except ImportError:
+            return None
+
+
+def versions() -> dict[str, str | None]:
+    """Of each package that recsketch is measured against; None if it is missing."""
+    return {name: importlib.metadata.version(name) if optional(module) else None for name, module in PACKAGES.items()}
 
 
 class Rotated:
@@ -100,10 +126,9 @@ class HyperTree:
     """
 
     def __init__(self, d: int, tree: Tree, a: int, *, modules: int = 4, seed: int = 0) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import torch
-            import torchhd
+        torch, torchhd = optional("torch"), optional("torchhd")
+        if torchhd is None:
+            raise ImportError("torchhd")
         self.torch, self.tree, self.a, self.children = torch, tree, a, tree.children
         torch.manual_seed(seed)
         self.map, self.plain = torchhd.MAPTensor, torch.Tensor
@@ -115,7 +140,16 @@ class HyperTree:
         x = self.torch.randn(len(self.tree), runs, self.a).squeeze(1)
         with self.torch.inference_mode():
             ready = self._rows(self.projection(x)) if projected else None
-        return lambda: self._fold(x, ready)
+
+        def run() -> object:
+            threads = self.torch.get_num_threads()
+            self.torch.set_num_threads(1)  # it shares libgomp with others, who would have one thread too
+            try:
+                return self._fold(x, ready)
+            finally:
+                self.torch.set_num_threads(threads)
+
+        return run
 
     def _rows(self, x: Any) -> list[Any]:
         return list(x.as_subclass(self.plain).unbind(0))
@@ -134,14 +168,6 @@ class HyperTree:
                 if i >= 0:
                     done[i] = bind(self.module[self.tree.module[i]], own)
         return own
-
-    def __enter__(self) -> HyperTree:
-        self.threads = self.torch.get_num_threads()
-        self.torch.set_num_threads(1)  # it shares libgomp with others, who then have one thread too
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.torch.set_num_threads(self.threads)
 
 
 def numpy_fwht(x: Any) -> Any:

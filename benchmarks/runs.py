@@ -98,10 +98,10 @@ def plain_modules(a: int, count: int = 4) -> dict[str, int]:
     return {f"m{i}": a for i in range(count)}
 
 
-def full_batch(runs: int, a: int = 64, seed: int = 0) -> rs.TraceBatch:
-    """Runs of 84 objects each: full trees of depth 3 and fan 4 over four modules."""
+def full_batch(runs: int, a: int = 64, seed: int = 0, depth: int = 3) -> rs.TraceBatch:
+    """Runs of 84 objects each, for depth 3: full trees of fan 4 over four modules."""
     rng = np.random.default_rng(seed)
-    return rs.TraceBatch.from_traces([full(rng).trace(rng, plain_modules(a)) for _ in range(runs)])
+    return rs.TraceBatch.from_traces([full(rng, depth=depth).trace(rng, plain_modules(a)) for _ in range(runs)])
 
 
 def sketcher(d: int, a: int = 64, threads: int = 1) -> rs.Sketcher:

@@ -1,4 +1,10 @@
-"""Batches: threads, runs of different structures, and packing Python traces into columns."""
+"""Batches of ragged runs of 84 objects, all of different structure, against as many of one structure; and packing
+traces, which are Python objects, into the columns that a batch is.
+
+A run is a task for one thread: one run alone gains nothing from two. The limit of sketches is one copy of d floats
+within L1 for each object. Beside packing are NumPy's concatenation of the attributes alone and, as the limit, a copy of
+them.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from figure import Figure, at_least, at_most, note
-from machine import interleaved
+from cases import OURS, Contender, limit, ours
+from figure import Figure, at_least, at_most
+from machine import interleaved, l1_copy
 from runs import Tree, full, full_batch, plain_modules, ragged, sketcher
 
 import recsketch as rs
@@ -68,20 +75,44 @@ def columns(effort: int) -> Iterator[Figure]:
 
 
 FIGURES = (threads, structures, columns)
+BATCHES = {  # d, runs, different structures
+    "1 run, d = 1024": (1024, 1, 1),
+    "7 runs, d = 512": (512, 7, 7),
+    "64 runs, d = 1024": (1024, 64, 64),
+    "64 runs, d = 4096": (4096, 64, 64),
+}
+PACKS = {  # runs, depth
+    "packing 1 run of 4 objects": (1, 1),
+    "packing 999 runs of 20": (999, 2),
+    "packing 1000 runs of 84": (1000, 3),
+}
 
 
-@pytest.mark.parametrize("n", [1, 2])
-@pytest.mark.parametrize("d", [1024, 4096])
-def test_threads(benchmark: Any, d: int, n: int) -> None:
-    benchmark(sketcher(d, threads=n).sketch, full_batch(64))
+def _copies(d: int, objects: int) -> dict[str, Contender]:
+    return limit("copies of d floats", l1_copy(d), objects / 2000)
 
 
-@pytest.mark.parametrize("depth", [1, 3])
-def test_from_traces(benchmark: Any, depth: int) -> None:
-    benchmark(rs.TraceBatch.from_traces, _traces(200, depth))
+@pytest.mark.parametrize("case", BATCHES)
+def test_sketch(contest: Any, case: str) -> None:
+    """One run of 84 objects is one task: a thread takes whole runs."""
+    d, runs, kinds = BATCHES[case]
+    rng = np.random.default_rng(5)
+    trees = [ragged(rng, [A] * 4, objects=OBJECTS) for _ in range(kinds)]
+    batch = _batch(rng, [trees[i % kinds] for i in range(runs)])
+    work = ours(lambda k: partial(sketcher(d, threads=k).sketch, batch))
+    same = Contender(partial(sketcher(d).sketch, _batch(rng, trees[:1] * runs)), "variant")
+    contest({**work, "one structure": same, **_copies(d, runs * OBJECTS)}, runs * OBJECTS, "objects")
 
 
-@pytest.mark.parametrize("measure", FIGURES, ids=lambda f: f.__name__)
-def test_ratios(benchmark: Any, measure: Any) -> None:
-    note(benchmark, measure)
-    benchmark(sketcher(1024).sketch, full_batch(64))
+@pytest.mark.parametrize("case", PACKS)
+def test_from_traces(contest: Any, case: str) -> None:
+    count, depth = PACKS[case]
+    traces = _traces(count, depth)
+    attributes = [o.attribute for t in traces for o in t.objects]
+    work = {
+        OURS: Contender(partial(rs.TraceBatch.from_traces, traces), "ours"),
+        "sketch, d = 1024": Contender(partial(sketcher(1024).sketch, rs.TraceBatch.from_traces(traces)), "variant"),
+        "np.concatenate": Contender(partial(np.concatenate, attributes)),
+        **limit("copy", np.concatenate(attributes).copy),
+    }
+    contest(work, len(attributes), "objects")

@@ -1,29 +1,34 @@
-"""HD3HD2HD1 beside fht-cpu with sign vectors, scikit-learn's SparseRandomProjection, and a pass over the same bytes."""
+"""Structured random projections, HD3HD2HD1, to the next power of two; sizes are rows × features, float32.
+
+The peers are fht-cpu with three sign vectors in NumPy, in place in one buffer, and scikit-learn's sparse and Gaussian
+projections, the latter being one matrix product by BLAS; both up to 4096 features, for their matrices grow with the
+square. The limit is a copy of as many floats as come out.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from figure import Figure, at_least, note
+from cases import OURS, Contender, Run, limit, one_thread, ours
+from figure import Figure, at_least
 from machine import interleaved
+from peers import optional
+from sklearn.random_projection import GaussianRandomProjection, SparseRandomProjection
 
 from recsketch.transforms import StructuredProjection
 
 SHAPES = ((4096, 64), (256, 1024), (64, 4096), (16, 16384), (64, 3000))  # rows and features
 LARGE = 4096, 4096
+_sparse = partial(SparseRandomProjection, dense_output=True)
 
 
-def _peer(x: Any, d: int) -> Callable[[], object] | None:
+def _signed(fht: Any, x: Any, d: int, threads: int = 1) -> Run:
     """Three times signs and fht-cpu, in place in one buffer, the scale in the last signs."""
-    try:
-        from fht_cpu import fht
-    except ImportError:
-        return None
     rng = np.random.default_rng(1)
     signs = [rng.choice([-1, 1], d).astype(np.float32) for _ in range(3)]
     signs[2] *= np.float32(d**-1.5)
@@ -34,43 +39,42 @@ def _peer(x: Any, d: int) -> Callable[[], object] | None:
     def run() -> None:
         np.multiply(wide, signs[0], out=y)
         for factor in (signs[1], signs[2]):
-            fht(y, num_threads=1)
+            fht(y, num_threads=threads)
             np.multiply(y, factor, out=y)
-        fht(y, num_threads=1)
+        fht(y, num_threads=threads)
 
     return run
 
 
-def _work(rows: int, n: int, threads: int = 1) -> dict[str, Callable[[], object]]:
-    from sklearn.random_projection import SparseRandomProjection
-
+def _work(rows: int, n: int) -> dict[str, Contender]:
     x = np.random.default_rng(n).standard_normal((rows, n), np.float32)
-    d = 1 << (n - 1).bit_length()
-    out = np.empty_like(x)
-    ours = StructuredProjection(d, threads=threads).fit(x)
-    work: dict[str, Callable[[], object]] = {"ours": partial(ours.transform, x), "copy": partial(np.copyto, out, x)}
-    peer = _peer(x, d)
-    if peer is not None:
-        work["fht-cpu"] = peer
-    if n <= 4096:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it says that d > n reduces nothing
-            sparse = SparseRandomProjection(d, dense_output=True, random_state=0).fit(x)
-        work["scikit-learn"] = partial(sparse.transform, x)
-    return work
+    d = max(16, 1 << (n - 1).bit_length())
+    work = ours(lambda k: partial(StructuredProjection(d, threads=k).fit(x).transform, x))
+    fht = optional("fht_cpu")
+    if fht:
+        work["fht-cpu and signs"] = Contender(_signed(fht.fht, x, d))
+    for name, kind in (("SparseRandomProjection", _sparse), ("GaussianRandomProjection", GaussianRandomProjection)):
+        if n <= 4096:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it says that d > n reduces nothing
+                work[name] = Contender(partial(kind(d, random_state=0).fit(x).transform, x))
+    wide = np.zeros((2, rows, d), np.float32)
+    return {**work, **limit("copy", partial(np.copyto, wide[0], wide[1]))}
 
 
 def projections(effort: int) -> Iterator[Figure]:
     for rows, n in SHAPES:
-        work = _work(rows, n)
+        work = one_thread(_work(rows, n))
         t = interleaved(work, (1, 5, 15)[effort])
         how = f"{rows} rows of {n} features to the next power of two, float32, one thread, "
-        how += f"{t['ours'].median * 1e6:.0f} µs"
-        if "fht-cpu" in t:
-            yield at_least(f"HD3HD2HD1 against fht-cpu with signs, {n} features", 2.0, t["fht-cpu"] / t["ours"], how)
-        if "scikit-learn" in t:
+        how += f"{t[OURS].median * 1e6:.0f} µs"
+        if "fht-cpu and signs" in t:
+            yield at_least(
+                f"HD3HD2HD1 against fht-cpu with signs, {n} features", 2.0, t["fht-cpu and signs"] / t[OURS], how
+            )
+        if "SparseRandomProjection" in t:
             name = f"HD3HD2HD1 against scikit-learn SparseRandomProjection, {n} features"
-            yield at_least(name, 9.0, t["scikit-learn"] / t["ours"], how)
+            yield at_least(name, 9.0, t["SparseRandomProjection"] / t[OURS], how)
 
 
 def threads(effort: int) -> Iterator[Figure]:
@@ -84,15 +88,10 @@ def threads(effort: int) -> Iterator[Figure]:
 FIGURES = (projections, threads)
 
 
-@pytest.mark.parametrize("name", ["ours", "copy", "fht-cpu", "scikit-learn"])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_projection(benchmark: Any, shape: tuple[int, int], name: str) -> None:
-    work = _work(*shape)
-    if name not in work:
-        pytest.skip(f"{name} is not measured here")
-    benchmark(work[name])
+CASES = {f"{rows}x{n}": (rows, n) for rows, n in ((1, 64), (33, 1000), *SHAPES)}
 
 
-def test_ratios(benchmark: Any) -> None:
-    note(benchmark, projections)
-    benchmark(_work(*SHAPES[2])["ours"])
+@pytest.mark.parametrize("case", CASES)
+def test_projection(contest: Any, case: str) -> None:
+    rows, n = CASES[case]
+    contest(_work(rows, n), 4 * rows * (n + max(16, 1 << (n - 1).bit_length())), "bytes")

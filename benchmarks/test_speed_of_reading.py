@@ -1,4 +1,10 @@
-"""Reading attributes back: the adjoint sweep, the matched filter and least squares, beside the sketch itself."""
+"""Reading all attributes of runs back, their structure known: by the adjoint of the recursion, by the matched filter,
+which scales it, and by least squares, which is exact.
+
+The peer is the same recursion in NumPy, in float32, and for least squares SciPy's LSQR over it, in float64 and to 1e-6.
+"sketch" is that of the same runs. The limit is one copy of d floats within L1 for each object, as of sketches; for
+least squares the two sweeps, there and back, of as many steps as it took.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from figure import Figure, note
-from machine import interleaved
-from runs import full_batch, sketcher
+from cases import Contender, limit, ours
+from figure import Figure
+from machine import interleaved, l1_copy
+from numpy_unroll import NumpyUnroll, paths_in_order
+from runs import full, full_batch, sketcher
 
 from recsketch.plan import plan
 
@@ -19,12 +27,22 @@ OBJECTS, RUNS = 84, 16
 LENGTHS = {1024: 7, 4096: 31}  # d and a: 84 objects at a load of 0.66
 
 
-def _work(d: int, a: int) -> dict[str, Callable[[], object]]:
-    sk, batch = sketcher(d, a), full_batch(RUNS, a)
-    s, p = sk.sketch(batch), plan(sk._core, sk.spec, batch, 1)
+SIZES = {  # d, a, runs, depth
+    "1 run of 20 objects, d = 256": (256, 8, 1, 2),
+    "16 runs of 84, a = 7, d = 1024": (1024, 7, RUNS, 3),
+    "16 runs of 84, d = 4096": (4096, 32, RUNS, 3),
+}
+CASES = {
+    f"{method}, {name}": (method, *size) for method in ("adjoint", "matched", "lstsq") for name, size in SIZES.items()
+}
+
+
+def _work(d: int, a: int, runs: int = RUNS, depth: int = 3, threads: int = 1) -> dict[str, Callable[[], object]]:
+    sk, batch = sketcher(d, a, threads), full_batch(runs, a, depth=depth)
+    s, p = sk.sketch(batch), plan(sk._core, sk.spec, batch, threads)
     return {
         "sketch": partial(sk.sketch, batch),
-        "adjoint": partial(p.adjoint, s, np.empty(p.attributes, np.float32), None, 1),
+        "adjoint": partial(p.adjoint, s, np.empty(p.attributes, np.float32), None, threads),
         "matched": partial(sk.recover, s, batch, "matched"),
         "lstsq": partial(sk.recover, s, batch),
     }
@@ -48,12 +66,38 @@ def reading(effort: int) -> Iterator[Figure]:
 FIGURES = (reading,)
 
 
-@pytest.mark.parametrize("name", ["sketch", "adjoint", "matched", "lstsq"])
-@pytest.mark.parametrize("d", LENGTHS)
-def test_reading(benchmark: Any, d: int, name: str) -> None:
-    benchmark(_work(d, LENGTHS[d])[name])
+def _peer(d: int, a: int, runs: int, depth: int, method: str) -> dict[str, Contender]:
+    """The same in NumPy, with SciPy's LSQR to 1e-6, on a run of its own matrices; lengths must be powers of two."""
+    if a & (a - 1):
+        return {}
+    lstsq = method == "lstsq"
+    peer, tree = NumpyUnroll(d, a, tuned=not lstsq), full(np.random.default_rng(0), depth=depth)
+    s, paths = peer.forward(tree, peer.uneven_rows(tree).astype(peer.dtype)), paths_in_order(tree)
+    call = peer.lstsq if lstsq else peer.adjoint
+    return {"NumPy, SciPy": Contender(partial(call, paths, s), scale=runs)}
 
 
-def test_ratios(benchmark: Any) -> None:
-    note(benchmark, reading)
-    benchmark(_work(1024, LENGTHS[1024])["adjoint"])
+def _least(d: int, a: int, runs: int, depth: int, method: str) -> dict[str, Contender]:
+    """Copies of d floats, or for least squares the two sweeps of every step."""
+    objects = runs * len(full(np.random.default_rng(0), depth=depth))
+    if method != "lstsq":
+        return limit("copies of d floats", l1_copy(d), objects / 2000)
+    sk, batch = sketcher(d, a), full_batch(runs, a, depth=depth)
+    s, p = sk.sketch(batch), plan(sk._core, sk.spec, batch, 1)
+    steps = statistics.mean(r.iterations for r in sk.recover(s, batch))
+
+    def sweeps() -> None:
+        p.sketch(batch.attributes, None, s, 1)
+        p.adjoint(s, np.empty(p.attributes, np.float32), None, 1)
+
+    return limit("sweeps", sweeps, steps)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_reading(contest: Any, case: str) -> None:
+    method, d, a, runs, depth = CASES[case]
+    work = ours(lambda k: _work(d, a, runs, depth, k)[method])
+    if method != "adjoint":
+        work["sketch"] = Contender(_work(d, a, runs, depth)["sketch"], "variant")
+    objects = runs * len(full(np.random.default_rng(0), depth=depth))
+    contest({**work, **_peer(d, a, runs, depth, method), **_least(d, a, runs, depth, method)}, objects, "objects")

@@ -1,4 +1,9 @@
-"""Sketches of 84 objects: against the recursion in NumPy, a tree of hypervectors in torchhd, and a copy within L1."""
+"""Batches of runs folded into one sketch a run: full trees of fan 4 over four modules, attributes of 64 numbers.
+
+The peers are the same recursion in NumPy, in float32, one run after the other or all as rows of one array (which then
+share their structure; ours need not), and the same tree of hypervectors in torchhd's MAP model, which does less. The
+limit is one copy of d floats within L1 for each object.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from figure import Figure, at_least, at_most, note
-from machine import interleaved, l1_copies
-from peers import HyperTree, NumpyRecursion
+from cases import Contender, limit, ours
+from figure import Figure, at_least, at_most
+from machine import interleaved, l1_copies, l1_copy
+from peers import HyperTree, NumpyRecursion, optional
 from runs import full, full_batch, sketcher
 
 from recsketch.plan import plan
@@ -57,14 +63,13 @@ def hypervectors(effort: int) -> Iterator[Figure]:
         except ImportError:
             yield Figure(name, "≥ 9×", "not measured", "torch-hd is not installed")
             continue
-        with peer:
-            work = {
-                "recsketch": partial(sk.sketch, batch),
-                "one": peer.work(),
-                "given": peer.work(projected=True),
-                "rows": peer.work(RUNS),
-            }
-            t = interleaved(work, (1, 5, 15)[effort])
+        work = {
+            "recsketch": partial(sk.sketch, batch),
+            "one": peer.work(),
+            "given": peer.work(projected=True),
+            "rows": peer.work(RUNS),
+        }
+        t = interleaved(work, (1, 5, 15)[effort])
         ours = t["recsketch"]
         how = (
             f"one thread, run by run, from attributes of {A} numbers: {1 / t['one'].median:,.0f} runs a second; "
@@ -91,33 +96,29 @@ def one_object(effort: int) -> Iterator[Figure]:
 FIGURES = (recursion, hypervectors, one_object)
 
 
-@pytest.mark.parametrize("d", TARGETS)
-def test_sketch(benchmark: Any, d: int) -> None:
-    benchmark.extra_info["objects"] = RUNS * OBJECTS
-    benchmark(sketcher(d).sketch, full_batch(RUNS))
+CASES = {  # d, runs, depth, attribute length
+    "1 run of 4 objects, d = 256": (256, 1, 1, 16),
+    "31 runs of 84, a = 33, d = 2048": (2048, 31, 3, 33),
+    **{f"32 runs of 84, d = {d}": (d, RUNS, 3, A) for d in TARGETS},
+}
 
 
-@pytest.mark.parametrize("d", TARGETS)
-def test_numpy(benchmark: Any, d: int) -> None:
-    tree, peer = full(np.random.default_rng(0)), NumpyRecursion(d, A)
-    benchmark(peer.forward, tree, peer.rows(tree))
+def _work(d: int, runs: int, depth: int, a: int) -> dict[str, Contender]:
+    batch, tree = full_batch(runs, a, depth=depth), full(np.random.default_rng(0), depth=depth)
+    peer = NumpyRecursion(d, 1 << (a - 1).bit_length(), tuned=True)
+    found = {
+        "NumPy": Contender(partial(peer.forward, tree, peer.rows(tree)), scale=runs),
+        "NumPy, runs as rows": Contender(partial(peer.forward, tree, peer.rows(tree, runs))),
+    }
+    if optional("torchhd"):
+        hyper = HyperTree(d, tree, a)
+        found["torchhd"] = Contender(hyper.work(), scale=runs)
+        found["torchhd, runs as rows"] = Contender(hyper.work(runs))
+    copies = limit("copies of d floats", l1_copy(d, COPIES), runs * len(tree) / COPIES)
+    return {**ours(lambda k: partial(sketcher(d, a, k).sketch, batch)), **found, **copies}
 
 
-@pytest.mark.parametrize("d", TARGETS)
-def test_torchhd(benchmark: Any, d: int) -> None:
-    pytest.importorskip("torchhd")
-    with HyperTree(d, full(np.random.default_rng(0)), A) as peer:
-        benchmark(peer.work())
-
-
-@pytest.mark.parametrize("d", TARGETS)
-def test_copies_in_l1(benchmark: Any, d: int) -> None:
-    copies = l1_copies(d, COPIES)
-    benchmark.extra_info["copies"] = COPIES
-    benchmark(copies.get("vector loop", copies["memcpy"]))
-
-
-@pytest.mark.parametrize("measure", FIGURES, ids=lambda f: f.__name__)
-def test_ratios(benchmark: Any, measure: Any) -> None:
-    note(benchmark, measure)
-    benchmark(sketcher(1024).sketch, full_batch(RUNS))
+@pytest.mark.parametrize("case", CASES)
+def test_sketch(contest: Any, case: str) -> None:
+    d, runs, depth, a = CASES[case]
+    contest(_work(d, runs, depth, a), runs * len(full(np.random.default_rng(0), depth=depth)), "objects")

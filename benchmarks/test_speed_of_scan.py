@@ -1,17 +1,24 @@
-"""Top-10 inner products beside NumPy's product alone, FAISS, and reading the rows."""
+"""The ten rows of largest inner product with each query, rows in float32, float16 or int8; sizes are rows × length.
+
+The peers are FAISS with exact indexes of the same type, and, for float32, NumPy's product with `argpartition`. The
+limit is, for many queries, the product in float32 by BLAS, without looking for the largest; for one query, to read the
+rows once, added up as integers.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Any
 
 import machine
 import numpy as np
 import pytest
-from figure import Figure, at_least, at_most, note
-from machine import interleaved
+from cases import Contender, Run, limit, ours
+from figure import Figure, at_least, at_most
+from machine import interleaved, read
+from peers import optional
 
 import recsketch as rs
 
@@ -26,37 +33,44 @@ def rows(n: int, d: int) -> dict[str, Any]:
     return {"float32": x, "float16": x.astype(np.float16), "int8": np.rint(30 * x).clip(-127, 127).astype(np.int8)}
 
 
-def _faiss(x: Any, q: Any) -> dict[str, Callable[[], object]]:
-    """An exact index, with the kernels of its own BLAS that suit the machine, and for as many queries as pay."""
+def _faiss(x: Any, q: Any) -> dict[str, Contender]:
+    """An exact index of the same type, with the kernels of its own BLAS that suit the machine, for as many queries as
+    pay."""
     suits = {"OPENBLAS_CORETYPE": "SkylakeX"} if rs.isa() == "avx512" else {}
     os.environ.update(suits)
-    try:
-        import faiss
-    except ImportError:
+    faiss = optional("faiss")
+    for name in suits:
+        os.environ.pop(name)
+    if faiss is None:
         return {}
-    finally:
-        for name in suits:
-            os.environ.pop(name, None)
     faiss.omp_set_num_threads(1)
     faiss.cvar.distance_compute_blas_threshold = 20
-    index = faiss.IndexFlatIP(x.shape[1])
-    index.add(x)
-    return {"faiss": partial(index.search, q, K)}
-
-
-def _work(n: int, d: int, queries: int) -> dict[str, Callable[[], object]]:
-    q = np.random.default_rng(0).standard_normal((queries, d), np.float32)
-    work: dict[str, Callable[[], object]] = {
-        name: partial(rs.scan, x, q, K, threads=1) for name, x in rows(n, d).items()
-    }
-    x = rows(n, d)["float32"]
-    if queries > 1:
-        out = np.empty((queries, n), np.float32)
-        work["product"] = partial(np.matmul, q, x.T, out=out)
+    kinds = {"float16": faiss.ScalarQuantizer.QT_fp16, "int8": faiss.ScalarQuantizer.QT_8bit_direct_signed}
+    if x.dtype == np.float32:
+        index = faiss.IndexFlatIP(x.shape[1])
     else:
-        work["product"] = partial(np.matmul, x, q[0])
-        work["sum"] = partial(np.add.reduce, x.view(np.int64), axis=None)  # reads every byte once
-    return {**work, **_faiss(x, q)}
+        index = faiss.IndexScalarQuantizer(x.shape[1], kinds[x.dtype.name], faiss.METRIC_INNER_PRODUCT)
+    index.add(x.astype(np.float32))
+    return {"faiss": Contender(partial(index.search, q, K))}
+
+
+def _queries(count: int, d: int) -> Any:
+    return np.random.default_rng(0).standard_normal((count, d), np.float32)
+
+
+def _product(x: Any, q: Any) -> Run:
+    return (
+        partial(np.matmul, x, q[0])
+        if len(q) == 1
+        else partial(np.matmul, q, x.T, out=np.empty((len(q), len(x)), q.dtype))
+    )
+
+
+def _work(n: int, d: int, queries: int) -> dict[str, Run]:
+    """All types, for the figures."""
+    q, x = _queries(queries, d), rows(n, d)["float32"]
+    work: dict[str, Run] = {name: partial(rs.scan, y, q, K, threads=1) for name, y in rows(n, d).items()}
+    return {**work, "product": _product(x, q), **({} if queries > 1 else {"sum": read(x)}), **_faiss(x, q)}
 
 
 def batched(effort: int) -> Iterator[Figure]:
@@ -83,13 +97,37 @@ def alone(effort: int) -> Iterator[Figure]:
 FIGURES = (batched, alone)
 
 
-@pytest.mark.parametrize("name", ["float32", "float16", "int8", "product"])
-@pytest.mark.parametrize("shape", BATCHED, ids=str)
-def test_scan(benchmark: Any, shape: tuple[int, int], name: str) -> None:
-    benchmark(_work(*shape, QUERIES)[name])
+TYPES = ("float32", "float16", "int8")
+CASES = {  # rows, length, queries, type
+    f"{dtype}, {n}x{d}, {queries} {'query' if queries == 1 else 'queries'}": (n, d, queries, dtype)
+    for n, d, queries, types in (
+        (100, 64, 1, TYPES[:1]),
+        (999, 100, 7, TYPES[:1]),
+        (*BATCHED[0], QUERIES, TYPES),
+        (*BATCHED[1], QUERIES, TYPES[:1]),
+        (*ALONE, 1, TYPES),
+    )
+    for dtype in types
+}
 
 
-def test_ratios(benchmark: Any) -> None:
-    note(benchmark, batched)
-    note(benchmark, alone)
-    benchmark(_work(*BATCHED[0], QUERIES)["float32"])
+def _top(x: Any, q: Any) -> None:
+    scores = q @ x.T
+    best = np.argpartition(scores, -K)[:, -K:]
+    values = np.take_along_axis(scores, best, axis=1)
+    order = np.argsort(-values, axis=1)
+    np.take_along_axis(best, order, axis=1), np.take_along_axis(values, order, axis=1)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_scan(contest: Any, case: str) -> None:
+    n, d, queries, dtype = CASES[case]
+    x, q, wide = rows(n, d)[dtype], _queries(queries, d), rows(n, d)["float32"]
+    work = ours(lambda k: partial(rs.scan, x, q, K, threads=k))
+    work.update(_faiss(x, q))
+    if dtype == "float32":
+        work["NumPy, argpartition"] = Contender(partial(_top, x, q))
+    if queries == 1:
+        contest({**work, **limit("read", read(x))}, x.nbytes, "bytes")
+    else:
+        contest({**work, **limit("product of float32", _product(wide, q))}, 2 * n * d * queries, "flop")

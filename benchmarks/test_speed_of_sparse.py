@@ -1,17 +1,27 @@
-"""Orthogonal matching and hard-thresholding pursuit beside scikit-learn and SPAMS, and beside their transforms."""
+"""Sparse solutions: orthogonal matching pursuit, with sampled Hadamard rows and with dense matrices, and
+hard-thresholding pursuit; sizes are rows × columns of the matrix, K non-zeros a signal.
+
+The peers have the matrix dense and in the order they like: scikit-learn's `orthogonal_mp`, in float32 and without a
+Gram matrix, which is faster here; `sparse_encode` (what `SparseCoder` calls) with the Gram matrix given, up to 1,024
+columns; and SPAMS, in float64, which float32 would make fail. The limit of Hadamard rows are the transforms alone: one
+for each non-zero found, for HTP two a signal. That of dense matrices are as many products with all columns by BLAS.
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Any
 
 import machine
 import numpy as np
 import pytest
-from figure import Figure, at_least, at_most, note
+from cases import Contender, limit, ours
+from figure import Figure, at_least, at_most
 from machine import interleaved
+from peers import optional
+from sklearn.decomposition import sparse_encode
+from sklearn.linear_model import orthogonal_mp
 
 from recsketch.hadamard import SubsampledHadamard
 from recsketch.sparse import htp, omp
@@ -31,60 +41,54 @@ def problem(n: int, m: int, k: int, signals: int) -> tuple[SubsampledHadamard, A
     return A, X, A.matmat(X)
 
 
-def _peers(A: Any, Y: Any) -> dict[str, Callable[[], object]]:
-    """The same matrix, dense, as each of them likes it best; what is missing is left out."""
-    found: dict[str, Callable[[], object]] = {}
-    try:
-        from sklearn.linear_model import orthogonal_mp
-    except ImportError:
-        pass
-    else:
-        for dtype in (np.float32, np.float64):
-            a, y = np.asfortranarray(A.toarray(), dtype), Y.astype(dtype)
-            solve = partial(orthogonal_mp, a, y, n_nonzero_coefs=K, precompute=False)  # a Gram matrix takes longer: 3x
-            found[f"scikit-learn, {np.dtype(dtype)}"] = solve
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import spams
-    except ImportError:
-        pass
-    else:  # float64: of float32 signals it finds wrong columns
-        a, y = np.asfortranarray(A.toarray()), np.asfortranarray(Y)
-        found["SPAMS"] = partial(spams.omp, y, a, L=K, return_reg_path=False, numThreads=1)
+def _peers(a: Any, Y: Any, k: int) -> dict[str, Contender]:
+    """The matrix dense, and as each of them likes it best; what is missing is left out."""
+    dictionary, signals = (np.ascontiguousarray(b.T, np.float32) for b in (a, Y))
+    x, y = dictionary.T, signals.T
+    solve = partial(orthogonal_mp, x, y, n_nonzero_coefs=k, precompute=False)  # a Gram matrix takes longer: 3x
+    found = {"orthogonal_mp": Contender(solve)}
+    if a.shape[1] <= 1024:  # it copies the Gram matrix for every signal
+        options = {"gram": dictionary @ x, "algorithm": "omp", "n_nonzero_coefs": k, "check_input": False}
+        found["sparse_encode, Gram matrix given"] = Contender(partial(sparse_encode, signals, dictionary, **options))
+    spams = optional("spams")
+    if spams and a.shape[1] <= 4096:  # float64: of float32 signals it finds wrong columns
+        x, y = np.asfortranarray(a, np.float64), np.asfortranarray(Y, np.float64)
+        for threads, name in ((1, "SPAMS"), (2, "SPAMS, 2 threads")):
+            solve = partial(spams.omp, y, x, L=k, return_reg_path=False, numThreads=threads)
+            found[name] = Contender(solve, threads=threads)
     return found
 
 
-def _work(peers: bool = True) -> dict[str, Callable[[], object]]:
-    A, _, Y = problem(N, M, K, SIGNALS)
-    spectrum = np.random.default_rng(0).standard_normal((K * SIGNALS, N), np.float32)
-    work: dict[str, Callable[[], object]] = {
-        "omp": partial(omp, A, Y, K, threads=1),
-        "transforms": partial(fwht, spectrum, overwrite=True, threads=1),
-        "omp, dense float32": partial(omp, A.toarray().astype(np.float32), Y.astype(np.float32), K),
-        "omp, dense float64": partial(omp, A.toarray(), Y, K),
-    }
-    return {**work, **(_peers(A, Y) if peers else {})}
+def _transforms(n: int, count: int) -> dict[str, Contender]:
+    spectrum = np.random.default_rng(0).standard_normal((count, n), np.float32)
+    return limit("transforms", partial(fwht, spectrum, overwrite=True, threads=1))
 
 
 def greedy(effort: int) -> Iterator[Figure]:
     A, X, Y = problem(N, M, K, SIGNALS)
-    work = _work()
+    dense = A.toarray()
+    found = _peers(dense, Y, K)
+    exact = Contender(partial(orthogonal_mp, np.asfortranarray(dense), Y, n_nonzero_coefs=K, precompute=False))
+    peers = {"scikit-learn, float32": found["orthogonal_mp"], "scikit-learn, float64": exact}
+    if "SPAMS" in found:
+        peers["SPAMS"] = found["SPAMS"]
+    work = {
+        "omp": partial(omp, A, Y, K, threads=1),
+        **_transforms(N, K * SIGNALS),
+        "omp, float32": partial(omp, dense.astype(np.float32), Y.astype(np.float32), K),
+        "omp, float64": partial(omp, dense, Y, K),
+        **peers,
+    }
     t = interleaved(work, (1, 3, 7)[effort])
     what = f"N = {N}, m = {M}, K = {K}, {SIGNALS} signals, one thread"
     how = f"{what}; {1e3 * t['omp'].median:.2f} ms; a matrix of sampled Hadamard rows; {machine.blas()}"
-    for name in _peers(A, Y):
+    for name in peers:
         yield at_least(f"OMP over {name}", 35, t[name] / t["omp"], how)
-    dense = ", ".join(
-        f"{name} over {mine}: {t[name] / t[mine]:.1f}"
-        for name in work
-        for mine in ("omp, dense float32", "omp, dense float64")
-        if name.startswith(("scikit", "SPAMS")) and ("float32" in mine) == ("float32" in name)
-    )
-    if dense:
-        yield Figure("OMP of a dense matrix, times as fast", "", dense, what)
-    limit = f"{what}; transforms of as many vectors, in place, take 1"
-    yield Figure("OMP in its transforms", "", f"{t['omp'] / t['transforms']:.2f}", limit)
+    pairs = [(name, "omp, float32" if name.endswith("float32") else "omp, float64") for name in peers]
+    measured = ", ".join(f"{name} over {mine}: {t[name] / t[mine]:.1f}" for name, mine in pairs)
+    yield Figure("OMP of a dense matrix, times as fast", "", measured, what)
+    how = f"{what}; transforms of as many vectors, in place, take 1"
+    yield Figure("OMP in its transforms", "", f"{t['omp'] / t['transforms']:.2f}", how)
     error = float(np.abs(omp(A, Y.astype(np.float32), K).coef - X).max())
     yield at_most("OMP, worst element of float32 signals", 1e-5, error, what)
 
@@ -101,19 +105,47 @@ def many(effort: int) -> Iterator[Figure]:
 FIGURES = (greedy, many)
 
 
-@pytest.mark.parametrize("name", list(_work(peers=False)))
-def test_omp(benchmark: Any, name: str) -> None:
-    benchmark(_work(peers=False)[name])
+SAMPLED = {  # columns, rows, non-zeros, signals
+    f"Hadamard {m}x{n}, K = {k}, {count} signals": (n, m, k, count)
+    for n, m, k, count in ((256, 64, 4, 3), (N, M, K, SIGNALS), MANY[0])
+}
+DENSE = {
+    f"dense {np.dtype(dtype)} {m}x{n}, K = {k}, {count} signals": (n, m, k, count, dtype)
+    for n, m, k, count, dtype in (
+        (777, 100, 7, 5, np.float64),
+        (N, M, K, SIGNALS, np.float32),
+        (N, M, K, SIGNALS, np.float64),
+    )
+}
+PURSUITS = {f"HTP, Hadamard {m}x{n}, K = {k}, {count} signals": (n, m, k, count) for n, m, k, count in MANY}
 
 
-@pytest.mark.parametrize("size", MANY, ids=str)
-@pytest.mark.parametrize("solver", [omp, htp])
-def test_many(benchmark: Any, size: tuple[int, int, int, int], solver: Any) -> None:
-    A, _, Y = problem(*size)
-    benchmark(solver, A, Y, size[2], threads=1)
+@pytest.mark.parametrize("case", SAMPLED)
+def test_omp(contest: Any, case: str) -> None:
+    n, m, k, signals = SAMPLED[case]
+    A, _, Y = problem(n, m, k, signals)
+    work = ours(lambda threads: partial(omp, A, Y, k, threads=threads))
+    contest({**work, **_peers(A.toarray(), Y, k), **_transforms(n, k * signals)}, signals, "signals")
 
 
-def test_ratios(benchmark: Any) -> None:
-    note(benchmark, greedy)
-    note(benchmark, many)
-    benchmark(_work(peers=False)["omp"])
+@pytest.mark.parametrize("case", DENSE)
+def test_dense(contest: Any, case: str) -> None:
+    n, m, k, signals, dtype = DENSE[case]
+    rng = np.random.default_rng(n)
+    a = (rng.standard_normal((m, n)) / np.sqrt(m)).astype(dtype)
+    coef = np.zeros((n, signals), dtype)
+    for i in range(signals):
+        coef[rng.choice(n, k, replace=False), i] = rng.standard_normal(k)
+    y = a @ coef
+    work = ours(lambda threads: partial(omp, a, y, k, threads=threads))
+    products = limit("products", partial(np.matmul, a.T, y, out=np.empty((n, signals), dtype)), k)
+    contest({**work, **_peers(a, y, k), **products}, signals, "signals")
+
+
+@pytest.mark.parametrize("case", PURSUITS)
+def test_htp(contest: Any, case: str) -> None:
+    n, m, k, signals = PURSUITS[case]
+    A, _, Y = problem(n, m, k, signals)
+    work = ours(lambda threads: partial(htp, A, Y, k, threads=threads))
+    work["recsketch, OMP"] = Contender(partial(omp, A, Y, k, threads=1), "variant")
+    contest({**work, **_transforms(n, 2 * signals)}, signals, "signals")

@@ -1,4 +1,9 @@
-"""Blind unrolling against the same in NumPy, and on two threads."""
+"""Blind unrolling: whole runs, full trees over four modules, rebuilt from their sketches and the specification alone.
+
+Two threads share the sketches. The peer is the same search in NumPy and SciPy, as the prototype of the design did it,
+on one run of its own matrices; it is told the fan and the depth, which ours looks for. No limit of the machine is near:
+beside them is least squares, by recsketch, for structures that are given.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from figure import SMOKE, Figure, at_least, note
+from cases import Contender, ours
+from figure import SMOKE, Figure, at_least
 from machine import interleaved
 from numpy_unroll import NumpyUnroll, paths_of
 from runs import full, plain_modules
@@ -19,10 +25,13 @@ OBJECTS, DIM = 84, 4096
 LENGTHS = (16, 32)  # loads 0.35 and 0.68
 
 
+def _spec(a: int, dim: int) -> rs.SketchSpec:
+    return rs.SketchSpec(dim, plain_modules(a), max_inputs=8, seed=1)
+
+
 def sketches(a: int, runs: int, dim: int = DIM) -> tuple[rs.SketchSpec, Any]:
     """Full trees of depth 3 and fan 4 over four modules."""
-    rng = np.random.default_rng(a)
-    spec = rs.SketchSpec(dim, plain_modules(a), max_inputs=8, seed=1)
+    rng, spec = np.random.default_rng(a), _spec(a, dim)
     return spec, rs.Sketcher(spec).sketch([full(rng).trace(rng, plain_modules(a)) for _ in range(runs)])
 
 
@@ -62,21 +71,27 @@ def two_threads(effort: int) -> Iterator[Figure]:
 FIGURES = (against_numpy, two_threads)
 
 
-@pytest.mark.parametrize("a", LENGTHS)
-def test_unroll(benchmark: Any, a: int) -> None:
-    spec, s = sketches(a, 4)
-    found = benchmark(rs.Sketcher(spec, threads=1).unroll, s)
-    assert all(u.complete for u in found)
+CASES = {  # d, a, depth, fan, sketches
+    "12 objects, d = 512, load 0.40": (512, 16, 2, 3, 1),
+    "84 objects, a = 7, d = 1024, load 0.66": (1024, 7, 3, 4, 7),
+    "84 objects, d = 4096, load 0.35": (DIM, 16, 3, 4, 8),
+    "84 objects, d = 4096, load 0.68": (DIM, 32, 3, 4, 8),
+}
 
 
-def test_numpy(benchmark: Any) -> None:
-    """The peer, on a small run that it unrolls."""
-    peer, tree = NumpyUnroll(512, 16, seed=2), full(np.random.default_rng(3), depth=2, fan=3)
-    s = peer.forward(tree, peer.uneven_rows(tree))
-    assert set(benchmark(peer.unroll, s, 2)) == paths_of(tree)
-
-
-def test_ratios(benchmark: Any) -> None:
-    spec, s = sketches(16, 2, 1024)
-    note(benchmark, two_threads)
-    benchmark(rs.Sketcher(spec, threads=1).unroll, s)
+@pytest.mark.parametrize("case", CASES)
+def test_unroll(contest: Any, case: str) -> None:
+    d, a, depth, fan, count = CASES[case]
+    rng = np.random.default_rng(a)
+    tree = full(rng, depth=depth, fan=fan)
+    spec, batch = _spec(a, d), rs.TraceBatch.from_traces([tree.trace(rng, plain_modules(a)) for _ in range(count)])
+    s = rs.Sketcher(spec).sketch(batch)
+    work = ours(lambda k: partial(rs.Sketcher(spec, threads=k).unroll, s))
+    if not a & (a - 1):
+        peer = NumpyUnroll(d, a, fan=fan, seed=2)
+        own = peer.forward(tree, peer.uneven_rows(tree)).astype(np.float32).astype(float)
+        work["NumPy, SciPy"] = Contender(partial(peer.unroll, own, depth), scale=count)
+    given = partial(rs.Sketcher(spec, threads=1).recover, s, batch)
+    work["lstsq, structure given"] = Contender(given, "variant")
+    contest(work, count * len(tree), "objects")
+    assert all(u.complete for u in rs.Sketcher(spec).unroll(s))

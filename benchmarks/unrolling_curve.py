@@ -1,6 +1,6 @@
 """Success of blind unrolling over load, depth and angle: writes docs/unrolling.md and docs/unrolling.svg.
 
-python benchmarks/unrolling_curve.py [--runs N]    needs matplotlib: pip install '.[bench,plot]'; ten minutes
+python benchmarks/unrolling_curve.py [--runs N]    needs pip install '.[bench]'; ten minutes
 """
 
 from __future__ import annotations
