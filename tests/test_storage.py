@@ -388,8 +388,8 @@ def test_noise_ends_the_iterations(build: Any, size: int) -> None:
     In units of amplitudes the noise moves that answer by about sigma sqrt(n / (1 - load)). What is left of the
     gradient, 0.03 sigma sqrt(n), moves it by that over the smallest squared singular value, (1 - sqrt(load))^2 or so:
     at load 0.5 0.35 against 1.41. The two have nothing to do with each other: sqrt(1 + 0.25^2), 3%; 5% is allowed.
-    Without its noise an int8 sketch is solved until float32 sweeps tell no more. Attributes a thousand times as large, and noise with
-    them, change nothing in this.
+    Without its noise an int8 sketch is solved until float32 sweeps tell no more. Attributes a thousand times as large,
+    and noise with them, change nothing in this.
     """
     for seed in range(4):
         spec, trace = sample(build, seed, 0.4, 0.5)
