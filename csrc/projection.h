@@ -2,7 +2,7 @@
 
 typedef struct FN(project_job) {
     const rsk_projection *p;
-    int transpose;
+    int transpose, fetch;
     const T *x;
     T *out, *scratch;
 } FN(project_job);
@@ -39,7 +39,7 @@ static void FN(project_run)(void *context, int worker, ptrdiff_t begin, ptrdiff_
     T *scratch = j->scratch + worker * p->padded;
     for (ptrdiff_t row = begin; row < end; row++) {
         const T *x = j->x + row * (j->transpose ? p->width : p->length);
-        const T *next = row + 1 < end && p->length == p->padded ? x + p->length : NULL;
+        const T *next = j->fetch && row + 1 < end ? x + p->length : NULL;
         if (j->transpose) FN(project_row_back)(p, x, j->out + row * p->length, scratch);
         else FN(project_row)(p, x, next, j->out + row * p->width, scratch);
     }
@@ -52,7 +52,7 @@ rsk_status FN(rsk_project)(const rsk_projection *p, int transpose, const T *x, p
     const int workers = rsk_parallel_threads(threads, rows, chunk);
     T *scratch = rsk_alloc(workers * p->padded, sizeof(T));
     if (!scratch) return RSK_ENOMEM;
-    FN(project_job) j = {p, transpose, x, out, scratch};
+    FN(project_job) j = {p, transpose, p->length == p->padded && from_memory(rows, p->length, sizeof(T)), x, out, scratch};
     rsk_parallel(workers, rows, chunk, FN(project_run), &j);
     rsk_free(scratch);
     return RSK_OK;

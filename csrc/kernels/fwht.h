@@ -27,7 +27,8 @@ typedef struct FN(visit) {
     int signs, scale;
     const uint16_t *bits[4]; /* from the first element of the pass; read where signs is set, NULL: none */
     T factor;
-    const T *next; /* brought into the cache, as many elements as the pass goes through; NULL: nothing */
+    const T *next; /* brought into the cache, one for every 2^share elements the pass goes through; NULL: nothing */
+    int share;
 } FN(visit);
 
 static RSK_INLINE void FN(butterfly)(V *r, const int count, const int h) {
@@ -91,17 +92,26 @@ static RSK_INLINE void FN(visit_group)(T *x, const T *in, ptrdiff_t k, ptrdiff_t
     RSK_UNROLL for (int i = 0; i < count; i++) OP(store)(x + k + i * stride, r[i]);
 }
 
+/* for elements k to k + count of the pass */
+static RSK_INLINE void FN(fetch)(const FN(visit) *v, ptrdiff_t k, ptrdiff_t count) {
+    if (v->next)
+        for (ptrdiff_t i = k >> v->share; i < (k + count) >> v->share; i += 64 / (int)sizeof(T)) RSK_PREFETCH(v->next + i);
+}
+
 static RSK_INLINE void FN(pass_of)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, const int count, const FN(visit) *v) {
     if (v->inside) {
         for (ptrdiff_t k = 0; k < n; k += count * LANES) {
-            if (v->next)
-                for (int i = 0; i < count * LANES; i += 64 / (int)sizeof(T)) RSK_PREFETCH(v->next + k + i);
+            FN(fetch)(v, k, count * LANES);
             FN(visit_group)(x, in, k, LANES, count, 0, v);
         }
     } else {
+        const ptrdiff_t run = stride < 8 * BLOCK ? stride : 8 * BLOCK; /* the loop over it has no register left for `next` */
         for (ptrdiff_t k = 0; k < n; k += count * stride)
-            for (ptrdiff_t j = k; j < k + stride; j += BLOCK)
-                RSK_UNROLL for (int l = 0; l < BLOCK; l += LANES) FN(visit_group)(x, in, j + l, stride, count, l, v);
+            for (ptrdiff_t i = k; i < k + stride; i += run) {
+                FN(fetch)(v, k + (i - k) * count, run * count);
+                for (ptrdiff_t j = i; j < i + run; j += BLOCK)
+                    RSK_UNROLL for (int l = 0; l < BLOCK; l += LANES) FN(visit_group)(x, in, j + l, stride, count, l, v);
+            }
     }
 }
 
@@ -123,11 +133,11 @@ static RSK_INLINE void FN(pass)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride
 #define DOWN_ONLY .steps = {DOWN, 0, 0}
 
 static void FN(base_up)(T *x, const T *in, ptrdiff_t n, ptrdiff_t count, const T *next) {
-    const FN(visit) v = {.inside = 1, UP_ONLY, .next = next};
+    const FN(visit) v = {.inside = 1, UP_ONLY, .next = next, .share = 1};
     FN(pass)(x, in, n, LANES, count, &v);
 }
 static void FN(base_up_signs)(T *x, const T *in, ptrdiff_t n, ptrdiff_t count, const T *next, const uint16_t *bits) {
-    const FN(visit) v = {.inside = 1, UP_ONLY, .signs = 1, .bits = {bits}, .next = next};
+    const FN(visit) v = {.inside = 1, UP_ONLY, .signs = 1, .bits = {bits}, .next = next, .share = 1};
     FN(pass)(x, in, n, LANES, count, &v);
 }
 /* down, signs, up */
@@ -135,8 +145,8 @@ static void FN(base_turn)(T *x, ptrdiff_t n, ptrdiff_t count, const uint16_t *bi
     const FN(visit) v = {.inside = 1, .steps = {DOWN, UP, 0}, .signs = 1, .bits = {NULL, bits}};
     FN(pass)(x, x, n, LANES, count, &v);
 }
-static void FN(pass_up)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count) {
-    const FN(visit) v = {UP_ONLY};
+static void FN(pass_up)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, const T *next, int share) {
+    const FN(visit) v = {UP_ONLY, .next = next, .share = share};
     FN(pass)(x, in, n, stride, count, &v);
 }
 static void FN(pass_down)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count) {
@@ -144,12 +154,14 @@ static void FN(pass_down)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrd
     FN(pass)(x, in, n, stride, count, &v);
 }
 /* the last pass of all: signs, which may be NULL, and scale */
-static void FN(pass_end)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, const uint16_t *bits, T factor) {
+static void FN(pass_end)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, const uint16_t *bits, T factor,
+                         const T *next, int share) {
     if (bits) {
-        const FN(visit) v = {UP_ONLY, .signs = 1, .bits = {NULL, NULL, NULL, bits}, .scale = 1, .factor = factor};
+        const FN(visit) v = {UP_ONLY, .signs = 1, .bits = {NULL, NULL, NULL, bits}, .scale = 1, .factor = factor,
+                             .next = next, .share = share};
         FN(pass)(x, in, n, stride, count, &v);
     } else {
-        const FN(visit) v = {UP_ONLY, .scale = 1, .factor = factor};
+        const FN(visit) v = {UP_ONLY, .scale = 1, .factor = factor, .next = next, .share = share};
         FN(pass)(x, in, n, stride, count, &v);
     }
 }
@@ -179,27 +191,33 @@ static RSK_INLINE ptrdiff_t FN(radix)(ptrdiff_t n) {
     return left;
 }
 
-/* All stages below n. bits may be NULL; next too.
+/* All stages below n. bits may be NULL.
  *   work   FN(part) aligned elements for all passes over a part but its last; NULL: they work on x
+ *   next   n elements to bring into the cache: half of them in the first pass over a part, the rest in the others; or NULL
  *   end    its last signs and factor; NULL: neither. With it, n > FN(group) */
 static void FN(up)(T *x, const T *in, T *work, ptrdiff_t n, const uint16_t *bits, const T *next, const rsk_transform *end) {
     T *w = work && n > FN(group) && n <= FN(part) ? work : x;
     ptrdiff_t left = n / FN(group); /* registers of the last pass */
+    int share = 1;
     if (n > FN(part)) {
         left = FN(radix)(n);
         for (ptrdiff_t k = 0, block = n / left; k < n; k += block)
             FN(up)(x + k, in + k, work, block, bits ? bits + k / BLOCK : NULL, next ? next + k : NULL, NULL);
+        next = NULL;
     } else {
         const ptrdiff_t count = left < 1 ? n / LANES : RADIX;
         if (bits) FN(base_up_signs)(w, in, n, count, next, bits);
         else FN(base_up)(w, in, n, count, next);
+        if (next) next += n / 2;
         if (left > RADIX) {
-            FN(pass_up)(w, w, n, FN(group), left / RADIX);
+            share = 2;
+            FN(pass_up)(w, w, n, FN(group), left / RADIX, next, share);
+            if (next) next += n / 4;
             left = RADIX;
         }
     }
-    if (end) FN(pass_end)(x, w, n, n / left, left, end->bits[end->times], (T)end->factor);
-    else if (left > 1) FN(pass_up)(x, w, n, n / left, left);
+    if (end) FN(pass_end)(x, w, n, n / left, left, end->bits[end->times], (T)end->factor, next, share);
+    else if (left > 1) FN(pass_up)(x, w, n, n / left, left, next, share);
 }
 
 /* all stages below n downwards, signs, and upwards again */
@@ -208,7 +226,7 @@ static void FN(turn)(T *x, T *work, ptrdiff_t n, const uint16_t *bits) {
         const ptrdiff_t radix = FN(radix)(n), block = n / radix;
         FN(pass_down)(x, x, n, block, radix);
         for (ptrdiff_t k = 0; k < n; k += block) FN(turn)(x + k, work, block, bits + k / BLOCK);
-        FN(pass_up)(x, x, n, block, radix);
+        FN(pass_up)(x, x, n, block, radix, NULL, 0);
         return;
     }
     T *w = work && n > FN(group) ? work : x;
@@ -216,8 +234,8 @@ static void FN(turn)(T *x, T *work, ptrdiff_t n, const uint16_t *bits) {
     if (last > 1) FN(pass_down)(w, x, n, n / last, last);
     if (left > RADIX) FN(pass_down)(w, w, n, FN(group), left / RADIX);
     FN(base_turn)(w, n, left < 1 ? n / LANES : RADIX, bits);
-    if (left > RADIX) FN(pass_up)(w, w, n, FN(group), left / RADIX);
-    if (last > 1) FN(pass_up)(x, w, n, n / last, last);
+    if (left > RADIX) FN(pass_up)(w, w, n, FN(group), left / RADIX, NULL, 0);
+    if (last > 1) FN(pass_up)(x, w, n, n / last, last, NULL, 0);
 }
 
 static void TRANSFORM(T *out, const T *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t, const T *next) {
@@ -244,7 +262,7 @@ static void TRANSFORM(T *out, const T *in, ptrdiff_t length, ptrdiff_t n, const 
         FN(up)(w + k, in + k, work, block, t->bits[0] ? t->bits[0] + k / BLOCK : NULL, next ? next + k : NULL, NULL);
     FN(pass_turn)(w, n, block, radix, t->bits[1]);
     for (ptrdiff_t k = 0; k < n; k += block) FN(turn)(w + k, work, block, t->bits[2] + k / BLOCK);
-    FN(pass_end)(out, w, n, block, radix, t->bits[t->times], (T)t->factor);
+    FN(pass_end)(out, w, n, block, radix, t->bits[t->times], (T)t->factor, NULL, 0);
 }
 
 static void FWHT(T *x, ptrdiff_t n) {
