@@ -17,14 +17,14 @@ static unsigned long long xcr0(void) {
 }
 #endif
 
-/* AVX, F16C, bits of leaf 7 EBX that must all be set, and state that the operating system must save. */
+/* AVX, FMA, F16C, bits of leaf 7 EBX that must all be set, and state that the operating system must save. */
 static int has(unsigned ebx, unsigned long long state) {
     unsigned r[4];
     cpuid(0, 0, r);
     if (r[0] < 7) return 0;
     cpuid(1, 0, r);
-    const unsigned osxsave = 1u << 27, avx = 1u << 28, f16c = 1u << 29;
-    if ((r[2] & (osxsave | avx | f16c)) != (osxsave | avx | f16c) || (xcr0() & state) != state) return 0;
+    const unsigned wanted = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29; /* FMA, OSXSAVE, AVX, F16C */
+    if ((r[2] & wanted) != wanted || (xcr0() & state) != state) return 0;
     cpuid(7, 0, r);
     return (r[1] & ebx) == ebx;
 }

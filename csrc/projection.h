@@ -2,19 +2,19 @@
 
 typedef struct FN(project_job) {
     const rsk_projection *p;
-    int transpose;
+    int transpose, fetch;
     const T *x;
     T *out, *scratch;
 } FN(project_job);
 
-/* y = the first `width` numbers of every block's H D3 H D2 H D1 [x; 0] */
-static void FN(project_row)(const rsk_projection *p, const T *x, T *y, T *scratch) {
+/* y = the first `width` numbers of every block's H D3 H D2 H D1 [x; 0]. next: `padded` elements, or NULL */
+static void FN(project_row)(const rsk_projection *p, const T *x, const T *next, T *y, T *scratch) {
     const ptrdiff_t words = p->padded / RSK_LANES;
     for (ptrdiff_t k = 0, b = 0; k < p->width; k += p->padded, b++) {
         const uint16_t *s = p->signs + 3 * b * words;
         const rsk_transform t = {3, {s, s + words, s + 2 * words, NULL}, p->factor};
         const ptrdiff_t left = p->width - k;
-        KERNEL(transform)(left < p->padded ? scratch : y + k, x, p->length, p->padded, &t, NULL);
+        KERNEL(transform)(left < p->padded ? scratch : y + k, x, p->length, p->padded, &t, next);
         if (left < p->padded) memcpy(y + k, scratch, sizeof(T) * (size_t)left);
     }
 }
@@ -38,8 +38,10 @@ static void FN(project_run)(void *context, int worker, ptrdiff_t begin, ptrdiff_
     const rsk_projection *p = j->p;
     T *scratch = j->scratch + worker * p->padded;
     for (ptrdiff_t row = begin; row < end; row++) {
-        if (j->transpose) FN(project_row_back)(p, j->x + row * p->width, j->out + row * p->length, scratch);
-        else FN(project_row)(p, j->x + row * p->length, j->out + row * p->width, scratch);
+        const T *x = j->x + row * (j->transpose ? p->width : p->length);
+        const T *next = j->fetch && row + 1 < end ? x + p->length : NULL;
+        if (j->transpose) FN(project_row_back)(p, x, j->out + row * p->length, scratch);
+        else FN(project_row)(p, x, next, j->out + row * p->width, scratch);
     }
 }
 
@@ -50,7 +52,7 @@ rsk_status FN(rsk_project)(const rsk_projection *p, int transpose, const T *x, p
     const int workers = rsk_parallel_threads(threads, rows, chunk);
     T *scratch = rsk_alloc(workers * p->padded, sizeof(T));
     if (!scratch) return RSK_ENOMEM;
-    FN(project_job) j = {p, transpose, x, out, scratch};
+    FN(project_job) j = {p, transpose, p->length == p->padded && from_memory(rows, p->length, sizeof(T)), x, out, scratch};
     rsk_parallel(workers, rows, chunk, FN(project_run), &j);
     rsk_free(scratch);
     return RSK_OK;

@@ -4,11 +4,15 @@
 #include <math.h>
 #include <string.h>
 
+/* Whether the next row is worth fetching while one is transformed. Of rows that are in some cache it costs a twentieth of the
+ * time, of those in memory it saves a sixth. */
+static int from_memory(ptrdiff_t rows, ptrdiff_t length, size_t each) { return rows > ((ptrdiff_t)1 << 22) / (ptrdiff_t)each / length; }
+
 typedef struct job {
     void *x;
     ptrdiff_t n;
     double factor;
-    int wide;
+    int wide, fetch;
 } job;
 
 static void run(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
@@ -17,7 +21,7 @@ static void run(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     const rsk_transform t = {.times = 1, .factor = j->factor};
     (void)worker;
     for (ptrdiff_t row = begin; row < end; row++) {
-        const ptrdiff_t at = row * j->n, next = row + 1 < end ? j->n : 0;
+        const ptrdiff_t at = row * j->n, next = j->fetch && row + 1 < end ? j->n : 0;
         if (j->wide) {
             double *x = (double *)j->x + at;
             k->transform_f64(x, x, j->n, j->n, &t, next ? x + next : NULL);
@@ -31,8 +35,9 @@ static void run(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
 static rsk_status rows_of(void *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads, int wide) {
     if (!x || rows < 0 || n < RSK_LANES || n > RSK_MAX_DIM || (n & (n - 1)) || threads < 1) return RSK_EINVAL;
     if (rows == 0) return RSK_OK;
-    job j = {x, n, factor, wide};
-    const ptrdiff_t chunk = n < 16384 ? 16384 / n : 1; /* a chunk is worth waking a thread for */
+    job j = {x, n, factor, wide, from_memory(rows, n, wide ? sizeof(double) : sizeof(float))};
+    const ptrdiff_t many = j.fetch ? 1 << 18 : 1 << 14; /* worth waking a thread for; at a chunk's end no row is fetched */
+    const ptrdiff_t chunk = n < many ? many / n : 1;
     rsk_parallel(threads, rows, chunk, run, &j);
     return RSK_OK;
 }

@@ -92,6 +92,22 @@ def test_rows_do_not_depend_on_company_or_threads(rows: int) -> None:
         assert np.array_equal(fwht(x, threads=threads), alone)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("log", range(4, 16))
+def test_bits_do_not_depend_on_alignment(log: int, dtype: type) -> None:
+    """Rows off a cache line are transformed in a copy that is not, parts of 16 KiB at a time."""
+    n, line = 1 << log, 64 // np.dtype(dtype).itemsize
+    x = np.random.default_rng(log).standard_normal((2, n)).astype(dtype)
+    memory = np.zeros(2 * n + 3 * line, dtype)
+    first = -memory.ctypes.data % 64 // memory.itemsize
+    got = []
+    for offset in (0, 1, line // 2):
+        y = memory[first + offset :][: 2 * n].reshape(2, n)
+        y[:] = x
+        got.append(fwht(y, overwrite=True).tobytes())
+    assert got[0] == got[1] == got[2]
+
+
 def test_the_argument_is_kept_unless_overwrite() -> None:
     x = np.random.default_rng(1).standard_normal((4, 64)).astype(np.float32)
     before = x.copy()

@@ -1,4 +1,4 @@
-/* AVX2 and F16C, without FMA: a fused multiply-add would round differently from the other levels. */
+/* AVX2, F16C and FMA; that only where the product is exact: any other would round differently from the other levels. */
 #include "../internal.h"
 
 #include <immintrin.h>
@@ -117,18 +117,13 @@ static inline r32 r32_choose(quad q, const uint32_t *pairs, ptrdiff_t k) { /* pe
     return _mm256_permutevar_ps(_mm256_set_m128(q, q), _mm256_srlv_epi32(word, _mm256_set_epi32(14, 12, 10, 8, 6, 4, 2, 0)));
 }
 static inline r32 r32_of(const float *p) { return _mm256_loadu_ps(p); }
+/* ±x + other, fused: a product with ±1 is exact, so these are the bits of a sum, without an instruction for the sign and on the
+ * multipliers, which nothing else needs */
 static inline r32 r32_stage(r32 x, const int h) {
-    const int m = (int)0x80000000u;
     switch (h) {
-    case 1:
-        return _mm256_add_ps(_mm256_permute_ps(x, 0xB1),
-                             _mm256_xor_ps(x, _mm256_castsi256_ps(_mm256_set_epi32(m, 0, m, 0, m, 0, m, 0))));
-    case 2:
-        return _mm256_add_ps(_mm256_permute_ps(x, 0x4E),
-                             _mm256_xor_ps(x, _mm256_castsi256_ps(_mm256_set_epi32(m, m, 0, 0, m, m, 0, 0))));
-    default:
-        return _mm256_add_ps(_mm256_permute2f128_ps(x, x, 1),
-                             _mm256_xor_ps(x, _mm256_castsi256_ps(_mm256_set_epi32(m, m, m, m, 0, 0, 0, 0))));
+    case 1: return _mm256_fmadd_ps(x, _mm256_set_ps(-1, 1, -1, 1, -1, 1, -1, 1), _mm256_permute_ps(x, 0xB1));
+    case 2: return _mm256_fmadd_ps(x, _mm256_set_ps(-1, -1, 1, 1, -1, -1, 1, 1), _mm256_permute_ps(x, 0x4E));
+    default: return _mm256_fmadd_ps(x, _mm256_set_ps(-1, -1, -1, -1, 1, 1, 1, 1), _mm256_permute2f128_ps(x, x, 1));
     }
 }
 
@@ -170,8 +165,8 @@ static inline r64 r64_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
 }
 static inline r64 r64_of(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
 static inline r64 r64_stage(r64 x, const int h) {
-    if (h == 1) return _mm256_add_pd(_mm256_permute_pd(x, 0x5), _mm256_xor_pd(x, _mm256_set_pd(-0.0, 0.0, -0.0, 0.0)));
-    return _mm256_add_pd(_mm256_permute4x64_pd(x, 0x4E), _mm256_xor_pd(x, _mm256_set_pd(-0.0, -0.0, 0.0, 0.0)));
+    if (h == 1) return _mm256_fmadd_pd(x, _mm256_set_pd(-1, 1, -1, 1), _mm256_permute_pd(x, 0x5));
+    return _mm256_fmadd_pd(x, _mm256_set_pd(-1, -1, 1, 1), _mm256_permute2f128_pd(x, x, 1));
 }
 
 static inline void r32_transpose(r32 r[8]) {

@@ -91,13 +91,17 @@ static inline r32 r32_choose(quad q, const uint32_t *pairs, ptrdiff_t k) { /* pe
     return _mm512_permutevar_ps(_mm512_broadcast_f32x4(q), _mm512_srlv_epi32(word, shift));
 }
 static inline r32 r32_of(const float *p) { return _mm512_loadu_ps(p); }
-static inline __m512 minus_ps(__m512 x, __mmask16 m) { return _mm512_mask_xor_ps(x, m, x, _mm512_set1_ps(-0.0f)); }
+/* ±x + other, fused: a product with ±1 is exact, so these are the bits of a sum, without an instruction for the sign */
+static inline __m512 add_signed_ps(__m512 x, __mmask16 minus, __m512 other) {
+    const __m512 one = _mm512_set1_ps(1.0f);
+    return _mm512_fmadd_ps(x, _mm512_mask_sub_ps(one, minus, _mm512_setzero_ps(), one), other);
+}
 static inline r32 r32_stage(r32 x, const int h) {
     switch (h) {
-    case 1: return _mm512_add_ps(_mm512_permute_ps(x, 0xB1), minus_ps(x, 0xAAAA));
-    case 2: return _mm512_add_ps(_mm512_permute_ps(x, 0x4E), minus_ps(x, 0xCCCC));
-    case 4: return _mm512_add_ps(_mm512_shuffle_f32x4(x, x, 0xB1), minus_ps(x, 0xF0F0));
-    default: return _mm512_add_ps(_mm512_shuffle_f32x4(x, x, 0x4E), minus_ps(x, 0xFF00));
+    case 1: return add_signed_ps(x, 0xAAAA, _mm512_permute_ps(x, 0xB1));
+    case 2: return add_signed_ps(x, 0xCCCC, _mm512_permute_ps(x, 0x4E));
+    case 4: return add_signed_ps(x, 0xF0F0, _mm512_shuffle_f32x4(x, x, 0xB1));
+    default: return add_signed_ps(x, 0xFF00, _mm512_shuffle_f32x4(x, x, 0x4E));
     }
 }
 
@@ -127,11 +131,15 @@ static inline r64 r64_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
     return _mm512_cvtps_pd(_mm256_permutevar_ps(_mm256_set_m128(q, q), which));
 }
 static inline r64 r64_of(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
+static inline __m512d add_signed_pd(__m512d x, __mmask8 minus, __m512d other) {
+    const __m512d one = _mm512_set1_pd(1.0);
+    return _mm512_fmadd_pd(x, _mm512_mask_sub_pd(one, minus, _mm512_setzero_pd(), one), other);
+}
 static inline r64 r64_stage(r64 x, const int h) {
     switch (h) {
-    case 1: return _mm512_add_pd(_mm512_permute_pd(x, 0x55), minus_pd(x, 0xAA));
-    case 2: return _mm512_add_pd(_mm512_permutex_pd(x, 0x4E), minus_pd(x, 0xCC));
-    default: return _mm512_add_pd(_mm512_shuffle_f64x2(x, x, 0x4E), minus_pd(x, 0xF0));
+    case 1: return add_signed_pd(x, 0xAA, _mm512_permute_pd(x, 0x55));
+    case 2: return add_signed_pd(x, 0xCC, _mm512_permutex_pd(x, 0x4E));
+    default: return add_signed_pd(x, 0xF0, _mm512_shuffle_f64x2(x, x, 0x4E));
     }
 }
 

@@ -125,11 +125,10 @@ static inline r32 r32_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
     return vreinterpretq_f32_u8(vqtbl1q_u8(q, vreinterpretq_u8_u32(bytes)));
 }
 static inline r32 r32_of(const float *p) { return vld1q_f32(p); }
+/* ±x + other, fused: a product with ±1 is exact, so these are the bits of a sum, without an instruction for the sign */
 static inline r32 r32_stage(r32 x, const int h) {
-    static const uint32_t one[4] = {0, 0x80000000u, 0, 0x80000000u}, two[4] = {0, 0, 0x80000000u, 0x80000000u};
-    const uint32x4_t minus = vld1q_u32(h == 1 ? one : two);
-    const r32 other = h == 1 ? vrev64q_f32(x) : vextq_f32(x, x, 2);
-    return vaddq_f32(other, vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), minus)));
+    static const float one[4] = {1, -1, 1, -1}, two[4] = {1, 1, -1, -1};
+    return vfmaq_f32(h == 1 ? vrev64q_f32(x) : vextq_f32(x, x, 2), x, vld1q_f32(h == 1 ? one : two));
 }
 
 static inline r64 r64_load(const double *p) { return vld1q_f64(p); }

@@ -3,6 +3,7 @@
 #define BYTES 32 /* a step */
 /* A lane takes at most 2 products a step, each at most 2^7 2^15: 2^31 is not reached within 255 steps. */
 #define FLUSH (128 * BYTES)
+#define AHEAD 2048 /* bytes, for one query alone, which reads from memory */
 
 static RSK_INLINE void dots_tile_i8(const int8_t *x, ptrdiff_t d, const int rows, const int16_t *y, ptrdiff_t padded,
                                     const int queries, float *out, ptrdiff_t pitch) {
@@ -13,9 +14,9 @@ static RSK_INLINE void dots_tile_i8(const int8_t *x, ptrdiff_t d, const int rows
         i16 sum[SCAN_SUMS];
         RSK_UNROLL for (int i = 0; i < rows * queries; i++) sum[i] = i16_zero();
         for (ptrdiff_t k = begin; k < end; k += BYTES) {
-            bytes a[SCAN_TALL];
+            bytes a[SCAN_ROWS];
             RSK_UNROLL for (int r = 0; r < rows; r++) {
-                if (rows == SCAN_TALL && queries == 1) RSK_PREFETCH_AT(x + r * d + k, rows * d);
+                if (queries == 1) RSK_PREFETCH_AT(x + r * d + k, AHEAD);
                 a[r] = bytes_load(x + r * d + k);
             }
             RSK_UNROLL for (int q = 0; q < queries; q++)
@@ -46,13 +47,10 @@ static void dots_i8(const void *rows, ptrdiff_t n, ptrdiff_t d, const void *quer
             dots_tile_i8(x + r * d, d, SCAN_ROWS, y + q * padded, padded, SCAN_QUERIES, out + q * n + r, n);
         for (; r < n; r++) dots_tile_i8(x + r * d, d, 1, y + q * padded, padded, SCAN_QUERIES, out + q * n + r, n);
     }
-    for (; q < m; q++) { /* more rows instead: one sum alone would wait for itself */
-        ptrdiff_t r = 0;
-        for (; r + SCAN_TALL <= n; r += SCAN_TALL)
-            dots_tile_i8(x + r * d, d, SCAN_TALL, y + q * padded, padded, 1, out + q * n + r, n);
-        for (; r < n; r++) dots_tile_i8(x + r * d, d, 1, y + q * padded, padded, 1, out + q * n + r, n);
-    }
+    for (; q < m; q++) /* one row after the other, which memory likes best: sums of integers do not wait for themselves */
+        for (ptrdiff_t r = 0; r < n; r++) dots_tile_i8(x + r * d, d, 1, y + q * padded, padded, 1, out + q * n + r, n);
 }
 
 #undef BYTES
 #undef FLUSH
+#undef AHEAD
