@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import reference as ref
 
-from recsketch.transforms import CountSketch, SparseProjection, StructuredProjection, TensorSketch
+from recsketch.transforms import CountSketch, SparseProjection, StructuredProjection, TensorSketch, fwht
 
 UNIT = {np.float32: 2.0**-24, np.float64: 2.0**-53}
 SHAPES = ((1, 1), (5, 3), (16, 16), (17, 40), (100, 64), (100, 128), (100, 300), (256, 1000))  # features, m
@@ -72,6 +72,18 @@ def test_tensor_against_the_reference(case: tuple[int, int, int], dtype: type) -
     norm = np.linalg.norm(x, axis=1, keepdims=True) * math.sqrt(a)
     allowed = 1.01 * p * (math.log2(a) + 2) * UNIT[dtype] * norm**p / math.sqrt(m if m < a**p else a**p)
     assert (np.abs(got - ref.tensor_features(x, m, p, 3)) <= allowed).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_answers_begin_on_a_cache_line(dtype: type) -> None:
+    """Ours to allocate, so that transforms need no aligned copy; whole and writable like any other array."""
+    for n in (1, 5, 300):
+        x = rows(100, n, dtype)
+        for out in (StructuredProjection(70).fit_transform(x), fwht(rows(64, n, dtype))):
+            assert out.ctypes.data % 64 == 0
+            assert out.flags.c_contiguous
+            assert out.flags.writeable
+            assert (out.dtype, len(out)) == (dtype, n)
 
 
 def test_isometry_and_orthogonal_rows() -> None:
@@ -183,7 +195,7 @@ def test_lengths_are_kept_on_average(make: Any) -> None:
 
 PROGRAM = """
 import hashlib, json, recsketch, numpy as np
-from recsketch.transforms import CountSketch, SparseProjection, StructuredProjection, TensorSketch
+from recsketch.transforms import CountSketch, SparseProjection, StructuredProjection, TensorSketch, fwht
 out = {}
 for threads in (1, 2, 3):
     for make in (StructuredProjection, SparseProjection, CountSketch, TensorSketch):

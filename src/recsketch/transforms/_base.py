@@ -28,6 +28,7 @@ class Transform:
     """Parameters, checks of the input, names and containers of the output."""
 
     takes_sparse: ClassVar[bool] = False
+    spreads: ClassVar[bool] = False  # every number of a row is part of every number of its answer
     threads: int | None
     n_features_in_: int
     n_components_: int
@@ -134,9 +135,9 @@ class Transform:
         return ValueError(f"{type(self).__name__}: wanted finite numbers; Input X contains NaN or infinity")
 
     def _checked(self, out: Array, x: Any) -> Array:
-        """`out`, made of `x`. Every number of x is part of some number of out, so that the smaller of the two is
-        looked at."""
-        flat = out.reshape(-1)
+        """`out`, made of `x`. Every number of x is part of some number of out, so that this is looked at first, or one
+        column of it."""
+        flat = out[:, 0] if self.spreads else out.reshape(-1)
         with np.errstate(all="ignore"):  # a square that overflows only costs a second look
             if not np.isfinite(np.dot(flat, flat)) and not np.isfinite(x.data if is_sparse(x) else x).all():
                 raise self._not_finite()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsketch import _check, _core
+from recsketch.transforms._memory import empty
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -53,7 +54,8 @@ def fwht(x: npt.ArrayLike, *, overwrite: bool = False, threads: int | None = Non
             raise ValueError(f"x: wanted {wanted} to overwrite; got {_check.describe(x)}")
         out = a
     else:
-        out = np.array(a, dtype=dtype, order="C")
+        out = empty(a.shape, dtype)
+        np.copyto(out, a)
     transform: Any = _core.fwht_f32 if dtype == np.float32 else _core.fwht_f64
     transform(out.reshape(-1, n), 1.0 / math.sqrt(n), workers)
     return out

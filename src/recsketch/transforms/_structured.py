@@ -9,6 +9,7 @@ import numpy as np
 
 from recsketch import _check, _core
 from recsketch.transforms._base import Array, LinearTransform
+from recsketch.transforms._memory import empty
 from recsketch.transforms._random import padded, seed_of, signs
 
 
@@ -58,6 +59,7 @@ class StructuredProjection(LinearTransform):
     True
     """
 
+    spreads = True
     _signs: Any
 
     def __init__(self, n_components: int = 256, *, random_state: Any = 0, threads: int | None = None) -> None:
@@ -74,7 +76,7 @@ class StructuredProjection(LinearTransform):
         self._signs = np.concatenate(parts)
 
     def _apply(self, x: Array, width: int, transpose: bool) -> Array:
-        out = np.empty((len(x), width), x.dtype)
+        out = empty((len(x), width), x.dtype)
         if len(x):
             factor = 1.0 / (self._padded * math.sqrt(self.n_components_))
             _core.project(x, out, self._signs, self._padded, factor, transpose, self._workers())
