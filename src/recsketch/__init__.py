@@ -70,7 +70,9 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     module = import_module(f"recsketch.{_LATER[name]}")
-    return module if _LATER[name] == name else getattr(module, name)
+    found = module if _LATER[name] == name else getattr(module, name)
+    globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:
