@@ -71,8 +71,10 @@ typedef __m256 r32;
 typedef __m256d r64;
 #define R32_LANES 8
 #define R32_RADIX 8
+#define R32_HALF 4
 #define R64_LANES 4
 #define R64_RADIX 8
+#define R64_HALF 2
 static inline r32 r32_load(const float *p) { return _mm256_loadu_ps(p); }
 static inline void r32_store(float *p, r32 x) { _mm256_storeu_ps(p, x); }
 static inline r32 r32_set1(float f) { return _mm256_set1_ps(f); }
@@ -92,23 +94,28 @@ static inline r32_either r32_either_of(r32 x) {
     const r32_either r = {x, _mm256_xor_ps(x, _mm256_set1_ps(-0.0f))};
     return r;
 }
-/* A byte of signs in all four of a lane, bit i of the uppermost to the sign of lane i: a blend looks at nothing else. */
-static inline r32 r32_pick(r32_either x, const uint16_t *bits, ptrdiff_t k) {
-    const __m256i byte = _mm256_set1_epi8(((const char *)bits)[(size_t)k / 8]);
-    const __m256i signs = _mm256_sllv_epi32(byte, _mm256_set_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-    return _mm256_blendv_ps(x.plus, x.minus, _mm256_castsi256_ps(signs));
-}
 typedef struct lanes {
-    __m256i index;
-    int m;
+    __m256i index, index64; /* permutevar_pd reads the second bit */
+    __m256i shift;          /* the bit of a lane to the top of a byte */
+    const int64_t *shift64; /* the same; for doubles it is one of the lower half of a byte or one of the upper half */
+    int crossing;
 } lanes;
-static inline lanes lanes_make(int m) {
-    const lanes r = {_mm256_xor_si256(_mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0), _mm256_set1_epi32(m & 7)), m};
+static inline lanes lanes_make(int m, int crossing) {
+    static const int64_t shifts[4][8] = {
+        {7, 6, 5, 4, 3, 2, 1, 0}, {6, 7, 4, 5, 2, 3, 0, 1}, {5, 4, 7, 6, 1, 0, 3, 2}, {4, 5, 6, 7, 0, 1, 2, 3}};
+    const __m256i up = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0), m32 = _mm256_set1_epi32(m & 7);
+    const __m256i down = _mm256_set_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const lanes r = {_mm256_xor_si256(up, m32), _mm256_xor_si256(_mm256_set_epi64x(2, 0, 2, 0), _mm256_set1_epi64x(2 * (m & 1))),
+                     _mm256_xor_si256(down, m32), shifts[m & 3], crossing};
     return r;
 }
-/* The branches are the same for a whole loop; crossing the halves of a register costs twice as much. */
+/* A byte of signs in all four of a lane, its bit in the uppermost to the sign: a blend looks at nothing else. */
+static inline r32 r32_pick(r32_either x, const uint16_t *bits, ptrdiff_t k, lanes p) {
+    const __m256i byte = _mm256_set1_epi8(((const char *)bits)[(size_t)k / 8]);
+    return _mm256_blendv_ps(x.plus, x.minus, _mm256_castsi256_ps(_mm256_sllv_epi32(byte, p.shift)));
+}
 static inline r32 r32_lanes(r32 x, lanes p) {
-    return p.m & 4 ? _mm256_permutevar8x32_ps(x, p.index) : _mm256_permutevar_ps(x, p.index);
+    return p.crossing ? _mm256_permutevar8x32_ps(x, p.index) : _mm256_permutevar_ps(x, p.index);
 }
 typedef __m128 quad;
 static inline quad quad_make(const float v[4]) { return _mm_loadu_ps(v); }
@@ -145,19 +152,13 @@ static inline r64_either r64_either_of(r64 x) {
     const r64_either r = {x, _mm256_xor_pd(x, _mm256_set1_pd(-0.0))};
     return r;
 }
-static inline r64 r64_pick(r64_either x, const uint16_t *bits, ptrdiff_t k) { /* k & 4: half of a byte */
-    static const int64_t shifts[8] = {7, 6, 5, 4, 3, 2, 1, 0};
+static inline r64 r64_pick(r64_either x, const uint16_t *bits, ptrdiff_t k, lanes p) {
     const __m256i byte = _mm256_set1_epi8(((const char *)bits)[(size_t)k / 8]);
-    const __m256i signs = _mm256_sllv_epi64(byte, _mm256_loadu_si256((const void *)(shifts + (k & 4))));
+    const __m256i signs = _mm256_sllv_epi64(byte, _mm256_loadu_si256((const void *)(p.shift64 + (k & 4))));
     return _mm256_blendv_pd(x.plus, x.minus, _mm256_castsi256_pd(signs));
 }
 static inline r64 r64_lanes(r64 x, lanes p) {
-    switch (p.m & 3) {
-    case 0: return x;
-    case 1: return _mm256_permute_pd(x, 0x5);
-    case 2: return _mm256_permute2f128_pd(x, x, 1);
-    default: return _mm256_permute4x64_pd(x, 0x1B);
-    }
+    return _mm256_permutevar_pd(p.crossing ? _mm256_permute2f128_pd(x, x, 1) : x, p.index64);
 }
 static inline r64 r64_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
     const __m128i byte = _mm_set1_epi8(((const char *)pairs)[(size_t)k / 4]);

@@ -15,12 +15,14 @@ static inline v16 v16_add(v16 a, v16 b) { return _mm512_add_ps(a, b); }
 static inline v16 v16_mul(v16 a, v16 b) { return _mm512_mul_ps(a, b); }
 /* The word in both halves of every lane; bit i of it to the sign of lane i. Cheaper than a mask register: a mask costs two
  * micro-operations to load, and the loops below are bound by them. */
-static inline v16 v16_flip(v16 x, uint16_t bits) {
-    const __m512i shift = _mm512_set_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+static inline v16 flip_shifted(v16 x, uint16_t bits, __m512i shift) {
     const __m512i sign = _mm512_sllv_epi32(_mm512_set1_epi16((short)bits), shift);
     /* x ^ (sign & 0x80000000) */
     return _mm512_castsi512_ps(
         _mm512_ternarylogic_epi32(_mm512_castps_si512(x), sign, _mm512_set1_epi32((int)0x80000000u), 0x78));
+}
+static inline v16 v16_flip(v16 x, uint16_t bits) {
+    return flip_shifted(x, bits, _mm512_set_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
 }
 
 static inline w16 w16_load(const double *p) {
@@ -63,8 +65,10 @@ typedef __m512 r32;
 typedef __m512d r64;
 #define R32_LANES 16
 #define R32_RADIX 16
+#define R32_HALF 0
 #define R64_LANES 8
 #define R64_RADIX 16
+#define R64_HALF 0
 static inline r32 r32_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void r32_store(float *p, r32 x) { _mm512_storeu_ps(p, x); }
 static inline r32 r32_set1(float f) { return _mm512_set1_ps(f); }
@@ -77,12 +81,23 @@ static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
 }
 typedef r32 r32_either; /* the negative saves nothing */
 static inline r32_either r32_either_of(r32 x) { return x; }
-static inline r32 r32_pick(r32_either x, const uint16_t *bits, ptrdiff_t k) { return v16_flip(x, bits[(size_t)k / 16]); }
-typedef __m512i lanes;
-static inline lanes lanes_make(int m) {
-    return _mm512_xor_si512(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi32(m));
+typedef struct lanes {
+    __m512i index, index64;
+    __m512i shift, shift64; /* the bit of a lane to the top of a word, of a byte */
+} lanes;
+static inline lanes lanes_make(int m, int crossing) {
+    const __m512i up = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i index = _mm512_xor_si512(up, _mm512_set1_epi32(m));
+    const __m512i index64 = _mm512_xor_si512(_mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0), _mm512_set1_epi64(m & 7));
+    const __m512i shift = _mm512_xor_si512(index, _mm512_set1_epi32(15)), shift64 = _mm512_xor_si512(index64, _mm512_set1_epi64(7));
+    const lanes r = {index, index64, shift, shift64};
+    (void)crossing;
+    return r;
 }
-static inline r32 r32_lanes(r32 x, lanes p) { return _mm512_permutexvar_ps(p, x); }
+static inline r32 r32_pick(r32_either x, const uint16_t *bits, ptrdiff_t k, lanes p) {
+    return flip_shifted(x, bits[(size_t)k / 16], p.shift);
+}
+static inline r32 r32_lanes(r32 x, lanes p) { return _mm512_permutexvar_ps(p.index, x); }
 typedef __m128 quad;
 static inline quad quad_make(const float v[4]) { return _mm_loadu_ps(v); }
 static inline r32 r32_choose(quad q, const uint32_t *pairs, ptrdiff_t k) { /* permutevar reads the two lowest bits of a lane */
@@ -116,14 +131,14 @@ static inline r64 r64_flip_word(r64 x, uint16_t word, const int from) { return m
 typedef r64 r64_either;
 static inline r64_either r64_either_of(r64 x) { return x; }
 /* A byte of signs in all eight of a lane. */
-static inline r64 r64_pick(r64_either x, const uint16_t *bits, ptrdiff_t k) {
+static inline r64 r64_pick(r64_either x, const uint16_t *bits, ptrdiff_t k, lanes p) {
     const __m512i byte = _mm512_set1_epi8(((const char *)bits)[(size_t)k / 8]);
-    const __m512i signs = _mm512_sllv_epi64(byte, _mm512_set_epi64(0, 1, 2, 3, 4, 5, 6, 7));
+    const __m512i signs = _mm512_sllv_epi64(byte, p.shift64);
     const __m512i minus = _mm512_set1_epi64((long long)0x8000000000000000ull);
     return _mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_castpd_si512(x), signs, minus, 0x78)); /* x ^ (signs & minus) */
 }
 static inline r64 r64_lanes(r64 x, lanes p) {
-    return _mm512_permutexvar_pd(_mm512_cvtepi32_epi64(_mm512_castsi512_si256(p)), x);
+    return _mm512_permutexvar_pd(p.index64, x);
 }
 static inline r64 r64_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
     const __m256i word = _mm256_set1_epi16(((const short *)(const void *)pairs)[(size_t)k / 8]);

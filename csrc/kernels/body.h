@@ -22,8 +22,10 @@
  *   r32_load r32_store r32_set1 r32_add r32_sub r32_mul
  *   r32_flip_word(x, uint16_t word, from)  lane i changes sign where bit from + i of the 16 is set; from a multiple of R32_LANES
  *   r32_either, r32_either_of(x) x and -x, where that helps to choose between them
- *   r32_pick(either, const uint16_t *bits, k)  lane i is -x where bit k + i is set, 16 bits a word
- *   lanes, lanes_make(m)         the lane permutation i -> i ^ m, 0 <= m < 16; r32_lanes(x, lanes) looks at what is below R32_LANES
+ *   lanes, lanes_make(m, crossing)  the lane permutation i -> i ^ m, 0 <= m < 16; r32_lanes(x, lanes) looks at what is below R32_LANES
+ *   R32_HALF                     the bit of m whose lanes are in the other half of a register, if crossing over is another
+ *                                instruction; or 0. crossing tells whether m has it, best as a constant
+ *   r32_pick(either, const uint16_t *bits, k, lanes)  lane i is -x where bit k + (i ^ m) is set, 16 bits a word
  *   quad, quad_make(float[4]), r32_choose(quad, const uint32_t *pairs, k)  lane i is the one of four that pair k + i of bits numbers,
  *                                16 pairs a word
  *   r32_of(const float *)        r32_load; r64_of converts
@@ -76,11 +78,13 @@ enum { UP = 1, DOWN = 2 };
 #define T float
 #define R r32
 #define LANES R32_LANES
+#define HALF R32_HALF
 #include "operators.h"
 #define SUFFIX f64
 #define T double
 #define R r64
 #define LANES R64_LANES
+#define HALF R64_HALF
 #include "operators.h"
 
 static void widen(double *RSK_RESTRICT out, const float *RSK_RESTRICT x, ptrdiff_t n) {
@@ -97,7 +101,7 @@ static void join(float *RSK_RESTRICT out, const float *RSK_RESTRICT a, const flo
                  ptrdiff_t mask, float f, float g) {
     const r32 vf = REG(set1)(f), vg = REG(set1)(g);
     const ptrdiff_t far = mask & ~(ptrdiff_t)(R32_LANES - 1);
-    const lanes near = lanes_make((int)(mask & (BLOCK - 1)));
+    const lanes near = lanes_make((int)(mask & (BLOCK - 1)), (mask & R32_HALF) != 0);
     for (ptrdiff_t k = 0; k < n; k += R32_LANES)
         REG(store)(out + k, REG(add)(REG(mul)(vf, REG(load)(a + k)), REG(mul)(vg, REG(lanes)(REG(load)(b + (k ^ far)), near))));
 }
@@ -123,6 +127,7 @@ static void spread_wide(double *RSK_RESTRICT out, ptrdiff_t d, const rsk_spread 
 static RSK_INLINE void collect_loop(const float *RSK_RESTRICT x, ptrdiff_t d, const rsk_spread *shape, float *const rows[2],
                                 float counter[2], const int terms, const int wide) {
     const ptrdiff_t width = shape->width, tiles = d / width;
+    const lanes straight = lanes_make(0, 0);
     float lane[2][BLOCK] = {{0}};
     for (ptrdiff_t begin = 0; begin < tiles; begin += GROUP) {
         const ptrdiff_t end = begin + GROUP < tiles ? begin + GROUP : tiles;
@@ -134,11 +139,11 @@ static RSK_INLINE void collect_loop(const float *RSK_RESTRICT x, ptrdiff_t d, co
                     RSK_UNROLL for (int i = 0; i < wide; i++) {
                         const ptrdiff_t k = tile * width + j + part + i * BLOCK;
                         const REG(either) v = REG(either_of)(REG(load)(x + k));
-                        a0[i] = REG(add)(a0[i], REG(pick)(v, shape->bits[0], k));
-                        n0 = REG(add)(n0, REG(pick)(v, shape->counter_bits[0], k));
+                        a0[i] = REG(add)(a0[i], REG(pick)(v, shape->bits[0], k, straight));
+                        n0 = REG(add)(n0, REG(pick)(v, shape->counter_bits[0], k, straight));
                         if (terms == 2) {
-                            a1[i] = REG(add)(a1[i], REG(pick)(v, shape->bits[1], k));
-                            n1 = REG(add)(n1, REG(pick)(v, shape->counter_bits[1], k));
+                            a1[i] = REG(add)(a1[i], REG(pick)(v, shape->bits[1], k, straight));
+                            n1 = REG(add)(n1, REG(pick)(v, shape->counter_bits[1], k, straight));
                         }
                     }
                 for (int i = 0; i < wide; i++) {

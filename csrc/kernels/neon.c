@@ -86,8 +86,10 @@ typedef float32x4_t r32;
 typedef float64x2_t r64;
 #define R32_LANES 4
 #define R32_RADIX 16
+#define R32_HALF 0
 #define R64_LANES 2
 #define R64_RADIX 16
+#define R64_HALF 0
 static inline r32 r32_load(const float *p) { return vld1q_f32(p); }
 static inline void r32_store(float *p, r32 x) { vst1q_f32(p, x); }
 static inline r32 r32_set1(float f) { return vdupq_n_f32(f); }
@@ -101,18 +103,26 @@ static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
 }
 typedef r32 r32_either; /* the negative saves nothing */
 static inline r32_either r32_either_of(r32 x) { return x; }
-static inline r32 r32_pick(r32_either x, const uint16_t *bits, ptrdiff_t k) {
-    return r32_flip_word(x, bits[(size_t)k / 16], (int)(k & 12));
-}
 typedef struct lanes {
     uint8x16_t index;
+    int32x4_t shift; /* the bit of a lane to its sign */
+    int64x2_t shift64;
     int m;
 } lanes;
-static inline lanes lanes_make(int m) {
+static inline lanes lanes_make(int m, int crossing) {
     uint8_t byte[16];
+    int32_t shift[4];
+    const int64_t shift64[2] = {63 - (m & 1), 63 - (1 ^ (m & 1))};
     for (int i = 0; i < 16; i++) byte[i] = (uint8_t)(i ^ (4 * (m & 3)));
-    const lanes r = {vld1q_u8(byte), m};
+    for (int i = 0; i < 4; i++) shift[i] = 31 - (i ^ (m & 3));
+    const lanes r = {vld1q_u8(byte), vld1q_s32(shift), vld1q_s64(shift64), m};
+    (void)crossing;
     return r;
+}
+static inline r32 r32_pick(r32_either x, const uint16_t *bits, ptrdiff_t k, lanes p) {
+    const uint32x4_t word = vdupq_n_u32((uint32_t)bits[(size_t)k / 16] >> (k & 12));
+    const uint32x4_t sign = vandq_u32(vshlq_u32(word, p.shift), vdupq_n_u32(0x80000000u));
+    return vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), sign));
 }
 static inline r32 r32_lanes(r32 x, lanes p) { return vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(x), p.index)); }
 typedef uint8x16_t quad;
@@ -144,8 +154,10 @@ static inline r64 r64_flip_word(r64 x, uint16_t word, const int from) {
 }
 typedef r64 r64_either;
 static inline r64_either r64_either_of(r64 x) { return x; }
-static inline r64 r64_pick(r64_either x, const uint16_t *bits, ptrdiff_t k) {
-    return r64_flip_word(x, bits[(size_t)k / 16], (int)(k & 14));
+static inline r64 r64_pick(r64_either x, const uint16_t *bits, ptrdiff_t k, lanes p) {
+    const uint64x2_t word = vdupq_n_u64((uint64_t)bits[(size_t)k / 16] >> (k & 14));
+    const uint64x2_t sign = vandq_u64(vshlq_u64(word, p.shift64), vdupq_n_u64(0x8000000000000000u));
+    return vreinterpretq_f64_u64(veorq_u64(vreinterpretq_u64_f64(x), sign));
 }
 static inline r64 r64_lanes(r64 x, lanes p) { return p.m & 1 ? vextq_f64(x, x, 1) : x; }
 static inline r64 r64_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {

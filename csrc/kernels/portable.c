@@ -13,8 +13,9 @@ typedef struct lanes {
     int m;
 } lanes;
 
-static inline lanes lanes_make(int m) {
+static inline lanes lanes_make(int m, int crossing) {
     const lanes r = {m};
+    (void)crossing;
     return r;
 }
 
@@ -49,16 +50,19 @@ static inline lanes lanes_make(int m) {
         EACH(i) r.v[i] = x.v[i ^ p.m];                                                                                         \
         return r;                                                                                                              \
     }                                                                                                                          \
-    static inline V V##_flip(V x, uint16_t bits) {                                                                             \
+    static inline V V##_flip_in(V x, uint16_t bits, lanes p) {                                                                 \
         U u[16];                                                                                                               \
         memcpy(u, x.v, sizeof u);                                                                                              \
-        EACH(i) u[i] ^= (U)(bits >> i) << (8 * sizeof(U) - 1);                                                                 \
+        EACH(i) u[i] ^= (U)(bits >> (i ^ p.m)) << (8 * sizeof(U) - 1);                                                         \
         memcpy(x.v, u, sizeof u);                                                                                              \
         return x;                                                                                                              \
     }                                                                                                                          \
+    static inline V V##_flip(V x, uint16_t bits) { return V##_flip_in(x, bits, lanes_make(0, 0)); }                            \
     typedef V V##_either;                                                                                                      \
     static inline V##_either V##_either_of(V x) { return x; }                                                                  \
-    static inline V V##_pick(V##_either x, const uint16_t *bits, ptrdiff_t k) { return V##_flip(x, bits[k / 16]); }            \
+    static inline V V##_pick(V##_either x, const uint16_t *bits, ptrdiff_t k, lanes p) {                                       \
+        return V##_flip_in(x, bits[k / 16], p);                                                                                \
+    }                                                                                                                          \
     static inline V V##_flip_word(V x, uint16_t word, const int from) {                                                        \
         (void)from;                                                                                                            \
         return V##_flip(x, word);                                                                                              \
@@ -167,6 +171,8 @@ static inline int64_t i16_sum(i16 x) {
 #define R64_LANES 16
 #define R32_RADIX 8
 #define R64_RADIX 8
+#define R32_HALF 0
+#define R64_HALF 0
 
 #define RSK_TABLE rsk_kernels_portable
 #define RSK_LEVEL "portable"
