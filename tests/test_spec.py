@@ -149,6 +149,8 @@ def test_bad_json() -> None:
     for cut in range(len(text)):
         with pytest.raises(ValueError, match="specification"):
             rs.SketchSpec.from_json(text[:cut])
+    with pytest.raises(ValueError, match="specification"):
+        rs.SketchSpec.from_json(text.replace('"recsketch": 1', '"recsketch": true'))
     for bad in ("[]", "null", "3", '"a"', "{}", '{"recsketch": 1}', '{"recsketch": 99}', "[" * 100_000, "NaN", "\0"):
         with pytest.raises(ValueError, match="specification"):
             rs.SketchSpec.from_json(bad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,20 @@ def test_attributes_are_copied() -> None:
         t.objects[0].attribute[0] = 5
 
 
+def test_a_copy_is_another_trace() -> None:
+    t = rs.Trace()
+    t.add("a", [1.0])
+    other = copy.copy(t)
+    other.add("a", [2.0], inputs=(i for i in [0]))
+    assert (len(t), len(t.objects), other.objects[1].inputs) == (1, 1, (0,))
+
+
+def test_masked_arrays_that_mask_nothing_are_arrays() -> None:
+    t = rs.Trace()
+    t.add("a", np.ma.array([3.0, 4.0]))
+    assert t.objects[0].attribute.tolist() == [3, 4]
+
+
 def test_strided_and_swapped_attributes() -> None:
     x = np.arange(12, dtype=np.float32)
     t = rs.Trace()
@@ -78,6 +93,8 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     *[("module", {"module": v}) for v in ("", None, 3, b"a", ["a"])],
     *[("attribute", {"attribute": v}) for v in ([], [[1.0]], 1.0, None, "abc", ["x"], [1j], [[1], [1, 2]], [None], {})],
     *[("inputs", {"inputs": v}) for v in ([2], [0, 5], [-1], [0.0], ["0"], [None], [True], [2**40], [2**70], [[0]])],
+    *[("inputs", {"inputs": v}) for v in (3, None, {0, 1}, b"\0", "0", {0: 1}, np.array(0), np.array([[0, 1]]))],
+    ("attribute", {"attribute": np.ma.array([3.0, 9e9], mask=[0, 1])}),
     *[
         ("weights", {"inputs": [0, 1], "weights": v})
         for v in ([1], [1, 2, 3], [], [-1, 2], [np.nan, 1], [np.inf, 1], [0, 0])
@@ -111,7 +128,7 @@ def test_bad_outputs_are_refused_and_leave_no_mark(ids: Any) -> None:
     t.add("a", [1.0])
     t.add("b", [1.0, 2.0], inputs=[0])
     t.outputs([1, 0], weights=[1, 2])
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises((ValueError, TypeError), match="wanted"):
         t.outputs(ids)
     with pytest.raises(ValueError, match="weights"):
         t.outputs([0, 1], weights=[1, -1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -66,7 +67,10 @@ def number(name: str, x: object, what: str, low: float, high: float) -> float:
 
 
 def reals(name: str, x: object, what: str) -> npt.NDArray[Any]:
-    """`x` as a real numeric array in native byte order; objects, strings and complex numbers are refused."""
+    """`x` as a real numeric array; objects, strings, complex numbers and masked elements are refused."""
+    masked = sys.modules.get("numpy.ma")  # not loaded, there is none
+    if masked is not None and masked.is_masked(x):
+        raise ValueError(f"{name}: wanted {what}; got a masked array: fill it or leave masked elements out")
     try:
         array = np.asarray(x)
     except ValueError:  # a ragged list

@@ -47,6 +47,9 @@ class Recovery(NamedTuple):
         n = len(self.attributes)
         return f"Recovery of {n} objects, residual {self.residual:.1e}, {self.iterations} iterations"
 
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
     def _repr_html_(self) -> str:
         return f"<p>{self}</p>"
 

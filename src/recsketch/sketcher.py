@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from recsketch.recovery import Recovery
     from recsketch.statistics import Summary
     from recsketch.storage import PackedSketches
+
+Method: TypeAlias = Literal["lstsq", "sparse", "matched", "paper"]
 
 SLICE = 1024  # traces planned at a time: a plan takes some 80 bytes an object
 
@@ -88,7 +90,8 @@ class Sketcher:
         Returns
         -------
         (d,) float32 for a Trace, (n, d) for n of them
-            With "unit" scaling and attributes of norm one the norm is about one.
+            With "unit" scaling and attributes of norm one the norm is about one, more where many objects of one module
+            are in one tuple, whose identity branches add up.
 
         Raises
         ------
@@ -123,20 +126,20 @@ class Sketcher:
         self,
         sketches: npt.ArrayLike | PackedSketches,
         structure: Trace,
-        method: str = ...,
+        method: Method = ...,
         *,
         mask: npt.ArrayLike | None = ...,
         nonzeros: int | None = ...,
         per_object: int | None = ...,
         nonnegative: bool = ...,
         noise: npt.ArrayLike | None = ...,
-    ) -> Recovery: ...
+    ) -> Any: ...  # Recovery for one sketch, a list for an (n, d) array: a shape is no type
     @overload
     def recover(
         self,
         sketches: npt.ArrayLike | PackedSketches,
         structure: TraceBatch | Iterable[Trace],
-        method: str = ...,
+        method: Method = ...,
         *,
         mask: npt.ArrayLike | None = ...,
         nonzeros: int | None = ...,
@@ -148,7 +151,7 @@ class Sketcher:
         self,
         sketches: npt.ArrayLike | PackedSketches,
         structure: Trace | TraceBatch | Iterable[Trace],
-        method: str = "lstsq",
+        method: Method = "lstsq",
         *,
         mask: npt.ArrayLike | None = None,
         nonzeros: int | None = None,

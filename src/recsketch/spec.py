@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -44,7 +44,8 @@ class SketchSpec:
         The random rotation R. "skew" makes T exactly orthonormal and costs one pass over the sketch; "hadamard" is the
         paper's up to its distribution, and costs a transform.
     weighting : {"energy", "linear"}
-        An input of weight w counts with sqrt(w), so that its share of the sketch's energy is w, or with w.
+        An input of weight w counts with sqrt(w), so that its share of the sketch's energy is w (of objects of one
+        module, whose identity branches add up, only about), or with w.
     scaling : {"unit", "paper"}
         "unit": operators of norm one, parts mixed with sqrt(1/2). "paper": operators (I + R) / 2 at 45 degrees, parts
         mixed with 1/2.
@@ -112,9 +113,9 @@ class SketchSpec:
         *,
         max_inputs: int = 16,
         angle: float = 60.0,
-        rotation: str = "skew",
-        weighting: str = "energy",
-        scaling: str = "unit",
+        rotation: Literal["skew", "hadamard"] = "skew",
+        weighting: Literal["energy", "linear"] = "energy",
+        scaling: Literal["unit", "paper"] = "unit",
         scales: Mapping[str, float] | None = None,
         wiring: Mapping[str, Sequence[str]] | Mapping[str | None, Sequence[str]] | None = None,
         signature: int = 0,
@@ -246,7 +247,7 @@ class SketchSpec:
             fields = json.loads(text)
         except (ValueError, RecursionError) as e:
             raise ValueError(f"specification: wanted a JSON object; got text that is not JSON: {e}") from None
-        if not isinstance(fields, dict) or fields.pop("recsketch", None) != FORMAT:
+        if not isinstance(fields, dict) or fields.get("recsketch") is True or fields.pop("recsketch", None) != FORMAT:
             raise ValueError(
                 f'specification: wanted a JSON object with "recsketch": {FORMAT}; got {_check.describe(fields)}'
             )

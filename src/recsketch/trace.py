@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from array import array
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class TraceObject(NamedTuple):
 
 
 class Trace:
-    """One run of a modular network: a DAG of objects, inputs first.
+    """One run of a modular network: a DAG of objects, inputs first. Built in one thread at a time.
 
     Examples
     --------
@@ -69,7 +70,11 @@ class Trace:
         self._output_weights = array("d")
 
     def add(
-        self, module: str, attribute: npt.ArrayLike, inputs: Sequence[int] = (), weights: Sequence[float] | None = None
+        self,
+        module: str,
+        attribute: npt.ArrayLike,
+        inputs: Sequence[int] | npt.NDArray[np.integer[Any]] = (),
+        weights: Sequence[float] | npt.NDArray[Any] | None = None,
     ) -> int:
         """Add an object and return its number.
 
@@ -110,7 +115,11 @@ class Trace:
         self._weights.extend(shares)
         return number
 
-    def outputs(self, objects: Sequence[int], weights: Sequence[float] | None = None) -> None:
+    def outputs(
+        self,
+        objects: Sequence[int] | npt.NDArray[np.integer[Any]],
+        weights: Sequence[float] | npt.NDArray[Any] | None = None,
+    ) -> None:
         """Say which objects are the network's outputs, with weights as in `add`. A second call replaces the first."""
         ids, shares = _tuple("outputs", objects, weights, len(self._module))
         if not ids:
@@ -119,6 +128,9 @@ class Trace:
 
     def __len__(self) -> int:
         return len(self._module)
+
+    def __copy__(self) -> Trace:
+        return copy.deepcopy(self)  # so that what is added to the one is not in the other
 
     @property
     def objects(self) -> tuple[TraceObject, ...]:
@@ -175,9 +187,13 @@ class Trace:
         return head + drawing.page(self._drawing(), 2000)
 
 
-def _tuple(
-    name: str, ids: Sequence[int], weights: Sequence[float] | None, before: int
-) -> tuple[list[int], list[float]]:
+def _tuple(name: str, ids: Iterable[object], weights: object, before: int) -> tuple[list[int], list[float]]:
+    if type(ids) not in (list, tuple) and (
+        not isinstance(ids, Iterable)
+        or isinstance(ids, (str, bytes, Set, Mapping))
+        or (isinstance(ids, np.ndarray) and ids.ndim != 1)
+    ):
+        raise TypeError(f"{name}: wanted a sequence of numbers of objects; got {_check.describe(ids)}")
     members = [
         _check.integer(f"{name}[{i}]", x, 0, before - 1) if before else _none(name, x) for i, x in enumerate(ids)
     ]
