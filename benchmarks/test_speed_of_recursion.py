@@ -90,7 +90,9 @@ def one_object(effort: int) -> Iterator[Figure]:
         each = t["sketch"].median / RUNS / OBJECTS * 1e9
         how = f"{each:.0f} ns an object; copy by {name}, {speed:.0f} GB/s load and store"
         how += "".join(f"; in copies by {n} {found[n]:.1f}" for n in copies if n != name)
-        yield at_most(f"one object of the recursion in copies of d floats in L1, d = {d}", most, found[name], how, ".1f")
+        yield at_most(
+            f"one object of the recursion in copies of d floats in L1, d = {d}", most, found[name], how, ".1f"
+        )
 
 
 FIGURES = (recursion, hypervectors, one_object)
