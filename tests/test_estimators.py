@@ -132,3 +132,10 @@ def test_names_are_public_and_loaded_when_asked_for(run_python: Any) -> None:
         "assert not {'sklearn', 'scipy', 'pandas'} & set(sys.modules)\nprint('fine')"
     )
     assert done.stdout.strip().endswith("fine"), done.stderr
+
+
+@pytest.mark.parametrize("kind", [StructuredProjection, SparseProjection, CountSketch])
+def test_large_numbers_are_neither_refused_nor_warned_of(kind: Any) -> None:
+    """Answers are finite, their squares are not."""
+    x = np.random.default_rng(0).standard_normal((40, 30)).astype(np.float32) * np.float32(1e30)
+    assert np.isfinite(kind(64).fit(x).transform(x)).all()

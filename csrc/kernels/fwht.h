@@ -2,12 +2,13 @@
  * (R = r64). LANES elements a register, RADIX registers at once.
  *
  * Stages below LANES happen inside a register, log2(RADIX) more among the RADIX registers of a base, the rest in passes of as
- * many stages over strided registers; parts of at most 16 KiB are finished first, to stay in L1, and beyond them RADIX blocks
- * before the pass that joins them. Whatever the grouping, an element goes through the stages in one order: the bits do not
- * depend on it.
+ * many stages over strided registers: a leaf is a base and one pass, parts of at most 16 KiB are finished first, to stay in L1, and
+ * beyond them RADIX blocks before the pass that joins them. Whatever the grouping, an element goes through the stages in one
+ * order: the bits do not depend on it.
  *
- * Strided passes do little but store, and a store across cache lines costs twice (AVX2 on Zen 3: 2.2 cycles a register, not 1.5).
- * Where the answer is not aligned, as NumPy's arrays are not, all passes over a part but its last work on an aligned copy.
+ * Strided passes do little but store, and a store across cache lines costs twice (AVX2 on Zen 3: 2.2 cycles a register, not 1.5),
+ * and in NumPy's large arrays half of them do. There a leaf's base stores to an aligned copy, and passes over longer rows begin
+ * where x is aligned.
  *
  * Of three transforms in a row the second goes through its stages in descending order. Its first pass then works on the very
  * registers of the first one's last, and its last on those of the third one's first: two passes less. */
@@ -16,8 +17,8 @@
 #define FN(name) RSK_JOIN(FWHT, name)
 #define V R
 
-enum { FN(part) = 16384 / (int)sizeof(T), FN(group) = RADIX * LANES };
-_Static_assert(FN(part) <= RADIX * FN(group) * RADIX, "two passes join the groups of a part");
+enum { FN(group) = RADIX * LANES, FN(leaf) = RADIX * FN(group), FN(part) = 16384 / (int)sizeof(T) };
+_Static_assert(FN(leaf) <= FN(part) && FN(part) <= RADIX * FN(leaf), "one pass joins the leaves of a part");
 
 /* What a pass does to its registers: signs, a butterfly, signs, a butterfly, ..., signs, scale. A constant wherever this is
  * inlined, but for the pointers of the signs. */
@@ -98,20 +99,45 @@ static RSK_INLINE void FN(fetch)(const FN(visit) *v, ptrdiff_t k, ptrdiff_t coun
         for (ptrdiff_t i = k >> v->share; i < (k + count) >> v->share; i += 64 / (int)sizeof(T)) RSK_PREFETCH(v->next + i);
 }
 
-static RSK_INLINE void FN(pass_of)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, const int count, const FN(visit) *v) {
-    if (v->inside) {
-        for (ptrdiff_t k = 0; k < n; k += count * LANES) {
-            FN(fetch)(v, k, count * LANES);
-            FN(visit_group)(x, in, k, LANES, count, 0, v);
+/* elements before the first where a register may be stored and not cross cache lines; fewer than LANES */
+static RSK_INLINE ptrdiff_t FN(ahead)(const T *x) {
+    return (ptrdiff_t)(-(uintptr_t)x % (LANES * sizeof(T)) / sizeof(T));
+}
+
+/* Blocks that do not adjoin. Without signs they may begin anywhere, and long rows of them do where x lets them be stored without
+ * crossing cache lines. A row's first and last block, which overlap others, are computed aside and stored after these. */
+static RSK_INLINE void FN(pass_far)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, const int count, const FN(visit) *v) {
+    const ptrdiff_t run = stride < 8 * BLOCK ? stride : 8 * BLOCK; /* the loop over it has no register left for `next` */
+    const ptrdiff_t ahead = v->signs || stride < 16 * BLOCK ? 0 : FN(ahead)(x);
+    const ptrdiff_t row = ahead ? stride - BLOCK : stride;
+    x += ahead, in += ahead;
+    for (ptrdiff_t k = 0; k < n; k += count * stride) {
+        T edges[RADIX * 2 * BLOCK];
+        if (ahead) {
+            for (ptrdiff_t i = 0; i < 2 * count; i++)
+                memcpy(edges + i * BLOCK, in + k + i / 2 * stride + i % 2 * row - ahead, sizeof(T) * BLOCK);
+            for (ptrdiff_t j = 0; j < 2 * BLOCK; j += LANES) FN(visit_group)(edges, edges, j, 2 * BLOCK, count, 0, v);
         }
-    } else {
-        const ptrdiff_t run = stride < 8 * BLOCK ? stride : 8 * BLOCK; /* the loop over it has no register left for `next` */
-        for (ptrdiff_t k = 0; k < n; k += count * stride)
-            for (ptrdiff_t i = k; i < k + stride; i += run) {
-                FN(fetch)(v, k + (i - k) * count, run * count);
-                for (ptrdiff_t j = i; j < i + run; j += BLOCK)
-                    RSK_UNROLL for (int l = 0; l < BLOCK; l += LANES) FN(visit_group)(x, in, j + l, stride, count, l, v);
-            }
+        for (ptrdiff_t i = k; i < k + row; i += run) {
+            FN(fetch)(v, k + (i - k) * count, run * count);
+            const ptrdiff_t end = i + run < k + row ? i + run : k + row;
+            for (ptrdiff_t j = i; j < end; j += BLOCK)
+                RSK_UNROLL for (int l = 0; l < BLOCK; l += LANES) FN(visit_group)(x, in, j + l, stride, count, l, v);
+        }
+        if (ahead)
+            for (ptrdiff_t i = 0; i < 2 * count; i++)
+                memcpy(x + k + i / 2 * stride + i % 2 * row - ahead, edges + i * BLOCK, sizeof(T) * BLOCK);
+    }
+}
+
+static RSK_INLINE void FN(pass_of)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, const int count, const FN(visit) *v) {
+    if (!v->inside) {
+        FN(pass_far)(x, in, n, stride, count, v);
+        return;
+    }
+    for (ptrdiff_t k = 0; k < n; k += count * LANES) {
+        FN(fetch)(v, k, count * LANES);
+        FN(visit_group)(x, in, k, LANES, count, 0, v);
     }
 }
 
@@ -132,18 +158,21 @@ static RSK_INLINE void FN(pass)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride
 #define UP_ONLY .steps = {UP, 0, 0}
 #define DOWN_ONLY .steps = {DOWN, 0, 0}
 
-static void FN(base_up)(T *x, const T *in, ptrdiff_t n, ptrdiff_t count, const T *next) {
-    const FN(visit) v = {.inside = 1, UP_ONLY, .next = next, .share = 1};
-    FN(pass)(x, in, n, LANES, count, &v);
-}
-static void FN(base_up_signs)(T *x, const T *in, ptrdiff_t n, ptrdiff_t count, const T *next, const uint16_t *bits) {
-    const FN(visit) v = {.inside = 1, UP_ONLY, .signs = 1, .bits = {bits}, .next = next, .share = 1};
-    FN(pass)(x, in, n, LANES, count, &v);
+/* bits may be NULL */
+static void FN(base_up)(T *x, const T *in, ptrdiff_t n, const T *next, const uint16_t *bits) {
+    const ptrdiff_t count = n < FN(group) ? n / LANES : RADIX;
+    if (bits) {
+        const FN(visit) v = {.inside = 1, UP_ONLY, .signs = 1, .bits = {bits}, .next = next, .share = 1};
+        FN(pass)(x, in, n, LANES, count, &v);
+    } else {
+        const FN(visit) v = {.inside = 1, UP_ONLY, .next = next, .share = 1};
+        FN(pass)(x, in, n, LANES, count, &v);
+    }
 }
 /* down, signs, up */
-static void FN(base_turn)(T *x, ptrdiff_t n, ptrdiff_t count, const uint16_t *bits) {
+static void FN(base_turn)(T *x, ptrdiff_t n, const uint16_t *bits) {
     const FN(visit) v = {.inside = 1, .steps = {DOWN, UP, 0}, .signs = 1, .bits = {NULL, bits}};
-    FN(pass)(x, x, n, LANES, count, &v);
+    FN(pass)(x, x, n, LANES, n < FN(group) ? n / LANES : RADIX, &v);
 }
 static void FN(pass_up)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, const T *next, int share) {
     const FN(visit) v = {UP_ONLY, .next = next, .share = share};
@@ -184,58 +213,71 @@ static void FN(whole_thrice)(T *x, const T *in, ptrdiff_t n, const rsk_transform
 
 /* ---------------------------------------------------------------- how passes follow each other */
 
-/* Registers of the pass that joins a part of n elements; the blocks below it are n / radix, down to FN(group). */
+/* Registers of the last pass over n >= FN(group) elements; the blocks it joins are n / radix, down to FN(group). */
 static RSK_INLINE ptrdiff_t FN(radix)(ptrdiff_t n) {
-    ptrdiff_t left = n / FN(group);
+    ptrdiff_t left = n / (n > FN(leaf) ? FN(leaf) : FN(group));
     while (left > RADIX) left /= RADIX;
     return left;
 }
 
+/* where a leaf is worked on before its last pass */
+static RSK_INLINE T *FN(aligned)(T *x, T *copy) { return (uintptr_t)x % 64 ? copy : x; }
+
 /* All stages below n. bits may be NULL.
- *   work   FN(part) aligned elements for all passes over a part but its last; NULL: they work on x
- *   next   n elements to bring into the cache: half of them in the first pass over a part, the rest in the others; or NULL
+ *   next   n elements to bring into the cache, at an even pace up to FN(part): half of them in the bases; or NULL
  *   end    its last signs and factor; NULL: neither. With it, n > FN(group) */
-static void FN(up)(T *x, const T *in, T *work, ptrdiff_t n, const uint16_t *bits, const T *next, const rsk_transform *end) {
-    T *w = work && n > FN(group) && n <= FN(part) ? work : x;
-    ptrdiff_t left = n / FN(group); /* registers of the last pass */
-    int share = 1;
-    if (n > FN(part)) {
-        left = FN(radix)(n);
-        for (ptrdiff_t k = 0, block = n / left; k < n; k += block)
-            FN(up)(x + k, in + k, work, block, bits ? bits + k / BLOCK : NULL, next ? next + k : NULL, NULL);
-        next = NULL;
-    } else {
-        const ptrdiff_t count = left < 1 ? n / LANES : RADIX;
-        if (bits) FN(base_up_signs)(w, in, n, count, next, bits);
-        else FN(base_up)(w, in, n, count, next);
-        if (next) next += n / 2;
-        if (left > RADIX) {
-            share = 2;
-            FN(pass_up)(w, w, n, FN(group), left / RADIX, next, share);
-            if (next) next += n / 4;
-            left = RADIX;
-        }
+static void FN(up)(T *x, const T *in, ptrdiff_t n, const uint16_t *bits, const T *next, const rsk_transform *end) {
+    if (n <= FN(group)) {
+        FN(base_up)(x, in, n, next, bits);
+        return;
     }
-    if (end) FN(pass_end)(x, w, n, n / left, left, end->bits[end->times], (T)end->factor, next, share);
-    else if (left > 1) FN(pass_up)(x, w, n, n / left, left, next, share);
+    _Alignas(64) T copy[FN(leaf)];
+    const ptrdiff_t radix = FN(radix)(n), block = n / radix;
+    int share = 1;
+    if (n <= FN(leaf)) {
+        T *y = FN(aligned)(x, copy);
+        FN(base_up)(y, in, n, next, bits);
+        in = y;
+        if (next) next += n / 2;
+    } else {
+        share = 2;
+        if (n > FN(part)) {
+            for (ptrdiff_t k = 0; k < n; k += block)
+                FN(up)(x + k, in + k, block, bits ? bits + k / BLOCK : NULL, next ? next + k : NULL, NULL);
+            next = NULL;
+        } else {
+            for (ptrdiff_t k = 0; k < n; k += FN(leaf)) {
+                T *y = FN(aligned)(x + k, copy);
+                FN(base_up)(y, in + k, FN(leaf), next, bits ? bits + k / BLOCK : NULL);
+                if (next) next += FN(leaf) / 2;
+                FN(pass_up)(x + k, y, FN(leaf), FN(group), RADIX, next, share);
+                if (next) next += FN(leaf) / 4;
+            }
+        }
+        in = x;
+    }
+    if (end) FN(pass_end)(x, in, n, block, radix, end->bits[end->times], (T)end->factor, next, share);
+    else FN(pass_up)(x, in, n, block, radix, next, share);
 }
 
 /* all stages below n downwards, signs, and upwards again */
-static void FN(turn)(T *x, T *work, ptrdiff_t n, const uint16_t *bits) {
-    if (n > FN(part)) {
-        const ptrdiff_t radix = FN(radix)(n), block = n / radix;
-        FN(pass_down)(x, x, n, block, radix);
-        for (ptrdiff_t k = 0; k < n; k += block) FN(turn)(x + k, work, block, bits + k / BLOCK);
-        FN(pass_up)(x, x, n, block, radix, NULL, 0);
+static void FN(turn)(T *x, ptrdiff_t n, const uint16_t *bits) {
+    if (n <= FN(group)) {
+        FN(base_turn)(x, n, bits);
         return;
     }
-    T *w = work && n > FN(group) ? work : x;
-    const ptrdiff_t left = n / FN(group), last = left > RADIX ? RADIX : left;
-    if (last > 1) FN(pass_down)(w, x, n, n / last, last);
-    if (left > RADIX) FN(pass_down)(w, w, n, FN(group), left / RADIX);
-    FN(base_turn)(w, n, left < 1 ? n / LANES : RADIX, bits);
-    if (left > RADIX) FN(pass_up)(w, w, n, FN(group), left / RADIX, NULL, 0);
-    if (last > 1) FN(pass_up)(x, w, n, n / last, last, NULL, 0);
+    const ptrdiff_t radix = FN(radix)(n), block = n / radix;
+    if (n <= FN(leaf)) {
+        _Alignas(64) T copy[FN(leaf)];
+        T *y = FN(aligned)(x, copy);
+        FN(pass_down)(y, x, n, block, radix);
+        FN(base_turn)(y, n, bits);
+        FN(pass_up)(x, y, n, block, radix, NULL, 0);
+    } else {
+        FN(pass_down)(x, x, n, block, radix);
+        for (ptrdiff_t k = 0; k < n; k += block) FN(turn)(x + k, block, bits + k / BLOCK);
+        FN(pass_up)(x, x, n, block, radix, NULL, 0);
+    }
 }
 
 static void TRANSFORM(T *out, const T *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t, const T *next) {
@@ -249,24 +291,20 @@ static void TRANSFORM(T *out, const T *in, ptrdiff_t length, ptrdiff_t n, const 
         else FN(whole_thrice)(out, in, n, t);
         return;
     }
-    _Alignas(64) T space[FN(part)];
-    T *work = (uintptr_t)out % 64 ? space : NULL;
     if (t->times == 1) {
-        FN(up)(out, in, work, n, t->bits[0], next, t);
+        FN(up)(out, in, n, t->bits[0], next, t);
         return;
     }
-    T *w = out;
-    if (work && n <= FN(part)) w = work, work = NULL;
     const ptrdiff_t radix = FN(radix)(n), block = n / radix;
     for (ptrdiff_t k = 0; k < n; k += block)
-        FN(up)(w + k, in + k, work, block, t->bits[0] ? t->bits[0] + k / BLOCK : NULL, next ? next + k : NULL, NULL);
-    FN(pass_turn)(w, n, block, radix, t->bits[1]);
-    for (ptrdiff_t k = 0; k < n; k += block) FN(turn)(w + k, work, block, t->bits[2] + k / BLOCK);
-    FN(pass_end)(out, w, n, block, radix, t->bits[t->times], (T)t->factor, NULL, 0);
+        FN(up)(out + k, in + k, block, t->bits[0] ? t->bits[0] + k / BLOCK : NULL, next ? next + k : NULL, NULL);
+    FN(pass_turn)(out, n, block, radix, t->bits[1]);
+    for (ptrdiff_t k = 0; k < n; k += block) FN(turn)(out + k, block, t->bits[2] + k / BLOCK);
+    FN(pass_end)(out, out, n, block, radix, t->bits[t->times], (T)t->factor, NULL, 0);
 }
 
 static void FWHT(T *x, ptrdiff_t n) {
-    FN(up)(x, x, NULL, n, NULL, NULL, NULL);
+    FN(up)(x, x, n, NULL, NULL, NULL);
 }
 
 #undef UP_ONLY

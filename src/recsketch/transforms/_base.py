@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 import warnings
 from typing import Any, ClassVar, Self
@@ -138,9 +139,9 @@ class Transform:
         """`out`, made of `x`. Every number of x is part of some number of out, so that this is looked at first, or one
         column of it."""
         flat = out[:, 0] if self.spreads else out.reshape(-1)
-        with np.errstate(all="ignore"):  # a square that overflows only costs a second look
-            if not np.isfinite(np.dot(flat, flat)) and not np.isfinite(x.data if is_sparse(x) else x).all():
-                raise self._not_finite()
+        total = np.vdot(flat, flat)  # never warns; a square that overflows only costs a second look
+        if not math.isfinite(total) and not np.isfinite(x.data if is_sparse(x) else x).all():
+            raise self._not_finite()
         return out
 
     def _features(self, x: Any, count: int, reset: bool) -> None:

@@ -13,7 +13,7 @@ LINE = 64  # bytes of a cache line
 
 def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """np.empty from a cache line on: stores across two cost twice, and NumPy puts large arrays 16 bytes off one."""
-    kind = np.dtype(dtype)
-    memory = np.empty(math.prod(shape) * kind.itemsize + LINE, np.uint8)
-    at = -memory.__array_interface__["data"][0] % LINE
-    return memory[at : memory.size - LINE + at].view(kind).reshape(shape)
+    size = math.prod(shape)
+    memory = np.empty(size + LINE, dtype)
+    at = -memory.__array_interface__["data"][0] % LINE // memory.itemsize
+    return memory[at : at + size].reshape(shape)
