@@ -34,7 +34,6 @@ static void FN(tensor_run)(void *context, int worker, ptrdiff_t begin, ptrdiff_t
 
 rsk_status FN(rsk_tensor_sketch)(const rsk_tensor *t, const T *x, ptrdiff_t rows, T *out, int threads) {
     if (!valid(t) || !x || !out || rows < 0 || threads < 1) return RSK_EINVAL;
-    if (rows == 0) return RSK_OK;
     const ptrdiff_t size = t->degree * t->padded;
     const int many = size <= MOST && t->used >= RSK_LANES;
     const ptrdiff_t at_once = many ? RSK_LANES : 1, room = at_once * size;
