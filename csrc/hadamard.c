@@ -13,7 +13,7 @@ static int log2_of(ptrdiff_t n) {
 rsk_status rsk_hadamard_create(ptrdiff_t n, ptrdiff_t m, const int32_t *rows, uint64_t seed, uint64_t stream,
                                rsk_hadamard **out) {
     *out = NULL;
-    if (n < RSK_LANES || n > RSK_MAX_DIM || (n & (n - 1)) || m < 1 || m > n) return RSK_EINVAL;
+    if (!rsk_is_order(n) || m < 1 || m > n) return RSK_EINVAL;
     for (ptrdiff_t i = 0; i < m; i++)
         if (rows[i] < 0 || rows[i] >= n || (i && rows[i] <= rows[i - 1])) return RSK_EINVAL;
     rsk_hadamard *h = rsk_calloc(1, sizeof *h);
@@ -121,7 +121,6 @@ static void run(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
 
 static rsk_status product(const rsk_hadamard *h, ptrdiff_t batch, const void *x, void *y, int adjoint, int threads, int wide) {
     if (batch < 0 || threads < 1) return RSK_EINVAL;
-    if (batch == 0) return RSK_OK;
     const ptrdiff_t chunk = h->n < 16384 ? 16384 / h->n : 1;
     const int workers = rsk_parallel_threads(threads, batch, chunk);
     void *work = rsk_alloc(workers * h->n, wide ? sizeof(double) : sizeof(float));

@@ -44,7 +44,6 @@ static void FN(hash_run)(void *context, int worker, ptrdiff_t begin, ptrdiff_t e
 
 rsk_status FN(rsk_hash)(const rsk_hashing *h, const T *x, ptrdiff_t rows, T *out, int threads) {
     if (!valid(h) || !x || !out || rows < 0 || threads < 1) return RSK_EINVAL;
-    if (rows == 0) return RSK_OK;
     const ptrdiff_t chunk = 4 * RSK_LANES, room = RSK_LANES * (h->length + 2 * h->width);
     const int workers = rsk_parallel_threads(threads, rows, chunk);
     FN(hash_job) j = {.h = h, .x = x, .out = out};
@@ -79,7 +78,6 @@ static void FN(hash_run_back)(void *context, int worker, ptrdiff_t begin, ptrdif
 
 rsk_status FN(rsk_hash_adjoint)(const rsk_hashing *h, const T *y, ptrdiff_t rows, T *out, int threads) {
     if (!valid(h) || !y || !out || rows < 0 || threads < 1) return RSK_EINVAL;
-    if (rows == 0) return RSK_OK;
     FN(hash_job) j = {.h = h, .x = y, .out = out};
     rsk_parallel(threads, rows, RSK_LANES, FN(hash_run_back), &j);
     return RSK_OK;
@@ -111,7 +109,6 @@ rsk_status FN(rsk_hash_csr)(const rsk_hashing *h, ptrdiff_t rows, const int64_t 
         if (ends[i + 1] < ends[i]) return RSK_EOFFSETS;
     for (ptrdiff_t i = 0; i < size; i++)
         if (columns[i] < 0 || columns[i] >= h->length) return RSK_EORDER;
-    if (rows == 0) return RSK_OK;
     FN(hash_job) j = {.h = h, .ends = ends, .columns = columns, .x = x, .out = out};
     rsk_parallel(threads, rows, RSK_LANES, FN(hash_run_csr), &j);
     return RSK_OK;

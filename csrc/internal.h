@@ -114,6 +114,10 @@ typedef struct rsk_kernels {
     /* out (16, width) = f times the transposed table */
     void (*untable_f32)(float *out, ptrdiff_t width, const float *table, float f);
     void (*untable_f64)(double *out, ptrdiff_t width, const double *table, double f);
+    /* tensor sketches of the first rows, as many at once as a register has lanes; returns how many. The rest, less than half as many,
+     * is quicker one by one. used >= 16; work is 16 degree padded elements */
+    ptrdiff_t (*tensor_f32)(const rsk_tensor *t, const float *x, ptrdiff_t rows, float *out, float *work);
+    ptrdiff_t (*tensor_f64)(const rsk_tensor *t, const double *x, ptrdiff_t rows, double *out, double *work);
 } rsk_kernels;
 
 extern const rsk_kernels rsk_kernels_portable;
@@ -211,6 +215,8 @@ static inline ptrdiff_t rsk_highest_bit(ptrdiff_t x) {
     while (x & (x - 1)) x &= x - 1;
     return x;
 }
+/* Whether there is a transform of n numbers. */
+static inline int rsk_is_order(ptrdiff_t n) { return n >= RSK_LANES && n <= RSK_MAX_DIM && !(n & (n - 1)); }
 static inline int rsk_sign_bit(const uint16_t *bits, ptrdiff_t k) { return (bits[k >> 4] >> (k & 15)) & 1; }
 
 /* ---------------------------------------------------------------- embedding.c */

@@ -47,7 +47,6 @@ static void FN(project_run)(void *context, int worker, ptrdiff_t begin, ptrdiff_
 
 rsk_status FN(rsk_project)(const rsk_projection *p, int transpose, const T *x, ptrdiff_t rows, T *out, int threads) {
     if (!valid_projection(p) || !x || !out || rows < 0 || threads < 1) return RSK_EINVAL;
-    if (rows == 0) return RSK_OK;
     const ptrdiff_t chunk = p->padded < 8192 ? 8192 / p->padded : 1;
     const int workers = rsk_parallel_threads(threads, rows, chunk);
     T *scratch = rsk_alloc(workers * p->padded, sizeof(T));

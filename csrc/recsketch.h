@@ -186,7 +186,7 @@ rsk_status rsk_hash_csr_f64(const rsk_hashing *h, ptrdiff_t rows, const int64_t 
  *   x      (rows, length), out (rows, width); they must not overlap
  * RSK_EINVAL  length outside 1..padded, padded no power of two from 16 to RSK_MAX_DIM, degree outside 1..RSK_MAX_DEGREE, used outside
  *             1..width, width > RSK_MAX_DIM, an index outside its range, factor not finite, rows < 0, threads < 1
- * RSK_ENOMEM  scratch: degree * padded numbers a thread */
+ * RSK_ENOMEM  scratch: degree * padded numbers a thread, 16 times as many where these are at most 2^17 and used >= 16 */
 typedef struct rsk_tensor {
     ptrdiff_t length, width, used, padded, degree;
     const uint16_t *signs;

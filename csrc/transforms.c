@@ -33,8 +33,7 @@ static void run(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
 }
 
 static rsk_status rows_of(void *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads, int wide) {
-    if (!x || rows < 0 || n < RSK_LANES || n > RSK_MAX_DIM || (n & (n - 1)) || threads < 1) return RSK_EINVAL;
-    if (rows == 0) return RSK_OK;
+    if (!x || rows < 0 || !rsk_is_order(n) || threads < 1) return RSK_EINVAL;
     job j = {x, n, factor, wide, from_memory(rows, n, wide ? sizeof(double) : sizeof(float))};
     const ptrdiff_t many = j.fetch ? 1 << 18 : 1 << 14; /* worth waking a thread for; at a chunk's end no row is fetched */
     const ptrdiff_t chunk = n < many ? many / n : 1;
@@ -52,7 +51,7 @@ rsk_status rsk_fwht_f64(double *x, ptrdiff_t rows, ptrdiff_t n, double factor, i
 /* ---------------------------------------------------------------- structured projections */
 
 static int valid_projection(const rsk_projection *p) {
-    if (!p || !p->signs || p->padded < RSK_LANES || p->padded > RSK_MAX_DIM || (p->padded & (p->padded - 1))) return 0;
+    if (!p || !p->signs || !rsk_is_order(p->padded)) return 0;
     return p->length >= 1 && p->length <= p->padded && p->width >= 1 && p->width <= RSK_MAX_DIM && isfinite(p->factor);
 }
 

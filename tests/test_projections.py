@@ -75,11 +75,25 @@ def test_tensor_against_the_reference(case: tuple[int, int, int], dtype: type) -
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", [(5, 7, 2), (16, 40, 1), (20, 40, 2), (100, 333, 3), (300, 600, 2)])
+def test_a_row_of_a_tensor_sketch_does_not_depend_on_the_others(case: tuple[int, int, int], dtype: type) -> None:
+    """Many rows go another way than one; the bits are the same, zeros and their signs too."""
+    features, m, p = case
+    x = rows(features, 37, dtype)
+    x[3] = 0
+    e = TensorSketch(m, degree=p).fit(x)
+    alone = np.concatenate([e.transform(row[None]) for row in x])
+    for n in range(1, len(x) + 1):
+        assert e.transform(x[:n]).tobytes() == alone[:n].tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_answers_begin_on_a_cache_line(dtype: type) -> None:
     """Ours to allocate, so that transforms need no aligned copy; whole and writable like any other array."""
     for n in (1, 5, 300):
         x = rows(100, n, dtype)
-        for out in (StructuredProjection(70).fit_transform(x), fwht(rows(64, n, dtype))):
+        projected, tensor = (make(70).fit_transform(x) for make in (StructuredProjection, TensorSketch))
+        for out in (projected, tensor, fwht(rows(64, n, dtype))):
             assert out.ctypes.data % 64 == 0
             assert out.flags.c_contiguous
             assert out.flags.writeable

@@ -212,6 +212,21 @@ static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float 
 #define LANES R64_LANES
 #include "table.h"
 
+#define FWHT fwht_f32
+#define SUFFIX f32
+#define T float
+#define R r32
+#define LANES R32_LANES
+#define RADIX R32_RADIX
+#include "tensor.h"
+#define FWHT fwht_f64
+#define SUFFIX f64
+#define T double
+#define R r64
+#define LANES R64_LANES
+#define RADIX R64_RADIX
+#include "tensor.h"
+
 const rsk_kernels RSK_TABLE = {
     .name = RSK_LEVEL,
     .fwht_f32 = fwht_f32,
@@ -242,4 +257,6 @@ const rsk_kernels RSK_TABLE = {
     .hash_f64 = hash_f64,
     .untable_f32 = untable_f32,
     .untable_f64 = untable_f64,
+    .tensor_f32 = tensor_f32,
+    .tensor_f64 = tensor_f64,
 };

@@ -1,17 +1,19 @@
 /* Hashing 16 rows at once, included once for float (V = v16, R = r32) and once for double (V = w16, R = r64).
  *
- * A tile of 16 rows and 16 columns is transposed in registers; a column is then a block that is added, with its sign, to a
- * line of a table with one lane a row. */
+ * Strips of 16 rows are transposed in registers; a column is then a block that is added, with its sign, to a line of a table
+ * with one lane a row. Of as many rows as a register has lanes a strip is read, or written, whole before the next rows': where rows
+ * are a power of two apart, 16 of their lines do not fit a set of L1, and a line left half read would be fetched twice. */
 
 #define OP(name) RSK_JOIN(V, name)
 #define REG(name) RSK_JOIN(R, name)
 #define FN(name) RSK_JOIN(name, SUFFIX)
+#define STRIP 64
 
-/* out (16, 16) = f times in (16, 16) transposed */
-static RSK_INLINE void FN(tile)(T *RSK_RESTRICT out, ptrdiff_t out_stride, const T *RSK_RESTRICT in, ptrdiff_t in_stride, R f,
-                                const int scale) {
-    for (int i = 0; i < BLOCK; i += LANES)
-        for (int j = 0; j < BLOCK; j += LANES) {
+/* out (columns, rows) = f times in (rows, columns) transposed */
+static RSK_INLINE void FN(transposed)(T *RSK_RESTRICT out, ptrdiff_t out_stride, const T *RSK_RESTRICT in, ptrdiff_t in_stride,
+                                      ptrdiff_t rows, ptrdiff_t columns, R f, const int scale) {
+    for (ptrdiff_t i = 0; i < rows; i += LANES)
+        for (ptrdiff_t j = 0; j < columns; j += LANES) {
             R r[LANES];
             RSK_UNROLL for (int l = 0; l < LANES; l++) r[l] = REG(load)(in + (i + l) * in_stride + j);
             REG(transpose)(r);
@@ -20,11 +22,11 @@ static RSK_INLINE void FN(tile)(T *RSK_RESTRICT out, ptrdiff_t out_stride, const
         }
 }
 
-static RSK_INLINE void FN(hash_columns)(T *RSK_RESTRICT table, const T *RSK_RESTRICT tile, ptrdiff_t columns,
+static RSK_INLINE void FN(hash_columns)(T *RSK_RESTRICT table, const T *RSK_RESTRICT columns, ptrdiff_t count,
                                         const uint32_t *RSK_RESTRICT entries, ptrdiff_t nonzeros) {
     static const T sign[2] = {1, -1};
-    for (ptrdiff_t i = 0; i < columns; i++) {
-        const V v = OP(load)(tile + i * BLOCK);
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const V v = OP(load)(columns + i * BLOCK);
         for (ptrdiff_t r = 0; r < nonzeros; r++) {
             const uint32_t e = *entries++;
             T *line = table + (ptrdiff_t)(e & RSK_HASH_ROW) * BLOCK;
@@ -35,28 +37,34 @@ static RSK_INLINE void FN(hash_columns)(T *RSK_RESTRICT table, const T *RSK_REST
 
 static void FN(hash)(T *RSK_RESTRICT table, ptrdiff_t width, const T *RSK_RESTRICT x, ptrdiff_t length,
                      const uint32_t *RSK_RESTRICT entries, ptrdiff_t nonzeros) {
-    T tile[BLOCK * BLOCK];
+    T strip[STRIP * BLOCK];
     const R one = REG(set1)(1);
     const ptrdiff_t whole = length / BLOCK * BLOCK;
     memset(table, 0, sizeof(T) * (size_t)(width * BLOCK));
-    for (ptrdiff_t j = 0; j < whole; j += BLOCK) {
-        if (j + 4 * BLOCK < length)
-            for (int row = 0; row < BLOCK; row++) RSK_PREFETCH(x + row * length + j + 4 * BLOCK);
-        FN(tile)(tile, BLOCK, x + j, length, one, 0);
-        if (nonzeros == 1) FN(hash_columns)(table, tile, BLOCK, entries + j, 1);
-        else FN(hash_columns)(table, tile, BLOCK, entries + j * nonzeros, nonzeros);
+    for (ptrdiff_t j = 0; j < whole; j += STRIP) {
+        const ptrdiff_t wide = whole - j < STRIP ? whole - j : STRIP;
+        for (int i = 0; i < BLOCK; i += LANES) {
+            const T *in = x + i * length + j; /* what is read after it is fetched */
+            const T *next = i + LANES < BLOCK ? in + LANES * length : x + j + STRIP;
+            for (int l = 0; l < LANES && j + 2 * STRIP <= length; l++)
+                for (int c = 0; c < STRIP; c += 64 / (int)sizeof(T)) RSK_PREFETCH(next + l * length + c);
+            FN(transposed)(strip + i, BLOCK, in, length, LANES, wide, one, 0);
+        }
+        if (nonzeros == 1) FN(hash_columns)(table, strip, wide, entries + j, 1);
+        else FN(hash_columns)(table, strip, wide, entries + j * nonzeros, nonzeros);
     }
     for (ptrdiff_t j = whole; j < length; j++)
-        for (int row = 0; row < BLOCK; row++) tile[(j - whole) * BLOCK + row] = x[row * length + j];
-    FN(hash_columns)(table, tile, length - whole, entries + whole * nonzeros, nonzeros);
+        for (int row = 0; row < BLOCK; row++) strip[(j - whole) * BLOCK + row] = x[row * length + j];
+    FN(hash_columns)(table, strip, length - whole, entries + whole * nonzeros, nonzeros);
 }
 
 static void FN(untable)(T *RSK_RESTRICT out, ptrdiff_t width, const T *RSK_RESTRICT table, T f) {
     const R factor = REG(set1)(f);
     const ptrdiff_t whole = width / BLOCK * BLOCK;
-    for (ptrdiff_t k = 0; k < whole; k += BLOCK) {
-        if (f == 1) FN(tile)(out + k, width, table + k * BLOCK, BLOCK, factor, 0);
-        else FN(tile)(out + k, width, table + k * BLOCK, BLOCK, factor, 1);
+    for (ptrdiff_t k = 0; k < whole; k += STRIP) {
+        const ptrdiff_t wide = whole - k < STRIP ? whole - k : STRIP;
+        for (int j = 0; j < BLOCK; j += LANES)
+            FN(transposed)(out + j * width + k, width, table + k * BLOCK + j, BLOCK, wide, LANES, factor, 1);
     }
     for (ptrdiff_t k = whole; k < width; k++)
         for (int row = 0; row < BLOCK; row++) out[row * width + k] = f * table[k * BLOCK + row];
@@ -64,6 +72,7 @@ static void FN(untable)(T *RSK_RESTRICT out, ptrdiff_t width, const T *RSK_RESTR
 
 #undef OP
 #undef REG
+#undef STRIP
 #undef FN
 #undef SUFFIX
 #undef T

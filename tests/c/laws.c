@@ -258,6 +258,10 @@ static uint64_t digest_of_transforms(ptrdiff_t padded, int threads) {
     CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f32(&t, x, ROWS, y, threads));
     CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f64(&t, xw, ROWS, yw, threads));
     hash = fnv(fnv(hash, y, (size_t)size, 4), yw, (size_t)size, 8);
+    CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f32(&t, x + 2 * length, 1, y + size - width, threads)); /* a row alone */
+    CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f64(&t, xw + 2 * length, 1, yw + size - width, threads));
+    CHECK(!memcmp(y + 2 * width, y + size - width, sizeof *y * (size_t)width));
+    CHECK(!memcmp(yw + 2 * width, yw + size - width, sizeof *yw * (size_t)width));
     free(x), free(y), free(xw), free(yw), free(signs), free(entries), free(index);
     return hash;
 }

@@ -12,6 +12,7 @@ from recsketch import _check, _core
 from recsketch.transforms._base import Array, Transform
 from recsketch.transforms._fwht import fwht
 from recsketch.transforms._hashing import entries
+from recsketch.transforms._memory import empty
 from recsketch.transforms._random import padded, permutation, seed_of, signs
 
 
@@ -134,7 +135,7 @@ class TensorSketch(Transform):
 
     def _forward(self, x: Array) -> Array:
         x = self._extended(x)
-        out = np.empty((len(x), self.n_components_), x.dtype)
+        out = empty((len(x), self.n_components_), x.dtype)
         if self.method == "hadamard":
             factor = 1.0 / math.sqrt(self._index.shape[1])
             _core.tensor_sketch(x, out, self._signs, self._index, factor, self._workers())
