@@ -14,9 +14,10 @@ static const double sign_f64[2] = {1.0, -1.0};
 static int valid(const rsk_hashing *h) {
     if (!h || !h->entries || h->length < 1 || h->width < 1 || h->width > RSK_MAX_DIM || h->nonzeros < 1) return 0;
     if (h->nonzeros > h->width || h->length > PTRDIFF_MAX / 8 / h->nonzeros || !isfinite(h->factor)) return 0;
-    int bad = 0;
-    for (ptrdiff_t i = 0; i < h->length * h->nonzeros; i++) bad |= (ptrdiff_t)(h->entries[i] & RSK_HASH_ROW) >= h->width;
-    return !bad;
+    const int32_t last = (int32_t)h->width - 1;
+    int32_t left = 0; /* below 0 once a row was beyond the last */
+    for (ptrdiff_t i = 0; i < h->length * h->nonzeros; i++) left |= last - (int32_t)(h->entries[i] & RSK_HASH_ROW);
+    return left >= 0;
 }
 
 #define T float

@@ -70,6 +70,10 @@ rsk_status rsk_stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdi
 rsk_status rsk_fwht_f32(float *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads);
 rsk_status rsk_fwht_f64(double *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads);
 
+/* Whether n numbers x[0], x[step], ... are finite and of at most that size, which may be infinite. */
+int rsk_within_f32(const float *x, ptrdiff_t n, ptrdiff_t step, double most);
+int rsk_within_f64(const double *x, ptrdiff_t n, ptrdiff_t step, double most);
+
 /* ---------------------------------------------------------------- sampled Hadamard matrices (hadamard.c) */
 
 typedef struct rsk_hadamard rsk_hadamard;

@@ -73,6 +73,21 @@ static void test_fwht(void) {
     }
 }
 
+static void test_within(void) {
+    const float bad[] = {NAN, INFINITY, -INFINITY, 2.0f, -2.0f};
+    for (ptrdiff_t at = 0; at < 37; at++) /* in whole vectors, and behind them */
+        for (int i = 0; i < 5; i++) {
+            float x[37] = {0}, y[74] = {0};
+            double wide[37] = {0};
+            x[36] = 1.0f, wide[0] = -1.0;
+            CHECK(rsk_within_f32(x, 37, 1, 1.0) && rsk_within_f64(wide, 37, 1, 1.0));
+            x[at] = y[2 * at] = bad[i], wide[at] = (double)bad[i];
+            CHECK(!rsk_within_f32(x, 37, 1, 1.0) && !rsk_within_f64(wide, 37, 1, 1.0) && !rsk_within_f32(y, 37, 2, 1.0));
+            CHECK(rsk_within_f32(x, 37, 1, HUGE_VAL) == (i > 2) && rsk_within_f64(wide, 37, 1, HUGE_VAL) == (i > 2));
+            CHECK(rsk_within_f32(x, at, 1, 1.0) && rsk_within_f64(wide, at, 1, 1.0) && rsk_within_f32(y + 1, 37, 2, 0.0));
+        }
+}
+
 /* ---------------------------------------------------------------- projections, hashing, tensor sketches */
 
 static void test_projection(void) {
@@ -617,6 +632,7 @@ void test_statuses(void) {
     test_isa();
     test_philox();
     test_fwht();
+    test_within();
     test_projection();
     test_hashing();
     test_tensor();

@@ -9,11 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 LINE = 64  # bytes of a cache line
+SMALL = 1 << 14  # bytes: finding the line would take longer than it saves
 
 
 def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """np.empty from a cache line on: stores across two cost twice, and NumPy puts large arrays 16 bytes off one."""
     kind = np.dtype(dtype)
-    memory = np.empty(math.prod(shape) * kind.itemsize + LINE, np.uint8)
+    size = math.prod(shape) * kind.itemsize
+    if size <= SMALL:
+        return np.empty(shape, kind)
+    memory = np.empty(size + LINE, np.uint8)
     at = -memory.__array_interface__["data"][0] % LINE
     return memory[at : memory.size - LINE + at].view(kind).reshape(shape)
