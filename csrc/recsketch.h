@@ -120,6 +120,20 @@ rsk_status rsk_omp(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *
 rsk_status rsk_htp(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *y, const rsk_greedy_params *params,
                    int32_t *support, double *coef, int32_t *count, double *residual, int32_t *iterations, int threads);
 
+/* Gram-Schmidt for many signals at a time: their columns, chosen elsewhere, as Q T, and y as Q z + residual. */
+typedef struct rsk_fits {
+    ptrdiff_t batch, most, m; /* signals, columns of each at most, length */
+    double *q, *triangle;     /* (batch, most, m) orthonormal rows; (batch, most, most), upper */
+    double *z, *residual;     /* (batch, most), (batch, m) */
+    double *square;           /* (batch,) |residual|^2 */
+    int64_t *size;            /* (batch,) columns there are */
+} rsk_fits;
+
+/* One column more for each of the signals who (n,), unless it depends on those that are there: then it counts for nothing.
+ *   columns  (n, m), overwritten
+ * RSK_EINVAL  a signal outside 0..batch - 1, or with `most` columns already */
+rsk_status rsk_fits_extend(const rsk_fits *fits, ptrdiff_t n, const int64_t *who, double *columns);
+
 /* ---------------------------------------------------------------- scans (scan.c) */
 
 typedef enum rsk_scan_type { RSK_SCAN_F32 = 0, RSK_SCAN_F16, RSK_SCAN_I8 } rsk_scan_type;
