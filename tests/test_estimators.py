@@ -132,3 +132,11 @@ def test_names_are_public_and_loaded_when_asked_for(run_python: Any) -> None:
         "assert not {'sklearn', 'scipy', 'pandas'} & set(sys.modules)\nprint('fine')"
     )
     assert done.stdout.strip().endswith("fine"), done.stderr
+
+
+def test_an_array_is_warned_of_where_names_were_fitted() -> None:
+    x = np.random.default_rng(0).standard_normal((5, 20))
+    e = CountSketch(8).fit(x)
+    e.feature_names_in_ = np.array([f"c{i}" for i in range(20)], dtype=object)  # as of a data frame
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        e.transform(x)
