@@ -206,3 +206,35 @@ rsk_status rsk_omp(const rsk_hadamard *h, ptrdiff_t batch, const double *y, cons
     rsk_free(j.bits);
     return enough ? RSK_OK : RSK_ENOMEM;
 }
+
+/* ---------------------------------------------------------------- dense matrices */
+
+static void subtract(double *a, double factor, const double *q, ptrdiff_t m) {
+    for (ptrdiff_t i = 0; i < m; i++) a[i] -= factor * q[i];
+}
+
+rsk_status rsk_fits_extend(const rsk_fits *f, ptrdiff_t n, const int64_t *who, double *columns) {
+    const ptrdiff_t m = f->m, most = f->most;
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (who[i] < 0 || who[i] >= f->batch || f->size[who[i]] < 0 || f->size[who[i]] >= most) return RSK_EINVAL;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const ptrdiff_t s = (ptrdiff_t)who[i], k = (ptrdiff_t)f->size[s];
+        double *a = columns + i * m, *q = f->q + s * most * m, *t = f->triangle + s * most * most + k, *r = f->residual + s * m;
+        const double whole = rsk_dot(a, a, m);
+        for (int again = 0; again < 2; again++) /* twice is enough (Kahan, Parlett) */
+            for (ptrdiff_t j = 0; j < k; j++) {
+                const double part = rsk_dot(q + j * m, a, m);
+                subtract(a, part, q + j * m, m);
+                t[j * most] = part + (again ? t[j * most] : 0.0);
+            }
+        const double left = rsk_dot(a, a, m), norm = sqrt(left);
+        if (!(left > DEPENDENT * whole)) continue;
+        for (ptrdiff_t e = 0; e < m; e++) q[k * m + e] = a[e] / norm;
+        t[k * most] = norm;
+        f->z[s * most + k] = rsk_dot(q + k * m, r, m);
+        subtract(r, f->z[s * most + k], q + k * m, m);
+        f->square[s] = rsk_dot(r, r, m);
+        f->size[s]++;
+    }
+    return RSK_OK;
+}

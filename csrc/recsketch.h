@@ -70,6 +70,10 @@ rsk_status rsk_stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdi
 rsk_status rsk_fwht_f32(float *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads);
 rsk_status rsk_fwht_f64(double *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads);
 
+/* Whether n numbers x[0], x[step], ... are finite and of at most that size, which may be infinite. */
+int rsk_within_f32(const float *x, ptrdiff_t n, ptrdiff_t step, double most);
+int rsk_within_f64(const double *x, ptrdiff_t n, ptrdiff_t step, double most);
+
 /* ---------------------------------------------------------------- sampled Hadamard matrices (hadamard.c) */
 
 typedef struct rsk_hadamard rsk_hadamard;
@@ -115,6 +119,20 @@ rsk_status rsk_omp(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *
                    int32_t *support, double *coef, int32_t *count, double *residual, int32_t *iterations, int threads);
 rsk_status rsk_htp(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *y, const rsk_greedy_params *params,
                    int32_t *support, double *coef, int32_t *count, double *residual, int32_t *iterations, int threads);
+
+/* Gram-Schmidt for many signals at a time: their columns, chosen elsewhere, as Q T, and y as Q z + residual. */
+typedef struct rsk_fits {
+    ptrdiff_t batch, most, m; /* signals, columns of each at most, length */
+    double *q, *triangle;     /* (batch, most, m) orthonormal rows; (batch, most, most), upper */
+    double *z, *residual;     /* (batch, most), (batch, m) */
+    double *square;           /* (batch,) |residual|^2 */
+    int64_t *size;            /* (batch,) columns there are */
+} rsk_fits;
+
+/* One column more for each of the signals who (n,), unless it depends on those that are there: then it counts for nothing.
+ *   columns  (n, m), overwritten
+ * RSK_EINVAL  a signal outside 0..batch - 1, or with `most` columns already */
+rsk_status rsk_fits_extend(const rsk_fits *fits, ptrdiff_t n, const int64_t *who, double *columns);
 
 /* ---------------------------------------------------------------- scans (scan.c) */
 

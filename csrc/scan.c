@@ -8,7 +8,7 @@
 
 #define CACHE ((ptrdiff_t)1 << 17) /* bytes of rows in a block */
 #define MOST_ROWS 1024
-#define GROUP 96 /* queries whose scores of a block are kept at a time */
+#define GROUP 96 /* queries whose scores of a block are kept at a time, at most */
 
 typedef struct hit {
     int64_t index;
@@ -18,13 +18,13 @@ typedef struct hit {
 typedef struct job {
     const unsigned char *rows;
     const float *scale;
-    ptrdiff_t n, d, m, k, padded, block;
+    ptrdiff_t n, d, m, k, padded, block, group;
     size_t each, query_each;
     rsk_scan_type type;
     const unsigned char *queries;
     const float *query_scale; /* (m,) or NULL */
     hit *heaps;               /* (workers, m, k) */
-    float *scores;            /* (workers, GROUP * block) */
+    float *scores;            /* (workers, group * block) */
 } job;
 
 /* whether a comes after b */
@@ -68,11 +68,11 @@ static void select_from(const job *j, ptrdiff_t q, hit *heap, float *score, ptrd
 static void run(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     const job *j = context;
     hit *heaps = j->heaps + worker * j->m * j->k;
-    float *scores = j->scores + worker * j->block * GROUP;
+    float *scores = j->scores + worker * j->block * j->group;
     for (ptrdiff_t first = begin; first < end; first += j->block) {
         const ptrdiff_t count = end - first < j->block ? end - first : j->block;
-        for (ptrdiff_t q = 0; q < j->m; q += GROUP) {
-            const ptrdiff_t group = j->m - q < GROUP ? j->m - q : GROUP;
+        for (ptrdiff_t q = 0; q < j->m; q += j->group) {
+            const ptrdiff_t group = j->m - q < j->group ? j->m - q : j->group;
             rsk_kernels_current()->dots[j->type](j->rows + (size_t)(first * j->d) * j->each, count, j->d,
                                                  j->queries + (size_t)(q * j->padded) * j->query_each, group, j->padded, scores);
             for (ptrdiff_t i = 0; i < group; i++)
@@ -113,6 +113,7 @@ rsk_status rsk_scan(rsk_scan_type type, const void *rows, const float *scale, pt
     static const size_t each[3] = {4, 2, 1};
     job j = {.rows = rows, .scale = scale, .n = n, .d = d, .m = m, .k = k, .padded = (d + 31) / 32 * 32, .each = each[type],
              .query_each = type == RSK_SCAN_I8 ? sizeof(int16_t) : sizeof(float), .type = type};
+    j.group = m < GROUP ? m : GROUP;
     j.padded += 32; /* at a power of two, all queries would share a set of the cache */
     const ptrdiff_t fit = CACHE / (d * (ptrdiff_t)each[type]) / RSK_LANES * RSK_LANES;
     j.block = fit < RSK_LANES ? RSK_LANES : fit > MOST_ROWS ? MOST_ROWS : fit;
@@ -122,7 +123,7 @@ rsk_status rsk_scan(rsk_scan_type type, const void *rows, const float *scale, pt
     unsigned char *packed = m <= PTRDIFF_MAX / j.padded ? rsk_calloc(m * j.padded, j.query_each) : NULL;
     const int fits = m <= PTRDIFF_MAX / k && m * k <= (ptrdiff_t)1 << 40;
     j.heaps = fits ? rsk_alloc(m * k, sizeof *j.heaps * (size_t)workers) : NULL;
-    j.scores = rsk_alloc(j.block * GROUP, sizeof *j.scores * (size_t)workers);
+    j.scores = rsk_alloc(j.block * j.group, sizeof *j.scores * (size_t)workers);
     if (query_scale && packed && j.heaps && j.scores) {
         for (ptrdiff_t q = 0; q < m; q++) {
             if (type == RSK_SCAN_I8) quantize(queries + q * d, d, (int16_t *)(void *)packed + q * j.padded, query_scale + q);

@@ -1,6 +1,7 @@
 /* Walsh-Hadamard transforms of many rows, and the structured projections made of three of them. */
 #include "internal.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -46,6 +47,19 @@ rsk_status rsk_fwht_f32(float *x, ptrdiff_t rows, ptrdiff_t n, double factor, in
 }
 rsk_status rsk_fwht_f64(double *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads) {
     return rows_of(x, rows, n, factor, threads, 1);
+}
+
+int rsk_within_f32(const float *x, ptrdiff_t n, ptrdiff_t step, double most) {
+    const float limit = most < (double)FLT_MAX ? (float)most : FLT_MAX;
+    int bad = 0;
+    for (ptrdiff_t i = 0; i < n; i++) bad |= !(fabsf(x[i * step]) <= limit);
+    return !bad;
+}
+int rsk_within_f64(const double *x, ptrdiff_t n, ptrdiff_t step, double most) {
+    const double limit = most < DBL_MAX ? most : DBL_MAX;
+    int bad = 0;
+    for (ptrdiff_t i = 0; i < n; i++) bad |= !(fabs(x[i * step]) <= limit);
+    return !bad;
 }
 
 /* ---------------------------------------------------------------- structured projections */

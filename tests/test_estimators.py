@@ -139,3 +139,11 @@ def test_large_numbers_are_neither_refused_nor_warned_of(kind: Any) -> None:
     """Answers are finite, their squares are not."""
     x = np.random.default_rng(0).standard_normal((40, 30)).astype(np.float32) * np.float32(1e30)
     assert np.isfinite(kind(64).fit(x).transform(x)).all()
+
+
+def test_an_array_is_warned_of_where_names_were_fitted() -> None:
+    x = np.random.default_rng(0).standard_normal((5, 20))
+    e = CountSketch(8).fit(x)
+    e.feature_names_in_ = np.array([f"c{i}" for i in range(20)], dtype=object)  # as of a data frame
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        e.transform(x)

@@ -28,7 +28,7 @@ BELOW = {
     "transforms": {"_check", "_core"},
     "scan": {"_check", "_core"},
     "hadamard": {"_check", "_core", "spec"},
-    "_dense": set(),
+    "_dense": {"_core"},
     "sparse": {"_check", "_dense", "hadamard"},
     "plan": {"_check", "_core", "batch", "spec", "trace"},
     "recovery": {"_check", "_core", "batch", "spec", "trace", "signature", "plan"},

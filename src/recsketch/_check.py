@@ -86,25 +86,31 @@ def packed(array: npt.NDArray[Any], dtype: type[np.generic]) -> npt.NDArray[Any]
     return out if out.flags.aligned else out.copy()
 
 
+def narrowed(array: npt.NDArray[Any]) -> Floats:
+    """`array` as packed float32; what is too large becomes inf, and is refused where values are checked."""
+    if array.dtype.kind == "f" and array.dtype.itemsize <= 4:  # nothing to ignore, which takes longer than all else
+        return packed(array, np.float32)
+    with np.errstate(over="ignore"):
+        return packed(array, np.float32)
+
+
 def floats(name: str, x: object, what: str, shape: tuple[int | None, ...]) -> Floats:
     """`x` as a C-contiguous float32 array of that shape (None: any size). Copies only if it must."""
     array = reals(name, x, what)
     if array.ndim != len(shape) or any(want not in (None, got) for want, got in zip(shape, array.shape, strict=True)):
         raise ValueError(f"{name}: wanted {what}; got {describe(array)}")
-    with np.errstate(over="ignore"):  # too large for float32 becomes inf, and is refused where values are checked
-        return packed(array, np.float32)
+    return narrowed(array)
 
 
 def float_type(array: npt.NDArray[Any]) -> type[np.float32] | type[np.float64]:
     """The type to compute in: float32 stays float32, all else is taken as float64."""
-    return np.float32 if array.dtype.newbyteorder("=") == np.float32 else np.float64
+    return np.float32 if array.dtype.kind == "f" and array.dtype.itemsize == 4 else np.float64
 
 
 def finite(name: str, array: npt.NDArray[Any]) -> Floats:
     """`array` as packed float32, refused if an element is NaN or larger than 1e30."""
-    with np.errstate(over="ignore"):
-        out = packed(array, np.float32)
-    if not np.all(np.abs(out) <= LARGEST):  # NaN compares false
+    out = narrowed(array)
+    if not _core.within(out.reshape(-1), LARGEST):
         raise ValueError(f"{name}: wanted finite numbers of at most 1e30; got NaN or larger")
     return out
 
@@ -148,8 +154,7 @@ def sketches(name: str, x: object, dim: int) -> Floats:
     array = reals(name, x, f"sketches of {dim} numbers each")
     if array.ndim not in (1, 2) or array.shape[-1] != dim:
         raise ValueError(f"{name}: wanted shape ({dim},) or (n, {dim}); got {describe(array)}")
-    with np.errstate(over="ignore"):
-        return packed(array, np.float32)
+    return narrowed(array)
 
 
 def mask(x: object, dim: int, rows: int) -> npt.NDArray[np.uint8] | None:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from recsketch import _core
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 F64: TypeAlias = "npt.NDArray[np.float64]"
 Found: TypeAlias = "tuple[list[npt.NDArray[Any]], list[npt.NDArray[Any]], F64, npt.NDArray[np.int32]]"
 
-DEPENDENT = 1e-10  # of a column's squared norm: what is less, once the others are projected out, is none
 NOTHING = 2.0**-100  # of |y|^2: a residual of rounding
 BYTES = 1 << 28  # of orthogonal columns at a time
 PATIENCE = 6
@@ -82,65 +83,35 @@ def omp(A: Operator, y: F64, count: int, block: int, tol: float) -> Found:
 
 def _omp(A: Operator, y: F64, count: int, block: int, tol: float) -> Found:
     (m, n), batch, most = A.shape, len(y), count * block
-    q = np.zeros((batch, most, m))  # orthonormal columns
-    triangle = np.zeros((batch, most, most))
+    q = np.empty((batch, most, m))  # orthonormal columns
+    triangle = np.empty((batch, most, most))
+    triangle[:] = np.eye(most)  # what is not there is the identity
     z = np.zeros((batch, most))
     support = np.full((batch, most), -1)
     size, iterations = np.zeros(batch, np.int64), np.zeros(batch, np.int32)
-    r, energy = y.copy(), _squares(y)
-    square = energy.copy()
-    alive = (square > tol) & (square > NOTHING * energy)
+    r, square = y.copy(), _squares(y)
+    least = np.maximum(tol, NOTHING * square)
+    (who,) = (square > least).nonzero()
     for _ in range(count):
-        (who,) = np.nonzero(alive)
         if not who.size:
             break
         c = np.abs(A.correlate(r[who]))
-        for t in range(most):  # a column that is there is none to add
-            at = support[who, t]
-            (has,) = np.nonzero(at >= 0)
-            if not has.size:
-                break
-            c[has, at[has]] = 0
+        there = support[who, : size[who].max()]  # none to add; where others have more, the first once more
+        c[np.arange(len(who))[:, None], np.where(there < 0, there[:, :1], there)] = 0
         blocks = c if block == 1 else np.square(c, dtype=np.float64).reshape(len(who), n // block, block).sum(axis=2)
-        first = np.argmax(blocks, axis=1)
+        first = blocks.argmax(axis=1)
+        some = blocks[np.arange(len(who)), first] > 0
+        who, first = who[some], first[some] * block
         before = size[who]
-        alive[who] = blocks[np.arange(len(who)), first] > 0
-        for j in range(block):
-            _extend(A, who[alive[who]], (first * block + j)[alive[who]], q, triangle, z, support, size, r)
-        alive[who] &= size[who] > before
-        iterations[who[size[who] > before]] += 1
-        square[who] = _squares(r[who])
-        alive &= (square > tol) & (square > NOTHING * energy)
-    for i in range(batch):  # what is not there is the identity
-        triangle[i, range(size[i], most), range(size[i], most)] = 1.0
+        for j in range(block if who.size else 0):
+            support[who, size[who]] = first + j
+            _core.extend(who, A.columns(first + j), q, triangle, z, r, square, size)
+        grown = size[who] > before
+        iterations[who] += grown
+        who = who[grown & (square[who] > least[who])]
     x = np.linalg.solve(triangle, z[:, :, None])[:, :, 0] if batch else z
     found = [support[i, : size[i]] for i in range(batch)], [x[i, : size[i]] for i in range(batch)]
     return *found, np.sqrt(square), iterations
-
-
-def _extend(A: Operator, who: Any, column: Any, q: F64, triangle: F64, z: F64, support: Any, size: Any, r: F64) -> None:
-    """One column more for each of those signals, unless it depends on theirs."""
-    if not who.size:
-        return
-    a = A.columns(column)
-    whole, k = _squares(a), int(size[who].max())
-    basis = q[who, :k]
-    w = np.zeros((len(who), k))
-    for _ in range(2):  # twice is enough (Kahan, Parlett)
-        part = (basis @ a[:, :, None])[:, :, 0]
-        a -= (part[:, None] @ basis)[:, 0]
-        w += part
-    left = _squares(a)
-    good = left > DEPENDENT * whole
-    who, a, w, at = who[good], a[good], w[good], size[who[good]]
-    norm = np.sqrt(left[good])
-    a /= norm[:, None]
-    value = (a * r[who]).sum(axis=1)
-    r[who] -= value[:, None] * a
-    q[who, at], z[who, at], support[who, at] = a, value, column[good]
-    triangle[who, :k, at] = w
-    triangle[who, at, at] = norm
-    size[who] += 1
 
 
 def nonnegative_omp(A: Operator, y: F64, count: int, tol: float) -> Found:

@@ -9,6 +9,15 @@ cdef extern from "recsketch.h" nogil:
         ptrdiff_t sparsity, block
         double tolerance
         int nonnegative, max_iterations
+    ctypedef struct rsk_fits:
+        ptrdiff_t batch, most, m
+        double *q
+        double *triangle
+        double *z
+        double *residual
+        double *square
+        int64_t *size
+    rsk_status rsk_fits_extend(const rsk_fits *, ptrdiff_t, const int64_t *, double *)
     ctypedef enum rsk_scan_type:
         RSK_SCAN_F32
         RSK_SCAN_F16
@@ -88,6 +97,24 @@ cdef class Hadamard:
                 status = rsk_htp(self.ptr, batch, &y[0, 0], &p, &s[0, 0], &c[0, 0], &n[0], &r[0], &i[0], threads)
         check(status, nowhere())
         return support, coef, count, residual, iterations
+
+
+def extend(const int64_t[::1] who, double[:, ::1] columns, double[:, :, ::1] q, double[:, :, ::1] triangle, double[:, ::1] z,
+           double[:, ::1] residual, double[::1] square, int64_t[::1] size) -> None:
+    """rsk_fits_extend: one column more for each of the signals `who`; at least one."""
+    cdef rsk_fits f
+    cdef rsk_status status
+    cdef ptrdiff_t n = who.shape[0]
+    f.batch, f.most, f.m = q.shape[0], q.shape[1], q.shape[2]
+    if (n < 1 or columns.shape[0] != n or columns.shape[1] != f.m or residual.shape[1] != f.m or triangle.shape[1] != f.most
+            or triangle.shape[2] != f.most or z.shape[1] != f.most or not (
+            triangle.shape[0] == z.shape[0] == residual.shape[0] == square.shape[0] == size.shape[0] == f.batch)):
+        raise ValueError(f"wanted {n} columns of {f.m} numbers, and arrays for {f.batch} signals")
+    f.q, f.triangle, f.z, f.residual = &q[0, 0, 0], &triangle[0, 0, 0], &z[0, 0], &residual[0, 0]
+    f.square, f.size = &square[0], &size[0]
+    with nogil:
+        status = rsk_fits_extend(&f, n, &who[0], &columns[0, 0])
+    check(status, nowhere())
 
 
 def scan(rows, scale, const float[:, ::1] queries, ptrdiff_t k, int threads):

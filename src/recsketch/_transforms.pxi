@@ -1,6 +1,8 @@
 # Projections, hashing, tensor sketches (recsketch.h, transforms.c, hashing.c, tensor.c). Included by _core.pyx.
 
 cdef extern from "recsketch.h" nogil:
+    int rsk_within_f32(const float *, ptrdiff_t, ptrdiff_t, double)
+    int rsk_within_f64(const double *, ptrdiff_t, ptrdiff_t, double)
     ctypedef struct rsk_projection:
         ptrdiff_t length, width, padded
         const uint16_t *signs
@@ -30,6 +32,18 @@ cdef extern from "recsketch.h" nogil:
 ctypedef fused real:
     float
     double
+
+
+def within(const real[:] x, double most) -> bool:
+    """Whether all of x are finite and of at most that size."""
+    cdef bint good = True
+    if x.shape[0]:
+        with nogil:
+            if real is float:
+                good = rsk_within_f32(&x[0], x.shape[0], x.strides[0] // <ptrdiff_t>sizeof(real), most)
+            else:
+                good = rsk_within_f64(&x[0], x.shape[0], x.strides[0] // <ptrdiff_t>sizeof(real), most)
+    return good
 
 
 def project(const real[:, ::1] x, real[:, ::1] out, const uint16_t[::1] signs, ptrdiff_t padded, double factor, bint transpose,

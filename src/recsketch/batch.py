@@ -148,14 +148,14 @@ class TraceBatch:
             names=names,
             objects=_ends([len(t._module) for t in ts]),
             module=module,
-            attribute_ends=_ends(_joined((t._lengths for t in ts), np.int64)),
-            attributes=_joined((t._attributes for t in ts), np.float32),
-            input_ends=_ends(_joined((t._fan_in for t in ts), np.int64)),
-            inputs=_joined((t._inputs for t in ts), np.int32),
-            weights=_joined((t._weights for t in ts), np.float64),
+            attribute_ends=_ends(_joined([t._lengths for t in ts], np.int64)),
+            attributes=_joined([t._attributes for t in ts], np.float32),
+            input_ends=_ends(_joined([t._fan_in for t in ts], np.int64)),
+            inputs=_joined([t._inputs for t in ts], np.int32),
+            weights=_joined([t._weights for t in ts], np.float64),
             output_ends=_ends([len(t._outputs) for t in ts]),
-            outputs=_joined((t._outputs for t in ts), np.int32),
-            output_weights=_joined((t._output_weights for t in ts), np.float64),
+            outputs=_joined([t._outputs for t in ts], np.int32),
+            output_weights=_joined([t._output_weights for t in ts], np.float64),
         )
 
     @classmethod
@@ -223,23 +223,17 @@ class TraceBatch:
 
     def require_modules(self, modules: Mapping[str, int], first: int = 0) -> npt.NDArray[np.int32]:
         """The number of each of `names` in `modules`; a name or a length that does not fit is a ValueError."""
+        wanted = np.array([modules.get(name, -1) for name in self.names] or [-1])[self.module]
+        lengths = self.attribute_ends[1:] - self.attribute_ends[:-1]
+        if (lengths != wanted).any():
+            known = wanted >= 0
+            o = int(np.flatnonzero(lengths != wanted)[0]) if known.all() else int(np.flatnonzero(~known)[0])
+            where, name = self.where(o, first), self.names[self.module[o]]
+            if not known[o]:
+                raise ValueError(f"{where}: wanted a module among {list(modules)}; got {name!r}")
+            raise ValueError(f"{where}: wanted an attribute of length {wanted[o]} for {name!r}; got {lengths[o]}")
         order = {name: k for k, name in enumerate(modules)}
-        used = np.bincount(self.module, minlength=len(self.names)) > 0
-        for name in (n for n, u in zip(self.names, used, strict=True) if u and n not in order):
-            where = self.where(int(np.flatnonzero(self.module == self.names.index(name))[0]), first)
-            raise ValueError(f"{where}: wanted a module among {list(modules)}; got {name!r}")
-        if not self.names:
-            return np.zeros(1, np.int32)
-        lengths = np.diff(self.attribute_ends)
-        wanted = np.array([modules.get(name, 0) for name in self.names])[self.module]
-        bad = np.flatnonzero(lengths != wanted)
-        if bad.size:
-            o = int(bad[0])
-            name = self.names[self.module[o]]
-            raise ValueError(
-                f"{self.where(o, first)}: wanted an attribute of length {wanted[o]} for {name!r}; got {lengths[o]}"
-            )
-        return np.array([order.get(name, 0) for name in self.names], np.int32)
+        return np.array([order.get(name, 0) for name in self.names] or [0], np.int32)
 
     def where(self, number: int, first: int = 0) -> str:
         """Which trace and object the object `number` of the whole batch is, for messages."""
@@ -284,7 +278,7 @@ def _joined(parts: Iterable[array[Any] | bytearray], dtype: type[np.generic]) ->
 
 def _ends(sizes: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     ends = np.zeros(len(sizes) + 1, np.int64)
-    np.cumsum(sizes, out=ends[1:])
+    np.add.accumulate(np.asarray(sizes, np.int64), out=ends[1:])
     return ends
 
 
@@ -293,7 +287,7 @@ def _common_names(traces: list[Trace]) -> tuple[tuple[str, ...], npt.NDArray[np.
     orders = {tuple(t._index) for t in traces}
     names = tuple(dict.fromkeys(chain.from_iterable(sorted(orders))))
     if len(orders) <= 1:
-        return names, _joined((t._module for t in traces), np.int32)
+        return names, _joined([t._module for t in traces], np.int32)
     number = {name: k for k, name in enumerate(names)}
     table = {order: np.array([number[n] for n in order] or [0], np.int32) for order in orders}
     parts = [table[tuple(t._index)][np.frombuffer(t._module, np.int32)] for t in traces if len(t._module)]

@@ -73,13 +73,9 @@ def recover(
     batch = with_signatures(spec, batch)
     more = {"noise": noise} if method in ("lstsq", "sparse") else {}  # the filters do not iterate
     attributes, residual, iterations = METHODS[method](core, spec, sketches, batch, mask, threads, **more, **options)
-    ends = batch.attribute_ends
-    out = []
-    for t in range(len(batch)):
-        begin, end = batch.objects[t : t + 2]
-        parts = [attributes[ends[o] : ends[o + 1] - spec.signature] for o in range(begin, end)]
-        out.append(Recovery(parts, float(residual[t]), int(iterations[t])))
-    return out
+    parts = [attributes[i : j - spec.signature] for i, j in pairwise(batch.attribute_ends.tolist())]
+    of = zip(pairwise(batch.objects.tolist()), residual.tolist(), iterations.tolist(), strict=True)
+    return [Recovery(parts[begin:end], r, done) for (begin, end), r, done in of]
 
 
 def _lstsq(
@@ -186,17 +182,18 @@ def _filter(
 ) -> Answer:
     """x = A^T s / norms^2, per object, A of the plan p; with a mask, over the share of kept coordinates."""
     s = sketches if mask is None else np.where(mask, sketches, np.float32(0))
-    for row in np.flatnonzero(~(np.abs(s) <= _check.LARGEST).all(axis=1)):
+    if not _core.within(s.reshape(-1), _check.LARGEST):
+        row = np.flatnonzero(~(np.abs(s) <= _check.LARGEST).all(axis=1))[0]
         raise ValueError(f"sketches[{row}]: {_check.FINITE}")
     attributes = np.empty(p.attributes, np.float32)
     p.adjoint(s, attributes, None, threads)
-    kept = np.full(p.traces, 1.0) if mask is None else np.broadcast_to(mask.mean(axis=1), (p.traces,))
-    share = np.repeat(kept, np.diff(batch.objects))
+    kept = np.ones(p.traces) if mask is None else np.broadcast_to(mask.mean(axis=1), (p.traces,))
+    share = kept.repeat(_sizes(batch.objects))
     factor = np.full(norms.size, np.nan)
     heard = _heard(spec, batch, norms) & (share > 0)
     factor[heard] = 1.0 / (norms[heard] ** 2 * share[heard])
-    x = attributes.astype(np.float64) * np.repeat(factor, np.diff(batch.attribute_ends))
-    x = np.clip(x, -3e38, 3e38).astype(np.float32)
+    x = attributes * factor.repeat(_sizes(batch.attribute_ends))
+    x = x.clip(-3e38, 3e38).astype(np.float32)
     return x, _residual(whole, s, mask, kept, threads, x), np.zeros(p.traces, np.int32)
 
 
@@ -204,8 +201,12 @@ def _heard(spec: SketchSpec, batch: TraceBatch, norms: npt.NDArray[np.float64]) 
     """Objects that left something in the sketch."""
     scales = np.array([spec.scale(name) for name in batch.names])
     loudness = norms / scales[batch.module]
-    loudest = np.array([loudness[i:j].max(initial=0.0) for i, j in pairwise(batch.objects.tolist())])
-    return np.asarray(loudness > FAINT * np.repeat(loudest, np.diff(batch.objects)))
+    loudest = np.maximum.reduceat(loudness, batch.objects[:-1])  # of traces that have outputs, and so objects
+    return np.asarray(loudness > FAINT * loudest.repeat(_sizes(batch.objects)))
+
+
+def _sizes(ends: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return ends[1:] - ends[:-1]
 
 
 def _residual(
@@ -213,11 +214,11 @@ def _residual(
 ) -> npt.NDArray[np.float64]:
     image = np.empty_like(s)
     try:
-        whole.sketch(np.nan_to_num(x, nan=0.0), None, image, threads)
+        whole.sketch(np.where(np.isnan(x), np.float32(0), x), None, image, threads)
     except _core.CoreError:  # the filters of a huge sketch may ask for more than a sketch can hold
         return np.full(len(s), np.inf)
     difference = s - image if mask is None else np.where(mask, s - image, np.float32(0))
-    norm, rest = (np.linalg.norm(v.astype(np.float64), axis=1) for v in (s, difference))
+    norm, rest = (np.sqrt(np.square(v, dtype=np.float64).sum(axis=1)) for v in (s, difference))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(kept > 0, np.where(rest > 0, rest / norm, 0.0), np.nan))
 
@@ -230,6 +231,8 @@ def _measured(
     One sweep measures one such object in every trace.
     """
     norms = amplitude.copy()
+    if not (uses > 1).any():
+        return norms
     todo = _below_shared(batch, uses)
     rng = np.random.default_rng(0)
     out = np.empty((p.traces, p.spec.dim), np.float32)

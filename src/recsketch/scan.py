@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 ROWS = "an array of shape (n, d) of float32, float16 or int8, with n and d at least 1"
+TYPES: dict[tuple[str, int], type[np.generic]] = {("f", 4): np.float32, ("f", 2): np.float16, ("i", 1): np.int8}
 
 
 def scan(
@@ -70,8 +71,7 @@ def scan(
     [1, 3]
     """
     x = _check.reals("rows", rows, ROWS)
-    types: dict[str, type[np.generic]] = {"float32": np.float32, "float16": np.float16, "int8": np.int8}
-    kind = types.get(x.dtype.newbyteorder("=").name)
+    kind = TYPES.get((x.dtype.kind, x.dtype.itemsize))
     if kind is None:
         raise TypeError(f"rows: wanted {ROWS}; got {_check.describe(x)}")
     if x.ndim != 2 or 0 in x.shape:

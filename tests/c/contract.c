@@ -73,6 +73,37 @@ static void test_fwht(void) {
     }
 }
 
+static void test_within(void) {
+    const float bad[] = {NAN, INFINITY, -INFINITY, 2.0f, -2.0f};
+    for (ptrdiff_t at = 0; at < 37; at++) /* in whole vectors, and behind them */
+        for (int i = 0; i < 5; i++) {
+            float x[37] = {0}, y[74] = {0};
+            double wide[37] = {0};
+            x[36] = 1.0f, wide[0] = -1.0;
+            CHECK(rsk_within_f32(x, 37, 1, 1.0) && rsk_within_f64(wide, 37, 1, 1.0));
+            x[at] = y[2 * at] = bad[i], wide[at] = (double)bad[i];
+            CHECK(!rsk_within_f32(x, 37, 1, 1.0) && !rsk_within_f64(wide, 37, 1, 1.0) && !rsk_within_f32(y, 37, 2, 1.0));
+            CHECK(rsk_within_f32(x, 37, 1, HUGE_VAL) == (i > 2) && rsk_within_f64(wide, 37, 1, HUGE_VAL) == (i > 2));
+            CHECK(rsk_within_f32(x, at, 1, 1.0) && rsk_within_f64(wide, at, 1, 1.0) && rsk_within_f32(y + 1, 37, 2, 0.0));
+        }
+}
+
+static void test_fits(void) {
+    double q[8], triangle[8] = {0}, z[4] = {0}, residual[4] = {0, 0, 3, 4}, square[2] = {0, 25}, columns[4] = {0, 2, 1, 1};
+    int64_t size[2] = {0};
+    const rsk_fits f = {2, 2, 2, q, triangle, z, residual, square, size};
+    const int64_t bad[] = {-1, 2}, one = 1;
+    for (int i = 0; i < 2; i++) CHECK_STATUS(RSK_EINVAL, rsk_fits_extend(&f, 1, &bad[i], columns));
+    CHECK_STATUS(RSK_OK, rsk_fits_extend(&f, 1, &one, columns));
+    CHECK(size[1] == 1 && z[2] == 4 && triangle[4] == 2 && residual[2] == 3 && residual[3] == 0 && square[1] == 9);
+    columns[0] = 0, columns[1] = -3; /* depends on the first */
+    CHECK_STATUS(RSK_OK, rsk_fits_extend(&f, 1, &one, columns));
+    CHECK(size[1] == 1 && square[1] == 9 && triangle[7] == 0);
+    CHECK_STATUS(RSK_OK, rsk_fits_extend(&f, 1, &one, columns + 2));
+    CHECK(size[1] == 2 && z[3] == 3 && triangle[5] == 1 && triangle[7] == 1 && square[1] == 0 && size[0] == 0);
+    CHECK_STATUS(RSK_EINVAL, rsk_fits_extend(&f, 1, &one, columns));
+}
+
 /* ---------------------------------------------------------------- projections, hashing, tensor sketches */
 
 static void test_projection(void) {
@@ -617,6 +648,8 @@ void test_statuses(void) {
     test_isa();
     test_philox();
     test_fwht();
+    test_within();
+    test_fits();
     test_projection();
     test_hashing();
     test_tensor();

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from recsketch import _check, _core
 
 Array = npt.NDArray[Any]
+FLOATS = np.dtype(np.float32), np.dtype(np.float64)
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -22,7 +23,7 @@ class NotFittedError(ValueError, AttributeError):
 
 def is_sparse(x: Any) -> bool:
     """Whether `x` is one of SciPy's sparse arrays, without importing SciPy."""
-    return type(x).__module__.startswith("scipy.sparse") and hasattr(x, "tocsr")
+    return type(x) is not np.ndarray and type(x).__module__.startswith("scipy.sparse") and hasattr(x, "tocsr")
 
 
 class Transform:
@@ -86,6 +87,10 @@ class Transform:
     def _input(self, x: Any, *, reset: bool, width: int | None = None) -> Any:
         """`x` as a C-contiguous (n, features) float32 or float64 array, or as a sparse one in CSR; where reset is set,
         numbers that are finite."""
+        if type(x) is np.ndarray and x.dtype in FLOATS and x.ndim == 2 and x.size and not reset:
+            fitted = None if hasattr(self, "feature_names_in_") else self.n_features_in_
+            if x.shape[1] == (fitted if width is None else width) and x.flags.c_contiguous and x.flags.aligned:
+                return x  # as it is, and as is all that follows
         own = f"{type(self).__name__}: "
         if is_sparse(x):
             if not self.takes_sparse or width is not None:
@@ -114,8 +119,7 @@ class Transform:
                     f"{own}wanted a 2-d array (n, features); got {_check.describe(array)}. "
                     "Reshape your data: one sample alone is X.reshape(1, -1)"
                 )
-            dtype = np.float32 if array.dtype.newbyteorder("=") == np.float32 else np.float64
-            out = _check.packed(array, dtype)
+            out = _check.packed(array, _check.float_type(array))
             finite = not reset or bool(np.isfinite(out).all())
         if out.shape[0] < 1:
             raise ValueError(f"{own}wanted at least one row; got 0 sample(s) (shape={out.shape})")
@@ -139,8 +143,7 @@ class Transform:
         """`out`, made of `x`. Every number of x is part of some number of out, so that this is looked at first, or one
         column of it."""
         flat = out[:, 0] if self.spreads else out.reshape(-1)
-        total = np.vdot(flat, flat)  # never warns; a square that overflows only costs a second look
-        if not math.isfinite(total) and not np.isfinite(x.data if is_sparse(x) else x).all():
+        if not _core.within(flat, math.inf) and not np.isfinite(x.data if is_sparse(x) else x).all():
             raise self._not_finite()
         return out
 
@@ -186,8 +189,7 @@ class Transform:
             )
 
     def _workers(self) -> int:
-        threads = self.threads
-        return _core.max_threads() if threads is None else _check.integer("threads", threads, 1, 1 << 16)
+        return _check.threads(self.threads)
 
     # ------------------------------------------------------------ output
 

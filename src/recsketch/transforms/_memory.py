@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 LINE = 64  # bytes of a cache line
+SMALL = 1 << 14  # bytes: finding the line would take longer than it saves
 
 
 def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """np.empty from a cache line on: stores across two cost twice, and NumPy puts large arrays 16 bytes off one."""
-    size = math.prod(shape)
-    memory = np.empty(size + LINE, dtype)
-    at = -memory.__array_interface__["data"][0] % LINE // memory.itemsize
+    kind, size = np.dtype(dtype), math.prod(shape)
+    if size * kind.itemsize <= SMALL:
+        return np.empty(shape, kind)
+    memory = np.empty(size + LINE, kind)
+    at = -memory.__array_interface__["data"][0] % LINE // kind.itemsize
     return memory[at : at + size].reshape(shape)
