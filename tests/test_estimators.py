@@ -121,6 +121,66 @@ def test_sparse_input_has_the_bits_of_dense_input() -> None:
             e.fit(x)
 
 
+def test_sparse_arrays_of_any_kind_or_none() -> None:
+    x = scipy.sparse.random(6, 20, 0.3, random_state=np.random.default_rng(0), dtype=np.float32).tocsr()
+    e = CountSketch(8).fit(x)
+
+    class Mine(scipy.sparse.csr_matrix):  # type: ignore[misc]  # SciPy has no types
+        pass
+
+    assert np.array_equal(e.transform(Mine(x)), e.transform(x))
+    with pytest.raises(ValueError, match="wanted a 2-d array"):
+        e.transform(scipy.sparse.coo_array(np.ones(20)))
+    for kind in (scipy.sparse.csr_matrix, scipy.sparse.csc_matrix):
+        for name, at, value in (("indptr", 2, 10**6), ("indptr", 0, 1), ("indptr", 3, -1), ("indptr", -1, 10**6)):
+            bad = kind(x)
+            setattr(bad, name, getattr(bad, name).copy())
+            getattr(bad, name)[at] = value
+            with pytest.raises(ValueError, match="wanted offsets"):
+                e.transform(bad)
+        for value in (-1, 20):
+            bad = kind(x)
+            bad.indices[3] = value
+            with pytest.raises(ValueError, match="wanted offsets"):
+                e.transform(bad)
+
+
+def test_a_clone_keeps_the_container() -> None:
+    x = np.random.default_rng(0).standard_normal((5, 20))
+    with sklearn.config_context(transform_output="pandas"):
+        for e in ESTIMATORS.values():
+            copy = sklearn.base.clone(sklearn.base.clone(e).set_output(transform="default"))
+            assert type(copy.fit_transform(x)) is np.ndarray
+
+
+def test_a_frame_of_a_list() -> None:
+    pytest.importorskip("pandas")
+    x = np.random.default_rng(0).standard_normal((5, 20)).tolist()
+    for e in ESTIMATORS.values():
+        assert list(sklearn.base.clone(e).set_output(transform="pandas").fit_transform(x).index) == list(range(5))
+
+
+def test_numbers_too_large_on_the_way_are_refused() -> None:
+    x = np.random.default_rng(0).standard_normal((1, 4096)).astype(np.float32) * np.float32(1e35)
+    with pytest.raises(ValueError, match="wanted numbers whose sketch float32 can hold"):
+        StructuredProjection(4).fit_transform(x)
+    assert np.isfinite(StructuredProjection(4).fit_transform(x.astype(np.float64))).all()
+
+
+def test_a_tensor_sketch_is_what_was_fitted() -> None:
+    x = np.random.default_rng(0).standard_normal((5, 20))
+    e = TensorSketch(8).fit(x)
+    y = e.transform(x)
+    assert np.array_equal(e.set_params(method="fft", degree=5).transform(x), y)
+    for coef0 in (np.array([0.0, 1.0]), -1e-300, "1", None):
+        with pytest.raises((TypeError, ValueError), match="coef0: wanted"):
+            TensorSketch(8, coef0=coef0).fit(x)  # type: ignore[arg-type]
+    assert np.array_equal(
+        TensorSketch(8, coef0=np.float32(0), random_state=0).fit_transform(x),
+        e.set_params(method="hadamard", degree=2, random_state=0).fit_transform(x),
+    )
+
+
 def test_names_are_public_and_loaded_when_asked_for(run_python: Any) -> None:
     assert set(transforms.__all__) <= set(dir(transforms))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

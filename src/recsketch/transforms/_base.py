@@ -23,7 +23,16 @@ class NotFittedError(ValueError, AttributeError):
 
 def is_sparse(x: Any) -> bool:
     """Whether `x` is one of SciPy's sparse arrays, without importing SciPy."""
-    return type(x) is not np.ndarray and type(x).__module__.startswith("scipy.sparse") and hasattr(x, "tocsr")
+    return hasattr(x, "tocsr") and any(kind.__module__.startswith("scipy.sparse") for kind in type(x).__mro__)
+
+
+def _consistent(x: Any) -> bool:
+    """Whether rows, or columns, of a sparse array are where its offsets say: SciPy does not look, and may crash."""
+    ends, at, inner = x.indptr, x.indices, x.shape[-1 if x.format == "csr" else 0]
+    if x.ndim != 2 or ends[0] != 0 or not 0 <= ends[-1] <= min(at.size, x.data.size) or np.any(ends[1:] < ends[:-1]):
+        return False
+    used = at[: ends[-1]]
+    return not used.size or 0 <= int(used.min()) <= int(used.max()) < inner
 
 
 class Transform:
@@ -95,6 +104,8 @@ class Transform:
         if is_sparse(x):
             if not self.takes_sparse or width is not None:
                 raise TypeError(f"{own}wanted dense data; got a sparse matrix. Sparse input is not supported")
+            if x.ndim == 2 and x.format in ("csr", "csc") and not _consistent(x):
+                raise ValueError(f"{own}wanted offsets that never decrease and indices within the shape; got others")
             out = x.tocsr()
             if out.dtype.kind == "c":
                 raise ValueError(f"{own}Complex data not supported; got a sparse matrix of {out.dtype}")
@@ -114,13 +125,14 @@ class Transform:
                 except (TypeError, ValueError) as error:
                     kind = TypeError if isinstance(error, TypeError) else ValueError
                     raise kind(f"{own}wanted numbers; got {_check.describe(array)}: {error}") from None
-            if array.ndim != 2:
-                raise ValueError(
-                    f"{own}wanted a 2-d array (n, features); got {_check.describe(array)}. "
-                    "Reshape your data: one sample alone is X.reshape(1, -1)"
-                )
-            out = _check.packed(array, _check.float_type(array))
-            finite = not reset or bool(np.isfinite(out).all())
+            if array.ndim == 2:
+                array = _check.packed(array, _check.float_type(array))
+            out, finite = array, not reset or bool(np.isfinite(array).all())
+        if out.ndim != 2:
+            raise ValueError(
+                f"{own}wanted a 2-d array (n, features); got {out.ndim} dimensions, shape {out.shape}. "
+                "Reshape your data: one sample alone is X.reshape(1, -1)"
+            )
         if out.shape[0] < 1:
             raise ValueError(f"{own}wanted at least one row; got 0 sample(s) (shape={out.shape})")
         if out.shape[1] < 1:
@@ -143,8 +155,12 @@ class Transform:
         """`out`, made of `x`. Every number of x is part of some number of out, so that this is looked at first, or one
         column of it."""
         flat = out[:, 0] if self.spreads else out.reshape(-1)
-        if not _core.within(flat, math.inf) and not np.isfinite(x.data if is_sparse(x) else x).all():
-            raise self._not_finite()
+        if not _core.within(flat, math.inf):
+            if not np.isfinite(x.data if is_sparse(x) else x).all():
+                raise self._not_finite()
+            raise ValueError(
+                f"{type(self).__name__}: wanted numbers whose sketch {out.dtype} can hold on the way; got larger ones"
+            )
         return out
 
     def _features(self, x: Any, count: int, reset: bool) -> None:
@@ -212,18 +228,20 @@ class Transform:
     def set_output(self, *, transform: str | None = None) -> Self:
         """What `transform` gives: "default" (arrays), "pandas" or "polars" (data frames with named columns)."""
         if transform is not None:
-            self._container = _check.choice("transform", transform, ("default", "pandas", "polars"))
+            container = _check.choice("transform", transform, ("default", "pandas", "polars"))
+            self._sklearn_output_config = {"transform": container}  # the name that sklearn's clone looks for
         return self
 
     def _wrap(self, out: Array, x: Any) -> Any:
-        container = getattr(self, "_container", None)
+        container = getattr(self, "_sklearn_output_config", {}).get("transform")
         if container is None:
             known = sys.modules.get("sklearn")
             container = known.get_config()["transform_output"] if known else "default"
         if container == "pandas":
             import pandas
 
-            return pandas.DataFrame(out, columns=self.get_feature_names_out(), index=getattr(x, "index", None))
+            index = x.index if hasattr(x, "columns") else None
+            return pandas.DataFrame(out, columns=self.get_feature_names_out(), index=index)
         if container == "polars":
             import polars
 

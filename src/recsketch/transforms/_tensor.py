@@ -105,12 +105,12 @@ class TensorSketch(Transform):
         p = _check.integer("degree", self.degree, 1, 64)
         self._gamma = _check.number("gamma", self.gamma, "a number above 0 and at most 1e30", 0.0, 1e30)
         what = "a number from 0 to 1e30"
-        self._coef0 = 0.0 if self.coef0 == 0 else _check.number("coef0", self.coef0, what, 0.0, 1e30)
-        _check.choice("method", self.method, ("hadamard", "fft"))
+        self._coef0 = abs(_check.number("coef0", self.coef0, what, -math.ulp(0.0), 1e30))
+        self._method, self._degree = _check.choice("method", self.method, ("hadamard", "fft")), p
         self._workers()
         self.n_components_, self.seed_ = m, seed_of(self.random_state)
         features = self.n_features_in_ + (self._coef0 > 0)
-        if self.method == "fft":
+        if self._method == "fft":
             self.exact_ = False
             self._entries = [entries(self.seed_, f"tensor/{q}", features, m, 1) for q in range(p)]
             return
@@ -136,7 +136,7 @@ class TensorSketch(Transform):
     def _forward(self, x: Array) -> Array:
         x = self._extended(x)
         out = empty((len(x), self.n_components_), x.dtype)
-        if self.method == "hadamard":
+        if self._method == "hadamard":
             factor = 1.0 / math.sqrt(self._index.shape[1])
             _core.tensor_sketch(x, out, self._signs, self._index, factor, self._workers())
             return out
@@ -158,14 +158,14 @@ class TensorSketch(Transform):
         self._fitted()
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise TypeError(f"dtype: wanted float32 or float64; got {dtype!r}")
-        n, p = self.n_features_in_, self.degree
-        side = n if self.method == "fft" else 16 * self._signs.shape[1]
+        n, p = self.n_features_in_, self._degree
+        side = n if self._method == "fft" else 16 * self._signs.shape[1]
         if side**p > 1 << 24 or self._coef0 > 0:
             raise ValueError(
                 f"aslinearoperator: wanted coef0 = 0 and a tensor of at most 2**24 numbers; got coef0 = {self._coef0} "
                 f"and {side}**{p} numbers"
             )
-        forward, adjoint = (self._hashed if self.method == "fft" else self._kronecker)()
+        forward, adjoint = (self._hashed if self._method == "fft" else self._kronecker)()
         factor = self._gamma ** (p / 2)
 
         def apply(v: Any) -> Array:
@@ -181,7 +181,7 @@ class TensorSketch(Transform):
     def _kronecker(self) -> tuple[Any, Any]:
         """Of method "hadamard": transforms along every axis of the tensor, then what is taken of it; and the
         transpose."""
-        n, p, a = self.n_features_in_, self.degree, 16 * self._signs.shape[1]
+        n, p, a = self.n_features_in_, self._degree, 16 * self._signs.shape[1]
         bits = self._signs[:, :, None] >> np.arange(16, dtype=np.uint16) & np.uint16(1)
         signs = 1.0 - 2.0 * bits.reshape(p, a)
         index, used = tuple(self._index), self._index.shape[1]
@@ -214,7 +214,7 @@ class TensorSketch(Transform):
     def _hashed(self) -> tuple[Any, Any]:
         """Of method "fft": the CountSketch of the tensor whose hashes and signs are sums and products of the
         factors'."""
-        n, p, m = self.n_features_in_, self.degree, self.n_components_
+        n, p, m = self.n_features_in_, self._degree, self.n_components_
         row, sign = np.zeros((n,) * p, np.int64), np.ones((n,) * p)
         for q, hashed in enumerate(self._entries):
             shape = (1,) * q + (n,) + (1,) * (p - 1 - q)
