@@ -87,7 +87,8 @@ def read(path: object, names: set[str], wanted: str, make: Callable[[dict[str, A
             npz: Any = np.load(f, allow_pickle=False)
             if not isinstance(npz, np.lib.npyio.NpzFile):
                 raise ValueError("got a single array")
-            if any(member.compress_type for member in npz.zip.infolist()):  # a small file may hold terabytes
+            members = npz.zip.infolist() if npz.zip else ()  # open: there is one
+            if any(member.compress_type for member in members):  # a small file may hold terabytes
                 raise ValueError("wanted uncompressed arrays; got compressed ones")
             if set(npz.files) != names:
                 raise ValueError(f"wanted the arrays {sorted(names)}; got {sorted(npz.files)}")
