@@ -364,7 +364,7 @@ def test_unroll_refuses_what_does_not_fit(saved, sketched, tmp_path, capsys):
         ([file, "--index", 3], "--index: wanted a number below 3"),
         ([file, "--spec", spec_file], "PackedSketches.save"),
         ([tmp_path / "short.npz", "--spec", spec_file], "(n, 256); got (2, 128)"),
-        ([runs], "no arrays sketches and spec"),
+        ([runs], "wanted the arrays ['sketches', 'spec']"),
         ([file, "--mask", file], "got an npz"),
         ([file, "--html", tmp_path / "nowhere" / "p.html"], "nowhere"),
     ]

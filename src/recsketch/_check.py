@@ -198,6 +198,11 @@ def module_name(name: str, x: object) -> str:
     return x
 
 
+def picks(index: Any) -> Any:
+    """An index that picks several, as NumPy takes it: an empty list is one of integers."""
+    return np.asarray(index, None if index else np.intp) if isinstance(index, list) else index
+
+
 def path(name: str, x: object) -> str:
     """`x` as a file name."""
     if not isinstance(x, (str, os.PathLike)):

@@ -139,6 +139,8 @@ class TraceBatch:
     @classmethod
     def from_traces(cls, traces: Iterable[Trace]) -> TraceBatch:
         """Columns of the given traces; an empty sequence gives an empty batch."""
+        if isinstance(traces, (Trace, str, bytes, Mapping)) or not isinstance(traces, Iterable):
+            raise TypeError(f"traces: wanted a list of traces; got {_check.describe(traces)}")
         ts = list(traces)
         for t in ts:
             if not isinstance(t, Trace):
@@ -172,13 +174,14 @@ class TraceBatch:
     @overload
     def __getitem__(self, index: int) -> Trace: ...
     @overload
-    def __getitem__(self, index: slice) -> TraceBatch: ...
-    def __getitem__(self, index: int | slice) -> Trace | TraceBatch:
-        if isinstance(index, slice):
-            begin, end, step = index.indices(len(self))
-            if step != 1:
-                raise ValueError(f"TraceBatch: wanted a slice of step 1; got step {step}")
+    def __getitem__(self, index: slice | list[Any] | npt.NDArray[Any]) -> TraceBatch: ...
+    def __getitem__(self, index: int | slice | list[Any] | npt.NDArray[Any]) -> Trace | TraceBatch:
+        if isinstance(index, slice) and index.step in (None, 1):
+            begin, end, _ = index.indices(len(self))
             return self._part(begin, max(begin, end))
+        if isinstance(index, (slice, list)) or np.ndim(index) == 1:
+            picked = np.arange(len(self))[_check.picks(index)]
+            return TraceBatch.from_traces(self._trace(int(i)) for i in picked) if picked.size else self._part(0, 0)
         i = _check.integer("index", index, -(2**62), 2**62)
         if not -len(self) <= i < len(self):
             raise IndexError(f"index: wanted one from {-len(self)} to {len(self) - 1}; got {i}")
@@ -209,12 +212,21 @@ class TraceBatch:
 
     def _trace(self, i: int) -> Trace:
         part = self._part(i, i + 1)
+        number, fan_in = np.arange(part.module.size), np.diff(part.input_ends)
+        for what, x, end in (
+            ("inputs", part.inputs, np.repeat(number, fan_in)),
+            ("outputs", part.outputs, number.size),
+        ):
+            if np.any((x < 0) | (x >= end)):
+                raise ValueError(
+                    f"{what} of trace {i}: wanted numbers of objects of the trace, inputs first; got others"
+                )
         trace = Trace()
         trace._index = {name: k for k, name in enumerate(self.names)}
         trace._module = array("i", part.module.tobytes())
         trace._lengths = array("q", np.diff(part.attribute_ends).tobytes())
         trace._attributes = bytearray(part.attributes.tobytes())
-        trace._fan_in = array("q", np.diff(part.input_ends).tobytes())
+        trace._fan_in = array("q", fan_in.tobytes())
         trace._inputs = array("i", part.inputs.tobytes())
         trace._weights = array("d", part.weights.tobytes())
         trace._outputs = array("i", part.outputs.tobytes())
@@ -256,20 +268,16 @@ class TraceBatch:
         return _npz.load(path, set(cls.__slots__), "TraceBatch.save", make)
 
     def __repr__(self) -> str:
-        return (
-            f"<TraceBatch of {len(self)} traces, {self.module.size} objects, modules {', '.join(self.names) or 'none'}>"
-        )
+        names = ", ".join(repr(name)[1:-1] for name in self.names) or "none"  # line breaks and the like escaped
+        return f"<TraceBatch of {len(self)} traces, {self.module.size} objects, modules {names}>"
 
 
 def as_batch(traces: Trace | TraceBatch | Iterable[Trace]) -> tuple[TraceBatch, bool]:
     """`traces` as a batch, and whether it was a single trace."""
     if isinstance(traces, TraceBatch):
         return traces, False
-    if isinstance(traces, Trace):
-        return TraceBatch.from_traces([traces]), True
-    if isinstance(traces, (str, bytes, Mapping)) or not isinstance(traces, Iterable):
-        raise TypeError(f"traces: wanted a Trace, a TraceBatch or a list of traces; got {_check.describe(traces)}")
-    return TraceBatch.from_traces(traces), False
+    one = isinstance(traces, Trace)
+    return TraceBatch.from_traces([traces] if isinstance(traces, Trace) else traces), one
 
 
 def _joined(parts: Iterable[array[Any] | bytearray], dtype: type[np.generic]) -> npt.NDArray[Any]:

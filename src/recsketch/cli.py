@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -45,20 +47,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         By argparse, after ``--help``, ``--version`` or arguments it refuses.
     """
     args = _parser().parse_args(argv)
-    try:
-        args.run(args)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader, such as head, has had enough. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        return 130
-    except (ValueError, TypeError, OSError, MemoryError) as error:
-        if os.environ.get("RECSKETCH_TRACEBACK"):
-            raise
-        words = str(error).splitlines() or [type(error).__name__]
-        print(f"recsketch {args.command}: error: {' '.join(words)}", file=sys.stderr)
-        return USAGE_ERROR
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that cannot be shown must not undo what was done
+
+    def tell(kind: str, what: object) -> None:
+        words = " ".join(str(what).splitlines()) or type(what).__name__
+        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
+        print(f"recsketch {args.command}: {kind}: {shown}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: tell("warning", message)
+        try:
+            args.run(args)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            return 130
+        except (ValueError, TypeError, OSError, MemoryError) as error:
+            if isinstance(error, BrokenPipeError) and error.filename is None:
+                # stdout's reader, such as head, has had enough. Python would complain again when it flushes at exit.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return 0
+            if os.environ.get("RECSKETCH_TRACEBACK"):
+                raise
+            tell("error", error)
+            return USAGE_ERROR
     return 0
 
 
@@ -189,11 +201,6 @@ def _unroll(parser: argparse.ArgumentParser) -> Run:
         for at in progress(range(0, len(chosen), _UNROLLED), "unrolling"):
             part = chosen[at : at + _UNROLLED]
             found += sketcher.unroll(sketches[part], None if mask is None else mask[part], args.max_depth)
-        whole = args.index is not None or len(chosen) == 1
-        if args.json:
-            _print_json([_unrolled(i, u, whole) for i, u in zip(chosen, found, strict=True)])
-        else:
-            _print_unrolled(chosen, found, whole)
         if args.html is not None:
             sections = [(f"Sketch {i}", u._repr_html_()) for i, u in zip(chosen, found, strict=True)]
             write_text(args.html, drawing.document(f"Unrolled from {os.path.basename(args.sketches)}", sections))
@@ -202,6 +209,11 @@ def _unroll(parser: argparse.ArgumentParser) -> Run:
             rs.TraceBatch.from_traces([u.to_trace() for u in found if u.objects]).save(args.out)
             if empty:
                 print(f"{args.out}: left out, since nothing was found in them: {', '.join(empty)}", file=sys.stderr)
+        whole = args.index is not None or len(chosen) == 1  # printed last: the reader of stdout may stop at any line
+        if args.json:
+            _print_json([_unrolled(i, u, whole) for i, u in zip(chosen, found, strict=True)])
+        else:
+            _print_unrolled(chosen, found, whole)
 
     return run
 
@@ -241,7 +253,11 @@ def _summary(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument("sketches", metavar="SKETCHES.npz", help="as `recsketch sketch` writes it")
     parser.add_argument("--module", required=True, metavar="NAME", help="the module to read")
     parser.add_argument(
-        "--below", default="", metavar="A,B", help="modules on the way from the output down to it (default: none)"
+        "--below",
+        action="append",
+        default=[],
+        metavar="A,B",
+        help="modules on the way from the output down to it (default: none); may be repeated",
     )
     _add_threads(parser)
     _add_json(parser)
@@ -249,7 +265,8 @@ def _summary(parser: argparse.ArgumentParser) -> Run:
     def run(args: argparse.Namespace) -> None:
         spec, sketches = read_sketches(args.sketches)
         sketcher = rs.Sketcher(spec, threads=args.threads)
-        below = tuple(name for name in args.below.split(",") if name)
+        parts = ([text] if text in spec.modules else text.split(",") for text in args.below)
+        below = tuple(name for part in parts for name in part if name)
         rows, cells = [], []
         for number, sketch in enumerate(sketches):
             summary = sketcher.summary(sketch, args.module, below=below)

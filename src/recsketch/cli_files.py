@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import recsketch as rs
+from recsketch import _npz
 from recsketch.storage import PackedSketches
 
 Sketches = npt.NDArray[np.float32] | PackedSketches
@@ -24,14 +24,14 @@ def read_spec(path: str) -> rs.SketchSpec:
 
 def read_sketches(path: str) -> tuple[rs.SketchSpec, npt.NDArray[np.float32]]:
     """What `recsketch sketch` wrote."""
-    with open(path, "rb") as file, _naming(path, "an npz as `recsketch sketch` writes it"):
-        loaded = np.load(file, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile) or not {"sketches", "spec"} <= set(loaded):
-            raise ValueError("no arrays sketches and spec")
-        spec, sketches = rs.SketchSpec.from_json(str(loaded["spec"])), loaded["sketches"]
+
+    def make(arrays: dict[str, Any]) -> tuple[rs.SketchSpec, npt.NDArray[np.float32]]:
+        spec, sketches = rs.SketchSpec.from_json(str(arrays["spec"])), arrays["sketches"]
         if sketches.ndim != 2 or sketches.shape[1] != spec.dim or sketches.dtype != np.float32:
             raise ValueError(f"sketches of shape (n, {spec.dim}) float32; got {sketches.shape} {sketches.dtype}")
-    return spec, sketches
+        return spec, sketches
+
+    return _npz.read(path, {"sketches", "spec"}, "an npz as `recsketch sketch` writes it", make)
 
 
 def read_packed(path: str, spec: rs.SketchSpec) -> PackedSketches:
@@ -56,27 +56,14 @@ def read_mask(path: str, count: int, dim: int) -> npt.NDArray[np.bool_]:
 
 def write_npz(path: str, **arrays: npt.NDArray[Any]) -> None:
     """Arrays, as np.savez writes them."""
-    with _whole(path) as partial, open(partial, "wb") as file:
+    with _npz.written(path) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type,unused-ignore]
 
 
 def write_text(path: str, text: str) -> None:
     """A text in UTF-8."""
-    with _whole(path) as partial, open(partial, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-
-
-@contextlib.contextmanager
-def _whole(path: str) -> Iterator[str]:
-    """A name beside the target, renamed to it at the end, so that nobody ever sees half a file."""
-    partial = f"{path}.{os.getpid()}.partial"
-    try:
-        yield partial
-        os.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(partial)
-        raise
+    with _npz.written(path) as file:
+        file.write(text.encode())
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ class Drawing(NamedTuple):
 
     def members(self, ids: Sequence[int], weights: Sequence[float]) -> list[tuple[int, float]]:
         """Numbers and shares of a tuple's members."""
-        total = 1.0 if self.shares else sum(weights)
+        total = 1.0 if self.shares else sum(weights) or 1.0  # a batch is read before its weights are checked
         return [(i, w / total) for i, w in zip(ids, weights, strict=True)]
 
     def inputs(self, number: int) -> list[tuple[int, float]]:

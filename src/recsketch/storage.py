@@ -113,7 +113,7 @@ class PackedSketches:
     def __getitem__(self, index: int | slice | npt.ArrayLike) -> PackedSketches:
         if self.values.ndim == 1 or isinstance(index, (tuple, type(None), type(...))):
             raise TypeError(f"index: wanted one that picks sketches of (n, d); got {_check.describe(index)}")
-        picked: Any = np.asarray(index) if isinstance(index, list) else index
+        picked = _check.picks(index)
         return PackedSketches(self.values[picked], self.scale[picked], self.noise[picked], self.dtype)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -1,0 +1,146 @@
+"""What is written: whole, through links and into devices, told of in one clean line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import recsketch as rs
+from recsketch import cli
+
+SPEC = rs.SketchSpec(dim=256, modules={"a,b": 3, "x\ny": 2}, seed=1)
+
+
+def batch() -> rs.TraceBatch:
+    traces = []
+    for k in range(3):
+        trace = rs.Trace()
+        trace.outputs([trace.add("x\ny", [1.0, k + 1], inputs=[trace.add("a,b", [1.0, 2.0, k])])])
+        traces.append(trace)
+    return rs.TraceBatch.from_traces(traces)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    batch().save(tmp_path / "t.npz")
+    (tmp_path / "spec.json").write_text(SPEC.to_json(), encoding="utf-8")
+    np.savez(tmp_path / "s.npz", sketches=rs.Sketcher(SPEC).sketch(batch()), spec=np.array(SPEC.to_json()))
+    return tmp_path
+
+
+def sketch(folder: Path, out: object) -> int:
+    return cli.main(["sketch", str(folder / "t.npz"), "--spec", str(folder / "spec.json"), "-o", str(out)])
+
+
+def command(*args: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "SKBUILD_EDITABLE_VERBOSE": "0", **environment}
+    line = [sys.executable, "-m", "recsketch", *map(str, args)]
+    return subprocess.run(line, capture_output=True, text=True, env=env, check=False)
+
+
+def test_files_are_written_although_nobody_reads_stdout(files: Path) -> None:
+    line = [sys.executable, "-m", "recsketch", "unroll", files / "s.npz", "-o", files / "o.npz"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    env = {**os.environ, "SKBUILD_EDITABLE_VERBOSE": "0", "PYTHONUNBUFFERED": "1"}
+    assert subprocess.run([*line, "--html", files / "o.html"], stdout=writer, env=env, check=False).returncode == 0
+    os.close(writer)
+    assert (files / "o.npz").exists()
+    assert (files / "o.html").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
+def test_links_and_pipes_stay(files: Path) -> None:
+    link, target, pipe = files / "link.npz", files / "target.npz", files / "pipe"
+    link.symlink_to(target)
+    os.mkfifo(pipe)
+    for write in (lambda p: sketch(files, p), batch().save, rs.pack(np.ones((2, 8))).save):
+        target.write_bytes(b"")
+        write(link)
+        assert link.is_symlink()
+        assert target.stat().st_size > 0
+        got: list[bytes] = []
+        thread = threading.Thread(target=lambda got=got: got.append(pipe.read_bytes()), daemon=True)
+        thread.start()
+        write(pipe)
+        thread.join(10)
+        assert pipe.is_fifo()
+        assert got[0][:2] == b"PK"
+    link.unlink()
+    link.symlink_to(os.devnull)
+    assert sketch(files, link) == 0
+    assert link.is_symlink()
+
+
+def test_every_writer_reaches_the_disk_first(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr("os.fsync", calls.append)
+    assert sketch(files, files / "o.npz") == 0
+    assert calls
+
+
+def test_errors_name_what_the_user_named(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for out in (files / "none" / "o.npz", files):
+        assert sketch(files, out) == 2
+        err = capsys.readouterr().err
+        assert f"{str(out)!r}\n" in err
+        assert ".part" not in err
+    with pytest.raises(FileNotFoundError) as caught:
+        batch().save(files / "none" / "o.npz")
+    assert caught.value.filename == str(files / "none" / "o.npz")
+
+
+def test_compressed_sketches_are_refused(files: Path) -> None:
+    np.savez_compressed(files / "c.npz", sketches=np.zeros((2, 256), np.float32), spec=np.array(SPEC.to_json()))
+    assert cli.main(["summary", str(files / "c.npz"), "--module", "a,b"]) == 2
+
+
+def test_names_that_cannot_be_shown_and_warnings(files: Path) -> None:
+    out = files / "\xe9.npz"
+    args = ("sketch", files / "t.npz", "--spec", files / "spec.json", "-o", out)
+    assert command(*args, PYTHONIOENCODING="ascii").returncode == 0
+
+
+def test_a_warning_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def warn() -> None:
+        import warnings
+
+        warnings.simplefilter("always")
+        warnings.warn("too\nmuch \x1b[1m", rs.CapacityWarning, stacklevel=1)
+
+    monkeypatch.setattr(rs, "show_config", warn)
+    assert cli.main(["info"]) == 0
+    assert capsys.readouterr().err == "recsketch info: warning: too much \\x1b[1m\n"
+
+
+def test_below_takes_names_with_commas(files: Path) -> None:
+    args = ["summary", str(files / "s.npz"), "--module", "x\ny"]
+    assert cli.main([*args, "--below", "a,b"]) == 0
+    assert cli.main([*args, "--below", "a,b", "--below", "nothing"]) == 2
+
+
+def test_batches_are_picked_from() -> None:
+    b = batch()
+    for index in ([0, 2], slice(None, None, 2), np.array([True, False, True]), [-3, 2]):
+        assert [str(t) for t in b[index]] == [str(b[0]), str(b[2])]
+    assert len(b[[]]) == len(b[3:0:2]) == 0
+    assert b[[]].names == b.names
+    assert len(rs.pack(np.ones((2, 8)))[[]]) == 0
+    with pytest.raises(TypeError, match="wanted a list of traces"):
+        rs.TraceBatch.from_traces(b[0])  # type: ignore[arg-type]
+    assert "\n" not in repr(b)
+
+
+def test_traces_of_broken_batches() -> None:
+    b = batch()
+    columns = {name: getattr(b, name) for name in b.__slots__}
+    for name in ("inputs", "outputs"):
+        with pytest.raises(ValueError, match=f"{name} of trace 0"):
+            rs.TraceBatch(**{**columns, name: np.full(3, 7, np.int32)})[0]
+    assert str(rs.TraceBatch(**{**columns, "output_weights": np.zeros(3)})[0]).startswith("Trace: 2 objects")
