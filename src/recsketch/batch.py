@@ -276,8 +276,9 @@ def as_batch(traces: Trace | TraceBatch | Iterable[Trace]) -> tuple[TraceBatch, 
     """`traces` as a batch, and whether it was a single trace."""
     if isinstance(traces, TraceBatch):
         return traces, False
-    one = isinstance(traces, Trace)
-    return TraceBatch.from_traces([traces] if isinstance(traces, Trace) else traces), one
+    if isinstance(traces, Trace):
+        return TraceBatch.from_traces([traces]), True
+    return TraceBatch.from_traces(traces), False
 
 
 def _joined(parts: Iterable[array[Any] | bytearray], dtype: type[np.generic]) -> npt.NDArray[Any]:
