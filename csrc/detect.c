@@ -264,7 +264,9 @@ static void consider(rsk_detector *q, int32_t parent, const float *b, ptrdiff_t 
 static int hopeless(const rsk_detector *q, double left) {
     if (!(left > 0.0)) return 1;
     const double alpha2 = (q->spec->energy ? left : left * left) * q->shrink * q->shrink / (q->noise * q->noise);
-    return 2.0 * alpha2 < q->threshold;
+    double rho2 = 1.0;
+    for (ptrdiff_t m = 0; m < q->spec->modules; m++) rho2 = fmax(rho2, q->rho2[m]);
+    return (1.0 + rho2) * alpha2 < q->threshold;
 }
 
 /* The residual of the tuple below p: down the path from the outputs, two vectors in turn. */

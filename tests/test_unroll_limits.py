@@ -150,6 +150,7 @@ def test_nothing_is_found_in_nothing(sk: rs.Sketcher) -> None:
         assert (found.complete, found.explained, found.residual) == (False, 0.0, 0.0)
         assert found.tree() == ""
         assert "0 objects, incomplete" in str(found)
+        assert "with_scales" not in str(found)
         assert "<script" not in found._repr_html_()
         with pytest.raises(ValueError, match="nothing was found in the sketch"):
             found.to_trace()
@@ -161,6 +162,8 @@ def test_nothing_is_found_in_noise(sk: rs.Sketcher) -> None:
     noise = np.random.default_rng(3).standard_normal((100, 256)) / 16
     found = sk.unroll(noise)
     assert sum(bool(u.objects) for u in found) <= 4
+    assert all(u.objects or "with_scales" in str(u) for u in found)  # what else may be wrong
+    assert not any(u.objects for u in sk.unroll(100 * noise))
     assert not any(u.complete for u in found)
 
 
