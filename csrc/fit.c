@@ -98,11 +98,6 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_fi
     return map.scratch != NULL;
 }
 
-void rsk_fit_expect_norm(rsk_fit *q, double norm2) {
-    q->norm2 = norm2;
-    for (ptrdiff_t m = 0; m < q->spec->modules; m++) q->rho2[m] = norm2;
-}
-
 int rsk_fit_load(rsk_fit *q, const float *sketch, const uint8_t *mask, double noise) {
     q->map.mask = mask;
     q->kept = q->iterations = 0;
@@ -121,9 +116,10 @@ int rsk_fit_load(rsk_fit *q, const float *sketch, const uint8_t *mask, double no
      * least so large, unless counters of one tuple add up */
     const double top = rsk_tree_root(q->spec) * q->root, share = rsk_tree_share(q->spec);
     const double energy = fmax(q->energy - q->noise2 * (double)q->kept, 0.0);
-    rsk_fit_expect_norm(q, q->kept ? fmax(energy * (1.0 - share * share) / (top * top) - 1.0, 1.0) : 1.0);
+    q->norm2 = q->kept ? fmax(energy * (1.0 - share * share) / (top * top) - 1.0, 1.0) : 1.0;
     for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
         const double a = (double)q->spec->module[m].length;
+        q->rho2[m] = q->norm2;
         q->rate[m] = q->nonzeros ? fmin((double)q->nonzeros / a, 0.5) : 0.1;
     }
     memcpy(q->work.r, q->s, sizeof *q->s * (size_t)q->spec->dim);

@@ -477,8 +477,6 @@ void rsk_fit_gauge(rsk_fit *fit);
 /* Evidence of every object and all below it, less cost each. Marks what the tuples are better off without: of each tuple, the
  * positions behind the prefix of largest evidence. Returns the number of marks. */
 ptrdiff_t rsk_fit_judge(rsk_fit *fit, double cost);
-/* Takes attributes to be of that squared norm until rsk_fit_norms knows better. */
-void rsk_fit_expect_norm(rsk_fit *fit, double norm2);
 /* rho2, from the objects that are clearly there. */
 void rsk_fit_norms(rsk_fit *fit);
 

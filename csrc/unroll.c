@@ -181,10 +181,6 @@ static void unroll(search *q) {
     for (int idle = 0; f->energy > 0.0 && q->rounds < q->params->max_rounds && idle < PATIENCE; q->rounds++) {
         detect(q);
         const ptrdiff_t came = accept(q);
-        if (!came && !f->tree.count && f->norm2 > 1.0) {
-            rsk_fit_expect_norm(f, 1.0); /* the energy was that of counters which add up, then */
-            continue;
-        }
         if (!came && thorough) break;
         thorough = !came;
         settle(f, thorough ? RESTED : SETTLED);

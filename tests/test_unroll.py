@@ -115,6 +115,19 @@ def test_a_wide_tuple(build: Any, modules: list[str]) -> None:
     assert exact(found, trace), (compare(found, trace), found.tree())
 
 
+@pytest.mark.parametrize("below", [False, True], ids=["outputs", "inputs"])
+def test_a_hundred_of_one_module(build: Any, below: bool) -> None:
+    """Their counters add up in one direction, to many times what the objects are beside it: that is no noise to them.
+    Load 0.41."""
+    spec = ref.RefSpec(4096, {"m": 16}, 3, max_inputs=128)
+    objects: list[tuple[str, tuple[int, ...], Any]] = [("m", (), None)] * 100
+    top = [("m", tuple(range(100)), None)] if below else []
+    trace = one(spec, [*objects, *top], (100,) if below else tuple(range(100)))
+    sk = build.sketcher(spec)
+    found = sk.unroll(sk.sketch(build.trace(trace)))
+    assert exact(found, trace), (compare(found, trace), found)
+
+
 def test_one_attribute_that_drowns_its_counter() -> None:
     """512 raw standard normal numbers: the counter reads 2.8 standard errors."""
     sk = rs.Sketcher(rs.SketchSpec(4096, {"m": 512}))
