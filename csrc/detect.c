@@ -16,6 +16,7 @@ static const double factors[FACTORS] = {0.45, 0.75, 1.05, 1.45};
 
 #define UNUSUAL 3.0       /* standard errors beyond which an attribute's energy says no more: it is not this object's */
 #define LIGHT 0.4         /* of a tuple's mean share, that a further member may always have */
+#define LEFT 0.1          /* of the noise, that is there whatever the pooled columns hold */
 #define CLEAR 5.0         /* standard errors at which a leaf is told from others at a glance */
 #define STRONG 300.0      /* nats, of all of a tuple's members, that make looking for others in their places idle */
 #define POSITION_COST 0.5 /* nats: that there is one more input */
@@ -96,7 +97,9 @@ static void correlate(const rsk_detector *q, const float *b, ptrdiff_t m, ptrdif
 
 /* Objects of one module in one tuple share the identity branch of their position operators, coherence g = cos^2: of the free
  * positions' scores the common part is taken out by the inverse of their Gram matrix (1 - g) I + h 1 1', h what of g the
- * module's `taken` fitted members have left of it. Fills z and e in units of the noise; returns the noise's factor. */
+ * module's `taken` fitted members have left of it. So that part is no noise to them either: the pooled columns' energy beyond
+ * their own noise is taken off, without which a wide tuple of one module hides itself. Fills z and e in units of the noise;
+ * returns the noise's factor. */
 static double decorrelate(const rsk_detector *q, ptrdiff_t m, ptrdiff_t from, ptrdiff_t positions) {
     const rsk_spec *spec = q->spec;
     const ptrdiff_t a = spec->module[m].length;
@@ -108,17 +111,25 @@ static double decorrelate(const rsk_detector *q, ptrdiff_t m, ptrdiff_t from, pt
     }
     if (g >= 1.0 || open == 0.0) return 1.0;
     const double h = g * (1.0 - g) / (1.0 - g + g * taken), common = h / (1.0 - g + h * open);
-    const double factor = sqrt((1.0 - common) / (1.0 - g)), unit = 1.0 / ((1.0 - g) * factor * q->noise);
+    const double noise2 = q->noise * q->noise, unit = 1.0 / (1.0 - g);
+    double pooled = 0.0;
     for (ptrdiff_t j = from; j < positions; j++) q->e[j * spec->modules + m] = 0.0;
     for (ptrdiff_t i = 0; i <= a; i++) {
         double sum = 0.0;
         for (ptrdiff_t j = from; j < positions; j++)
             if (q->taken[j] != m) sum += (double)q->scores[j * (a + 1) + i];
+        pooled += sum * sum / (open * (1.0 - g + h * open)) - noise2;
         for (ptrdiff_t j = from; j < positions; j++) {
             const double clean = ((double)q->scores[j * (a + 1) + i] - common * sum) * unit;
             if (i < a) q->e[j * spec->modules + m] += clean * clean;
             else q->z[j * spec->modules + m] = clean;
         }
+    }
+    const double left = fmin(fmax(1.0 - pooled / (noise2 * q->share * (double)spec->dim), LEFT), 1.0);
+    const double factor = sqrt((1.0 - common) / (1.0 - g) * left), scale = 1.0 / (factor * q->noise);
+    for (ptrdiff_t j = from; j < positions; j++) {
+        q->e[j * spec->modules + m] *= scale * scale;
+        q->z[j * spec->modules + m] *= scale;
     }
     return factor;
 }
@@ -264,7 +275,9 @@ static void consider(rsk_detector *q, int32_t parent, const float *b, ptrdiff_t 
 static int hopeless(const rsk_detector *q, double left) {
     if (!(left > 0.0)) return 1;
     const double alpha2 = (q->spec->energy ? left : left * left) * q->shrink * q->shrink / (q->noise * q->noise);
-    return 2.0 * alpha2 < q->threshold;
+    double rho2 = 1.0;
+    for (ptrdiff_t m = 0; m < q->spec->modules; m++) rho2 = fmax(rho2, q->rho2[m]);
+    return (1.0 + rho2) * alpha2 < q->threshold;
 }
 
 /* The residual of the tuple below p: down the path from the outputs, two vectors in turn. */

@@ -1,4 +1,6 @@
-/* How wrong a fit may be that does not explain its sketch: a parametric bootstrap. What is missing is no white noise to the
+/* How wrong a fit may be: a parametric bootstrap. Where all is explained but for noise of a known size, noise is made up: the
+ * columns of siblings of one module, and of all below them, share identity branches, which no single column's norm tells of.
+ * Where the sketch is not explained, what is missing is no white noise to the
  * objects that were found; it shares identity branches with them. So it is made up: below every object new ones of as much
  * energy as its counter says that there is; sketched, fitted by the found objects, and what they make of it is their error. */
 #include "internal.h"
@@ -7,6 +9,7 @@
 #include <string.h>
 
 #define DRAWS 3       /* made-up sketches */
+#define ENOUGH 500.0  /* elements that noise was fitted by: more is time */
 #define POOL 24.0     /* elements' worth of weight that the average error of all objects has in that of each */
 #define TOLERANCE 1e-3
 /* What was taken for an object and is none, and what was looked for in the noise, err in ways that this does not make up:
@@ -101,12 +104,22 @@ static void make_up(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, dic
     f->tree.plan.objects[1] = found;
 }
 
+/* s = white noise as the sketch has. */
+static void make_noise(rsk_fit *f, dice *q) {
+    const double sigma = f->spread * sqrt(f->shrink);
+    for (ptrdiff_t k = 0; k < f->spec->dim; k++) {
+        const double value = roll(q) & 1 ? sigma : -sigma;
+        f->s[k] = f->map.mask && !f->map.mask[k] ? 0.0 : value;
+    }
+}
+
 void rsk_fit_doubt(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, double *spare) {
     const ptrdiff_t d = f->spec->dim, n = f->tree.count, room = f->room;
     const int64_t *ends = f->tree.plan.attribute_ends;
     for (ptrdiff_t i = 0; i < n; i++) f->error[i] = f->spread;
     f->missing = f->square;
-    if (rsk_fit_clean(f) || n == 0) return;
+    const int clean = rsk_fit_clean(f);
+    if (n == 0 || (clean && f->noise2 == 0.0)) return;
     double *s = spare, *r = spare + d, *x = spare + 2 * d, *damping = x + room, *c = damping + room, *sum = c + f->capacity;
     memcpy(s, f->s, sizeof *s * (size_t)d);
     memcpy(x, f->x, sizeof *x * (size_t)ends[n]);
@@ -115,29 +128,31 @@ void rsk_fit_doubt(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, doub
     memcpy(c, f->c, sizeof *c * (size_t)n);
     memset(sum, 0, sizeof *sum * (size_t)n);
     double drawn = 0.0, missing = 0.0;
-    for (uint32_t draw = 0; draw < DRAWS; draw++) {
+    for (uint32_t draw = 0; draw < DRAWS && !(clean && drawn * (double)rsk_fit_unknowns(f) > ENOUGH); draw++) {
         dice q = {{0, draw, 0, 0}, {0}, 4};
         memcpy(f->x, x, sizeof *x * (size_t)ends[n]);
         memcpy(f->c, c, sizeof *c * (size_t)n);
-        make_up(f, allowed, max_depth, &q);
+        if (clean) make_noise(f, &q);
+        else make_up(f, allowed, max_depth, &q);
         const double whole = rsk_dot(f->s, f->s, d);
         memset(f->x, 0, sizeof *f->x * (size_t)ends[n]);
         memset(f->c, 0, sizeof *f->c * (size_t)n);
         rsk_fit_solve(f, 1.0, TOLERANCE);
         const double left = rsk_dot(f->work.r, f->work.r, d);
         if (!(left > 0.0)) continue;
+        const double scale = clean ? 1.0 : f->square / left;
         drawn += 1.0;
-        missing += f->square / left * whole;
+        missing += clean ? f->square : scale * whole;
         for (ptrdiff_t i = 0; i < n; i++) {
             double own = f->c[i] * f->c[i];
             for (int64_t k = ends[i]; k < ends[i + 1]; k++) own += rsk_fit_free_element(f, k) * rsk_fit_free_element(f, k);
-            sum[i] += own * f->square / left;
+            sum[i] += own * scale;
         }
     }
     double all = 0.0, elements = 0.0;
     for (ptrdiff_t i = 0; i < n; i++) all += sum[i], elements += drawn * (double)(ends[i + 1] - ends[i] + 1);
     for (ptrdiff_t i = 0; i < n && drawn > 0.0; i++)
-        f->error[i] = CALIBRATION * sqrt((sum[i] + POOL * all / elements) / (drawn * (double)(ends[i + 1] - ends[i] + 1) + POOL));
+        f->error[i] = (clean ? 1.0 : CALIBRATION) * sqrt((sum[i] + POOL * all / elements) / (drawn * (double)(ends[i + 1] - ends[i] + 1) + POOL));
     if (drawn > 0.0) f->missing = fmin(missing / drawn, f->energy);
     memcpy(f->s, s, sizeof *s * (size_t)d);
     memcpy(f->x, x, sizeof *x * (size_t)ends[n]);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define ROUNDING 3e-7 /* of a sketch, as a norm: a residual below it is float32's */
-#define FAINTEST 0.7  /* errors; the least amplitude that a prior is made from */
+#define FAINTEST 0.7  /* errors, of an attribute of norm one; the least amplitude that a prior is made from */
 #define MOST 100      /* iterations of a damped fit */
 #define MOST_EXACT 400
 
@@ -112,9 +112,14 @@ int rsk_fit_load(rsk_fit *q, const float *sketch, const uint8_t *mask, double no
     q->floor = ROUNDING * ROUNDING * q->energy;
     q->noise2 = noise * noise;
     q->root = sqrt((double)q->kept / (double)q->spec->dim);
+    /* the squared amplitudes of a level sum to top^2, share^2 of the level's above; 1 + norm^2 of each is energy: norms are at
+     * least so large, unless counters of one tuple add up */
+    const double top = rsk_tree_root(q->spec) * q->root, share = rsk_tree_share(q->spec);
+    const double energy = fmax(q->energy - q->noise2 * (double)q->kept, 0.0);
+    q->norm2 = q->kept ? fmax(energy * (1.0 - share * share) / (top * top) - 1.0, 1.0) : 1.0;
     for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
         const double a = (double)q->spec->module[m].length;
-        q->rho2[m] = 1.0;
+        q->rho2[m] = q->norm2;
         q->rate[m] = q->nonzeros ? fmin((double)q->nonzeros / a, 0.5) : 0.1;
     }
     memcpy(q->work.r, q->s, sizeof *q->s * (size_t)q->spec->dim);
@@ -291,10 +296,11 @@ static double weigh(rsk_fit *q, ptrdiff_t i) {
     const double from = fmax(z - 3.0, 0.0), to = fmax(z, 0.0) + 3.0; /* within 3 errors of what the counter says */
     enum { STEPS = 24 };
     for (int k = 1; k <= STEPS; k++) {
-        const double alpha = from + (to - from) * k / STEPS, l = rsk_likelihood(z, e, a, alpha, rho2);
+        const double step = (double)k / STEPS; /* a large attribute tells amplitudes that are far below the counter's error */
+        const double alpha = from + (to - from) * (q->norm2 > 1.0 ? step * step : step), l = rsk_likelihood(z, e, a, alpha, rho2);
         if (l > best) best = l, at = alpha;
     }
-    q->alpha[i] = fmax(at, FAINTEST) * q->spread;
+    q->alpha[i] = fmax(at, FAINTEST / sqrt(q->norm2)) * q->spread;
     return best;
 }
 
@@ -331,7 +337,7 @@ void rsk_fit_norms(rsk_fit *q) {
     for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
         double own = 0.0, counters = 0.0, nonzero = 1.0, elements = 10.0;
         for (ptrdiff_t i = 0; i < q->tree.count; i++) {
-            if (q->tree.node[i].module != m || q->c[i] < 6.0 * q->spread) continue;
+            if (q->tree.node[i].module != m || q->c[i] < RSK_CLEAR * q->spread) continue;
             counters += q->c[i] * q->c[i] - noise2;
             if (!q->sparse) {
                 own += fmax(energy_of(q, i) - length_of(q, i) * noise2, 0.0);
@@ -344,7 +350,7 @@ void rsk_fit_norms(rsk_fit *q) {
                 nonzero += share, elements += 1.0;
             }
         }
-        q->rho2[m] = counters > 0.0 ? fmin(fmax(own / counters, 0.1), 100.0) : 1.0;
+        q->rho2[m] = counters > 0.0 ? fmin(fmax(own / counters, 0.1), 100.0 * q->norm2) : q->norm2;
         if (q->sparse && !q->nonzeros) q->rate[m] = fmin(fmax(nonzero / elements, 1e-3), 0.5);
     }
 }

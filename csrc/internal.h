@@ -444,15 +444,18 @@ typedef struct rsk_fit {
                                          * coordinate; amplitude of the outputs' tuple */
     double square, spread, shrink;      /* |r|^2; standard error of a fitted column; 1 - degrees of freedom / kept */
     double missing;                     /* energy of what was not found; a part of it is in the fit, the rest in |r|^2 */
+    double norm2;                       /* of attributes of which nothing is known, squared */
     double *s;                          /* (d,) */
     double *x, *damping, *prior, *scale; /* (room,) elements; what they were damped by; their variance before the sketch is seen;
                                           * the map's scale */
-    double *c, *alpha, *error;          /* (capacity,) counter; likeliest amplitude; standard error of c, and of x undamped */
+    double *c, *alpha, *error;          /* (capacity,) counter; likeliest amplitude; standard error of c, and of x undamped: of the answer,
+                                          * before that what c is taken for where its inputs are looked for */
     double *rho2, *rate;                /* (modules,) mean square norm of an attribute; share of its elements that are not zero */
     uint8_t *drop;                      /* (capacity,) marks for rsk_fit_remove */
     int32_t *moved;
 } rsk_fit;
 
+#define RSK_CLEAR 6.0      /* errors at which a counter is told from none for sure */
 #define RSK_SPARSE_ROOM 12 /* unknowns a coordinate that there is memory for where attributes are sparse */
 int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_fit *fit); /* 0: no memory */
 void rsk_fit_free(rsk_fit *fit);

@@ -83,7 +83,10 @@ static void detect(search *q) {
     const rsk_fit *f = &q->fit;
     rsk_tree_program(&q->fit.tree);
     det->allowed = q->params->allowed;
-    det->counter = f->c;
+    /* a counter that its own large attribute drowns says less of the inputs than the two together */
+    for (ptrdiff_t i = 0; i < f->tree.count; i++)
+        f->error[i] = f->norm2 > 1.0 && f->c[i] < RSK_CLEAR * f->spread ? f->alpha[i] : f->c[i];
+    det->counter = f->error;
     det->rho2 = f->rho2;
     det->share = f->root * f->root;
     det->root = f->root;

@@ -115,6 +115,43 @@ def test_a_wide_tuple(build: Any, modules: list[str]) -> None:
     assert exact(found, trace), (compare(found, trace), found.tree())
 
 
+@pytest.mark.parametrize("below", [False, True], ids=["outputs", "inputs"])
+def test_a_hundred_of_one_module(build: Any, below: bool) -> None:
+    """Their counters add up in one direction, to many times what the objects are beside it: that is no noise to them.
+    Load 0.41."""
+    spec = ref.RefSpec(4096, {"m": 16}, 3, max_inputs=128)
+    objects: list[tuple[str, tuple[int, ...], Any]] = [("m", (), None)] * 100
+    top = [("m", tuple(range(100)), None)] if below else []
+    trace = one(spec, [*objects, *top], (100,) if below else tuple(range(100)))
+    sk = build.sketcher(spec)
+    found = sk.unroll(sk.sketch(build.trace(trace)))
+    assert exact(found, trace), (compare(found, trace), found)
+
+
+def test_one_attribute_that_drowns_its_counter() -> None:
+    """512 raw standard normal numbers: the counter reads 2.8 standard errors."""
+    sk = rs.Sketcher(rs.SketchSpec(4096, {"m": 512}))
+    run, x = rs.Trace(), np.random.default_rng(0).standard_normal(512)
+    run.outputs([run.add("m", x)])
+    found = sk.unroll(sk.sketch(run))
+    assert found.complete
+    assert len(found.objects) == 1
+    assert np.abs(found.objects[0].attribute - x).max() < 1e-4
+
+
+@pytest.mark.parametrize("norm", [11.3, 100.0])
+def test_attributes_of_a_large_norm(build: Any, norm: float) -> None:
+    """Three levels, all of one norm: 4 of 4 as at norm one."""
+    for seed in range(4):
+        spec = ref.RefSpec(1024, LENGTHS, seed, max_inputs=8)
+        trace = loaded(build, seed, spec, 0.3, 0.5)
+        large = trace._replace(objects=tuple(o._replace(attribute=norm * o.attribute) for o in trace.objects))
+        sk = build.sketcher(spec)
+        found = sk.unroll(sk.sketch(build.trace(large)))
+        assert found.complete
+        assert exact(found, large, 1e-3 * norm), (seed, compare(found, large), found)
+
+
 def test_a_module_that_cannot_fit(build: Any) -> None:
     """a' > d takes more than d numbers: such an object is never reported, and does not stop others from being found."""
     spec = ref.RefSpec(128, {"a": 7, "wide": 150}, 3)

@@ -312,7 +312,9 @@ class Sketcher:
         are filled without gaps, a wiring is kept to, an object's counter tells what its inputs amount to), taken in
         where they are significant, fitted jointly with all others and dropped where the fit weakens them
         (docs/design.md, section 8). Up to a load of 0.7 the run comes back whole, with rare exceptions; beyond that its
-        heavy objects do. Shared objects count once a use. Inputs beyond the 256th of a tuple
+        heavy objects do. That holds for attributes of norms of about one, or (up to 200) of another that all modules
+        share; a module with far larger ones drowns the others unless `SketchSpec.with_scales` evens them out. Shared
+        objects count once a use. Inputs beyond the 256th of a tuple
         (fewer where attributes are longer than 65,535) are not looked for.
 
         Examples
@@ -435,7 +437,8 @@ class Sketcher:
     def load(self, traces: Trace | TraceBatch | Iterable[Trace]) -> Any:
         """Unknown numbers (attributes, signatures, and one counter an object) over d: a float, or (n,) for a batch.
 
-        Objects that reach no output do not count. Up to about 0.65 everything can be read back exactly.
+        Objects that reach no output do not count. Up to about 0.65 everything can be read back exactly; by `unroll` if
+        no module's attributes are far larger than another's (`SketchSpec.with_scales`).
 
         Examples
         --------

@@ -121,6 +121,8 @@ class Unrolled(NamedTuple):
     def _head(self) -> str:
         n = len(self.objects)
         state = "complete" if self.complete else f"incomplete, {self.explained:.1%} of the energy explained"
+        if not n and self.residual:
+            state += " (another specification, a load far above 1, or attributes of very different norms: with_scales)"
         return f"Unrolled: {n} object{'s'[: n != 1]}, {state}, residual {self.residual:.1e}"
 
     def __str__(self) -> str:
