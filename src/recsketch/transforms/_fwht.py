@@ -48,8 +48,12 @@ def fwht(x: npt.ArrayLike, *, overwrite: bool = False, threads: int | None = Non
         raise ValueError(f"x: wanted a last axis of a power of two from 16 to 2**24; got {_check.describe(a)}")
     workers = _core.max_threads() if threads is None else _check.integer("threads", threads, 1, 1 << 16)
     dtype = np.float32 if a.dtype.newbyteorder("=") == np.float32 else np.float64
-    if overwrite:
-        if a is not x or a.dtype not in (np.float32, np.float64) or not (a.flags.c_contiguous and a.flags.writeable):
+    if _check.flag("overwrite", overwrite):
+        if (
+            not isinstance(x, np.ndarray)
+            or a.dtype not in (np.float32, np.float64)
+            or not (a.flags.c_contiguous and a.flags.writeable)
+        ):
             wanted = "a writable C-contiguous float32 or float64 array"
             raise ValueError(f"x: wanted {wanted} to overwrite; got {_check.describe(x)}")
         out = a
