@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,6 +122,16 @@ def test_the_argument_is_kept_unless_overwrite() -> None:
     same = fwht(x, overwrite=True)
     assert np.shares_memory(x, same)
     assert np.array_equal(same, out)
+    with pytest.raises(TypeError, match="overwrite: wanted True or False"):
+        fwht(x, overwrite="no")  # type: ignore[arg-type]
+
+
+def test_a_memmap_is_overwritten(tmp_path: Path) -> None:
+    x = np.memmap(tmp_path / "x", np.float32, "w+", shape=(2, 16))
+    x[:] = np.eye(2, 16)
+    want = fwht(np.array(x))
+    fwht(x, overwrite=True)
+    assert np.array_equal(x, want)
 
 
 def test_strided_reversed_and_swapped_input() -> None:

@@ -322,3 +322,41 @@ def test_a_bad_sketch_of_many_is_named(build: Any) -> None:
     for method in METHODS:
         with pytest.raises(ValueError, match=r"sketches\[3\]"):
             build.sketcher(spec).recover(s, trace, method=method)
+
+
+@pytest.mark.parametrize("method", ["lstsq", "sparse"])
+def test_slices_change_no_bit(method: str) -> None:
+    """A batch is solved in slices, between which Ctrl-C is served."""
+    rng = np.random.default_rng(3)
+    traces = []
+    for _ in range(30):
+        t = rs.Trace()
+        t.outputs([t.add("a", rng.standard_normal(5)) for _ in range(rng.integers(1, 4))])
+        traces.append(t)
+    sk = rs.Sketcher(rs.SketchSpec(64, {"a": 5}), threads=1)
+    s = sk.sketch(traces)
+    mask = rng.random((30, 64)) < 0.9
+    for found, t, row, kept in zip(sk.recover(s, traces, method, mask=mask), traces, s, mask, strict=True):
+        alone = sk.recover(row, t, method, mask=kept)
+        assert all(np.array_equal(a, b) for a, b in zip(found.attributes, alone.attributes, strict=True))
+        assert (found.residual, found.iterations) == (alone.residual, alone.iterations)
+    s[17, 3] = np.nan
+    with pytest.raises(ValueError, match=r"sketches\[17\]"):
+        sk.recover(s, traces, method)
+    for found, one in zip(sk.unroll(s[18:]), s[18:], strict=True):
+        assert str(found) == str(sk.unroll(one))
+    with pytest.raises(ValueError, match=r"sketches\[17\]"):
+        sk.unroll(s)
+
+
+def test_similarity_is_a_cosine() -> None:
+    s = np.random.default_rng(0).standard_normal((300, 64)).astype(np.float32)
+    sk = rs.Sketcher(rs.SketchSpec(64, {"a": 5}))
+    assert np.abs(sk.similarity(s, s)).max() <= 1.0
+
+
+def test_a_long_path_is_no_division_by_zero() -> None:
+    sk = rs.Sketcher(rs.SketchSpec(4096, {"a": 1}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sk.summary(np.random.default_rng(0).standard_normal(4096), "a", below=("a",) * 200)

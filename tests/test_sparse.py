@@ -434,6 +434,10 @@ def test_capacity(build: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         sk.recover(s, trace, "sparse")
+        sk.recover(s, trace, "sparse", nonzeros=2**40)  # the limit is not what was found
+    s = s + rng.standard_normal(64).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         sk.recover(s, trace, "sparse", nonzeros=63)
     caught: Callable[[], Any] = lambda: pytest.warns(rs.CapacityWarning, match="unknown numbers a kept")  # noqa: E731
     with caught() as record:

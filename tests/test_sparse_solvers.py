@@ -426,3 +426,79 @@ def test_the_binding_checks_sizes() -> None:
         core.pursue("omp", np.zeros((1, 8)), 1, 3, 0.0, False, 1, 1)
     with pytest.raises(_core.CoreError):
         _core.Hadamard(16, np.array([3, 3], np.int32), 0, 0)
+
+
+# ---------------------------------------------------------------- limits
+
+
+@pytest.mark.parametrize("k", [511, 512])
+def test_htp_is_least_squares_where_conjugate_gradients_are_slow(k: int) -> None:
+    H = SubsampledHadamard(512, 4096, seed=1)
+    y = np.random.default_rng(0).standard_normal(512)
+    found = htp(H, y, k)
+    B = H.columns(found.support)
+    assert found.residual == pytest.approx(np.linalg.norm(y - B @ np.linalg.lstsq(B, y, rcond=None)[0]), abs=1e-10)
+
+
+@pytest.mark.parametrize("solver", [lambda A, y: omp(A, y, 3), lambda A, y: htp(A, y, 3), cgls])
+@pytest.mark.parametrize(
+    ("a", "b", "kind"), [(900, 0, float), (-900, 0, float), (0, -900, float), (100, 0, np.float32)]
+)
+def test_powers_of_two_change_no_bit(solver: Any, a: int, b: int, kind: Any) -> None:
+    A = np.random.default_rng(1).standard_normal((40, 20)).astype(kind)
+    y = (A @ np.eye(20, 3).sum(axis=1)).astype(kind)
+    want, got = solver(A, y), solver(np.ldexp(A, a), np.ldexp(y, b))
+    assert np.array_equal(got.coef, np.ldexp(want.coef, b - a))
+    assert got.residual == np.ldexp(want.residual, b)
+    with pytest.raises(ValueError, match="Y: wanted signals of sizes within"):
+        solver(A.astype(float), np.stack([y, np.ldexp(y.astype(float), -900)], axis=1))
+
+
+def test_operators_of_the_wrong_length_or_size_are_errors() -> None:
+    class Wrong:
+        shape = (40, 120)
+
+        def __init__(self, length: int, value: float) -> None:
+            self.matvec = self.rmatvec = lambda x: np.full(length or 160 - len(x), value)
+
+    with pytest.raises(ValueError, match="A: wanted products of 120 numbers"):
+        omp(Wrong(7, 0.0), np.ones(40), 3)
+    with pytest.raises(ValueError, match="A: wanted an operator of products below"):
+        cgls(Wrong(0, 1e160), np.ones(40))
+
+
+def test_transforms_and_sparse_matrices_are_operators() -> None:
+    from recsketch.transforms import StructuredProjection
+
+    P = StructuredProjection(40, random_state=0).fit(np.zeros((1, 120)))
+    D = P.aslinearoperator() @ np.eye(120)
+    y = D[:, [5, 60]] @ [1.0, 2.0]
+    for A in (P, scipy.sparse.csr_array(D), scipy.sparse.coo_matrix(D)):
+        assert sorted(omp(A, y, 2).support.tolist()) == [5, 60]
+    H = SubsampledHadamard(8, 16)
+    assert np.array_equal(H @ np.eye(16), H.matmat(np.eye(16)))
+    assert np.array_equal(H @ np.ones(16), H.matvec(np.ones(16)))
+
+
+def test_a_huge_integer_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="tol: wanted"):
+        omp(GOOD, Y4, tol=10**400)
+
+
+def test_slices_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    H, Y = SubsampledHadamard(32, 64), np.random.default_rng(1).standard_normal((32, 30))
+    want = omp(H, Y, 5, threads=1)
+    seen = []
+    pursue = H._core.pursue
+
+    class Seen:
+        def pursue(self, method: str, y: Any, *rest: Any) -> Any:
+            seen.append(len(y))
+            return pursue(method, y, *rest)
+
+    monkeypatch.setattr(H, "_core", Seen())
+    got = omp(H, Y, 5, threads=1)
+    assert sum(seen) == 30
+    assert len(seen) > 1
+    assert np.array_equal(got.coef, want.coef)
+    assert np.array_equal(got.residual, omp(H, Y[:, ::-1], 5).residual[::-1])

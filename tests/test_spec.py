@@ -236,6 +236,19 @@ def test_suggested_dim_holds_the_traces() -> None:
             rs.suggest_dim(traces, target=bad)  # type: ignore[arg-type]
     with pytest.raises((ValueError, TypeError)):
         rs.suggest_dim([])
+    with pytest.raises(ValueError, match="traces: wanted at most 0 unknown"):
+        rs.suggest_dim(traces, target=1e-320)
+    t = rs.Trace()
+    part = t.add("a", [1.0])
+    t.outputs([t.add("a", [1.0], inputs=[part] * 70_000, weights=[1.0] + [0.0] * 69_999)])
+    assert rs.suggest_dim(t) == 64
+
+
+def test_integers_beyond_floats_are_value_errors() -> None:
+    with pytest.raises(ValueError, match="angle: wanted"):
+        rs.SketchSpec(64, {"a": 1}, angle=10**400)
+    with pytest.raises(ValueError, match="scales"):
+        rs.SketchSpec(64, {"a": 1}, scales={"a": 10**400})
 
 
 def test_a_scale_of_one_is_no_scale() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import operator
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -61,6 +62,8 @@ def number(name: str, x: object, what: str, low: float, high: float) -> float:
         value = float(x)  # type: ignore[arg-type]  # whatever float() takes
     except (TypeError, ValueError):
         raise TypeError(f"{name}: wanted {what}; got {describe(x)}") from None
+    except OverflowError:  # an integer of more than 308 digits
+        value = np.inf
     if isinstance(x, (bool, str)) or not low < value <= high:
         raise ValueError(f"{name}: wanted {what}; got {describe(x)}")
     return value
@@ -118,6 +121,21 @@ def finite(name: str, array: npt.NDArray[Any]) -> Floats:
 def threads(x: object) -> int:
     """A number of threads; None is all that OpenMP offers."""
     return _core.max_threads() if x is None else integer("threads", x, 1, 1 << 16)
+
+
+def slices(n: int, workers: int) -> Iterator[slice]:
+    """range(n) in slices that take some 0.2 s each: Python serves Ctrl-C between two calls of C, not in one."""
+    begin, size = 0, 4 * workers
+    while begin < n:
+        start = time.perf_counter()
+        yield slice(begin, min(begin + size, n))
+        begin += size
+        size = max(2 * workers, int(size * min(8.0, 0.2 / (time.perf_counter() - start + 1e-9))))
+
+
+def rows(mask: npt.NDArray[np.uint8] | None, part: slice) -> npt.NDArray[np.uint8] | None:
+    """That part of a mask of one row for all, or one each."""
+    return mask if mask is None or len(mask) == 1 else mask[part]
 
 
 Number = np.int32 | np.int64 | np.float32 | np.float64

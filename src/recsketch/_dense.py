@@ -15,12 +15,15 @@ F64: TypeAlias = "npt.NDArray[np.float64]"
 Found: TypeAlias = "tuple[list[npt.NDArray[Any]], list[npt.NDArray[Any]], F64, npt.NDArray[np.int32]]"
 
 NOTHING = 2.0**-100  # of |y|^2: a residual of rounding
+LARGEST = 1e140
 BYTES = 1 << 28  # of orthogonal columns at a time
 PATIENCE = 6
 
 
 class Operator:
     """A linear operator of SciPy's protocol, applied to rows."""
+
+    scale = 0  # A is 2**scale times what products are of
 
     def __init__(self, A: Any, threads: int) -> None:
         self._a = A
@@ -35,10 +38,19 @@ class Operator:
             out = getattr(self._a, many)(rows.T, **self._more).T
         else:
             out = np.stack([np.asarray(getattr(self._a, one)(row)).reshape(-1) for row in rows])
+        wanted = len(rows), self.shape[many == "rmatmat"]
+        if out.shape != wanted:
+            raise ValueError(
+                f"A: wanted products of {wanted[1]} numbers by its shape {self.shape}; got {out.size / len(rows):g}"
+            )
         if np.iscomplexobj(out):
             raise TypeError("A: wanted a real operator; got complex numbers")
         if not np.isfinite(out).all():
             raise ValueError("A: wanted an operator of finite numbers; got NaN or infinity from a product")
+        if np.abs(out).max(initial=0.0) > LARGEST:
+            raise ValueError(
+                f"A: wanted an operator of products below {LARGEST:.0e}, whose squares are finite; got more"
+            )
         return np.ascontiguousarray(out, np.float64)
 
     def forward(self, x: Any) -> F64:
@@ -59,8 +71,8 @@ class Operator:
 class Matrix(Operator):
     """An array; products are in its own type."""
 
-    def __init__(self, A: npt.NDArray[Any]) -> None:
-        self._a, self.shape, self.dtype, self.follows = A, A.shape, A.dtype, False
+    def __init__(self, A: npt.NDArray[Any], scale: int) -> None:
+        self._a, self.shape, self.dtype, self.follows, self.scale = A, A.shape, A.dtype, False, scale
 
     def forward(self, x: Any) -> F64:
         return np.asarray(x.astype(self.dtype) @ self._a.T, np.float64)

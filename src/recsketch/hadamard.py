@@ -90,6 +90,9 @@ class SubsampledHadamard:
     def __repr__(self) -> str:
         return f"SubsampledHadamard({self.shape[0]}, {self.shape[1]}, seed={self._seed})"
 
+    def __matmul__(self, x: npt.ArrayLike) -> npt.NDArray[Any]:
+        return self.matvec(x) if np.ndim(x) == 1 else self.matmat(x)
+
     def matvec(self, x: npt.ArrayLike) -> npt.NDArray[Any]:
         """A x of a vector (n,) or (n, 1); float32 stays float32, all else is taken as float64."""
         return self._vector("x", x, self.shape[1], False)

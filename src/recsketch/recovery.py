@@ -87,18 +87,43 @@ def _lstsq(
     threads: int,
     noise: Noise = None,
 ) -> Answer:
-    p = plan(core, spec, batch, threads)
-    attributes = np.empty(max(p.attributes, 1), np.float32)
-    residual, iterations = np.empty(p.traces), np.empty(p.traces, np.int32)
-    _warn_over_capacity(_unknowns(p, batch), spec, mask)
-    try:
-        p.lstsq(sketches, mask, 0.0, MAX_ITERATIONS, attributes[: p.attributes], residual, iterations, threads, noise)
-    except _core.CoreError as e:
-        raise ValueError(f"sketches[{e.trace}]: {_check.FINITE}") from None
-    return attributes, residual, iterations
+    def solve(p: _core.Plan, s: Floats, kept: Mask, error: Noise, out: Answer) -> None:
+        p.lstsq(s, kept, 0.0, MAX_ITERATIONS, *out, threads, error)
+
+    answer, unknowns = _solved(solve, core, spec, sketches, batch, mask, threads, noise)
+    _warn_over_capacity(unknowns, spec, mask)
+    return answer
+
+
+def _solved(
+    solve: Callable[..., None],
+    core: _core.Spec,
+    spec: SketchSpec,
+    sketches: Floats,
+    batch: TraceBatch,
+    mask: Mask,
+    threads: int,
+    noise: Noise,
+) -> tuple[Answer, npt.NDArray[np.int64]]:
+    """What a solver of C writes, slice by slice, and every trace's unknowns."""
+    ends = batch.attribute_ends[batch.objects]
+    attributes = np.empty(max(int(ends[-1]), 1), np.float32)
+    residual, iterations = np.empty(len(batch)), np.empty(len(batch), np.int32)
+    unknowns = np.empty(len(batch), np.int64)
+    for part in _check.slices(len(batch), threads):
+        some = batch if part == slice(0, len(batch)) else batch[part]
+        p = plan(core, spec, some, threads, part.start)
+        unknowns[part] = _unknowns(p, some)
+        out = attributes[ends[part.start] : ends[part.stop]], residual[part], iterations[part]
+        try:
+            solve(p, sketches[part], _check.rows(mask, part), None if noise is None else noise[part], out)
+        except _core.CoreError as e:
+            raise ValueError(f"sketches[{part.start + e.trace}]: {_check.FINITE}") from None
+    return (attributes, residual, iterations), unknowns
 
 
 MAX_ITERATIONS = 1000
+EXPLAINED = 1e-5  # residual
 FAINT = 2.0**-40  # as in solve.c: of the loudest object's amplitude: a float32 sketch holds nothing of what is below
 
 
@@ -120,18 +145,18 @@ def _sparse(
         nonzeros += signature * int(np.max(np.diff(batch.objects)))
     if per_object is not None:
         per_object += signature
-    p = plan(core, spec, batch, threads)
-    attributes = np.empty(max(p.attributes, 1), np.float32)
-    residual, iterations = np.empty(p.traces), np.empty(p.traces, np.int32)
-    limits = (nonzeros or 0, per_object or 0, nonnegative, noise)
-    try:
-        p.sparse(sketches, mask, *limits, MAX_ITERATIONS, attributes[: p.attributes], residual, iterations, threads)
-    except _core.CoreError as e:
-        raise ValueError(f"sketches[{e.trace}]: {_check.FINITE}") from None
-    found = np.append(0, np.cumsum(np.nan_to_num(attributes[: p.attributes]) != 0))
+    limits = (nonzeros or 0, per_object or 0, nonnegative)
+
+    def solve(p: _core.Plan, s: Floats, kept: Mask, error: Noise, out: Answer) -> None:
+        p.sparse(s, kept, *limits, error, MAX_ITERATIONS, *out, threads)
+
+    answer, unknowns = _solved(solve, core, spec, sketches, batch, mask, threads, noise)
+    found = np.append(0, np.cumsum(np.nan_to_num(answer[0][: batch.attribute_ends[-1]]) != 0))
     count = np.diff(found[batch.attribute_ends[batch.objects]])
-    _warn_over_capacity(count if nonzeros is None else np.minimum(_unknowns(p, batch), nonzeros), spec, mask)
-    return attributes, residual, iterations
+    if nonzeros is not None:  # a generous limit does no harm where the few that were found explain the sketch
+        count = np.where(answer[1] < EXPLAINED, count, np.minimum(unknowns, nonzeros))
+    _warn_over_capacity(count, spec, mask)
+    return answer
 
 
 def _unknowns(p: _core.Plan, batch: TraceBatch) -> npt.NDArray[np.int64]:

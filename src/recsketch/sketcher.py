@@ -204,8 +204,8 @@ class Sketcher:
         Warns
         -----
         CapacityWarning
-            At least as many unknown numbers as kept coordinates: attribute elements for "lstsq", those given or found
-            not to be zero for "sparse".
+            At least as many unknown numbers as kept coordinates: attribute elements for "lstsq", those found not to be
+            zero for "sparse", or those given where what was found leaves a residual.
 
         Notes
         -----
@@ -431,6 +431,7 @@ class Sketcher:
         """
         x, y = (_check.sketches(name, _unpacked(v)[0], self.spec.dim) for name, v in (("a", a), ("b", b)))
         cosine = _unit("a", np.atleast_2d(x)) @ _unit("b", np.atleast_2d(y)).T
+        np.clip(cosine, -1.0, 1.0, out=cosine)  # rounding
         shape = x.shape[:-1] + y.shape[:-1]
         return cosine.reshape(shape) if shape else float(cosine[0, 0])
 
@@ -472,10 +473,12 @@ def suggest_dim(traces: Trace | TraceBatch | Iterable[Trace], target: float = 0.
     target = _check.number("target", target, "a load above 0 and at most 4", 0.0, 4.0)
     if not len(batch):
         raise ValueError("traces: wanted at least one; got none")
-    widest = max(1, int(np.diff(batch.input_ends).max(initial=0)), int(np.diff(batch.output_ends).max()))
+    used = np.append(0, np.cumsum(batch.weights > 0)), np.append(0, np.cumsum(batch.output_weights > 0))
+    ends = batch.input_ends, batch.output_ends  # an input of weight 0 takes no position
+    widest = max(1, *(int(np.diff(u[e]).max(initial=0)) for u, e in zip(used, ends, strict=True)))
     trial = SketchSpec(MIN_DIM, batch.modules, max_inputs=widest, signature=signature)
     most = float(np.max(Sketcher(trial).load(batch))) * MIN_DIM
-    dim = max(MIN_DIM, 1 << math.ceil(math.log2(max(most, 1.0) / target)))
+    dim = max(MIN_DIM, 1 << math.ceil(math.log2(min(max(most, 1.0) / target, 2.0**60))))
     if dim > MAX_DIM:
         raise ValueError(f"traces: wanted at most {target * MAX_DIM:.0f} unknown numbers in one; got {most:.0f}")
     return dim

@@ -275,16 +275,17 @@ def cgls(
     """
     workers = _check.threads(threads)
     operator = _operator(A, workers)
-    y, single, dtype = _signals(operator, Y)
+    y, scale, single, dtype = _signals(operator, Y)
     least = _number("damping", damping)
     share = _number("rtol", rtol)
     most = 2 * min(operator.shape)
     if max_iterations is not None:
         most = _check.integer("max_iterations", max_iterations, 1, MOST_ITERATIONS)
-    x, residual, iterations = _dense.cgls(operator, y, least, share, most)
+    x, residual, iterations = _dense.cgls(operator, y, _by(least, -2 * operator.scale), share, most)
     support = [np.flatnonzero(c) for c in x]
     values = [c[s] for c, s in zip(x, support, strict=True)]
-    return _solution((support, values, residual, iterations), operator.shape[1], dtype, single)
+    found = support, values, residual, iterations
+    return _solution(found, operator.shape[1], dtype, single, scale, operator.scale)
 
 
 def _number(name: str, x: object) -> float:
@@ -293,6 +294,12 @@ def _number(name: str, x: object) -> float:
 
 def _operator(A: Any, workers: int) -> _dense.Operator:
     """What the solvers see of A."""
+    if hasattr(A, "aslinearoperator"):
+        A = A.aslinearoperator()
+    elif hasattr(A, "tocsr"):
+        from scipy.sparse.linalg import aslinearoperator
+
+        A = aslinearoperator(A)
     if all(hasattr(A, name) for name in ("shape", "matvec", "rmatvec")):
         operator = _dense.Operator(A, workers)
         if len(operator.shape) != 2 or 0 in operator.shape:
@@ -304,11 +311,24 @@ def _operator(A: Any, workers: int) -> _dense.Operator:
     a = np.asarray(a, _check.float_type(a))
     if not np.isfinite(a).all():
         raise ValueError("A: wanted finite numbers; got NaN or infinity")
-    return _dense.Matrix(a)
+    scale = _exponent(a, 32)
+    return _dense.Matrix(np.ldexp(a, -scale) if scale else a, scale)
 
 
-def _signals(operator: _dense.Operator, Y: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], bool, Any]:
-    """Signals as rows (batch, m) of float64, whether there was but one, and the type of the answer."""
+def _exponent(a: npt.NDArray[Any], within: int) -> int:
+    """The power of two that brings numbers to about one, 0 where their squares and sums are in range as they are."""
+    exponent = int(np.frexp(np.abs(a).max(initial=0.0))[1])
+    return exponent if abs(exponent) > within else 0
+
+
+def _by(x: float, exponent: int) -> float:
+    """x 2**exponent, at most 1e300."""
+    with np.errstate(over="ignore"):
+        return min(float(np.ldexp(x, exponent)), 1e300)
+
+
+def _signals(operator: _dense.Operator, Y: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], int, bool, Any]:
+    """Signals as rows (batch, m) of float64 over a power of two, that, whether there was but one, the answer's type."""
     m = operator.shape[0]
     y = _check.reals("Y", Y, f"signals of {m} numbers, shape ({m},) or ({m}, batch)")
     if y.ndim not in (1, 2) or y.shape[0] != m:
@@ -316,8 +336,14 @@ def _signals(operator: _dense.Operator, Y: npt.ArrayLike) -> tuple[npt.NDArray[n
     rows = _check.packed(y.reshape(m, -1).T, np.float64)
     if not np.all(np.abs(rows) <= _check.LARGEST):
         raise ValueError("Y: wanted finite numbers of at most 1e30; got NaN or larger")
+    scale = _exponent(rows, 110)
+    if scale:
+        rows = np.ldexp(rows, -scale)
+    peaks = np.abs(rows).max(axis=1, initial=0.0)
+    if np.any((peaks > 0) & (peaks < 1e-120)):
+        raise ValueError("Y: wanted signals of sizes within 1e120 of each other; got more. Solve them apart")
     own = _check.float_type(y)
-    return rows, y.ndim == 1, np.result_type(own, own if operator.follows else operator.dtype)
+    return rows, scale, y.ndim == 1, np.result_type(own, own if operator.follows else operator.dtype)
 
 
 def _pursue(
@@ -333,7 +359,7 @@ def _pursue(
 ) -> Solution:
     workers = _check.threads(threads)
     operator = _operator(A, workers)
-    y, single, dtype = _signals(operator, Y)
+    y, scale, single, dtype = _signals(operator, Y)
     m, n = operator.shape
     width = _check.integer("block", block, 1, min(m, n))
     if n % width:
@@ -343,7 +369,7 @@ def _pursue(
     if n_nonzero is None and tol is None:
         raise ValueError(f"{name}, tol: wanted a number of non-zeros, or a tolerance, or both; got neither")
     count = most if n_nonzero is None else _check.integer(name, n_nonzero, 1, most)
-    tolerance = 0.0 if tol is None else _number("tol", tol)
+    tolerance = 0.0 if tol is None else _by(_number("tol", tol), -2 * scale)
     if not isinstance(nonnegative, (bool, np.bool_)):
         raise TypeError(f"nonnegative: wanted True or False; got {_check.describe(nonnegative)}")
     sign = bool(nonnegative)
@@ -351,20 +377,23 @@ def _pursue(
     if not y.shape[0]:
         found = [], [], np.empty(0), np.empty(0, np.int32)
     elif isinstance(A, SubsampledHadamard):
-        s, c, k, residual, iterations = A._core.pursue(method, y, count, width, tolerance, sign, steps, workers)
-        support, values = ([row[:i] for row, i in zip(a, k, strict=True)] for a in (s, c))
-        found = support, values, residual, iterations
+        limits = (count, width, tolerance, sign, steps, workers)
+        parts = [A._core.pursue(method, y[p], *limits) for p in _check.slices(len(y), workers)]
+        support, values = ([r[:i] for p in parts for r, i in zip(p[a], p[2], strict=True)] for a in (0, 1))
+        found = support, values, np.concatenate([p[3] for p in parts]), np.concatenate([p[4] for p in parts])
     elif method == "htp":
         found = _dense.htp(operator, y, count, tolerance, sign, steps)
     elif sign:
         found = _dense.nonnegative_omp(operator, y, count, tolerance)
     else:
         found = _dense.omp(operator, y, count, width, tolerance)
-    return _solution(found, n, dtype, single)
+    return _solution(found, n, dtype, single, scale, operator.scale)
 
 
-def _solution(found: Found, n: int, dtype: Any, single: bool) -> Solution:
+def _solution(found: Found, n: int, dtype: Any, single: bool, scale: int, columns: int) -> Solution:
     support, values, residual, iterations = found
+    if scale or columns:
+        values, residual = [np.ldexp(v, scale - columns) for v in values], np.ldexp(residual, scale)
     coef = np.zeros((len(support), n), dtype)
     index = [np.asarray(s, np.int64) for s in support]
     if index:

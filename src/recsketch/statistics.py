@@ -185,6 +185,7 @@ def summarise(
         share = 1.0
         for level, name in zip(amounts[:-1], pool.below, strict=True):
             share *= min(max(float(level[name]) / max(float(level.sum()), 1e-9), 1e-9), 1.0)
+        share = max(share, 1e-100)  # of a long path
         count = max(a, 0.0) * max(everything, 0.0) / share
         slope = math.hypot(a + everything, a * math.sqrt(len(pool.names) - 1))
         error = noise * slope / share if noise < math.inf else math.inf

@@ -152,16 +152,22 @@ def unroll(
 ) -> list[Unrolled]:
     """The DAG of every sketch; sketches (n, d), nonzeros None: dense, 0: any number. The caller checks arguments."""
     depth = MAX_DEPTH if max_depth is None else max_depth
+    allowed = spec.allowed()
     sparse = (nonzeros is not None, nonzeros + spec.signature if nonzeros else 0, nonnegative)
-    try:
-        found = _core.Unrolling(
-            core, sketches, mask, spec.allowed(), noise, depth, THRESHOLD, MAX_ROUNDS, threads, *sparse
-        )
-    except _core.CoreError as e:
-        raise ValueError(f"sketches[{e.trace}]: {_check.FINITE}" if e.trace >= 0 else str(e)) from None
     kept = np.full(len(sketches), spec.dim) if mask is None else np.broadcast_to(mask.sum(axis=1), (len(sketches),))
     error = np.zeros(len(sketches)) if noise is None else noise
-    return [_Reader(spec, found.get(i), int(kept[i]), float(error[i])).read() for i in range(len(sketches))]
+    out = []
+    for part in _check.slices(len(sketches), threads):
+        given = _check.rows(mask, part), allowed, None if noise is None else noise[part]
+        try:
+            found = _core.Unrolling(core, sketches[part], *given, depth, THRESHOLD, MAX_ROUNDS, threads, *sparse)
+        except _core.CoreError as e:
+            where = f"sketches[{part.start + e.trace}]: {_check.FINITE}"
+            raise ValueError(where if e.trace >= 0 else str(e)) from None
+        for i in range(part.stop - part.start):
+            at = part.start + i
+            out.append(_Reader(spec, found.get(i), int(kept[at]), float(error[at])).read())
+    return out
 
 
 class _Reader:

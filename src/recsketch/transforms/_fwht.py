@@ -47,8 +47,8 @@ def fwht(x: npt.ArrayLike, *, overwrite: bool = False, threads: int | None = Non
     if n < 16 or n > 1 << 24 or n & (n - 1):
         raise ValueError(f"x: wanted a last axis of a power of two from 16 to 2**24; got {_check.describe(a)}")
     workers, dtype = _check.threads(threads), _check.float_type(a)
-    if overwrite:
-        if a is not x or a.dtype != dtype or not (a.flags.c_contiguous and a.flags.writeable):
+    if _check.flag("overwrite", overwrite):
+        if not isinstance(x, np.ndarray) or a.dtype != dtype or not (a.flags.c_contiguous and a.flags.writeable):
             wanted = "a writable C-contiguous float32 or float64 array"
             raise ValueError(f"x: wanted {wanted} to overwrite; got {_check.describe(x)}")
         out = a
