@@ -475,6 +475,8 @@ def test_transforms_and_sparse_matrices_are_operators() -> None:
     y = D[:, [5, 60]] @ [1.0, 2.0]
     for A in (P, scipy.sparse.csr_array(D), scipy.sparse.coo_matrix(D)):
         assert sorted(omp(A, y, 2).support.tolist()) == [5, 60]
+    with pytest.raises(ValueError, match="A: wanted an operator of shape"):
+        omp(scipy.sparse.csr_array((0, 4)), np.ones(0), 1)
     H = SubsampledHadamard(8, 16)
     assert np.array_equal(H @ np.eye(16), H.matmat(np.eye(16)))
     assert np.array_equal(H @ np.ones(16), H.matvec(np.ones(16)))

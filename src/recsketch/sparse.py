@@ -18,6 +18,7 @@ Examples
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -81,7 +82,8 @@ def omp(
     ----------
     A : (m, N) array_like, linear operator, or SubsampledHadamard
         Columns of equal norm, or those of larger norm are preferred. A linear operator is what has `shape`, `matvec`
-        and `rmatvec` (SciPy's); `matmat` and `rmatmat` are used if there.
+        and `rmatvec` (SciPy's); `matmat` and `rmatmat` are used if there. So are SciPy's sparse arrays, and what has
+        `aslinearoperator`: the transforms.
     Y : (m,) or (m, batch) array_like
         Signals, finite.
     n_nonzero : int, optional
@@ -296,10 +298,15 @@ def _operator(A: Any, workers: int) -> _dense.Operator:
     """What the solvers see of A."""
     if hasattr(A, "aslinearoperator"):
         A = A.aslinearoperator()
-    elif hasattr(A, "tocsr"):
-        from scipy.sparse.linalg import aslinearoperator
-
-        A = aslinearoperator(A)
+    elif hasattr(A, "tocsr"):  # SciPy's sparse arrays
+        a = A.tocsr()
+        products = {
+            "matvec": a.__matmul__,
+            "rmatvec": a.T.__matmul__,
+            "matmat": a.__matmul__,
+            "rmatmat": a.T.__matmul__,
+        }
+        A = SimpleNamespace(shape=a.shape, dtype=a.dtype, **products)
     if all(hasattr(A, name) for name in ("shape", "matvec", "rmatvec")):
         operator = _dense.Operator(A, workers)
         if len(operator.shape) != 2 or 0 in operator.shape:
