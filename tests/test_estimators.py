@@ -138,11 +138,46 @@ def test_sparse_arrays_of_any_kind_or_none() -> None:
             getattr(bad, name)[at] = value
             with pytest.raises(ValueError, match="wanted offsets"):
                 e.transform(bad)
+        for size in (0, 3, 8, 22):
+            bad = kind(x)
+            bad.indptr = np.resize(bad.indptr, size)
+            with pytest.raises(ValueError, match="wanted offsets"):
+                e.transform(bad)
         for value in (-1, 20):
             bad = kind(x)
             bad.indices[3] = value
             with pytest.raises(ValueError, match="wanted offsets"):
                 e.transform(bad)
+
+
+def test_inconsistent_sparse_arrays_of_other_kinds() -> None:
+    x = scipy.sparse.random(6, 20, 0.3, random_state=np.random.default_rng(0), dtype=np.float32)
+    e = CountSketch(8).fit(x)
+    for kind in ("bsr", "lil", "dok", "dia"):
+        assert np.array_equal(e.transform(x.asformat(kind)), e.transform(x.tocsr()))
+    for name, value in (("row", 10**7), ("row", -1), ("col", 10**7), ("col", -(10**7))):
+        bad = x.tocoo(copy=True)
+        getattr(bad, name)[3] = value
+        with pytest.raises(ValueError, match="wanted offsets"):
+            e.transform(bad)
+    for name, at, value in (("indptr", 1, 10**8), ("indices", 0, 10**8), ("indices", 0, -1)):
+        bad = x.tobsr((2, 4)).copy()
+        getattr(bad, name)[at] = value
+        with pytest.raises(ValueError, match="wanted offsets"):
+            e.transform(bad)
+
+
+def test_masked_elements_are_refused() -> None:
+    x = np.ma.array(np.ones((5, 20)), mask=False)
+    for e in ESTIMATORS.values():
+        assert np.array_equal(
+            sklearn.base.clone(e).set_params(random_state=0).fit_transform(x),
+            sklearn.base.clone(e).set_params(random_state=0).fit_transform(x.data),
+        )
+        bad = x.copy()
+        bad[2, 3] = np.ma.masked
+        with pytest.raises(ValueError, match="masked"):
+            sklearn.base.clone(e).fit(bad)
 
 
 def test_a_clone_keeps_the_container() -> None:
@@ -165,6 +200,10 @@ def test_numbers_too_large_on_the_way_are_refused() -> None:
     with pytest.raises(ValueError, match="wanted numbers whose sketch float32 can hold"):
         StructuredProjection(4).fit_transform(x)
     assert np.isfinite(StructuredProjection(4).fit_transform(x.astype(np.float64))).all()
+    x = np.random.default_rng(0).standard_normal((3, 40)).astype(np.float32) * np.float32(1e19)
+    for seed in range(20):  # some numbers are too large, which ones depends on the seed
+        with pytest.raises(ValueError, match="wanted numbers whose sketch float32 can hold"):
+            TensorSketch(64, random_state=seed).fit(x).transform(x)
 
 
 def test_a_tensor_sketch_is_what_was_fitted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import recsketch as rs
-from recsketch import cli
+from recsketch import cli, cli_files
 
 SPEC = rs.SketchSpec(dim=256, modules={"a,b": 3, "x\ny": 2}, seed=1)
 
@@ -79,14 +80,31 @@ def test_links_and_pipes_stay(files: Path) -> None:
 
 
 def test_every_writer_reaches_the_disk_first(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[int] = []
-    monkeypatch.setattr("os.fsync", calls.append)
-    assert sketch(files, files / "o.npz") == 0
-    assert calls
+    """The file is synced before it takes its name, the folder after."""
+    calls: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(number: int) -> None:
+        calls.append("folder" if stat.S_ISDIR(os.fstat(number).st_mode) else "file")
+        sync(number)
+
+    def replaced(old: str, new: str) -> None:
+        calls.append("name")
+        replace(old, new)
+
+    monkeypatch.setattr("os.fsync", synced)
+    monkeypatch.setattr("os.replace", replaced)
+    out = files / "o.npz"
+    packed = rs.pack(np.zeros((1, 64), np.float32), "int8")
+    writers = (lambda: sketch(files, out), lambda: batch().save(out), lambda: packed.save(out))
+    for write in (*writers, lambda: cli_files.write_text(str(out), "text")):
+        calls.clear()
+        write()
+        assert calls == ["file", "name", "folder"]
 
 
 def test_errors_name_what_the_user_named(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for out in (files / "none" / "o.npz", files):
+    for out in (files / "none" / "o.npz", files, f"{files}/t.npz/", f"{files}/none/"):
         assert sketch(files, out) == 2
         err = capsys.readouterr().err
         assert f"{str(out)!r}\n" in err
@@ -101,7 +119,7 @@ def test_compressed_sketches_are_refused(files: Path) -> None:
     assert cli.main(["summary", str(files / "c.npz"), "--module", "a,b"]) == 2
 
 
-def test_names_that_cannot_be_shown_and_warnings(files: Path) -> None:
+def test_names_that_cannot_be_shown(files: Path) -> None:
     out = files / "\xe9.npz"
     args = ("sketch", files / "t.npz", "--spec", files / "spec.json", "-o", out)
     assert command(*args, PYTHONIOENCODING="ascii").returncode == 0
@@ -135,6 +153,9 @@ def test_batches_are_picked_from() -> None:
     with pytest.raises(TypeError, match="wanted a list of traces"):
         rs.TraceBatch.from_traces(b[0])  # type: ignore[arg-type]
     assert "\n" not in repr(b)
+    for index in ((0, 1), (0,), [[0, 1]], [0.5], [[1, 2], 3], np.ones((1, 1), int), "0", None):
+        with pytest.raises((TypeError, ValueError), match="index: wanted"):
+            batch()[index]  # type: ignore[call-overload]
 
 
 def test_traces_of_broken_batches() -> None:

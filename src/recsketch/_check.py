@@ -69,11 +69,16 @@ def number(name: str, x: object, what: str, low: float, high: float) -> float:
     return value
 
 
+def unmasked(name: str, x: object, what: str) -> None:
+    """Refuse an array with masked elements, which NumPy would hand over as numbers."""
+    ma = sys.modules.get("numpy.ma")  # not loaded, there is none
+    if ma is not None and isinstance(x, ma.MaskedArray) and ma.is_masked(x):
+        raise ValueError(f"{name}: wanted {what}; got a masked array: fill it or leave masked elements out")
+
+
 def reals(name: str, x: object, what: str) -> npt.NDArray[Any]:
     """`x` as a real numeric array; objects, strings, complex numbers and masked elements are refused."""
-    masked = sys.modules.get("numpy.ma")  # not loaded, there is none
-    if masked is not None and masked.is_masked(x):
-        raise ValueError(f"{name}: wanted {what}; got a masked array: fill it or leave masked elements out")
+    unmasked(name, x, what)
     try:
         array = np.asarray(x)
     except ValueError:  # a ragged list
@@ -218,7 +223,7 @@ def module_name(name: str, x: object) -> str:
 
 def picks(index: Any) -> Any:
     """An index that picks several, as NumPy takes it: an empty list is one of integers."""
-    return np.asarray(index, None if index else np.intp) if isinstance(index, list) else index
+    return np.zeros(0, np.intp) if isinstance(index, list) and not index else index
 
 
 def path(name: str, x: object) -> str:

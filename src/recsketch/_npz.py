@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -37,8 +38,10 @@ def written(path: object) -> Iterator[BinaryIO]:
     import threading
 
     named = _check.path("path", path)
-    part = None
+    part = target = None
     try:
+        if not os.path.basename(named):  # realpath would drop the slash and name a file
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), named)
         if os.path.exists(named) and not os.path.isfile(named):
             whole = io.BytesIO()  # an archive's writer seeks, or believes what /dev/null says of its place
             yield whole
@@ -57,7 +60,7 @@ def written(path: object) -> Iterator[BinaryIO]:
         if part is not None:
             with contextlib.suppress(OSError):
                 os.unlink(part)
-        if isinstance(e, OSError) and e.errno is not None:
+        if isinstance(e, OSError) and e.errno is not None and e.filename in (None, part, target):
             raise OSError(e.errno, e.strerror, named) from e
         raise
 

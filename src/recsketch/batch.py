@@ -179,8 +179,12 @@ class TraceBatch:
         if isinstance(index, slice) and index.step in (None, 1):
             begin, end, _ = index.indices(len(self))
             return self._part(begin, max(begin, end))
-        if isinstance(index, (slice, list)) or np.ndim(index) == 1:
-            picked = np.arange(len(self))[_check.picks(index)]
+        if isinstance(index, (slice, list)) or (isinstance(index, np.ndarray) and index.ndim):
+            what = "a number, a slice, or a vector of integers or bools"
+            which = index if isinstance(index, slice) else _check.reals("index", _check.picks(index), what)
+            if isinstance(which, np.ndarray) and (which.ndim != 1 or which.dtype.kind == "f"):
+                raise TypeError(f"index: wanted {what}; got {_check.describe(which)}")
+            picked = np.arange(len(self))[which]
             return TraceBatch.from_traces(self._trace(int(i)) for i in picked) if picked.size else self._part(0, 0)
         i = _check.integer("index", index, -(2**62), 2**62)
         if not -len(self) <= i < len(self):
@@ -278,6 +282,8 @@ def as_batch(traces: Trace | TraceBatch | Iterable[Trace]) -> tuple[TraceBatch, 
         return traces, False
     if isinstance(traces, Trace):
         return TraceBatch.from_traces([traces]), True
+    if isinstance(traces, (str, bytes, Mapping)) or not isinstance(traces, Iterable):
+        raise TypeError(f"traces: wanted a Trace, a TraceBatch or a list of traces; got {_check.describe(traces)}")
     return TraceBatch.from_traces(traces), False
 
 

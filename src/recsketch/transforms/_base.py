@@ -27,9 +27,22 @@ def is_sparse(x: Any) -> bool:
 
 
 def _consistent(x: Any) -> bool:
-    """Whether rows, or columns, of a sparse array are where its offsets say: SciPy does not look, and may crash."""
-    ends, at, inner = x.indptr, x.indices, x.shape[-1 if x.format == "csr" else 0]
-    if x.ndim != 2 or ends[0] != 0 or not 0 <= ends[-1] <= min(at.size, x.data.size) or np.any(ends[1:] < ends[:-1]):
+    """Whether a sparse array's numbers are where its offsets and indices say: SciPy does not look, and may crash."""
+    if x.format == "coo":
+        sizes, at = x.shape, (x.row, x.col)
+        inside = all(not i.size or 0 <= int(i.min()) <= int(i.max()) < n for i, n in zip(at, sizes, strict=True))
+        return inside and x.row.size == x.col.size == x.data.size
+    if x.format not in ("csr", "csc", "bsr"):
+        return True  # Python's own lists
+    rows, columns = (n // b for n, b in zip(x.shape, getattr(x, "blocksize", (1, 1)), strict=True))
+    outer, inner = (columns, rows) if x.format == "csc" else (rows, columns)
+    ends, at = x.indptr, x.indices
+    if (
+        ends.shape != (outer + 1,)
+        or ends[0] != 0
+        or np.any(ends[1:] < ends[:-1])
+        or ends[-1] > min(len(at), len(x.data))
+    ):
         return False
     used = at[: ends[-1]]
     return not used.size or 0 <= int(used.min()) <= int(used.max()) < inner
@@ -104,7 +117,7 @@ class Transform:
         if is_sparse(x):
             if not self.takes_sparse or width is not None:
                 raise TypeError(f"{own}wanted dense data; got a sparse matrix. Sparse input is not supported")
-            if x.ndim == 2 and x.format in ("csr", "csc") and not _consistent(x):
+            if x.ndim == 2 and not _consistent(x):
                 raise ValueError(f"{own}wanted offsets that never decrease and indices within the shape; got others")
             out = x.tocsr()
             if out.dtype.kind == "c":
@@ -113,6 +126,7 @@ class Transform:
                 out = out.astype(np.float64)
             finite = not reset or bool(np.isfinite(out.data).all())
         else:
+            _check.unmasked(f"{own}X", x, "an (n, features) array")
             try:
                 array = np.asarray(x)
             except ValueError:
@@ -240,7 +254,7 @@ class Transform:
         if container == "pandas":
             import pandas
 
-            index = x.index if hasattr(x, "columns") else None
+            index = getattr(x, "index", None) if hasattr(x, "columns") else None
             return pandas.DataFrame(out, columns=self.get_feature_names_out(), index=index)
         if container == "polars":
             import polars

@@ -77,8 +77,6 @@ class TensorSketch(Transform):
     True
     """
 
-    spreads = True  # through the transforms, or through the FFT
-
     exact_: bool
 
     def __init__(
