@@ -28,6 +28,9 @@ def names(requirements: list[str]) -> set[str]:
 
 def tree() -> Iterator[Path]:
     for folder, folders, files in os.walk(ROOT):
+        if "pyvenv.cfg" in files:  # an environment, whatever its name
+            folders.clear()
+            continue
         folders[:] = [f for f in folders if f not in IGNORED and not f.endswith(".egg-info")]
         folders[:] = [f for f in folders if not f.startswith(".") or f in {".ci", ".github"}]
         yield from (Path(folder, f) for f in files if not f.endswith((".so", ".pyd", ".pyc")))
