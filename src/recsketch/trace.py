@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from array import array
 from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -130,6 +129,8 @@ class Trace:
         return len(self._module)
 
     def __copy__(self) -> Trace:
+        import copy
+
         return copy.deepcopy(self)  # so that what is added to the one is not in the other
 
     @property
