@@ -343,9 +343,15 @@ def test_slices_change_no_bit(method: str) -> None:
     s[17, 3] = np.nan
     with pytest.raises(ValueError, match=r"sketches\[17\]"):
         sk.recover(s, traces, method)
-    for found, one in zip(sk.unroll(s[18:]), s[18:], strict=True):
-        assert str(found) == str(sk.unroll(one))
-    with pytest.raises(ValueError, match=r"sketches\[17\]"):
+    s, mask, noise = s[18:], mask[18:], 10.0 ** -rng.integers(2, 6, 12)
+    s += (noise[:, None] * rng.standard_normal(s.shape)).astype(np.float32)
+    for found, row, kept, error in zip(sk.unroll(s, mask, noise=noise), s, mask, noise, strict=True):
+        alone = sk.unroll(row, kept, noise=error)
+        assert (str(found), found.complete, found.residual) == (str(alone), alone.complete, alone.residual)
+        for a, b in zip(found.objects, alone.objects, strict=True):
+            assert np.array_equal([a.attribute, a.error], [b.attribute, b.error])
+    s[9, 3] = np.nan
+    with pytest.raises(ValueError, match=r"sketches\[9\]"):
         sk.unroll(s)
 
 
