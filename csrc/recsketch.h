@@ -95,15 +95,15 @@ rsk_status rsk_hadamard_product_f32(const rsk_hadamard *hadamard, ptrdiff_t batc
 rsk_status rsk_hadamard_product_f64(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *x, double *y, int adjoint,
                                     int threads);
 
-/* ---------------------------------------------------------------- sparse solvers (greedy.c, threshold.c) */
+/* ---------------------------------------------------------------- sparse solvers (omp.c, htp_hadamard.c) */
 
-typedef struct rsk_greedy_params {
+typedef struct rsk_support_params {
     ptrdiff_t sparsity;  /* non-zeros at most, or blocks of them; sparsity * block <= m */
     ptrdiff_t block;     /* columns of a block, a divisor of n; 1: none */
     double tolerance;    /* stop where |y - A x|^2 is at most this; >= 0 */
     int nonnegative;     /* 1: x >= 0; only with block 1 */
     int max_iterations; /* of rsk_htp, >= 1 */
-} rsk_greedy_params;
+} rsk_support_params;
 
 /* Sparse x with y = A x, one signal after the other. K = sparsity * block.
  *
@@ -115,9 +115,9 @@ typedef struct rsk_greedy_params {
  *   iterations  (batch,)
  * RSK_EINVAL  batch < 0, threads < 1, parameters; for rsk_htp block is 1
  * RSK_ENOMEM  scratch a thread: 2 K^2 doubles and n floats (rsk_omp), 4 n doubles (rsk_htp); K > 2^16 (rsk_omp) */
-rsk_status rsk_omp(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *y, const rsk_greedy_params *params,
+rsk_status rsk_omp(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *y, const rsk_support_params *params,
                    int32_t *support, double *coef, int32_t *count, double *residual, int32_t *iterations, int threads);
-rsk_status rsk_htp(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *y, const rsk_greedy_params *params,
+rsk_status rsk_htp(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *y, const rsk_support_params *params,
                    int32_t *support, double *coef, int32_t *count, double *residual, int32_t *iterations, int threads);
 
 /* Gram-Schmidt for many signals at a time: their columns, chosen elsewhere, as Q T, and y as Q z + residual. */

@@ -1,5 +1,5 @@
 /* AVX2, F16C and FMA; that only where the product is exact: any other would round differently from the other levels. */
-#include "../internal.h"
+#include "base/kernel_table.h"
 
 #include <immintrin.h>
 

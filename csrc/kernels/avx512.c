@@ -1,5 +1,5 @@
 /* AVX-512 F, BW, DQ, VL. */
-#include "../internal.h"
+#include "base/kernel_table.h"
 
 #include <immintrin.h>
 

@@ -204,13 +204,13 @@ static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float 
 #define V v16
 #define R r32
 #define LANES R32_LANES
-#include "table.h"
+#include "hashing.h"
 #define SUFFIX f64
 #define T double
 #define V w16
 #define R r64
 #define LANES R64_LANES
-#include "table.h"
+#include "hashing.h"
 
 #define FWHT fwht_f32
 #define SUFFIX f32

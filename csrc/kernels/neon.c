@@ -1,5 +1,5 @@
 /* AArch64 Advanced SIMD. */
-#include "../internal.h"
+#include "base/kernel_table.h"
 
 #include <arm_neon.h>
 

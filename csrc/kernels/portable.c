@@ -1,5 +1,5 @@
 /* Plain C: the specification of the other levels. */
-#include "../internal.h"
+#include "base/kernel_table.h"
 
 #include <string.h>
 

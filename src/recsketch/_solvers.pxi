@@ -5,7 +5,7 @@ from libc.stdint cimport int8_t, uint16_t
 cdef extern from "recsketch.h" nogil:
     ctypedef struct rsk_hadamard:
         pass
-    ctypedef struct rsk_greedy_params:
+    ctypedef struct rsk_support_params:
         ptrdiff_t sparsity, block
         double tolerance
         int nonnegative, max_iterations
@@ -26,9 +26,9 @@ cdef extern from "recsketch.h" nogil:
     void rsk_hadamard_free(rsk_hadamard *)
     rsk_status rsk_hadamard_product_f32(const rsk_hadamard *, ptrdiff_t, const float *, float *, int, int)
     rsk_status rsk_hadamard_product_f64(const rsk_hadamard *, ptrdiff_t, const double *, double *, int, int)
-    rsk_status rsk_omp(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_greedy_params *, int32_t *, double *, int32_t *,
+    rsk_status rsk_omp(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_support_params *, int32_t *, double *, int32_t *,
                        double *, int32_t *, int)
-    rsk_status rsk_htp(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_greedy_params *, int32_t *, double *, int32_t *,
+    rsk_status rsk_htp(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_support_params *, int32_t *, double *, int32_t *,
                        double *, int32_t *, int)
     rsk_status rsk_scan(rsk_scan_type, const void *, const float *, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, ptrdiff_t,
                         float *, int64_t *, int)
@@ -76,7 +76,7 @@ cdef class Hadamard:
     def pursue(self, str method, const double[:, ::1] y, ptrdiff_t sparsity, ptrdiff_t block, double tolerance, bint nonnegative,
                int max_iterations, int threads):
         """rsk_omp or rsk_htp: (support, coef, count, residual, iterations)."""
-        cdef rsk_greedy_params p
+        cdef rsk_support_params p
         cdef rsk_status status
         cdef bint greedy = method == "omp"
         cdef ptrdiff_t batch = y.shape[0]

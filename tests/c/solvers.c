@@ -25,10 +25,10 @@ typedef struct answer {
     double coef[BATCH * ROWS], residual[BATCH];
 } answer;
 
-typedef rsk_status solver(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_greedy_params *, int32_t *, double *,
+typedef rsk_status solver(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_support_params *, int32_t *, double *,
                           int32_t *, double *, int32_t *, int);
 
-static rsk_status solve(solver *s, const rsk_hadamard *h, ptrdiff_t batch, const double *y, const rsk_greedy_params *p,
+static rsk_status solve(solver *s, const rsk_hadamard *h, ptrdiff_t batch, const double *y, const rsk_support_params *p,
                         answer *a, int threads) {
     return s(h, batch, y, p, a->support, a->coef, a->count, a->residual, a->iterations, threads);
 }
@@ -79,23 +79,23 @@ static void test_solver_arguments(void) {
     double y[ROWS] = {1};
     solver *const solvers[] = {rsk_omp, rsk_htp};
     for (int s = 0; s < 2; s++) {
-        const rsk_greedy_params good = {SPARSITY, 1, 0.0, 0, 10};
+        const rsk_support_params good = {SPARSITY, 1, 0.0, 0, 10};
         CHECK_STATUS(RSK_OK, solve(solvers[s], h, 0, y, &good, &a, 1));
         CHECK_STATUS(RSK_OK, solve(solvers[s], h, 1, y, &good, &a, 1000));
         CHECK_STATUS(RSK_EINVAL, solve(solvers[s], h, -1, y, &good, &a, 1));
         CHECK_STATUS(RSK_EINVAL, solve(solvers[s], h, 1, y, &good, &a, 0));
-        const rsk_greedy_params bad[] = {{0, 1, 0.0, 0, 10}, {ROWS + 1, 1, 0.0, 0, 10}, {PTRDIFF_MAX, 1, 0.0, 0, 10},
+        const rsk_support_params bad[] = {{0, 1, 0.0, 0, 10}, {ROWS + 1, 1, 0.0, 0, 10}, {PTRDIFF_MAX, 1, 0.0, 0, 10},
                                          {8, 0, 0.0, 0, 10}, {8, 3, 0.0, 0, 10}, {8, 2 * ORDER, 0.0, 0, 10},
                                          {8, 1, -1.0, 0, 10}, {8, 1, (double)NAN, 0, 10}, {49, 2, 0.0, 0, 10}, {4, 2, 0.0, 1, 10}};
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_STATUS(RSK_EINVAL, solve(solvers[s], h, 1, y, &bad[i], &a, 1));
     }
-    const rsk_greedy_params blocks = {8, 2, 0.0, 0, 10}, no_steps = {8, 1, 0.0, 0, 0};
+    const rsk_support_params blocks = {8, 2, 0.0, 0, 10}, no_steps = {8, 1, 0.0, 0, 0};
     CHECK_STATUS(RSK_OK, solve(rsk_omp, h, 1, y, &blocks, &a, 1));
     CHECK_STATUS(RSK_EINVAL, solve(rsk_htp, h, 1, y, &blocks, &a, 1));
     CHECK_STATUS(RSK_OK, solve(rsk_omp, h, 1, y, &no_steps, &a, 1));
     CHECK_STATUS(RSK_EINVAL, solve(rsk_htp, h, 1, y, &no_steps, &a, 1));
     memset(y, 0, sizeof y);
-    const rsk_greedy_params good = {SPARSITY, 1, 0.0, 0, 10};
+    const rsk_support_params good = {SPARSITY, 1, 0.0, 0, 10};
     for (int s = 0; s < 2; s++) {
         CHECK_STATUS(RSK_OK, solve(solvers[s], h, 1, y, &good, &a, 1));
         CHECK(a.count[0] == 0 && a.residual[0] == 0 && a.iterations[0] == 0 && a.support[0] == -1 && a.coef[0] == 0);
@@ -115,7 +115,7 @@ static void test_recovery(void) {
     solver *const solvers[] = {rsk_omp, rsk_htp};
     for (int s = 0; s < 2; s++)
         for (int sign = 0; sign < 2; sign++) {
-            const rsk_greedy_params p = {SPARSITY, 1, 1e-24, sign, 50};
+            const rsk_support_params p = {SPARSITY, 1, 1e-24, sign, 50};
             CHECK_STATUS(RSK_OK, solve(solvers[s], h, BATCH, y, &p, &a, 2));
             for (int b = 0; b < BATCH; b++) {
                 double back[ORDER] = {0};
@@ -205,7 +205,7 @@ static void test_solver_memory(void) {
     rows_fill(rows);
     float x[ORDER] = {1}, y[ORDER];
     double wide[ORDER] = {1}, out[ORDER];
-    const rsk_greedy_params p = {SPARSITY, 1, 0.0, 0, 10};
+    const rsk_support_params p = {SPARSITY, 1, 0.0, 0, 10};
     EACH_ALLOCATION((rsk_hadamard_free(made), made = NULL, rsk_hadamard_create(ORDER, ROWS, rows, 7, 1, &made)));
     CHECK(made != NULL);
     EACH_ALLOCATION(rsk_hadamard_product_f32(h, 1, x, y, 0, 1));
@@ -233,7 +233,7 @@ static uint64_t solver_digest(int threads) {
         CHECK_STATUS(RSK_OK, rsk_hadamard_product_f64(h, BATCH, y, back, adjoint, threads));
         hash = fnv(fnv(hash, narrow, size, 4), back, size, 8);
     }
-    const rsk_greedy_params p[] = {{20, 1, 0.0, 0, 30}, {20, 1, 0.0, 1, 30}, {5, 4, 1.0, 0, 30}};
+    const rsk_support_params p[] = {{20, 1, 0.0, 0, 30}, {20, 1, 0.0, 1, 30}, {5, 4, 1.0, 0, 30}};
     for (int i = 0; i < 5; i++) {
         const int k = (int)(p[i % 3].sparsity * p[i % 3].block);
         CHECK_STATUS(RSK_OK, solve(i < 3 ? rsk_omp : rsk_htp, h, BATCH, y, &p[i % 3], &a, threads));

@@ -1,6 +1,6 @@
 /* Unrolling: statuses, accessors, memory; the laws of the trees that grow; a digest over threads and instruction sets. */
 #include "contract.h"
-#include "internal.h"
+#include "reading/reading.h"
 
 enum { DIM = 512, SKETCHES = 6, NODES = 11 };
 
@@ -307,7 +307,7 @@ static void test_fit(void) {
     for (int i = 0; i < NODES; i++) rsk_fit_add(&f, parents[i], places[i], kinds[i], 0.1);
     CHECK(rsk_fit_unknowns(&f) == floats + NODES);
     for (int turn = 0; turn < 6; turn++) rsk_fit_solve(&f, 0.0, 0.0); /* each takes the gradient down by two digits */
-    rsk_fit_gauge(&f);
+    rsk_fit_estimate_noise(&f);
     CHECK(rsk_fit_clean(&f));
     for (int i = 0; i < NODES; i++) {
         const double unit = f.tree.plan.amplitude[i];

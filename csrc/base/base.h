@@ -1,0 +1,65 @@
+/* What every wing rests on: memory, threads, random signs, sums. A wing is a folder with one private header; its files include
+ * that header, which includes those of the wings below it, so that the compiler holds the layers:
+ *
+ *   recursion/  the map from a run to its sketch         rests on base
+ *   reading/    the way back                             rests on recursion
+ *   parts/      transforms, hashing, solvers, scan       rests on base */
+#ifndef RSK_BASE_H
+#define RSK_BASE_H
+
+#include "recsketch.h"
+
+#if defined(__GNUC__) || defined(__clang__)
+#define RSK_RESTRICT __restrict__
+#else
+#define RSK_RESTRICT __restrict
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define RSK_PREFETCH(p) __builtin_prefetch(p)
+#else
+#define RSK_PREFETCH(p) ((void)(p))
+#endif
+
+/* Everything is computed in blocks of 16 floats (docs/design.md section 5); d and a' are multiples of it. */
+#define RSK_LANES 16
+
+/* ---------------------------------------------------------------- memory.c */
+
+/* size elements of `each` bytes, 64-byte aligned, not cleared; NULL if that overflows or memory is short. size 0 gives a
+ * pointer that may be freed. */
+void *rsk_alloc(ptrdiff_t size, size_t each);
+void *rsk_calloc(ptrdiff_t size, size_t each);
+void rsk_free(void *p);
+
+/* ---------------------------------------------------------------- threads.c */
+
+/* Calls task(context, worker, begin, end) over [0, n) in chunks, on at most `threads` threads; worker < threads says whose
+ * scratch to use. Chunks are handed out in no fixed order: results must not depend on it. */
+typedef void rsk_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end);
+void rsk_parallel(int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, void *context);
+/* How many threads rsk_parallel will use at most: bounded by OpenMP, by n / chunk and by being a forked child. */
+int rsk_parallel_threads(int threads, ptrdiff_t n, ptrdiff_t chunk);
+
+/* What the CPU and its operating system offer (cpu.c). */
+int rsk_cpu_has_avx2(void);
+int rsk_cpu_has_avx512(void);
+
+/* ---------------------------------------------------------------- signs (philox.c) */
+
+/* Packed sign words of 16, from 32-bit random words. */
+rsk_status rsk_stream_signs(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t bits, uint16_t *out);
+static inline ptrdiff_t rsk_highest_bit(ptrdiff_t x) {
+    while (x & (x - 1)) x &= x - 1;
+    return x;
+}
+/* Whether there is a transform of n numbers. */
+static inline int rsk_is_order(ptrdiff_t n) { return n >= RSK_LANES && n <= RSK_MAX_DIM && !(n & (n - 1)); }
+static inline int rsk_sign_bit(const uint16_t *bits, ptrdiff_t k) { return (bits[k >> 4] >> (k & 15)) & 1; }
+
+/* ---------------------------------------------------------------- sums (dot.c) */
+
+/* Sixteen interleaved sums, folded in one order: the same bits however it is compiled. */
+double rsk_dot(const double *a, const double *b, ptrdiff_t n);
+
+#endif

@@ -1,0 +1,29 @@
+/* The parts on their own: transforms, projections, hashing, tensor sketches, sparse solvers, scan. */
+#ifndef RSK_PARTS_H
+#define RSK_PARTS_H
+
+#include "base/base.h"
+#include "base/kernel_table.h"
+
+/* ---------------------------------------------------------------- hadamard.c */
+
+/* A = P H D / sqrt(m): m rows of the Sylvester-Hadamard matrix of order n, columns with random signs. Solvers see
+ * B = sqrt(m) A, whose columns are signs: the bits of column j are the planes of j's set bits, exclusive or. */
+struct rsk_hadamard {
+    ptrdiff_t n, m, words; /* words of 16 bits a column */
+    int32_t *rows;         /* (m,) ascending */
+    uint16_t *signs;       /* n bits */
+    uint16_t *planes;      /* (log2 n, words): bit b of every row's number */
+    float *gram;           /* (n,) sum over the rows of (-1)^popcount(row & k): exact */
+};
+
+/* out = (B^T r) but for the signs of the columns, in float32. */
+void rsk_hadamard_correlate(const rsk_hadamard *h, const double *r, float *out);
+void rsk_hadamard_column(const rsk_hadamard *h, ptrdiff_t j, uint16_t *bits);
+/* Entry (i, j) of B^T B. */
+static inline double rsk_hadamard_gram(const rsk_hadamard *h, ptrdiff_t i, ptrdiff_t j) {
+    const double g = (double)h->gram[i ^ j];
+    return rsk_sign_bit(h->signs, i) != rsk_sign_bit(h->signs, j) ? -g : g;
+}
+
+#endif

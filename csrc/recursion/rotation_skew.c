@@ -1,0 +1,116 @@
+/* R x[k] = sigma(k) x[k ^ mask] with sigma(k ^ mask) = -sigma(k): orthonormal and skew-symmetric, one streaming pass.
+ *
+ * T is then a set of plane rotations of the pairs (k, k ^ mask): exactly orthonormal for every angle. */
+#include "recursion/recursion.h"
+
+#include <string.h>
+
+static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *r) {
+    uint32_t word[2];
+    rsk_status status = rsk_stream_words(seed, stream, 2, 2, word);
+    if (status == RSK_OK) status = rsk_stream_signs(seed, stream, 0, d, r->bits[0]);
+    if (status != RSK_OK) return status;
+    /* floor((d - 1) u / 2^64) of a 64-bit u, in two exact steps: d - 1 < 2^24 */
+    const uint64_t n = (uint64_t)d - 1, low = (n * word[0]) >> 32, high = n * word[1];
+    r->mask = 1 + (ptrdiff_t)((high + low) >> 32);
+    const ptrdiff_t top = rsk_highest_bit(r->mask);
+    for (ptrdiff_t k = 0; k < d; k++) {
+        if (!(k & top)) continue;
+        const uint16_t bit = (uint16_t)(1u << (k & 15));
+        uint16_t *word16 = &r->bits[0][k >> 4];
+        *word16 = (uint16_t)(rsk_sign_bit(r->bits[0], k ^ r->mask) ? *word16 & ~bit : *word16 | bit);
+    }
+    return RSK_OK;
+}
+
+static void turn_signs(const rsk_rotation *r, const uint16_t *signs, uint16_t *out, ptrdiff_t d) {
+    memset(out, 0, (size_t)d / 8);
+    for (ptrdiff_t k = 0; k < d; k++)
+        if (rsk_sign_bit(signs, k ^ r->mask) ^ rsk_sign_bit(r->bits[0], k)) out[k >> 4] = (uint16_t)(out[k >> 4] | 1u << (k & 15));
+}
+
+static rsk_turn turn(const rsk_spec *spec, const rsk_rotation *r, double f, int transpose) {
+    const rsk_turn t = {r->mask, r->bits[0], f * spec->cosine, transpose ? -(f * spec->sine) : f * spec->sine};
+    return t;
+}
+
+static void apply(const rsk_spec *spec, const rsk_rotation *r, double f, int transpose, const float *x, float *out,
+                  int accumulate, float *scratch) {
+    const rsk_turn t = turn(spec, r, f, transpose);
+    (void)scratch;
+    rsk_kernels_current()->rotate_f32(out, x, spec->dim, &t, accumulate);
+}
+
+static void apply_wide(const rsk_spec *spec, const rsk_rotation *r, double f, const double *x, double *out, int accumulate,
+                       double *scratch) {
+    const rsk_turn t = turn(spec, r, f, 0);
+    (void)scratch;
+    rsk_kernels_current()->rotate_f64(out, x, spec->dim, &t, accumulate);
+}
+
+/* Whether rsk_kernels.rotate2 takes the two. */
+static int mix_four_blocks(const rsk_turn *one, const rsk_turn *two) {
+    const ptrdiff_t a = one->mask / RSK_LANES, b = two->mask / RSK_LANES;
+    return a && b && a != b;
+}
+
+static void chain(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, int transpose,
+                  const float *x, float *out, int accumulate, float *scratch) {
+    const rsk_turn one = turn(spec, first, 1.0, transpose), two = turn(spec, second, f, transpose);
+    const rsk_kernels *k = rsk_kernels_current();
+    if (mix_four_blocks(&one, &two)) {
+        k->rotate2_f32(out, x, spec->dim, &one, &two, accumulate);
+    } else {
+        k->rotate_f32(scratch, x, spec->dim, &one, 0);
+        k->rotate_f32(out, scratch, spec->dim, &two, accumulate);
+    }
+}
+
+static void chain_wide(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const double *x,
+                       double *out, int accumulate, double *scratch) {
+    const rsk_turn one = turn(spec, first, 1.0, 0), two = turn(spec, second, f, 0);
+    const rsk_kernels *k = rsk_kernels_current();
+    if (mix_four_blocks(&one, &two)) {
+        k->rotate2_f64(out, x, spec->dim, &one, &two, accumulate);
+    } else {
+        k->rotate_f64(scratch, x, spec->dim, &one, 0);
+        k->rotate_f64(out, scratch, spec->dim, &two, accumulate);
+    }
+}
+
+/* T_attr D2 tile(h) = cosine D2 tile(h) + sine D2' tile(h'): h' is h with its indices masked, D2' the signs D2 masked times
+ * sigma. No pass over d but the last. */
+static void embed(const rsk_spec *spec, const rsk_module *m, double f, float counter, const double *x, float *out, float *work,
+                 float *scratch) {
+    const ptrdiff_t width = m->spread.width, mask = spec->attr.mask & (width - 1);
+    float *const rows[2] = {work, work + width};
+    const float c = (float)spec->cosine, s = (float)spec->sine, counters[2] = {c * counter, s * counter};
+    float *narrow = scratch; /* width <= d */
+    rsk_kernels_current()->narrow(narrow, x, width);
+    rsk_kernels_current()->split_f32(rows[0], rows[1], narrow, width, mask, (float)(spec->cosine * f), (float)(spec->sine * f));
+    rsk_kernels_current()->spread(out, spec->dim, &m->spread, (const float *const *)rows, counters);
+}
+
+static void embed_wide(const rsk_spec *spec, const rsk_module *m, double f, float counter, const double *x, const float *extra,
+                      double *out, double *work, double *scratch) {
+    const ptrdiff_t width = m->spread.width, mask = spec->attr.mask & (width - 1);
+    double *const rows[2] = {work, work + width};
+    const float c = (float)spec->cosine, s = (float)spec->sine, counters[2] = {c * counter, s * counter};
+    (void)scratch;
+    rsk_kernels_current()->split_f64(rows[0], rows[1], x, width, mask, spec->cosine * f, spec->sine * f);
+    rsk_kernels_current()->spread_wide(out, spec->dim, &m->spread, (const double *const *)rows, counters, extra);
+}
+
+static void embed_adjoint(const rsk_spec *spec, const rsk_module *m, float f, float f_counter, const float *y, float *x,
+                   float *counter, float *work, float *scratch) {
+    const ptrdiff_t width = m->spread.width;
+    float *const rows[2] = {work, work + width};
+    const float c = (float)spec->cosine, s = (float)spec->sine;
+    float counters[2];
+    (void)scratch;
+    rsk_kernels_current()->collect(y, spec->dim, &m->spread, rows, counters);
+    rsk_kernels_current()->join(x, rows[0], rows[1], width, spec->attr.mask & (width - 1), c * f, s * f);
+    *counter = f_counter * (c * counters[0] + s * counters[1]);
+}
+
+const rsk_family rsk_family_skew = {"skew", 1, sample, turn_signs, apply, apply_wide, chain, chain_wide, embed, embed_wide, embed_adjoint};

@@ -1,0 +1,192 @@
+/* A specification's random matrices, all of them packed sign bits. */
+#include "recursion/recursion.h"
+
+#include <math.h>
+#include <string.h>
+
+static int is_power(ptrdiff_t n) { return n > 0 && !(n & (n - 1)); }
+
+static int valid(const rsk_spec_params *p) {
+    if (!p || !is_power(p->dim) || p->dim < RSK_MIN_DIM || p->dim > RSK_MAX_DIM) return 0;
+    if (p->modules < 1 || p->max_inputs < 1 || p->modules > INT32_MAX || p->max_inputs > INT32_MAX) return 0;
+    const double factor[] = {p->cosine, p->sine, p->gain, p->branch};
+    for (int i = 0; i < 4; i++)
+        if (!(fabs(factor[i]) <= 1.0)) return 0;
+    if (!(p->gain > 0.0) || !(p->branch > 0.0) || (p->cosine == 0.0 && p->sine == 0.0)) return 0;
+    if (!p->lengths || !p->scales || !p->positions || !p->operators || !p->embeddings || !p->counters) return 0;
+    for (ptrdiff_t i = 0; i < p->modules; i++)
+        if (p->lengths[i] < 1 || p->lengths[i] > RSK_MAX_LENGTH || !(p->scales[i] >= 1e-30) || !(p->scales[i] <= 1e30)) return 0;
+    return rsk_family_find(p->rotation) != NULL;
+}
+
+static ptrdiff_t padded(ptrdiff_t length) {
+    ptrdiff_t n = RSK_LANES;
+    while (n < length) n *= 2;
+    return n;
+}
+
+/* The next `bits` sign bits of the pool, at a cache line. */
+static uint16_t *take(rsk_spec *spec, ptrdiff_t bits) {
+    uint16_t *p = (uint16_t *)(void *)(spec->pool + spec->bytes);
+    spec->bytes += (bits / 8 + 63) / 64 * 64;
+    return p;
+}
+
+static rsk_status rotation(rsk_spec *spec, uint64_t seed, uint64_t stream, rsk_rotation *r) {
+    for (int i = 0; i < spec->family->rows; i++) r->bits[i] = take(spec, spec->dim);
+    return spec->family->sample(seed, stream, spec->dim, r);
+}
+
+/* bit i at 2i */
+static uint32_t spaced(uint16_t bits) {
+    uint32_t out = 0;
+    for (int i = 0; i < 16; i++) out |= (uint32_t)(bits >> i & 1) << 2 * i;
+    return out;
+}
+
+static rsk_status module(rsk_spec *spec, const rsk_spec_params *p, ptrdiff_t i) {
+    rsk_module *m = &spec->module[i];
+    const ptrdiff_t d = spec->dim;
+    const int folded = m->padded > d;
+    m->inner = take(spec, m->padded);
+    m->outer = take(spec, folded ? m->padded : d);
+    m->counter = take(spec, d);
+    rsk_status status = rotation(spec, p->seed, p->operators[i], &m->rotation);
+    if (status == RSK_OK) status = rsk_stream_signs(p->seed, p->embeddings[i], 0, m->padded, m->inner);
+    if (status == RSK_OK) status = rsk_stream_signs(p->seed, p->embeddings[i], 1, folded ? m->padded : d, m->outer);
+    if (status == RSK_OK) status = rsk_stream_signs(p->seed, p->counters[i], 0, d, m->counter);
+    if (status != RSK_OK) return status;
+    m->spread.width = folded ? d : m->padded;
+    m->spread.bits[0] = folded ? spec->zeros : m->outer;
+    m->spread.counter_bits[0] = m->counter;
+    m->spread.terms = 1;
+    if (spec->family->turn_signs) {
+        uint16_t *outer = take(spec, d), *counter = take(spec, d);
+        uint32_t *pairs = (uint32_t *)(void *)take(spec, 2 * d);
+        spec->family->turn_signs(&spec->attr, m->spread.bits[0], outer, d);
+        spec->family->turn_signs(&spec->attr, m->counter, counter, d);
+        for (ptrdiff_t b = 0; b < d / RSK_LANES; b++) pairs[b] = spaced(m->counter[b]) | spaced(counter[b]) << 1;
+        m->spread.bits[1] = outer;
+        m->spread.counter_bits[1] = counter;
+        m->spread.counter_pairs = pairs;
+        m->spread.terms = 2;
+    }
+    return RSK_OK;
+}
+
+static rsk_status draw(rsk_spec *spec, const rsk_spec_params *p) {
+    spec->zeros = take(spec, spec->dim);
+    memset(spec->zeros, 0, (size_t)spec->dim / 8);
+    rsk_status status = rotation(spec, p->seed, p->branch_attr, &spec->attr);
+    if (status == RSK_OK) status = rotation(spec, p->seed, p->branch_in, &spec->in);
+    for (ptrdiff_t i = 0; status == RSK_OK && i < p->max_inputs; i++)
+        status = rotation(spec, p->seed, p->positions[i], &spec->positions[i]);
+    for (ptrdiff_t i = 0; status == RSK_OK && i < p->modules; i++) status = module(spec, p, i);
+    return status;
+}
+
+/* An upper bound of what draw takes, or -1 where that is beyond any memory. */
+static ptrdiff_t pool_bytes(const rsk_spec *spec, const rsk_spec_params *p) {
+    const double row = (double)spec->dim / 8 + 64;
+    double bytes = row * (1.0 + spec->family->rows * (2.0 + (double)p->max_inputs));
+    for (ptrdiff_t i = 0; i < p->modules; i++) bytes += 8 * row + 2.0 * (double)spec->module[i].padded / 8 + 128;
+    return bytes < (double)PTRDIFF_MAX / 4 ? (ptrdiff_t)bytes : -1;
+}
+
+rsk_status rsk_spec_create(const rsk_spec_params *p, rsk_spec **out) {
+    if (!out) return RSK_EINVAL;
+    *out = NULL;
+    if (!valid(p)) return RSK_EINVAL;
+    rsk_spec *spec = rsk_calloc(1, sizeof *spec);
+    if (!spec) return RSK_ENOMEM;
+    spec->dim = p->dim, spec->modules = p->modules, spec->max_inputs = p->max_inputs;
+    spec->cosine = p->cosine, spec->sine = p->sine, spec->gain = p->gain, spec->branch = p->branch, spec->energy = p->energy;
+    spec->family = rsk_family_find(p->rotation);
+    spec->positions = rsk_calloc(p->max_inputs, sizeof *spec->positions);
+    spec->module = rsk_calloc(p->modules, sizeof *spec->module);
+    rsk_status status = spec->positions && spec->module ? RSK_OK : RSK_ENOMEM;
+    if (status == RSK_OK) {
+        for (ptrdiff_t i = 0; i < p->modules; i++) {
+            spec->module[i].length = p->lengths[i], spec->module[i].scale = p->scales[i];
+            spec->module[i].padded = padded(p->lengths[i]);
+            if (spec->module[i].padded > spec->max_padded) spec->max_padded = spec->module[i].padded;
+            if (p->lengths[i] > spec->max_length) spec->max_length = p->lengths[i];
+        }
+        spec->pool = rsk_alloc(pool_bytes(spec, p), 1);
+        status = spec->pool ? draw(spec, p) : RSK_ENOMEM;
+    }
+    if (status != RSK_OK) rsk_spec_free(spec);
+    else *out = spec;
+    return status;
+}
+
+void rsk_spec_free(rsk_spec *spec) {
+    if (!spec) return;
+    rsk_free(spec->pool);
+    rsk_free(spec->positions);
+    rsk_free(spec->module);
+    rsk_free(spec);
+}
+
+ptrdiff_t rsk_spec_bytes(const rsk_spec *spec) { return spec ? spec->bytes : 0; }
+
+/* ---------------------------------------------------------------- one operator at a time */
+
+rsk_status rsk_operator(const rsk_spec *spec, int kind, ptrdiff_t index, int transpose, const float *x, float *out) {
+    const ptrdiff_t count[3] = {spec ? spec->max_inputs : 0, spec ? spec->modules : 0, 2};
+    if (!spec || !x || !out || kind < 0 || kind > 2 || index < 0 || index >= count[kind]) return RSK_EINVAL;
+    const rsk_rotation *r = kind == 0 ? &spec->positions[index] : kind == 1 ? &spec->module[index].rotation
+                            : index == 0 ? &spec->attr : &spec->in;
+    float *scratch = rsk_alloc(2 * spec->dim, sizeof *scratch);
+    if (!scratch) return RSK_ENOMEM;
+    spec->family->apply(spec, r, 1.0, transpose != 0, x, out, 0, scratch);
+    rsk_free(scratch);
+    return RSK_OK;
+}
+
+/* The embedding without T_attr: one term, whatever the family. */
+static rsk_spread plain(const rsk_module *m) {
+    rsk_spread s = m->spread;
+    s.terms = 1;
+    return s;
+}
+
+rsk_status rsk_embed(const rsk_spec *spec, ptrdiff_t module, const float *x, float *out) {
+    if (!spec || !x || !out || module < 0 || module >= spec->modules) return RSK_EINVAL;
+    rsk_module m = spec->module[module];
+    m.scale = 1.0;
+    double *wide = rsk_alloc(m.padded, sizeof *wide);
+    float *h = rsk_alloc(m.padded, sizeof *h);
+    const int good = h && wide && rsk_embed_begin(spec, &m, x, wide);
+    if (good) {
+        const rsk_spread shape = plain(&m);
+        const float *const rows[2] = {h, NULL}, none[2] = {0.0f, 0.0f};
+        const double norm = rsk_embed_norm(spec, &m);
+        for (ptrdiff_t i = 0; i < shape.width; i++) h[i] = (float)(norm * wide[i]);
+        rsk_kernels_current()->spread(out, spec->dim, &shape, rows, none);
+    }
+    const rsk_status status = good ? RSK_OK : h && wide ? RSK_EVALUE : RSK_ENOMEM;
+    rsk_free(h);
+    rsk_free(wide);
+    return status;
+}
+
+rsk_status rsk_embed_adjoint(const rsk_spec *spec, ptrdiff_t module, const float *x, float *out) {
+    if (!spec || !x || !out || module < 0 || module >= spec->modules) return RSK_EINVAL;
+    rsk_module m = spec->module[module];
+    m.scale = rsk_embed_norm(spec, &m);
+    float *h = rsk_alloc(m.padded, sizeof *h), *const rows[2] = {h, NULL}, ignored[2];
+    if (!h) return RSK_ENOMEM;
+    const rsk_spread shape = plain(&m);
+    rsk_kernels_current()->collect(x, spec->dim, &shape, rows, ignored);
+    rsk_embed_end(spec, &m, h, out);
+    rsk_free(h);
+    return RSK_OK;
+}
+
+rsk_status rsk_counter(const rsk_spec *spec, ptrdiff_t module, float *out) {
+    if (!spec || !out || module < 0 || module >= spec->modules) return RSK_EINVAL;
+    const float c = (float)(1.0 / sqrt((double)spec->dim));
+    for (ptrdiff_t k = 0; k < spec->dim; k++) out[k] = rsk_sign_bit(spec->module[module].counter, k) ? -c : c;
+    return RSK_OK;
+}

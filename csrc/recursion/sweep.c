@@ -1,0 +1,235 @@
+/* The forward sweep (children first) and its transpose (outputs first), over a batch. */
+#include "recursion/recursion.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- scratch */
+
+void rsk_scratch_free(rsk_scratch *scratch, int workers) {
+    for (int i = 0; scratch && i < workers; i++) rsk_free(scratch[i].base);
+    rsk_free(scratch);
+}
+
+/* The next n elements of a worker's memory; with base NULL it only counts. */
+static void *take(unsigned char *base, ptrdiff_t *used, ptrdiff_t n, size_t each) {
+    void *p = base ? base + *used : NULL;
+    *used += (n * (ptrdiff_t)each + 63) / 64 * 64;
+    return p;
+}
+
+static ptrdiff_t lay_out(const rsk_spec *spec, const rsk_plan *plan, rsk_scratch *s) {
+    /* vectors are kept off each other's cache sets: a power of two apart they would share them */
+    const ptrdiff_t d = spec->dim + 5 * RSK_LANES;
+    const ptrdiff_t wide = (spec->max_padded > spec->dim ? spec->max_padded : spec->dim) + 5 * RSK_LANES;
+    ptrdiff_t used = 0;
+    s->stride = d;
+    s->slots = take(s->base, &used, plan->vectors * d, sizeof(float));
+    s->object = take(s->base, &used, d, sizeof(float));
+    s->spare = take(s->base, &used, 2 * d, sizeof(float));
+    s->padded = take(s->base, &used, wide, sizeof(float));
+    s->work = take(s->base, &used, 2 * wide, sizeof(float));
+    s->wide_slots = take(s->base, &used, plan->wide_vectors * d, sizeof(double));
+    s->wide_padded = take(s->base, &used, wide, sizeof(double));
+    s->wide_work = take(s->base, &used, 2 * wide, sizeof(double));
+    s->wide_root = take(s->base, &used, d, sizeof(double));
+    s->wide_object = take(s->base, &used, d, sizeof(double));
+    s->wide_source = take(s->base, &used, d, sizeof(double));
+    s->wide_spare = take(s->base, &used, 2 * d, sizeof(double));
+    return used;
+}
+
+rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int workers) {
+    if (plan->vectors + plan->wide_vectors > PTRDIFF_MAX / 64 / (spec->dim + spec->max_padded)) return NULL;
+    rsk_scratch *s = rsk_calloc(workers, sizeof *s);
+    for (int i = 0; s && i < workers; i++) {
+        s[i].base = rsk_alloc(lay_out(spec, plan, &s[i]), 1);
+        if (!s[i].base) {
+            rsk_scratch_free(s, workers);
+            return NULL;
+        }
+        lay_out(spec, plan, &s[i]);
+    }
+    return s;
+}
+
+/* ---------------------------------------------------------------- one trace */
+
+static double attribute_factor(const rsk_spec *spec, const rsk_module *m) {
+    return spec->branch * spec->gain * rsk_embed_norm(spec, m);
+}
+static float counter_factor(const rsk_spec *spec) { return (float)(spec->branch * spec->gain / sqrt((double)spec->dim)); }
+
+/* Vector `slot` of floats, or of doubles. */
+static float *slot_of(const rsk_scratch *s, int32_t slot) { return s->slots + slot * s->stride; }
+static double *wide_slot_of(const rsk_scratch *s, int32_t slot) { return s->wide_slots + slot * s->stride; }
+
+static void run_use(const rsk_spec *spec, const rsk_step *step, float *out, rsk_scratch *s) {
+    const rsk_family *family = spec->family;
+    const rsk_rotation *r = &spec->positions[step->position];
+    const int add = !(step->flags & RSK_FIRST);
+    if (!(step->flags & RSK_WIDE_DST)) {
+        float *dst = step->dst < 0 ? out : slot_of(s, step->dst);
+        family->apply(spec, r, step->weight, 0, slot_of(s, step->src), dst, add, s->spare);
+        return;
+    }
+    const int wide = step->flags & RSK_WIDE_SRC;
+    if (!wide) rsk_kernels_current()->widen(s->wide_source, slot_of(s, step->src), spec->dim);
+    family->apply_wide(spec, r, step->weight, wide ? wide_slot_of(s, step->src) : s->wide_source,
+                       step->dst < 0 ? s->wide_root : wide_slot_of(s, step->dst), add, s->wide_spare);
+}
+
+/* A leaf among leaves -> its tuple, or its own slot. Its attribute is in s->wide_padded. */
+static void run_leaf(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, float counter, float *out, rsk_scratch *s) {
+    const rsk_family *family = spec->family;
+    float *dst = step->dst < 0 ? out : slot_of(s, step->dst);
+    family->embed(spec, m, attribute_factor(spec, m), counter, s->wide_padded, s->object, s->work, s->spare);
+    if (step->kind == RSK_STEP_STORE)
+        family->apply(spec, &m->rotation, 1.0, 0, s->object, dst, 0, s->spare);
+    else
+        family->chain(spec, &m->rotation, &spec->positions[step->position], step->weight, 0, s->object, dst,
+                      !(step->flags & RSK_FIRST), s->spare);
+}
+
+/* Any other object, in doubles from where its inputs are: T_in of a tuple of leaves is made in floats, and weighs little. */
+static void run_wide(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, float counter, rsk_scratch *s) {
+    const rsk_family *family = spec->family;
+    const int inputs = step->src >= 0, wide = step->flags & RSK_WIDE_SRC;
+    double *object = s->wide_object, *dst = step->dst < 0 ? s->wide_root : wide_slot_of(s, step->dst);
+    if (inputs && !wide) family->apply(spec, &spec->in, spec->branch, 0, slot_of(s, step->src), s->object, 0, s->spare);
+    family->embed_wide(spec, m, attribute_factor(spec, m), counter, s->wide_padded, inputs && !wide ? s->object : NULL, object,
+                      s->wide_work, s->wide_spare);
+    if (inputs && wide)
+        family->apply_wide(spec, &spec->in, spec->branch, wide_slot_of(s, step->src), object, 1, s->wide_spare);
+    if (step->kind == RSK_STEP_STORE)
+        family->apply_wide(spec, &m->rotation, 1.0, object, dst, 0, s->wide_spare);
+    else
+        family->chain_wide(spec, &m->rotation, &spec->positions[step->position], step->weight, object, dst,
+                           !(step->flags & RSK_FIRST), s->wide_spare);
+}
+
+/* The attribute is needed soon: objects are not sketched in the order in which their attributes lie. */
+static void fetch(const rsk_plan *plan, int64_t object, const float *attributes, int64_t first) {
+    const int64_t begin = plan->attribute_ends[object], end = plan->attribute_ends[object + 1];
+    const int64_t most = 64 * RSK_LANES; /* the hardware goes on by itself */
+    for (int64_t i = begin; i < end && i < begin + most; i += RSK_LANES) RSK_PREFETCH(attributes + (i - first));
+}
+
+ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes,
+                            const float *counters, float counter, float *out, rsk_scratch *s) {
+    const rsk_step *step = plan->steps + plan->begin[trace], *const end = step + plan->count[trace];
+    const int64_t base = plan->objects[trace], first = plan->attribute_ends[base];
+    const float unit = counter_factor(spec);
+    for (; step < end; step++) {
+        if (step->kind == RSK_STEP_USE) {
+            run_use(spec, step, out, s);
+            continue;
+        }
+        const rsk_module *m = &spec->module[step->module];
+        const int64_t o = base + step->object;
+        if (step + 1 < end) fetch(plan, base + step[1].object, attributes, first);
+        if (!rsk_embed_begin(spec, m, attributes + (plan->attribute_ends[o] - first), s->wide_padded)) return step->object;
+        const float c = unit * (counters ? counters[step->object] : counter);
+        if (step->flags & RSK_WIDE_DST) run_wide(spec, m, step, c, s);
+        else run_leaf(spec, m, step, c, out, s);
+    }
+    if (end[-1].flags & RSK_WIDE_DST) rsk_kernels_current()->narrow(out, s->wide_root, spec->dim);
+    return -1;
+}
+
+/* In the adjoint sweep every vector is one of floats. */
+static float *narrow_slot_of(const rsk_scratch *s, int32_t slot, int wide) {
+    return wide ? (float *)(void *)wide_slot_of(s, slot) : slot_of(s, slot);
+}
+
+/* The steps backwards: a vector that was read is written, one that was added to is read. */
+void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *y, float *attributes,
+                       float *counters, rsk_scratch *s) {
+    const rsk_family *family = spec->family;
+    const rsk_step *const begin = plan->steps + plan->begin[trace], *step = begin + plan->count[trace];
+    const int64_t base = plan->objects[trace], first = plan->attribute_ends[base];
+    const float unit = counter_factor(spec);
+    for (int64_t o = base; o < plan->objects[trace + 1]; o++) {
+        if (plan->uses[o]) continue;
+        for (int64_t i = plan->attribute_ends[o]; i < plan->attribute_ends[o + 1]; i++) attributes[i - first] = 0.0f;
+        if (counters) counters[o - base] = 0.0f;
+    }
+    while (step-- > begin) {
+        const float *dst = step->dst < 0 ? y : narrow_slot_of(s, step->dst, step->flags & RSK_WIDE_DST);
+        float *src = step->src < 0 ? NULL : narrow_slot_of(s, step->src, step->flags & RSK_WIDE_SRC);
+        if (step->kind == RSK_STEP_USE) {
+            family->apply(spec, &spec->positions[step->position], step->weight, 1, dst, src, !(step->flags & RSK_LAST), s->spare);
+            continue;
+        }
+        const rsk_module *m = &spec->module[step->module];
+        const int64_t o = base + step->object;
+        float counter;
+        if (step->kind == RSK_STEP_STORE)
+            family->apply(spec, &m->rotation, 1.0, 1, dst, s->object, 0, s->spare);
+        else
+            family->chain(spec, &spec->positions[step->position], &m->rotation, step->weight, 1, dst, s->object, 0, s->spare);
+        family->embed_adjoint(spec, m, (float)attribute_factor(spec, m), unit, s->object, s->padded, &counter, s->work, s->spare);
+        rsk_embed_end(spec, m, s->padded, attributes + (plan->attribute_ends[o] - first));
+        if (counters) counters[step->object] = counter;
+        if (src) family->apply(spec, &spec->in, spec->branch, 1, s->object, src, 0, s->spare);
+    }
+}
+
+/* ---------------------------------------------------------------- a batch */
+
+typedef struct job {
+    const rsk_spec *spec;
+    const rsk_plan *plan;
+    const float *in, *counters_in;
+    float *out, *counters_out;
+    rsk_scratch *scratch;
+    int32_t *bad; /* of each trace: an object with a bad attribute, or -1 */
+} job;
+
+static ptrdiff_t first_object(const job *j, ptrdiff_t trace) { return (ptrdiff_t)j->plan->objects[trace]; }
+static ptrdiff_t first_attribute(const job *j, ptrdiff_t trace) { return (ptrdiff_t)j->plan->attribute_ends[first_object(j, trace)]; }
+
+static void forward_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
+    const job *j = context;
+    for (ptrdiff_t t = begin; t < end; t++)
+        j->bad[t] = (int32_t)rsk_forward_trace(j->spec, j->plan, t, j->in + first_attribute(j, t),
+                                               j->counters_in ? j->counters_in + first_object(j, t) : NULL, 1.0f,
+                                               j->out + t * j->spec->dim, &j->scratch[worker]);
+}
+
+static void adjoint_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
+    const job *j = context;
+    for (ptrdiff_t t = begin; t < end; t++)
+        rsk_adjoint_trace(j->spec, j->plan, t, j->in + t * j->spec->dim, j->out + first_attribute(j, t),
+                          j->counters_out ? j->counters_out + first_object(j, t) : NULL, &j->scratch[worker]);
+}
+
+rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *attributes, const float *counters, float *out,
+                      int threads, rsk_where *where) {
+    if (where) where->trace = where->object = -1;
+    if (!spec || !plan || plan->spec != spec || !attributes || !out || threads < 1) return RSK_EINVAL;
+    const int workers = rsk_parallel_threads(threads, plan->traces, 1);
+    job j = {spec, plan, attributes, counters, out, NULL, rsk_scratch_create(spec, plan, workers),
+             rsk_alloc(plan->traces, sizeof *j.bad)};
+    rsk_status status = j.scratch && j.bad ? RSK_OK : RSK_ENOMEM;
+    if (status == RSK_OK) rsk_parallel(workers, plan->traces, 1, forward_task, &j);
+    for (ptrdiff_t t = 0; status == RSK_OK && t < plan->traces; t++)
+        if (j.bad[t] >= 0) {
+            status = RSK_EVALUE;
+            if (where) where->trace = t, where->object = j.bad[t];
+        }
+    rsk_scratch_free(j.scratch, workers);
+    rsk_free(j.bad);
+    return status;
+}
+
+rsk_status rsk_adjoint(const rsk_spec *spec, const rsk_plan *plan, const float *y, float *attributes, float *counters,
+                       int threads) {
+    if (!spec || !plan || plan->spec != spec || !y || !attributes || threads < 1) return RSK_EINVAL;
+    const int workers = rsk_parallel_threads(threads, plan->traces, 1);
+    job j = {spec, plan, y, NULL, attributes, counters, rsk_scratch_create(spec, plan, workers), NULL};
+    if (!j.scratch) return RSK_ENOMEM;
+    rsk_parallel(workers, plan->traces, 1, adjoint_task, &j);
+    rsk_scratch_free(j.scratch, workers);
+    return RSK_OK;
+}
