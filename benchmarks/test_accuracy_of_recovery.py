@@ -11,7 +11,7 @@ from figure import QUICK, SMOKE, Figure, at_most
 from runs import MIXED, Tree, own_modules, plain_modules, ragged
 
 import recsketch as rs
-from recsketch.plan import plan
+from recsketch.sketching.plan import plan
 
 
 def worst_errors(

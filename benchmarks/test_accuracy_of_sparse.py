@@ -15,7 +15,7 @@ from figure import QUICK, SMOKE, Figure
 from runs import full, plain_modules, ragged
 
 import recsketch as rs
-from recsketch.plan import plan
+from recsketch.sketching.plan import plan
 
 LONG = {128: (8, 12, 16, 18, 20, 22, 24, 26), 512: (6, 8, 10, 12, 14, 16, 18, 20)}  # non-zeros an object
 SHORT = {128: (8, 12, 16, 20, 24), 512: (4, 6, 8, 10, 12)}  # for what is slow

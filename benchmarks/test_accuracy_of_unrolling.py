@@ -13,7 +13,7 @@ from runs import full, plain_modules
 from unrolled import modules_for, ragged_run, same, worst
 
 import recsketch as rs
-from recsketch.plan import plan
+from recsketch.sketching.plan import plan
 
 Spoil = Callable[[np.random.Generator, NDArray[np.float32]], tuple[Any, Any]]  # a sketch -> what is stored, and a mask
 

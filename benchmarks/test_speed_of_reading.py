@@ -21,7 +21,7 @@ from machine import interleaved, l1_copy
 from numpy_unroll import NumpyUnroll, paths_in_order
 from runs import full, full_batch, sketcher
 
-from recsketch.plan import plan
+from recsketch.sketching.plan import plan
 
 OBJECTS, RUNS = 84, 16
 LENGTHS = {1024: 7, 4096: 31}  # d and a: 84 objects at a load of 0.66

@@ -19,7 +19,7 @@ from machine import interleaved, l1_copies, l1_copy
 from peers import HyperTree, NumpyRecursion, optional
 from runs import full, full_batch, sketcher
 
-from recsketch.plan import plan
+from recsketch.sketching.plan import plan
 
 A, OBJECTS, RUNS = 64, 84, 32
 COPIES = 2000

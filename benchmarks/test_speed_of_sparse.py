@@ -23,8 +23,8 @@ from peers import optional
 from sklearn.decomposition import sparse_encode
 from sklearn.linear_model import orthogonal_mp
 
-from recsketch.hadamard import SubsampledHadamard
 from recsketch.sparse import htp, omp
+from recsketch.sparse._hadamard import SubsampledHadamard
 from recsketch.transforms import fwht
 
 N, M, K, SIGNALS = 4096, 512, 16, 64

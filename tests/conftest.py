@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import reference as ref
 
 import recsketch as rs
-from recsketch import _core
+import recsketch._core as _core
 
 UNIT = 2.0**-24  # the unit roundoff of float32
 

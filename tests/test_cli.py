@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 import recsketch as rs
-from recsketch import cli, cli_files, report
-from recsketch.datasets.demo import run_demo
+from recsketch.cli import files as cli_files
+from recsketch.cli import main as cli
+from recsketch.demo.run import run_demo
+from recsketch.display import terminal as report
 
 ERASED = [0.0, 0.25, 0.5, 0.75]
 
@@ -499,7 +501,7 @@ def test_long_errors_stay_on_one_line(monkeypatch, capsys):
     def fail():
         raise ValueError("first\nsecond")
 
-    monkeypatch.setattr(rs, "show_config", fail)
+    monkeypatch.setattr(cli, "show_config", fail)
     assert cli.main(["info"]) == 2
     assert capsys.readouterr().err == "recsketch info: error: first second\n"
     monkeypatch.setenv("RECSKETCH_TRACEBACK", "1")
@@ -511,7 +513,7 @@ def test_an_interrupt_is_told_by_the_exit_code(monkeypatch, capsys):
     def interrupt():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rs, "show_config", interrupt)
+    monkeypatch.setattr(cli, "show_config", interrupt)
     assert cli.main(["info"]) == 130
     assert capsys.readouterr().err == ""
 

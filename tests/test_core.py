@@ -11,7 +11,7 @@ import pytest
 import reference as ref
 
 import recsketch as rs
-from recsketch import _core
+import recsketch._core as _core
 
 SPEC = ref.RefSpec(64, {"a": 3, "b": 100}, 1, max_inputs=4)
 ERRORS = (ValueError, TypeError, OverflowError, BufferError, AttributeError)

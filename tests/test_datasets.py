@@ -12,14 +12,14 @@ from math import sqrt
 
 import numpy as np
 import pytest
+import train_network as training
 
 import recsketch as rs
 from recsketch.datasets import Digits, PageNetwork, load_digits, make_pages, rescan
-from recsketch.datasets import _train as training
-from recsketch.datasets.demo_unroll import Blind, _compare
 from recsketch.datasets.digits import held_out, load_arrays, pack_digits, unpack_digits
 from recsketch.datasets.network import _resample, _runs
 from recsketch.datasets.pages import JITTER, MARGIN
+from recsketch.demo.unrolling import Blind, _compare
 
 # Of scikit-learn 1.9.1's load_digits(): images.astype("uint8").tobytes() and target.astype("uint8").tobytes().
 IMAGES_SHA256 = "8f26b2bd9d135c256808f68f14fdabddde6d9c7f869ae419704b051f0f14b3b3"

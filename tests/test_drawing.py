@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import recsketch as rs
-from recsketch import drawing
+from recsketch.runs import drawing
 
 HOSTILE = '<b>&"\x1b[31m\n'
 VOID = {"meta"}

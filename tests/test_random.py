@@ -12,7 +12,7 @@ import reference as ref
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsketch import _core
+import recsketch._core as _core
 
 # Random123's known-answer vectors for philox4x32-10: counter, key, output.
 KNOWN = [

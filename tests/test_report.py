@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from recsketch import report
-from recsketch.report import Style
+from recsketch.display import terminal as report
+from recsketch.display.terminal import Style
 
 
 class Terminal(io.TextIOWrapper):

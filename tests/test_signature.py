@@ -9,7 +9,7 @@ import pytest
 import reference as ref
 
 import recsketch as rs
-from recsketch.signature import KEPT, signatures, with_signatures
+from recsketch.sketching.signature import KEPT, signatures, with_signatures
 
 MODULES = {"a": 7, "b": 16, "c": 33, "wide": 120}
 

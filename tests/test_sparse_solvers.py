@@ -11,9 +11,9 @@ import pytest
 import reference as ref
 import scipy.sparse.linalg
 
-from recsketch import _core
-from recsketch.hadamard import SubsampledHadamard
+import recsketch._core as _core
 from recsketch.sparse import Solution, bomp, cgls, htp, omp
+from recsketch.sparse._hadamard import SubsampledHadamard
 
 M, N = 96, 256
 
@@ -329,8 +329,8 @@ def test_cgls_tall_and_rank_deficient() -> None:
 
 PROGRAM = """
 import json, hashlib, numpy as np, recsketch
-from recsketch import _core
-from recsketch.hadamard import SubsampledHadamard
+import recsketch._core as _core
+from recsketch.sparse._hadamard import SubsampledHadamard
 from recsketch.sparse import omp, bomp, htp, cgls
 def digest(threads):
     H = SubsampledHadamard(300, 1024, seed=1)

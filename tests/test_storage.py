@@ -12,7 +12,7 @@ import reference as ref
 from test_hostile_files import Bomb, archive, arrays
 
 import recsketch as rs
-from recsketch.storage import BLOCK
+from recsketch.sketching.packing import BLOCK
 
 DTYPES = ["float32", "float16", "bfloat16", "int8"]
 LENGTHS = {"m7": 7, "m20": 20, "m33": 33, "m64": 64}

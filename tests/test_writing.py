@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import recsketch as rs
-from recsketch import cli, cli_files
+from recsketch.cli import files as cli_files
+from recsketch.cli import main as cli
 
 SPEC = rs.SketchSpec(dim=256, modules={"a,b": 3, "x\ny": 2}, seed=1)
 
@@ -132,7 +133,7 @@ def test_a_warning_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         warnings.simplefilter("always")
         warnings.warn("too\nmuch \x1b[1m", rs.CapacityWarning, stacklevel=1)
 
-    monkeypatch.setattr(rs, "show_config", warn)
+    monkeypatch.setattr(cli, "show_config", warn)
     assert cli.main(["info"]) == 0
     assert capsys.readouterr().err == "recsketch info: warning: too much \\x1b[1m\n"
 

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from recsketch._check import CapacityWarning
 from recsketch._config import isa, show_config
-from recsketch.batch import TraceBatch
-from recsketch.scan import scan
+from recsketch._scan import scan
+from recsketch.runs.batch import TraceBatch
+from recsketch.runs.trace import Trace, TraceObject
 from recsketch.sketcher import Sketcher, suggest_dim
-from recsketch.spec import SketchSpec
-from recsketch.trace import Trace, TraceObject
+from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
-    from recsketch import erasure, sparse, storage, transforms
-    from recsketch.hadamard import SubsampledHadamard
-    from recsketch.recovery import Recovery
-    from recsketch.statistics import Summary
-    from recsketch.storage import PackedSketches, pack
-    from recsketch.unroll import Unrolled, UnrolledObject
+    from recsketch import erasure, sparse, transforms
+    from recsketch.reading.pooled import Summary
+    from recsketch.reading.recover import Recovery
+    from recsketch.reading.unroll import Unrolled, UnrolledObject
+    from recsketch.sketching import packing as storage
+    from recsketch.sketching.packing import PackedSketches, pack
+    from recsketch.sparse import SubsampledHadamard
 
 __all__ = [
     "CapacityWarning",
@@ -48,32 +49,37 @@ __all__ = [
 ]
 
 
-_LATER = {  # loaded when asked for, so that a program that only sketches starts fast: name -> module
-    **{name: name for name in ("datasets", "erasure", "sparse", "storage", "transforms")},
-    "PackedSketches": "storage",
-    "Recovery": "recovery",
-    "SubsampledHadamard": "hadamard",
-    "Summary": "statistics",
-    "Unrolled": "unroll",
-    "UnrolledObject": "unroll",
-    "pack": "storage",
+# Loaded when asked for, so that a program that only sketches starts fast: name -> module, or module:attribute.
+_LATER = {
+    "PackedSketches": "sketching.packing:PackedSketches",
+    "Recovery": "reading.recover:Recovery",
+    "SubsampledHadamard": "sparse:SubsampledHadamard",
+    "Summary": "reading.pooled:Summary",
+    "Unrolled": "reading.unroll:Unrolled",
+    "UnrolledObject": "reading.unroll:UnrolledObject",
+    "__version__": "_config:version",
+    "datasets": "datasets",
+    "erasure": "erasure",
+    "pack": "sketching.packing:pack",
+    "sparse": "sparse",
+    "storage": "sketching.packing",
+    "transforms": "transforms",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":  # reading the metadata takes longer than importing everything else
-        from importlib.metadata import version
-
-        return version("recsketch")
     if name not in _LATER:
         raise AttributeError(f"module 'recsketch' has no attribute {name!r}")
     from importlib import import_module
 
-    module = import_module(f"recsketch.{_LATER[name]}")
-    found = module if _LATER[name] == name else getattr(module, name)
+    place, _, attribute = _LATER[name].partition(":")
+    module = import_module(f"recsketch.{place}")
+    found: Any = getattr(module, attribute) if attribute else module
+    if name == "__version__":
+        found = found()
     globals()[name] = found
     return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_LATER, "__version__"})
+    return sorted({*__all__, *_LATER})

@@ -2,7 +2,7 @@
 
 import sys
 
-from recsketch.cli import main
+from recsketch.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

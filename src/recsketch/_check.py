@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from recsketch import _core
+import recsketch._core as _core
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,6 +20,7 @@ Floats: TypeAlias = "npt.NDArray[np.float32]"
 
 
 LARGEST = 1e30  # RSK_MAX_VALUE
+MIN_DIM, MAX_DIM = 64, 1 << 24  # RSK_MIN_DIM, RSK_MAX_DIM
 FINITE = "wanted finite numbers of at most 1e30 in every kept coordinate; got NaN or larger"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from recsketch import _core
+import recsketch._core as _core
 
 LEVELS = ("portable", "avx2", "avx512", "neon")
 
@@ -30,13 +30,18 @@ def isa() -> str:
     return _core.isa()
 
 
+def version() -> str:
+    """The package's version, from the installed metadata: reading it takes longer than importing everything else."""
+    from importlib import metadata
+
+    return metadata.version("recsketch")
+
+
 def show_config() -> None:
     """Print versions, the instruction set and the threads, for bug reports."""
-    from importlib.metadata import version
-
     import numpy as np
 
     available = ", ".join(name for name in LEVELS if _core.isa_available(name))
-    print(f"recsketch {version('recsketch')}, Python {sys.version.split()[0]}, NumPy {np.__version__}, {sys.platform}")
+    print(f"recsketch {version()}, Python {sys.version.split()[0]}, NumPy {np.__version__}, {sys.platform}")
     print(f"kernels   {isa()} (available: {available}; RECSKETCH_ISA={os.environ.get('RECSKETCH_ISA', '')})")
     print(f"threads   {_core.max_threads()} ({_core.openmp()})")

@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from recsketch import _check, _core
-from recsketch.spec import MAX_DIM, stream
+import recsketch._check as _check
+import recsketch._core as _core
+from recsketch._check import MAX_DIM
+from recsketch._streams import stream
 
 if TYPE_CHECKING:
     import numpy.typing as npt

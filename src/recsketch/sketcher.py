@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 
-from recsketch import _check, _core
-from recsketch._check import Floats
-from recsketch.batch import TraceBatch, as_batch
-from recsketch.plan import explain, plan
-from recsketch.signature import with_signatures
-from recsketch.spec import MAX_DIM, MIN_DIM, SketchSpec, draw
-from recsketch.trace import Trace
+import recsketch._check as _check
+import recsketch._core as _core
+from recsketch._check import MAX_DIM, MIN_DIM, Floats
+from recsketch.runs.batch import TraceBatch, as_batch
+from recsketch.runs.trace import Trace
+from recsketch.sketching.plan import explain, plan
+from recsketch.sketching.signature import with_signatures
+from recsketch.sketching.spec import SketchSpec, draw
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from recsketch.recovery import Recovery
-    from recsketch.statistics import Summary
-    from recsketch.storage import PackedSketches
+    from recsketch.reading.pooled import Summary
+    from recsketch.reading.recover import Recovery
+    from recsketch.sketching.packing import PackedSketches
 
 Method: TypeAlias = Literal["lstsq", "sparse", "matched", "paper"]
 
@@ -243,7 +244,7 @@ class Sketcher:
         >>> np.flatnonzero(found), found[found != 0].round(4)
         (array([  7,  42, 365]), array([1., 1., 2.], dtype=float32))
         """
-        from recsketch.recovery import METHODS, recover  # as below, loaded by those who read sketches
+        from recsketch.reading.recover import METHODS, recover  # as below, loaded by those who read sketches
 
         batch, single = as_batch(structure)
         _check.choice("method", method, tuple(METHODS))
@@ -332,7 +333,7 @@ class Sketcher:
         >>> bool(max(abs(a.attribute - b.attribute).max() for a, b in zip(found.objects, run.objects)) < 1e-4)
         True
         """
-        from recsketch.unroll import unroll
+        from recsketch.reading.unroll import unroll
 
         plain, stored = _unpacked(sketches)
         s = _check.sketches("sketches", plain, self.spec.dim)
@@ -408,7 +409,7 @@ class Sketcher:
         kept = None if rows is None else rows[0].astype(np.bool_)
         if not np.all(np.abs(s if kept is None else s[kept]) <= _check.LARGEST):
             raise ValueError(f"sketch: {_check.FINITE}")
-        from recsketch.statistics import summarise
+        from recsketch.reading.pooled import summarise
 
         return summarise(self._core, self.spec, s if kept is None else np.where(kept, s, 0), module, below, total, kept)
 
@@ -486,7 +487,7 @@ def suggest_dim(traces: Trace | TraceBatch | Iterable[Trace], target: float = 0.
 
 def _unpacked(sketches: npt.ArrayLike | PackedSketches) -> tuple[Any, Any]:
     """Sketches as an array, and the error of a coordinate that their storage costs (storage.unpacked)."""
-    from recsketch.storage import unpacked
+    from recsketch.sketching.packing import unpacked
 
     return unpacked(sketches)
 

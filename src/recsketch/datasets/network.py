@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recsketch import _check
+import recsketch._check as _check
 from recsketch.datasets.digits import SIDE, load_arrays
-from recsketch.trace import Trace
+from recsketch.runs.trace import Trace
 
 MODULES = {"page": 24, "line": 120, "char": 32}
 """Module -> length of its attribute."""

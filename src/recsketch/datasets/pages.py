@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from recsketch import _check
+import recsketch._check as _check
 from recsketch.datasets.digits import MAX_INK, SIDE, held_out, load_digits
 
 MAX_PAGES = 1 << 20

@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from recsketch import _check, _core
+import recsketch._check as _check
+import recsketch._core as _core
 
 Array = npt.NDArray[Any]
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)

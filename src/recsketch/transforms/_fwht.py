@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from recsketch import _check, _core
+import recsketch._check as _check
+import recsketch._core as _core
 from recsketch.transforms._memory import empty
 
 if TYPE_CHECKING:

@@ -8,9 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from recsketch import _check, _core
+import recsketch._check as _check
+import recsketch._core as _core
+from recsketch._streams import words
 from recsketch.transforms._base import Array, LinearTransform, is_sparse
-from recsketch.transforms._random import seed_of, words
+from recsketch.transforms._random import seed_of
 
 
 def entries(seed: int, name: str | int, features: int, width: int, nonzeros: int) -> npt.NDArray[np.uint32]:

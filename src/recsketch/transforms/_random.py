@@ -1,17 +1,12 @@
-"""Random numbers of the transforms, from Philox streams (docs/design.md, sections 1 and 8)."""
+"""Seeds and sizes of the transforms."""
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from recsketch import _check, _core
-
-U16: TypeAlias = "npt.NDArray[np.uint16]"
-U32: TypeAlias = "npt.NDArray[np.uint32]"
+import recsketch._check as _check
 
 
 def seed_of(random_state: Any) -> int:
@@ -23,24 +18,6 @@ def seed_of(random_state: Any) -> int:
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(0, 2**31 - 1))
     return _check.integer("random_state", random_state, 0, 2**64 - 1)
-
-
-def words(seed: int, role: str, name: str | int, part: int, n: int) -> U32:
-    """The first n words of a part of a stream."""
-    stream = int.from_bytes(hashlib.sha256(f"recsketch/1/{role}/{name}".encode()).digest()[:8], "little")
-    return _core.stream_words(seed, stream, part, n)
-
-
-def signs(seed: int, role: str, name: str | int, part: int, n: int) -> U16:
-    """The first n bits of a part, packed in words of 16; n is a multiple of 16."""
-    whole = words(seed, role, name, part, -(-n // 32))
-    halves = np.stack([whole & np.uint32(0xFFFF), whole >> np.uint32(16)], axis=1)
-    return halves.astype(np.uint16).reshape(-1)[: n // 16]
-
-
-def permutation(seed: int, role: str, name: str | int, part: int, n: int) -> npt.NDArray[np.int32]:
-    """0 .. n - 1 ordered by their words, ties by place."""
-    return np.argsort(words(seed, role, name, part, n), kind="stable").astype(np.int32)
 
 
 def padded(n: int) -> int:

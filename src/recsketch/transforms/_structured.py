@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from recsketch import _check, _core
+import recsketch._check as _check
+import recsketch._core as _core
+from recsketch._streams import signs
 from recsketch.transforms._base import Array, LinearTransform
 from recsketch.transforms._memory import empty
-from recsketch.transforms._random import padded, seed_of, signs
+from recsketch.transforms._random import padded, seed_of
 
 
 class StructuredProjection(LinearTransform):

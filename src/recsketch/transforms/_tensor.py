@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recsketch import _check, _core
+import recsketch._check as _check
+import recsketch._core as _core
+from recsketch._streams import permutation, signs
 from recsketch.transforms._base import Array, Transform
 from recsketch.transforms._fwht import fwht
 from recsketch.transforms._hashing import entries
 from recsketch.transforms._memory import empty
-from recsketch.transforms._random import padded, permutation, seed_of, signs
+from recsketch.transforms._random import padded, seed_of
 
 
 class TensorSketch(Transform):

@@ -79,7 +79,7 @@ def text_width(text: str) -> int:
 
     Examples
     --------
-    >>> from recsketch.report import text_width
+    >>> from recsketch.display.terminal import text_width
     >>> text_width("page"), text_width("\\x1b[1mpage\\x1b[0m"), text_width("頁")
     (4, 4, 2)
     """
@@ -114,7 +114,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, style: Style,
 
     Examples
     --------
-    >>> from recsketch.report import Style, table
+    >>> from recsketch.display.terminal import Style, table
     >>> print(table(["module", "count"], [["page", "1"], ["line", "12"]], style=Style()))
       module  count
       page        1
@@ -164,7 +164,7 @@ def bar(share: float, width: int, *, style: Style) -> str:
 
     Examples
     --------
-    >>> from recsketch.report import Style, bar
+    >>> from recsketch.display.terminal import Style, bar
     >>> bar(0.5, 8, style=Style(unicode=False))
     '####....'
     """
@@ -194,7 +194,7 @@ def shade(image: npt.NDArray[np.floating], *, style: Style) -> list[str]:
     Examples
     --------
     >>> import numpy as np
-    >>> from recsketch.report import Style, shade
+    >>> from recsketch.display.terminal import Style, shade
     >>> shade(np.eye(4), style=Style(unicode=False))
     ['::', '  ::']
     """
@@ -210,7 +210,7 @@ def lines(text: Iterable[str], *, style: Style) -> list[str]:
 
     Examples
     --------
-    >>> from recsketch.report import Style, lines
+    >>> from recsketch.display.terminal import Style, lines
     >>> lines(["page", "└─ line …"], style=Style(unicode=False))
     ['page', '`- line ...']
     """
@@ -225,7 +225,7 @@ def beside(left: Sequence[str], right: Sequence[str], *, style: Style, indent: i
 
     Examples
     --------
-    >>> from recsketch.report import Style, beside
+    >>> from recsketch.display.terminal import Style, beside
     >>> beside(["true", "5"], ["read"], style=Style(80))
     ['  true                                    read', '  5']
     """
@@ -258,7 +258,7 @@ def percent(share: float, *, digits: int = 1) -> str:
 
     Examples
     --------
-    >>> from recsketch.report import percent
+    >>> from recsketch.display.terminal import percent
     >>> percent(0.5), percent(1.0), percent(0.99999), percent(0.00001)
     ('50.0%', '100%', '>99.9%', '<0.1%')
     """
@@ -277,7 +277,7 @@ def significant(value: float, digits: int = 2) -> str:
 
     Examples
     --------
-    >>> from recsketch.report import significant
+    >>> from recsketch.display.terminal import significant
     >>> [significant(v) for v in (0, 1.7e-7, 0.01234, 1.25, 12345.6)]
     ['0', '1.7e-07', '0.012', '1.2', '12,346']
     """

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from recsketch import _check, _core, drawing
+import recsketch._check as _check
+import recsketch._core as _core
 from recsketch._check import Floats
-from recsketch.spec import SketchSpec, constants, gain
-from recsketch.trace import Trace
+from recsketch.runs import drawing
+from recsketch.runs.trace import Trace
+from recsketch.sketching.spec import SketchSpec, constants, gain
 
 if TYPE_CHECKING:
     import numpy.typing as npt

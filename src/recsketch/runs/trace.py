@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from recsketch import _check
+import recsketch._check as _check
 from recsketch._check import Floats
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from recsketch import drawing
+    from recsketch.runs import drawing
 
 
 class TraceObject(NamedTuple):
@@ -164,12 +164,12 @@ class Trace:
 
     def tree(self, most: int = 60) -> str:
         """The run as an indented text, outputs first, at most so many lines; shared objects appear at every use."""
-        from recsketch import drawing
+        from recsketch.runs import drawing
 
         return "\n".join(drawing.text(self._drawing(), _check.integer("most", most, 1, 10**9)))
 
     def _drawing(self) -> drawing.Drawing:
-        from recsketch import drawing
+        from recsketch.runs import drawing
 
         return drawing.Drawing(self.objects, self.output_ids, self.output_weights)
 
@@ -182,7 +182,7 @@ class Trace:
 
     def _repr_html_(self) -> str:
         n, o = len(self), len(self._outputs)
-        from recsketch import drawing
+        from recsketch.runs import drawing
 
         head = f"<p>Trace: {n} object{'s'[: n != 1]}, {o} output{'s'[: o != 1]}</p>"
         return head + drawing.page(self._drawing(), 2000)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from recsketch import _core
+import recsketch._core as _core
 
 if TYPE_CHECKING:
     import numpy.typing as npt

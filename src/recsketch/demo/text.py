@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from recsketch import drawing
-from recsketch.datasets.demo import Example, Figures
-from recsketch.report import Style, bar, beside, heading, paragraph, percent, shade, significant, table
+from recsketch.demo.run import Example, Figures
+from recsketch.display.terminal import Style, bar, beside, heading, paragraph, percent, shade, significant, table
+from recsketch.runs import drawing
 
 TREE_LINES = 12
 """Of each of the two trees."""

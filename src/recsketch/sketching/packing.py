@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
 
-from recsketch import _check, _npz
+import recsketch._check as _check
+import recsketch._files as _files
 from recsketch._check import Floats
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class PackedSketches:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write to an .npz file, complete or not at all: the old file stays until the new one is done."""
-        _npz.save(path, {name: np.array(getattr(self, name)) for name in self.__slots__})
+        _files.save(path, {name: np.array(getattr(self, name)) for name in self.__slots__})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> PackedSketches:
@@ -135,7 +136,7 @@ class PackedSketches:
         def make(arrays: dict[str, Any]) -> PackedSketches:
             return cls(arrays["values"], arrays["scale"], arrays["noise"], str(arrays["dtype"]))
 
-        return _npz.load(path, set(cls.__slots__), "PackedSketches.save", make)
+        return _files.load(path, set(cls.__slots__), "PackedSketches.save", make)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"PackedSketches is frozen: pack new ones to change {name!r}")

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from recsketch import _check, _core
+import recsketch._check as _check
+import recsketch._core as _core
+from recsketch._check import MAX_DIM, MIN_DIM
+from recsketch._streams import stream
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from recsketch.batch import TraceBatch
-    from recsketch.trace import Trace
+    from recsketch.runs.batch import TraceBatch
+    from recsketch.runs.trace import Trace
 
 FORMAT = 1
-MIN_DIM, MAX_DIM = 64, 1 << 24
 MAX_LENGTH = 1 << 20
 MAX_INPUTS = 1 << 16
 MAX_SIGNATURE = 64
@@ -168,7 +170,7 @@ class SketchSpec:
         >>> round(SketchSpec(64, {"eye": 2}).with_scales(trace).scale("eye"), 6)
         0.2
         """
-        from recsketch.batch import as_batch
+        from recsketch.runs.batch import as_batch
 
         batch = as_batch(traces)[0]
         batch.require_modules(self.modules)
@@ -335,19 +337,6 @@ def _wiring(wiring: object, modules: Mapping[str, int]) -> Mapping[str | None, t
         found[key] = tuple(sorted(set(inputs)))
     order = sorted(found, key=lambda name: name or "")
     return MappingProxyType({name: found[name] for name in order if found[name]})
-
-
-def stream(role: str, name: str) -> int:
-    """The 64-bit id of a random stream (docs/design.md, section 1).
-
-    Examples
-    --------
-    >>> hex(stream("position", "0"))
-    '0xccaf5ec9fade8bf3'
-    """
-    import hashlib
-
-    return int.from_bytes(hashlib.sha256(f"recsketch/1/{role}/{name}".encode()).digest()[:8], "little")
 
 
 def _rounded(x: float) -> float:

@@ -6,10 +6,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from recsketch import _check, _core
+import recsketch._check as _check
+import recsketch._core as _core
 from recsketch._check import Floats
-from recsketch.batch import TraceBatch
-from recsketch.spec import SketchSpec, stream
+from recsketch._streams import stream
+from recsketch.runs.batch import TraceBatch
+from recsketch.sketching.spec import SketchSpec
 
 KEPT = 4096  # objects whose signatures are drawn once: more than most runs have, at most a megabyte
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recsketch import _core
-from recsketch.batch import TraceBatch
-from recsketch.spec import SketchSpec
+import recsketch._core as _core
+from recsketch.runs.batch import TraceBatch
+from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
     import numpy.typing as npt

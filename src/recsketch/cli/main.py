@@ -14,10 +14,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-import recsketch as rs
-from recsketch import drawing
-from recsketch.cli_files import Sketches, read_mask, read_packed, read_sketches, read_spec, write_npz, write_text
-from recsketch.report import Style, lines, percent, progress, significant, table
+from recsketch._config import show_config, version
+from recsketch.cli.files import Sketches, read_mask, read_packed, read_sketches, read_spec, write_npz, write_text
+from recsketch.display.terminal import Style, lines, percent, progress, significant, table
+from recsketch.runs import drawing
+from recsketch.runs.batch import TraceBatch
+from recsketch.sketcher import Sketcher
 
 Run = Callable[[argparse.Namespace], None]
 
@@ -85,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="recsketch", description="Recursive sketches of the runs of modular networks.", allow_abbrev=False
     )
-    parser.add_argument("--version", action="version", version=f"recsketch {rs.__version__}")
+    parser.add_argument("--version", action="version", version=f"recsketch {version()}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
         name = command.__name__.strip("_")
@@ -128,8 +130,8 @@ def _demo(parser: argparse.ArgumentParser) -> Run:
 
     def run(args: argparse.Namespace) -> None:
         # Imported here: the digits and the demo's figures concern no other command.
-        from recsketch.datasets.demo import run_demo
-        from recsketch.datasets.demo_text import demo_text
+        from recsketch.demo.run import run_demo
+        from recsketch.demo.text import demo_text
 
         figures, example = run_demo(args.pages, seed=args.seed, threads=args.threads)
         if args.json:
@@ -144,7 +146,7 @@ def _info(parser: argparse.ArgumentParser) -> Run:
     """Print the version, the instruction set in use and how the package was built."""
 
     def run(args: argparse.Namespace) -> None:
-        rs.show_config()
+        show_config()
 
     return run
 
@@ -160,8 +162,8 @@ def _sketch(parser: argparse.ArgumentParser) -> Run:
 
     def run(args: argparse.Namespace) -> None:
         spec = read_spec(args.spec)
-        batch = rs.TraceBatch.load(args.traces)
-        sketcher = rs.Sketcher(spec, threads=args.threads)
+        batch = TraceBatch.load(args.traces)
+        sketcher = Sketcher(spec, threads=args.threads)
         sketches = np.empty((len(batch), spec.dim), dtype=np.float32)
         for at in progress(range(0, len(batch), _CHUNK), "sketching"):
             sketches[at : at + _CHUNK] = sketcher.sketch(batch[at : at + _CHUNK])
@@ -196,7 +198,7 @@ def _unroll(parser: argparse.ArgumentParser) -> Run:
             sketches = read_packed(args.sketches, spec)
         chosen = _chosen(args.index, len(sketches))
         mask = None if args.mask is None else read_mask(args.mask, len(sketches), spec.dim)
-        sketcher = rs.Sketcher(spec, threads=args.threads)
+        sketcher = Sketcher(spec, threads=args.threads)
         found: list[Any] = []
         for at in progress(range(0, len(chosen), _UNROLLED), "unrolling"):
             part = chosen[at : at + _UNROLLED]
@@ -206,7 +208,7 @@ def _unroll(parser: argparse.ArgumentParser) -> Run:
             write_text(args.html, drawing.document(f"Unrolled from {os.path.basename(args.sketches)}", sections))
         if args.out is not None:
             empty = [str(i) for i, u in zip(chosen, found, strict=True) if not u.objects]
-            rs.TraceBatch.from_traces([u.to_trace() for u in found if u.objects]).save(args.out)
+            TraceBatch.from_traces([u.to_trace() for u in found if u.objects]).save(args.out)
             if empty:
                 print(f"{args.out}: left out, since nothing was found in them: {', '.join(empty)}", file=sys.stderr)
         whole = args.index is not None or len(chosen) == 1  # printed last: the reader of stdout may stop at any line
@@ -264,7 +266,7 @@ def _summary(parser: argparse.ArgumentParser) -> Run:
 
     def run(args: argparse.Namespace) -> None:
         spec, sketches = read_sketches(args.sketches)
-        sketcher = rs.Sketcher(spec, threads=args.threads)
+        sketcher = Sketcher(spec, threads=args.threads)
         parts = ([text] if text in spec.modules else text.split(",") for text in args.below)
         below = tuple(name for part in parts for name in part if name)
         rows, cells = [], []

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from recsketch import _core
+import recsketch._core as _core
 from recsketch._check import CapacityWarning, Floats
-from recsketch.spec import SketchSpec, constants, gain
+from recsketch.sketching.spec import SketchSpec, constants, gain
 
 if TYPE_CHECKING:
     import numpy.typing as npt

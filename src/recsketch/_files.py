@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
-from recsketch import _check
+import recsketch._check as _check
 
 FORMAT = 1
 

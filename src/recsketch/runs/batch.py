@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from recsketch import _check, _npz
+import recsketch._check as _check
+import recsketch._files as _files
 from recsketch._check import Floats
-from recsketch.trace import Trace
+from recsketch.runs.trace import Trace
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -259,7 +260,7 @@ class TraceBatch:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all columns to an .npz file, complete or not at all: the old file stays until the new one is done."""
         columns = {name: getattr(self, name) for name in self.__slots__ if name != "names"}
-        _npz.save(path, {"names": np.array(self.names, np.str_), **columns})
+        _files.save(path, {"names": np.array(self.names, np.str_), **columns})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TraceBatch:
@@ -269,7 +270,7 @@ class TraceBatch:
             names = [str(n) for n in np.atleast_1d(arrays.pop("names"))]
             return cls(names=names, **arrays)
 
-        return _npz.load(path, set(cls.__slots__), "TraceBatch.save", make)
+        return _files.load(path, set(cls.__slots__), "TraceBatch.save", make)
 
     def __repr__(self) -> str:
         names = ", ".join(repr(name)[1:-1] for name in self.names) or "none"  # line breaks and the like escaped

@@ -9,32 +9,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import recsketch as rs
-from recsketch import _npz
-from recsketch.storage import PackedSketches
+import recsketch._files as _files
+from recsketch.sketching.packing import PackedSketches
+from recsketch.sketching.spec import SketchSpec
 
 Sketches = npt.NDArray[np.float32] | PackedSketches
 
 
-def read_spec(path: str) -> rs.SketchSpec:
+def read_spec(path: str) -> SketchSpec:
     """A SketchSpec from its JSON."""
     with open(path, encoding="utf-8") as file, _naming(path, "the JSON of a SketchSpec"):
-        return rs.SketchSpec.from_json(file.read())
+        return SketchSpec.from_json(file.read())
 
 
-def read_sketches(path: str) -> tuple[rs.SketchSpec, npt.NDArray[np.float32]]:
+def read_sketches(path: str) -> tuple[SketchSpec, npt.NDArray[np.float32]]:
     """What `recsketch sketch` wrote."""
 
-    def make(arrays: dict[str, Any]) -> tuple[rs.SketchSpec, npt.NDArray[np.float32]]:
-        spec, sketches = rs.SketchSpec.from_json(str(arrays["spec"])), arrays["sketches"]
+    def make(arrays: dict[str, Any]) -> tuple[SketchSpec, npt.NDArray[np.float32]]:
+        spec, sketches = SketchSpec.from_json(str(arrays["spec"])), arrays["sketches"]
         if sketches.ndim != 2 or sketches.shape[1] != spec.dim or sketches.dtype != np.float32:
             raise ValueError(f"sketches of shape (n, {spec.dim}) float32; got {sketches.shape} {sketches.dtype}")
         return spec, sketches
 
-    return _npz.read(path, {"sketches", "spec"}, "an npz as `recsketch sketch` writes it", make)
+    return _files.read(path, {"sketches", "spec"}, "an npz as `recsketch sketch` writes it", make)
 
 
-def read_packed(path: str, spec: rs.SketchSpec) -> PackedSketches:
+def read_packed(path: str, spec: SketchSpec) -> PackedSketches:
     """What PackedSketches.save wrote, several sketches of the specification's length."""
     packed = PackedSketches.load(path)
     if packed.values.ndim != 2 or packed.dim != spec.dim:
@@ -56,13 +56,13 @@ def read_mask(path: str, count: int, dim: int) -> npt.NDArray[np.bool_]:
 
 def write_npz(path: str, **arrays: npt.NDArray[Any]) -> None:
     """Arrays, as np.savez writes them."""
-    with _npz.written(path) as file:
+    with _files.written(path) as file:
         np.savez(file, **arrays)  # type: ignore[arg-type,unused-ignore]
 
 
 def write_text(path: str, text: str) -> None:
     """A text in UTF-8."""
-    with _npz.written(path) as file:
+    with _files.written(path) as file:
         file.write(text.encode())
 
 

@@ -1,4 +1,4 @@
-"""Train the perceptron of :class:`PageNetwork`: ``python -m recsketch.datasets._train [NETWORK.npz]``.
+"""Train the perceptron of :class:`PageNetwork`: ``python tools/train_network.py [NETWORK.npz]``.
 
 Two thirds of the shipped digits, softmax cross-entropy with weight decay, Adam, in NumPy and float64. The same NumPy
 and BLAS give the same file; others differ by rounding, which 16-bit storage mostly, but not surely, hides.
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from recsketch.datasets.digits import MAX_INK, SIDE, Digits, held_out, load_digits
 from recsketch.datasets.network import MODULES
 
+DATASETS = Path(__file__).resolve().parent.parent / "src" / "recsketch" / "datasets"
 SEED = 3
 EPOCHS = 300
 BATCH = 64
@@ -113,7 +114,7 @@ def main() -> None:
     images, labels = load_digits()
     seen = ~held_out(len(labels))
     weights = train(Digits(images[seen], labels[seen]))
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("network.npz")
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else DATASETS / "network.npz"
     stored = {name: value.astype(np.float16) for name, value in weights.items()}
     np.savez_compressed(target, **stored)  # type: ignore[arg-type,unused-ignore]
     print(f"{target.name}: {sum(v.size for v in stored.values())} weights, {target.stat().st_size} bytes")

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from recsketch import _check, _core
+import recsketch._check as _check
+import recsketch._core as _core
 from recsketch._check import CapacityWarning, Floats
-from recsketch.batch import TraceBatch
-from recsketch.plan import plan
-from recsketch.signature import with_signatures
-from recsketch.spec import SketchSpec, draw
+from recsketch.runs.batch import TraceBatch
+from recsketch.sketching.plan import plan
+from recsketch.sketching.signature import with_signatures
+from recsketch.sketching.spec import SketchSpec, draw
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -16,13 +16,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import recsketch as rs
-from recsketch import drawing
 from recsketch._check import CapacityWarning
-from recsketch.datasets.demo_unroll import Blind, note, unrolling_figures
+from recsketch._config import isa, version
 from recsketch.datasets.network import MODULES, WIRING, PageNetwork
 from recsketch.datasets.pages import Page, make_pages, rescan
-from recsketch.report import progress
+from recsketch.demo.unrolling import Blind, note, unrolling_figures
+from recsketch.display.terminal import progress
+from recsketch.runs import drawing
+from recsketch.runs.batch import TraceBatch
+from recsketch.runs.trace import Trace
+from recsketch.sketcher import Sketcher, suggest_dim
+from recsketch.sketching.spec import SketchSpec
 
 Figures = dict[str, Any]
 Float32 = npt.NDArray[np.float32]
@@ -65,9 +69,9 @@ class _Runs:
 
     network: PageNetwork
     pages: list[Page]
-    traces: list[rs.Trace]
-    again: rs.TraceBatch
-    sketcher: rs.Sketcher
+    traces: list[Trace]
+    again: TraceBatch
+    sketcher: Sketcher
     sketches: Float32
 
 
@@ -101,19 +105,19 @@ def run_demo(pages: int, *, seed: int, threads: int | None = None) -> tuple[Figu
     network = PageNetwork()
     made = make_pages(pages, seed=seed)
     traces = [network(page.image) for page in progress(made, "reading pages")]
-    batch = rs.TraceBatch.from_traces(traces)
+    batch = TraceBatch.from_traces(traces)
     again = [network(rescan(page, seed=seed + i).image) for i, page in enumerate(made[:RESCANS])]
-    dim = rs.suggest_dim(traces, target=TARGET_LOAD)
+    dim = suggest_dim(traces, target=TARGET_LOAD)
     # The largest tuple decides; the default of 16 inputs is ample for pages of at most 6 lines of at most 8 digits.
-    spec = rs.SketchSpec(dim=dim, modules=MODULES, seed=seed, wiring=WIRING).with_scales(batch)
-    sketcher = rs.Sketcher(spec, threads=threads)
-    runs = _Runs(network, made, traces, rs.TraceBatch.from_traces(again), sketcher, sketcher.sketch(batch))
+    spec = SketchSpec(dim=dim, modules=MODULES, seed=seed, wiring=WIRING).with_scales(batch)
+    sketcher = Sketcher(spec, threads=threads)
+    runs = _Runs(network, made, traces, TraceBatch.from_traces(again), sketcher, sketcher.sketch(batch))
     recovered, seconds = _recover(runs, range(pages))
     blind = Blind(network, traces, [_labels(page) for page in made], sketcher, runs.sketches[:UNROLLED])
     unrolling, first = unrolling_figures(blind, ERODED)
     figures: Figures = {
-        "version": rs.__version__,
-        "isa": rs.isa(),
+        "version": version(),
+        "isa": isa(),
         "seed": seed,
         "dim": dim,
         "network": _network_figures(runs),
@@ -140,12 +144,12 @@ def _recover(runs: _Runs, which: Sequence[int], mask: npt.NDArray[np.bool_] | No
         warnings.simplefilter("ignore", CapacityWarning)
         for at in progress(range(0, len(which), step), "recovering attributes"):
             some = list(which[at : at + step])
-            structure = rs.TraceBatch.from_traces([runs.traces[i] for i in some])
+            structure = TraceBatch.from_traces([runs.traces[i] for i in some])
             recovered += runs.sketcher.recover(runs.sketches[some], structure, method="lstsq", mask=mask)
     return recovered, time.perf_counter() - started
 
 
-def _vectors(trace: rs.Trace, module: str, attributes: Sequence[Float32] | None = None) -> Float32:
+def _vectors(trace: Trace, module: str, attributes: Sequence[Float32] | None = None) -> Float32:
     """The attributes of a run's objects of one module, or other vectors in their places: (objects, length)."""
     values = [o.attribute for o in trace.objects] if attributes is None else attributes
     return np.array([v for o, v in zip(trace.objects, values, strict=True) if o.module == module])
@@ -316,12 +320,12 @@ def _size_figures(runs: _Runs) -> list[Figures]:
     """What sketches of other lengths know of the same runs."""
     some = range(min(DETAILED, len(runs.pages)))
     labels = np.concatenate([_labels(runs.pages[i]) for i in some])
-    batch = rs.TraceBatch.from_traces(runs.traces)
+    batch = TraceBatch.from_traces(runs.traces)
     raw = float(np.mean([_raw_bytes(t) for t in runs.traces]))
     rows = []
     for factor in LENGTHS:
         dim = round(runs.sketcher.spec.dim * factor)
-        sketcher = rs.Sketcher(runs.sketcher.spec.replace(dim=dim), threads=runs.sketcher.threads)
+        sketcher = Sketcher(runs.sketcher.spec.replace(dim=dim), threads=runs.sketcher.threads)
         sketches = sketcher.sketch(batch)
         other = replace(runs, sketcher=sketcher, sketches=sketches)
         recovered, _ = _recover(other, some)
@@ -341,13 +345,13 @@ def _size_figures(runs: _Runs) -> list[Figures]:
     return rows
 
 
-def _raw_bytes(trace: rs.Trace) -> int:
+def _raw_bytes(trace: Trace) -> int:
     """Least storage of a run as it is: float32 attributes, two bytes an object, six for each link and its weight."""
     attributes = sum(4 * o.attribute.size for o in trace.objects)
     return attributes + 2 * len(trace) + 6 * sum(len(o.inputs) for o in trace.objects)
 
 
-def _cost_figures(runs: _Runs, batch: rs.TraceBatch, recover_seconds: float) -> Figures:
+def _cost_figures(runs: _Runs, batch: TraceBatch, recover_seconds: float) -> Figures:
     """Time and space of a sketch."""
     raw = [_raw_bytes(t) for t in runs.traces]
     return {

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import recsketch as rs
 from recsketch.datasets.network import MODULES, PageNetwork
+from recsketch.display.terminal import progress
 from recsketch.erasure import keep_random
-from recsketch.report import progress
+from recsketch.runs.trace import Trace
+from recsketch.sketcher import Sketcher
+from recsketch.sketching.packing import pack
 
 Figures = dict[str, Any]
 Path = tuple[int, ...]
@@ -27,9 +29,9 @@ class Blind:
     """Runs, the labels of their digits, and sketches of them, to be unrolled."""
 
     network: PageNetwork
-    traces: Sequence[rs.Trace]
+    traces: Sequence[Trace]
     labels: Sequence[npt.NDArray[np.uint8]]
-    sketcher: rs.Sketcher
+    sketcher: Sketcher
     sketches: npt.NDArray[np.float32]
 
 
@@ -55,7 +57,7 @@ def unrolling_figures(blind: Blind, curve: int) -> tuple[Figures, Any]:
         erased.append(row | _compare(blind, blind.sketcher.unroll(some, mask=mask)))
     stored: list[Figures] = []
     for dtype in STORED:
-        packed = rs.pack(some, dtype)
+        packed = pack(some, dtype)
         row = {"dtype": dtype, "bytes": packed.nbytes // len(packed)}
         stored.append(row | _compare(blind, blind.sketcher.unroll(packed)))
     figures = {**_compare(blind, found), "seconds_page": seconds, "erased": erased, "stored": stored}
@@ -94,7 +96,7 @@ def _compare(blind: Blind, found: Sequence[Any]) -> Figures:
     }
 
 
-def _places(trace: rs.Trace) -> Iterator[tuple[Path, Any]]:
+def _places(trace: Trace) -> Iterator[tuple[Path, Any]]:
     """Every use of an object, with its path."""
     stack: list[tuple[Path, int]] = [((k,), i) for k, i in enumerate(trace.output_ids)]
     while stack:

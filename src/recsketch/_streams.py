@@ -1,0 +1,43 @@
+"""Streams of random numbers, one a role and a name (docs/design.md, section 1)."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+import recsketch._core as _core
+
+U16: TypeAlias = "npt.NDArray[np.uint16]"
+U32: TypeAlias = "npt.NDArray[np.uint32]"
+
+
+def stream(role: str, name: str) -> int:
+    """The 64-bit id of a random stream (docs/design.md, section 1).
+
+    Examples
+    --------
+    >>> hex(stream("position", "0"))
+    '0xccaf5ec9fade8bf3'
+    """
+    import hashlib
+
+    return int.from_bytes(hashlib.sha256(f"recsketch/1/{role}/{name}".encode()).digest()[:8], "little")
+
+
+def words(seed: int, role: str, name: str | int, part: int, n: int) -> U32:
+    """The first n words of a part of a stream."""
+    return _core.stream_words(seed, stream(role, str(name)), part, n)
+
+
+def signs(seed: int, role: str, name: str | int, part: int, n: int) -> U16:
+    """The first n bits of a part, packed in words of 16; n is a multiple of 16."""
+    whole = words(seed, role, name, part, -(-n // 32))
+    halves = np.stack([whole & np.uint32(0xFFFF), whole >> np.uint32(16)], axis=1)
+    return halves.astype(np.uint16).reshape(-1)[: n // 16]
+
+
+def permutation(seed: int, role: str, name: str | int, part: int, n: int) -> npt.NDArray[np.int32]:
+    """0 .. n - 1 ordered by their words, ties by place."""
+    return np.argsort(words(seed, role, name, part, n), kind="stable").astype(np.int32)

@@ -1,0 +1,1 @@
+"""The demonstration: pages of digits, sketched and read back; `recsketch demo`."""

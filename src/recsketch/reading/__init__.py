@@ -1,0 +1,1 @@
+"""What comes back: attributes of a known structure, an unknown structure unrolled, pooled statistics."""
