@@ -1,4 +1,4 @@
-"""One form for the cases of every speed topic: all contenders timed in turn, and what is kept of it for report.py."""
+"""How every speed topic times a case: all contenders in turn, and what is kept of them for report.py."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from machine import Times, interleaved
 
 Run = Callable[[], object]
 OURS, TWO = "recsketch", "recsketch, 2 threads"
-ROUNDS, BUDGET = 15, 3.0  # rounds of a case; fewer, but three, where they would take longer than this many seconds
+# Rounds of a case, and seconds: there are fewer rounds, but at least three, where they would take longer than that.
+ROUNDS, BUDGET = 15, 3.0
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A way to do the work of a case, or the least that it can take.
+    """A way to do the work of a case, or a limit that no way could beat.
 
-    `role`: "ours"; "variant", another way of our own; "peer"; or "limit", what no way could beat. `scale`: what its
-    time is multiplied by where one call does not do the whole work.
+    `role` is "ours", "variant" (another way of our own), "peer" or "limit". `scale` multiplies its time where one call
+    does not do the whole work.
     """
 
     run: Run
@@ -32,7 +33,7 @@ class Contender:
 
 
 def ours(call: Callable[[int], Run]) -> dict[str, Contender]:
-    """recsketch on one thread, and on two where there are two cores; `call` is given the number."""
+    """recsketch on one thread, and on two where there are two cores; `call(threads)` makes what is timed."""
     one = {OURS: Contender(call(1), "ours")}
     return one if (os.cpu_count() or 1) < 2 else {**one, TWO: Contender(call(2), "ours", 2)}
 
@@ -52,11 +53,11 @@ def one_thread(work: Mapping[str, Contender]) -> dict[str, Contender]:
 def contest(
     benchmark: Any, work: Mapping[str, Contender], amount: float, unit: str, *, alone: bool = False
 ) -> dict[str, Times]:
-    """Time all contenders in interleaved rounds, then ours by pytest-benchmark; with `alone` nothing but that.
+    """Time all contenders in interleaved rounds, then recsketch by pytest-benchmark; `alone` leaves out the first.
 
-    Kept beside the benchmark: the work of one call, `amount` of `unit`, and of every contender the quartiles of its
-    seconds, and of their ratio to ours within a round, on as many threads where there is such. CPU time of the calling
-    thread for one thread, which leaves out what other processes took; wall time for more.
+    The results keep the work of one call, `amount` of `unit`, and for every contender the quartiles of its seconds and
+    of their ratio to recsketch within a round, on as many threads where that was measured. One thread is timed by its
+    CPU time, which leaves out what other processes took; several threads are timed by the wall clock.
     """
     times: dict[str, Times] = {}
     if not alone:

@@ -1,4 +1,4 @@
-"""Before NumPy is loaded: peers may use the BLAS kernels that suit the machine. After the run: its results as JSON."""
+"""Before NumPy is loaded, peers get the BLAS kernels that suit the machine; after the run, its results become JSON."""
 
 from __future__ import annotations
 

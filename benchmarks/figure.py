@@ -1,4 +1,4 @@
-"""One line of the table of figures."""
+"""A figure: something measured, the target it should reach, and how it was measured. One line of docs/figures.md."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-SMOKE, QUICK, FULL = 0, 1, 2  # how much to measure: everything once, under a minute in all, a few minutes in all
+# How much a figure may measure: everything once, to see that it runs; two minutes in all; fifteen minutes in all.
+SMOKE, QUICK, FULL = 0, 1, 2
+
+SHORT = " **short**"  # stands behind what misses its target
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured, what it should be, and how; `met` is None where there is no target."""
+    """One measurement.
+
+    `target` says what it should be, such as "≤ 0.02" or "≥ 95%"; "" where there is no target. `met` says whether it is
+    reached, and is None where there is no target or nothing was measured. `how` says over which runs and sizes.
+    """
 
     name: str
     target: str
@@ -19,27 +26,28 @@ class Figure:
     how: str
     met: bool | None = None
 
-    def row(self, how: bool = True) -> str:
-        short = "" if self.met is None or self.met else " **short**"
-        cells = [self.name, self.target or "–", self.measured + short, *[self.how] * how]
-        return f"| {' | '.join(cells)} |"
+    def row(self) -> str:
+        short = "" if self.met is None or self.met else SHORT
+        return f"| {self.name} | {self.target or '–'} | {self.measured}{short} | {self.how} |"
 
 
-def table(figures: list[Figure], how: bool = True) -> str:
-    head = Figure("figure", "target", "measured", "how").row(how)
-    return "\n".join([head, "|---" * (3 + how) + "|", *(f.row(how) for f in figures)])
+def table(figures: list[Figure]) -> str:
+    head = Figure("figure", "target", "measured", "how").row()
+    return "\n".join([head, "|---|---|---|---|", *(f.row() for f in figures)])
 
 
 def at_most(name: str, limit: float, value: float, how: str, form: str = ".2g", note: str = "") -> Figure:
+    """A figure that should not exceed a limit."""
     return Figure(name, f"≤ {limit:g}", f"{value:{form}}{note}", how, bool(value <= limit))
 
 
 def at_least(name: str, limit: float, value: float, how: str, note: str = "") -> Figure:
+    """A figure, some number of times, that should reach a limit."""
     digits = 0 if value >= 20 else 1 if value >= 5 else 2
     return Figure(name, f"≥ {limit:g}×", f"{value:.{digits}f}×{note}", how, bool(value >= limit))
 
 
 def note(benchmark: Any, measure: Callable[[int], Iterable[Figure]]) -> None:
-    """Measure figures and keep them beside a benchmark's times."""
+    """Measure figures and keep them with a benchmark's times in the results of pytest-benchmark."""
     for f in measure(SMOKE if benchmark.disabled else QUICK):
         benchmark.extra_info[f.name] = f.measured

@@ -3,36 +3,42 @@
 python benchmarks/figures.py            measure all (fifteen minutes), write docs/figures.md and the README's table
 python benchmarks/figures.py TOPIC ...  measure some topics only, and leave the others as they are
 python benchmarks/figures.py --quick    measure in two minutes, and print only
+python benchmarks/figures.py --rewrite  measure nothing: make the summaries again from the tables of docs/figures.md
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 import machine
-from figure import FULL, QUICK, Figure, table
+from figure import FULL, QUICK, SHORT, Figure, table
 
-TOPICS = (  # modules with FIGURES; imported only when the BLAS is free to choose its kernels
-    "test_accuracy_of_recovery",
-    "test_accuracy_of_sparse",
-    "test_accuracy_of_unrolling",
-    "test_speed_of_recursion",
-    "test_speed_of_batches",
-    "test_speed_of_reading",
-    "test_speed_of_unrolling",
-    "test_speed_of_fwht",
-    "test_speed_of_sparse",
-    "test_speed_of_scan",
-    "test_speed_of_projections",
-    "test_speed_of_hashing",
-    "test_speed_of_tensor",
-    "test_speed_of_import",
-)
-HEADLINES = (  # figures for the README: one for each thing it does, whether it is met or not
+# Modules with FIGURES, and who is affected where one of them falls short: "you ...". They are imported late, when
+# `machine.free_blas` has let the BLAS choose its kernels.
+TOPICS = {
+    "test_accuracy_of_recovery": "read attributes of runs whose structure you know",
+    "test_accuracy_of_sparse": "read attributes that are mostly zero",
+    "test_accuracy_of_unrolling": "rebuild runs from sketches alone",
+    "test_speed_of_recursion": "sketch millions of runs and count cores",
+    "test_speed_of_batches": "sketch on several cores, or pack many small runs",
+    "test_speed_of_reading": "read millions of sketches",
+    "test_speed_of_unrolling": "unroll many sketches on several cores",
+    "test_speed_of_fwht": "transform with `fwht`",
+    "test_speed_of_sparse": "call `omp` or `htp`",
+    "test_speed_of_scan": "call `scan`",
+    "test_speed_of_projections": "project with `StructuredProjection`",
+    "test_speed_of_hashing": "hash with `CountSketch` or `SparseProjection`",
+    "test_speed_of_tensor": "use `TensorSketch`",
+    "test_speed_of_import": "start a process for every run",
+}
+HEADLINES = (  # figures for the README: one for each thing the package does, whether it reaches its target or not
     "least squares, structure known, d = 4096: worst element error",
     "half the coordinates erased, d = 4096: worst element error",
     "summary, a = 32: mean relative error of a count",
@@ -41,36 +47,48 @@ HEADLINES = (  # figures for the README: one for each thing it does, whether it 
     "unrolled exactly with half of the coordinates erased, d = 1024",
     "unrolled exactly from float16, d = 1024",
     "DAGs with shared and look-alike objects, exact",
-    "pages of 7 lines of 20 to 50 characters, wiring unknown",
     "load 2: 95% intervals hold",
     "recursion over 84 objects, d = 4096, against the recursion in NumPy",
-    "one object of the recursion in copies of d floats in L1, d = 4096",
     "blind unrolling of 84 objects, d = 4096, load 0.35, against NumPy",
     "FWHT against fht-cpu, n = 4096, 1 MiB",
-    "FWHT, n = 4096, 64 MiB: share of in-place bandwidth, 1 thread",
-    "HD3HD2HD1 against fht-cpu with signs, 1024 features",
     "HD3HD2HD1 against scikit-learn SparseRandomProjection, 1024 features",
     "CountSketch against SciPy's CSR product, 16384 to 1024",
-    "SJLT, s = 8 against SciPy's CSR product, 16384 to 1024",
     "tensor sketch against scikit-learn PolynomialCountSketch, 1024 to 1024",
     "OMP over scikit-learn, float32",
-    "HTP over OMP, K = 128",
     "top-10 over the product alone, d = 512",
-    "float32 over int8 scan",
-    "import over NumPy, ms",
 )
 ROOT = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
-EXPLAINED = """Written by `benchmarks/figures.py`; to measure again: `pip install '.[bench]'`, then run it.
+EXPLAINED = """This page says how accurate and how fast the package was measured to be, figure by figure, and
+which figures miss their targets. `benchmarks/figures.py` writes it; to measure again, run
+`pip install '.[bench]'` and then that script.
 
-Speeds are medians of CPU time over interleaved rounds: one thread, random data, everything warmed up. Ratios are those
-within a round. "short" marks what does not reach its target. Targets of speed were set for AVX-512, except where the
-transform's are lower without it.
+Speeds are medians of CPU time over interleaved rounds on one thread, with random data and everything warmed up. A ratio
+is the median of the ratios within a round. "short" marks a figure that misses its target. Targets of speed were set for
+a processor with AVX-512; only those of the transform are lower without it.
 """
 
 
+@dataclass(frozen=True)
+class Row:
+    """A line of a table of docs/figures.md."""
+
+    name: str
+    target: str
+    measured: str
+
+    @property
+    def short(self) -> bool:
+        return self.measured.endswith(SHORT)
+
+    @property
+    def gap(self) -> float:
+        """How many times the figure is off: the first number of what was measured against that of the target."""
+        found, wanted = (float(re.findall(r"\d+(?:\.\d+)?(?:e-?\d+)?", x)[0]) for x in (self.measured, self.target))
+        return found / wanted if self.target.startswith("≤") else wanted / found
+
+
 def measure(topic: str, effort: int) -> list[Figure]:
-    """All figures of a topic, each group announced on stderr as it is done."""
+    """All figures of a topic; stderr says how long each group of them took."""
     found: list[Figure] = []
     for group in import_module(topic).FIGURES:
         start = time.perf_counter()
@@ -84,65 +102,83 @@ def title(topic: str) -> str:
 
 
 def sections(page: str) -> dict[str, str]:
-    """What the page has of each topic: where it was measured, and its table."""
+    """What the page has of each topic: the line that says where it was measured, and its table."""
     parts = page.split("\n## ")[1:]
     by_title = {part.partition("\n")[0]: part.partition("\n")[2].strip() for part in parts}
     return {topic: by_title[title(topic)] for topic in TOPICS if title(topic) in by_title}
 
 
-def summary(found: dict[str, str]) -> str:
-    """The figures of HEADLINES, one table a machine, and how many of all those with a target reach it."""
+def rows(section: str) -> Iterator[Row]:
+    for line in section.partition("\n")[2].strip().splitlines()[2:]:
+        yield Row(*line.strip("| ").split(" | ")[:3])
+
+
+def headlines(found: dict[str, str]) -> str:
+    """The figures of HEADLINES, one table a machine."""
     tables: dict[str, list[str]] = {}
-    names, targets, short = set(), 0, 0
     for text in found.values():
-        where, _, rows = text.partition("\n")
-        where = f"{where.partition(', openblas')[0].removesuffix('.')}."
-        for line in rows.strip().splitlines()[2:]:
-            name, target, measured = line.strip("| ").split(" | ")[:3]
-            targets += target != "–"
-            short += measured.endswith("**short**")
-            if name in HEADLINES:
-                names.add(name)
-                tables.setdefault(where, []).append(f"| {name} | {target} | {measured} |")
+        where = text.partition("\n")[0].partition(", openblas")[0].removesuffix(".") + "."
+        lines = [f"| {r.name} | {r.target} | {r.measured} |" for r in rows(text) if r.name in HEADLINES]
+        if lines:
+            tables.setdefault(where, []).extend(lines)
+    names = {r.name for text in found.values() for r in rows(text)}
     missing = [name for name in HEADLINES if name not in names]
     if missing and len(found) == len(TOPICS):
         raise SystemExit(f"HEADLINES: wanted names of figures; got {', '.join(map(repr, missing))}")
     head = "| figure | target | measured |\n|---|---|---|"
-    parts = [f"{where}\n\n{head}\n" + "\n".join(rows) for where, rows in tables.items()]
-    return "\n\n".join(
-        [*parts, f"Of {targets} figures with a target, {short} fall short. All of them, and how they were"]
-    )
+    return "\n\n".join(f"{where}\n\n{head}\n" + "\n".join(lines) for where, lines in tables.items())
 
 
-def put_block(path: Path, text: str) -> None:
-    """Replace what stands between the markers; a file without them stays as it is."""
+def shortfalls(found: dict[str, str], every: bool) -> str:
+    """Who is affected by the figures that miss their targets; `every`: each of them, else each topic's furthest."""
+    lines = ["| you are affected if you | short | " + ("which" if every else "the one that is furthest off") + " |"]
+    lines.append("|---|---|---|")
+    for topic, text in found.items():
+        aimed = [r for r in rows(text) if r.target != "–"]
+        short = sorted((r for r in aimed if r.short), key=lambda r: -r.gap)
+        if short:
+            told = [f"{r.name}: {r.measured.removesuffix(SHORT)}, wanted {r.target}" for r in short]
+            shown = "<br>".join(told) if every else told[0]
+            lines.append(f"| {TOPICS[topic]} | {len(short)} of {len(aimed)} | {shown} |")
+    return "\n".join(lines)
+
+
+def put_block(path: Path, name: str, text: str) -> None:
+    """Replace what stands between <!-- name --> and <!-- /name -->; a file without them stays as it is."""
     page = path.read_text(encoding="utf-8")
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.partition(f"<!-- {name} -->")
+    _, end, after = rest.partition(f"<!-- /{name} -->")
     if begin and end:
-        path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def write(found: dict[str, str]) -> None:
+    """docs/figures.md, and the README's table."""
+    found = {topic: found[topic] for topic in TOPICS if topic in found}
+    parts = [f"## Who is affected by what falls short\n\n{shortfalls(found, every=True)}"]
+    parts += [f"## {title(topic)}\n\n{text}" for topic, text in found.items()]
+    body = "\n\n".join(parts)
+    (ROOT / "docs" / "figures.md").write_text(f"# Figures\n\n{EXPLAINED}\n{body}\n", encoding="utf-8")
+    put_block(ROOT / "README.md", "figures", f"{headlines(found)}\n\n{shortfalls(found, every=False)}")
 
 
 def main() -> None:
     machine.free_blas()
     parser = argparse.ArgumentParser(description="Measure the figures; write docs/figures.md and the README's table.")
     parser.add_argument("topics", nargs="*", metavar="TOPIC", help=f"some of {', '.join(TOPICS)} (default: all)")
-    parser.add_argument("--quick", action="store_true", help="two minutes instead of fifteen, and print only")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--quick", action="store_true", help="two minutes instead of fifteen, and print only")
+    how.add_argument("--rewrite", action="store_true", help="measure nothing; write what docs/figures.md has again")
     args = parser.parse_args()
     unknown = sorted(set(args.topics) - set(TOPICS))
     if unknown:
         parser.error(f"wanted topics among {', '.join(TOPICS)}; got {', '.join(unknown)}")
-    path = ROOT / "docs" / "figures.md"
-    found = sections(path.read_text(encoding="utf-8"))
-    for topic in args.topics or TOPICS:
+    found = sections((ROOT / "docs" / "figures.md").read_text(encoding="utf-8"))
+    for topic in () if args.rewrite else args.topics or TOPICS:
         found[topic] = f"Measured on {machine.describe()}.\n\n{table(measure(topic, QUICK if args.quick else FULL))}"
         print(found[topic], flush=True)
-    if args.quick:
-        return
-    found = {topic: found[topic] for topic in TOPICS if topic in found}
-    body = "\n\n".join(f"## {title(topic)}\n\n{text}" for topic, text in found.items())
-    path.write_text(f"# Figures\n\n{EXPLAINED}\n{body}\n", encoding="utf-8")
-    put_block(ROOT / "README.md", f"{summary(found)}\nmeasured: [docs/figures.md](docs/figures.md).")
+    if not args.quick:
+        write(found)
 
 
 if __name__ == "__main__":

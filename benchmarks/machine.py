@@ -1,4 +1,4 @@
-"""The machine under the benchmarks: a BLAS that is not held back, clocks, the L1 copy, and what ran, in one line."""
+"""What a benchmark needs of its machine: a BLAS that is not held back, clocks, the speed of L1, a description."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ HELD_BACK = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # where set, they make Nu
 
 
 def free_blas() -> None:
-    """Let OpenBLAS choose its kernels, on one thread. OpenBLAS reads these once, so NumPy must not be loaded yet.
+    """Let OpenBLAS choose its kernels, and give it one thread.
 
-    If it is, and a variable was set, the process starts again without it.
+    OpenBLAS reads its variables once, when NumPy is loaded. If NumPy is loaded already and one of them was set, the
+    process starts again without it.
     """
     found = [name for name in HELD_BACK if os.environ.pop(name, None) is not None]
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -32,7 +33,7 @@ def free_blas() -> None:
 
 
 def blas() -> str:
-    """The BLAS and the kernel NumPy runs on, as threadpoolctl sees them."""
+    """The BLAS libraries that are loaded, and the kernels they use, according to threadpoolctl."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
@@ -89,11 +90,11 @@ class Times:
 def interleaved(
     work: Mapping[str, Callable[[], object]], rounds: int = 11, least: float = 4e-3, budget: float = math.inf
 ) -> dict[str, Times]:
-    """Time several pieces of work against each other: in every round each one in turn, repeated for `least` seconds.
+    """Time several pieces of work against each other: every round runs each one in turn, repeated for `least` seconds.
 
-    All are warmed up first. Where the rounds would take more seconds than `budget`, there are fewer, but at least
-    three. CPU time of the thread leaves out what other processes took; wall time is for threads. One round is a smoke
-    test: every piece once, and no more.
+    All are warmed up first. If the rounds would take more seconds than `budget`, there are fewer, but at least three.
+    CPU time of the thread leaves out what other processes took; wall time is what threads need. With one round, every
+    piece runs once and nothing is repeated, as a smoke test.
     """
     import numpy as np
 
@@ -122,7 +123,7 @@ def interleaved(
 
 
 def read(x: Any) -> Callable[[], object]:
-    """Every byte of an array once, added up as integers."""
+    """Read every byte of an array once, and add them up as integers."""
     import numpy as np
 
     return partial(np.add.reduce, x.reshape(-1).view(np.int32), dtype=np.int32)
@@ -138,8 +139,8 @@ def l1_copy(d: int, times: int = 2000) -> Callable[[], object]:
 def l1_copies(d: int, times: int = 2000) -> dict[str, Callable[[], object]]:
     """Ways to copy d floats `times` times between the same two warm buffers in one call; the fastest is the limit.
 
-    "memcpy": items of 4 d bytes, source and target of stride zero, so that NumPy calls memcpy in a loop in C (2
-    ns an item besides the copy). "vector loop": plain C for this very machine, if there is a compiler.
+    "memcpy" copies items of 4 d bytes between arrays of stride zero, so that NumPy calls memcpy in a loop in C, which
+    costs 2 ns an item besides the copy. "vector loop" is plain C compiled for this machine, if there is a compiler.
     """
     import numpy as np
 

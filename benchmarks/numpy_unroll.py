@@ -1,4 +1,4 @@
-"""Blind unrolling in NumPy and SciPy, as the prototype of the design did it: what the C search is measured against."""
+"""Blind unrolling in NumPy and SciPy, as the prototype of the design did it; the C search is measured against it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ THRESHOLD, LEAD, ROUNDS = 4.0, 0.5, 25
 class NumpyUnroll(NumpyRecursion):
     """Scores the counters of all candidates below every object found, takes the strongest, refits all, and prunes.
 
-    Until the residual is rounding. Paths are (position, module, position, module, ...).
+    It ends when the residual is rounding. Paths are (position, module, position, module, ...).
     """
 
     def uneven_rows(self, tree: Tree, seed: int = 0) -> Any:

@@ -56,7 +56,7 @@ class Rotated:
 
 
 class NumpyRecursion:
-    """The recursion of docs/design.md, section 3, in plain NumPy: vectors of length d, one object after the other.
+    """The recursion (docs/format.md, "The recursion") in plain NumPy: vectors of length d, one object after another.
 
     As the prototype of the design was written, in float64; with `tuned` in float32 and with sin multiplied into the
     signs. Attribute lengths are powers of two, so that the Walsh-Hadamard transform of an attribute is one small matrix

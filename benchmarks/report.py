@@ -2,8 +2,8 @@
 
 python benchmarks/report.py [RESULTS.json] [--docs FOLDER]
 
-RESULTS.json is what pytest-benchmark wrote, by default build/benchmarks.json. Topics that it has not stay on the page
-as they are. Plots need matplotlib: pip install '.[bench]'.
+RESULTS.json is what pytest-benchmark wrote, by default build/benchmarks.json. A topic that the results lack stays on
+the page as it is. Plots need matplotlib, which pip install '.[bench]' brings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from figures import TOPICS, title
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = """# Benchmarks
 
-Written by `benchmarks/report.py` from what `pytest benchmarks` measures. To measure again, with every peer:
+This page says how fast each part of the package is, beside other packages and the limits of the machine.
+`benchmarks/report.py` writes it from what `pytest benchmarks` measures. To measure again, with every peer:
 
 ```sh
 pip install ".[bench-peers]"
@@ -28,27 +29,28 @@ pytest benchmarks
 python benchmarks/report.py
 ```
 
-Without PyTorch and other large peers, install `".[bench]"`; what is missing is skipped. A row is a case. Its contenders
-ran in turn, round by round, in one process, warmed up, on random data; BLAS on one thread, with the kernels that suit
-the machine. Times are medians: CPU time of the calling thread for one thread, wall time for two. Ratios are medians of
-those within a round:
+`".[bench]"` leaves out PyTorch and other large peers; a peer that is missing is skipped. A row of a table is a case.
+The contenders of a case ran in turn, round by round, in one process, warmed up, on random data. BLAS had one thread,
+and the kernels that suit the machine. Times are medians, of the calling thread's CPU time for one thread and of wall
+time for two. Ratios are medians of the ratios within a round:
 
-- **2 threads**: time on two threads, and how many times as fast as on one that is.
-- **N×**, of a peer: its time over that of recsketch on as many threads; bold where the peer is faster. Of what
-  recsketch does otherwise: its time likewise, for comparison.
-- **limit reached**: time of the limit that the text names over that of recsketch; it does less than the work, so that
-  100% need not be possible.
+- **2 threads** is the time on two threads, and how many times as fast as one thread that is.
+- **N×** is the time of a peer over that of recsketch on as many threads; it is bold where the peer is faster. Another
+  way of recsketch itself is compared in the same manner.
+- **limit reached** is the time of the limit that the text names over that of recsketch. The limit does less than the
+  whole work, so that 100% may be out of reach.
 
-In the plots, everything is on one thread unless its name says otherwise, and bars go from the lower to the upper
-quartile of the rounds. Targets, and whether they are met: [figures.md](figures.md).
+In the plots everything is on one thread unless its name says otherwise, and a bar goes from the lower to the upper
+quartile of the rounds. [figures.md](figures.md) has the targets and says which of them are met.
 """
 LIMIT = "limit reached"
-COLOURS = ("#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31")  # Okabe and Ito's, and a brown
+# Okabe and Ito's palette, whose colours the colour-blind can tell apart, and a brown.
+COLOURS = ("#d55e00", "#0072b2", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31")
 MARKS = "osD^vP"
 
 
 def topics(results: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Benchmarks that have contenders, by the file they stand in."""
+    """The benchmarks that have contenders, grouped by the file they stand in."""
     found: dict[str, list[dict[str, Any]]] = {}
     for b in results["benchmarks"]:
         if "contenders" in b["extra_info"]:
@@ -67,7 +69,7 @@ def seconds(x: float) -> str:
 
 
 def digits(x: float) -> str:
-    """Three significant ones; two below 1."""
+    """Three significant digits, or two where the number is below 1."""
     return f"{x:.0f}" if x >= 100 else f"{x:.1f}" if x >= 10 else f"{x:.2f}" if x >= 1 else f"{x:.2g}"
 
 
@@ -89,13 +91,13 @@ def rate(row: dict[str, Any], took: float) -> str:
 
 
 def columns(rows: list[dict[str, Any]]) -> list[str]:
-    """Peers, then our own variants, as they first appear."""
+    """Names of the peers and then of our own variants, in the order of their first appearance."""
     names = {c["name"]: c["role"] for row in rows for c in row["contenders"]}
     return [name for role in ("peer", "variant") for name, r in names.items() if r == role]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """One line a case."""
+    """A table with one line for each case."""
     names = columns(rows)
     lines = [["case", "recsketch", "rate", "2 threads", *names, LIMIT]]
     for row in rows:
@@ -114,7 +116,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def section(topic: str, rows: list[dict[str, Any]], made: dict[str, Any]) -> str:
-    """What is said of a topic, below its title."""
+    """What stands below a topic's title: its text, where it was measured, the table and the plot."""
     short = topic.removeprefix("test_speed_of_")
     there = ", ".join(f"{name} {version}" for name, version in made["peers"].items() if version)
     missing = ", ".join(name for name, version in made["peers"].items() if not version)
@@ -125,7 +127,7 @@ def section(topic: str, rows: list[dict[str, Any]], made: dict[str, Any]) -> str
 
 
 def page(results: dict[str, Any], before: str = "") -> str:
-    """The page, with the sections of `before` where the results have none."""
+    """The whole page; a topic that the results lack keeps its section of `before`."""
     old = {part.partition("\n")[0]: part.partition("\n")[2].strip() for part in before.split("\n## ")[1:]}
     new = {title(topic): section(topic, rows, results["recsketch"]) for topic, rows in topics(results).items()}
     found = {**old, **new}
@@ -135,7 +137,7 @@ def page(results: dict[str, Any], before: str = "") -> str:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """A line a case, a mark a contender, at its time over that of recsketch on one thread."""
+    """Plot a line a case, on which every contender has a mark at its time over that of recsketch on one thread."""
     try:
         import matplotlib as mpl
     except ImportError as e:
@@ -157,7 +159,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         ax.errorbar(middle, [i for i, _ in found], xerr=spread, linestyle="none", label=name, **style)
     ax.set(xscale="log", ylim=(len(rows) - 0.5, -0.5), xlabel="time over that of recsketch on one thread (log scale)")
     low, high = ax.get_xlim()
-    if high / low < 30:  # decades alone would leave one label
+    if high / low < 30:  # with ticks at decades alone, the axis might have a single label
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}×"))
     ax.xaxis.set_minor_formatter(NullFormatter())
@@ -172,14 +174,18 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def _label(c: dict[str, Any]) -> str:
-    """Its name in a plot; none for recsketch itself, and for peers on two threads, which have another measure."""
+    """The contender's name in a plot.
+
+    It is empty for recsketch itself, which is the line at 1, and for peers on two threads, whose ratio is to two
+    threads.
+    """
     if c["role"] == "limit":
         return "limit"
     return c["name"] if (c["threads"] > 1) == (c["role"] == "ours") else ""
 
 
 def _styles(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of every mark of a topic, in the order of the legend."""
+    """How every mark of a topic is drawn, in the order of the legend."""
     labels = {_label(c): c["role"] for row in rows for c in row["contenders"]}
     shown = {role: [x for x, r in labels.items() if x and r == role] for role in ("ours", "peer", "variant", "limit")}
     common = {"markersize": 5.5, "elinewidth": 1.0, "zorder": 3}

@@ -93,6 +93,16 @@ def ragged(
     return Tree(parent, module)
 
 
+def chain(rng: np.random.Generator, depth: int, a: int) -> rs.Trace:
+    """Objects of one module, each the only input of the next, with attributes of norm one."""
+    trace, inputs = rs.Trace(), []
+    for _ in range(depth):
+        x = rng.standard_normal(a)
+        inputs = [trace.add("m", x / np.linalg.norm(x), inputs=inputs)]
+    trace.outputs(inputs)
+    return trace
+
+
 def plain_modules(a: int, count: int = 4) -> dict[str, int]:
     """`count` modules with attributes of length a."""
     return {f"m{i}": a for i in range(count)}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from figure import QUICK, SMOKE, Figure, at_most
-from runs import MIXED, Tree, own_modules, plain_modules, ragged
+from runs import MIXED, Tree, chain, own_modules, plain_modules, ragged
 
 import recsketch as rs
 from recsketch.sketching.plan import plan
@@ -108,6 +108,22 @@ def least_squares(effort: int) -> Iterator[Figure]:
         yield Figure(f"the same, very uneven weights, d = {d}", "", f"{worst.max():.1e}", how)
 
 
+def chains(effort: int) -> Iterator[Figure]:
+    """Chains of one module: the powers of one operator are ever less independent."""
+    runs = (1, 5, 100)[effort]
+    found = ", ".join(f"{depth}: {_chain_error(depth, runs):.0e}" for depth in (4, 8, 12, 16, 20, 24, 32))
+    how = f"{runs} chains a depth, a = 16, d = 1024, load up to 0.53; elements are about 0.25"
+    yield Figure("least squares, chains of one module, by depth: worst element error", "", found, how)
+
+
+def _chain_error(depth: int, runs: int) -> float:
+    rng, spec, worst = np.random.default_rng(depth), rs.SketchSpec(1024, {"m": 16}, max_inputs=2), 0.0
+    for seed in range(runs):
+        sk, trace = rs.Sketcher(spec.replace(seed=seed), threads=1), chain(rng, depth, 16)
+        worst = max(worst, *_errors(sk.recover(sk.sketch(trace), trace).attributes, trace))
+    return worst
+
+
 def _spread(worst: np.ndarray, scaled: np.ndarray) -> str:
     above = int((worst > 1e-6).sum())
     return f"median run {np.median(worst):.1e}, {above} above 1e-6; times the object's amplitude {scaled.max():.1e}"
@@ -151,7 +167,25 @@ def pooled(effort: int) -> Iterator[Figure]:
         yield at_most(f"summary, a = {a}: l∞ error of a mean", 0.03, means.mean(), how, ".3f", most)
 
 
-FIGURES = (least_squares, erasure, paper, pooled)
+def packing(effort: int) -> Iterator[Figure]:
+    """What the stored forms cost, and why int8 chooses between two scales."""
+    runs = (1, 4, 16)[effort]
+    for dtype in ("float16", "bfloat16", "int8", "int8, scaled by the largest", "int8, clipped at 4 rms"):
+        found = ", ".join(f"{d}: {_noise(d, dtype, runs):.2g}" for d in (1024, 4096, 16384, 65536, 1 << 20))
+        how = f"{runs} sketches of standard Gaussian coordinates a length, root mean square error of one"
+        yield Figure(f"noise of stored sketches, by d: {dtype}", "", found, how)
+
+
+def _noise(d: int, dtype: str, runs: int) -> float:
+    x = np.random.default_rng(d).standard_normal((runs, d), np.float32)
+    if "," not in dtype:
+        return float(np.sqrt(np.mean(rs.pack(x, dtype).noise ** 2)))
+    most = 4.0 * np.sqrt(np.mean(x**2, axis=1)) if "rms" in dtype else np.abs(x).max(axis=1)
+    step = most[:, None] / 127
+    return float(np.sqrt(np.mean((x - step * np.clip(np.rint(x / step), -127, 127)) ** 2)))
+
+
+FIGURES = (least_squares, erasure, chains, paper, pooled, packing)
 
 
 @pytest.mark.parametrize("measure", FIGURES, ids=lambda f: f.__name__)

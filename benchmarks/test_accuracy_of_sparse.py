@@ -103,9 +103,11 @@ def omp(p: Problem) -> bool:
 
 
 def fista(p: Problem, steps: int = 150) -> bool:
-    """min |y - A x|^2 / 2 + t |x|_1 (Beck, Teboulle 2009), t falling over four decades. From each the largest elements,
-    as many as there are, refitted by least squares: exact if it is so for any t.
-    Four times as many steps find no more."""
+    """Minimise |y - A x|^2 / 2 + t |x|_1 (Beck, Teboulle 2009) for t falling over four decades.
+
+    For each t the largest elements, as many as there are, are refitted by least squares; the run counts as exact if it
+    is so for any t. Four times as many steps find no more.
+    """
     a, y, norms = p.dense
     most = float(np.abs(a.T @ y).max())
     v = np.ones(a.shape[1], np.float32)
@@ -127,7 +129,7 @@ def fista(p: Problem, steps: int = 150) -> bool:
 
 
 def block_omp(p: Problem) -> bool:
-    """Adds an eighth of what it has, all at least half as correlated as the first; refits; never drops any."""
+    """Block OMP: adds an eighth of what it has, all at least half as correlated as the first, refits, drops nothing."""
     a, y, norms = p.dense
     support = np.empty(0, np.intp)
     x, rest = np.zeros(a.shape[1]), y
@@ -153,7 +155,7 @@ PEERS = (omp, fista, block_omp)
 def shares(
     solve: Callable[[Problem], bool], runs: int, a: int, counts: tuple[int, ...], d: int = 1024, **kind: Any
 ) -> tuple[str, str]:
-    """Share of exact runs for each number of non-zeros over d; and how long peers take, in times of the pursuit."""
+    """The share of exact runs for each number of non-zeros over d, and the peers' time over that of the pursuit."""
     found, ratios = [], []
     for k in counts:
         exact = 0

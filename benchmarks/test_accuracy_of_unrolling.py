@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from figure import Figure, note
 from numpy.typing import NDArray
-from runs import full, plain_modules
+from runs import chain, full, plain_modules
 from unrolled import modules_for, ragged_run, same, worst
 
 import recsketch as rs
@@ -176,21 +176,96 @@ def pages(effort: int) -> Iterator[Figure]:
         yield share(name, limit, good, runs, how)
 
 
+def conditions(effort: int) -> Iterator[Figure]:
+    """Runs that fit, but are less even, deeper, or of more different norms than those above: no target, the facts."""
+    runs = (1, 10, 100)[effort]
+    for evenness in (4.0, 1.0, 0.5):
+        shares = [_uneven(depth, evenness, runs) for depth in (1, 2, 3)]
+        found = ", ".join(f"depth {depth}: {share:.0%}" for depth, share in zip((1, 2, 3), shares, strict=True))
+        how = f"{runs} ragged trees a depth, fan 7 at most, d = 1024, load up to 0.5"
+        yield Figure(f"unrolled exactly, weights Dirichlet({evenness:g})", "", found, how)
+    found = ", ".join(f"{depth}: {_chains(depth, runs):.0%}" for depth in (2, 4, 6, 8, 12))
+    how = f"{runs} chains a depth, objects of one module, a = 16, d = 1024, load up to 0.2"
+    yield Figure("unrolled exactly, chains of one module, by depth", "", found, how)
+    for scaled in (False, True):
+        found = ", ".join(f"{ratio:g}: {_norms(ratio, runs, scaled):.0%}" for ratio in (1, 2, 4, 10, 100))
+        how = f"{runs} ragged trees of depth 3, d = 1024, load up to 0.5, one module of five with that norm, others 1"
+        name = "unrolled exactly, by the ratio of attributes' norms, " + ("with_scales" if scaled else "as they come")
+        yield Figure(name, "", found, how)
+
+
+def _uneven(depth: int, evenness: float, runs: int) -> float:
+    good = 0
+    for seed in range(runs):
+        rng = np.random.default_rng([seed, depth, 5])
+        modules = modules_for(rng, 1024, depth, 0.5)
+        trace = ragged_run(rng, modules, 1024, depth, 0.5, evenness)
+        good += _whole(rs.SketchSpec(1024, modules, seed=seed, max_inputs=8), trace)
+    return good / runs
+
+
+def _chains(depth: int, runs: int) -> float:
+    spec = rs.SketchSpec(1024, {"m": 16}, max_inputs=2)
+    rng = np.random.default_rng(depth)
+    return sum(_whole(spec.replace(seed=seed), chain(rng, depth, 16)) for seed in range(runs)) / runs
+
+
+def _norms(ratio: float, runs: int, scaled: bool) -> float:
+    good = 0
+    for seed in range(runs):
+        rng = np.random.default_rng([seed, 7])
+        modules = modules_for(rng, 1024, 3, 0.5)
+        even, trace = ragged_run(rng, modules, 1024, 3, 0.5), rs.Trace()
+        for o in even.objects:
+            x = o.attribute * (ratio if o.module == "m0" else 1)
+            trace.add(o.module, x, o.inputs, o.weights if o.inputs else None)
+        trace.outputs(even.output_ids, even.output_weights)
+        spec = rs.SketchSpec(1024, modules, seed=seed, max_inputs=8)
+        good += _whole(spec.with_scales(trace) if scaled else spec, trace, 1e-3 * ratio)
+    return good / runs
+
+
+def _whole(spec: rs.SketchSpec, trace: rs.Trace, tolerance: float = 1e-3) -> bool:
+    sk = rs.Sketcher(spec, threads=1)
+    found = sk.unroll(sk.sketch(trace))
+    return bool(found.complete and same(found, trace, tolerance))
+
+
 class Beyond:
     """What comes back of runs that do not fit."""
 
-    def __init__(self, dim: int, load: float, runs: int) -> None:
+    def __init__(self) -> None:
         self.right = self.wrong = self.first = self.first_right = self.held = self.elements = 0
         self.cosines: list[float] = []
         self.off: list[float] = []  # of `explained`, from the truth
         self.complete = 0
+
+    @classmethod
+    def ragged(cls, dim: int, load: float, runs: int) -> Beyond:
+        b = cls()
         for seed in range(runs):
             rng = np.random.default_rng([seed, dim, round(10 * load), 1])
             modules = {f"m{i}": int(rng.integers(8, 40)) for i in range(5)}
             sk = rs.Sketcher(rs.SketchSpec(dim, modules, seed=seed, max_inputs=8), threads=1)
-            self._add(sk, ragged_run(rng, modules, dim, 3, load))
+            b.add(sk, ragged_run(rng, modules, dim, 3, load))
+        return b
 
-    def _add(self, sk: rs.Sketcher, trace: rs.Trace) -> None:
+    @classmethod
+    def wide(cls, dim: int, inputs: int, a: int, runs: int) -> Beyond:
+        """Many inputs of one module below one object."""
+        b = cls()
+        for seed in range(runs):
+            rng = np.random.default_rng([seed, dim, inputs, a])
+            x = rng.standard_normal((inputs + 1, a))
+            x /= np.linalg.norm(x, axis=1, keepdims=True)
+            trace = rs.Trace()
+            below = [trace.add("part", row) for row in x[1:]]
+            trace.outputs([trace.add("whole", x[0], below, rng.dirichlet(np.full(inputs, 4.0)))])
+            sk = rs.Sketcher(rs.SketchSpec(dim, {"whole": a, "part": a}, seed=seed, max_inputs=inputs), threads=1)
+            b.add(sk, trace)
+        return b
+
+    def add(self, sk: rs.Sketcher, trace: rs.Trace) -> None:
         s = sk.sketch(trace)
         found = sk.unroll(s)
         self.complete += found.complete
@@ -231,7 +306,7 @@ def beyond(effort: int) -> Iterator[Figure]:
     """Load 1 to 4."""
     for load in (1.0, 2.0, 4.0):
         runs = (1, 10, 100)[effort]
-        b = Beyond(1024, load, runs)
+        b = Beyond.ragged(1024, load, runs)
         precision, recall = b.right / max(b.right + b.wrong, 1), b.first_right / b.first
         how = (
             f"{runs} ragged trees, depth 3, d = 1024, {b.right / runs:.1f} objects found, {b.complete} called complete"
@@ -257,9 +332,13 @@ def beyond(effort: int) -> Iterator[Figure]:
         yield Figure(f"{at}: 95% intervals hold", "93% to 97%", f"{held:.1%}", f"{b.elements} elements", inside)
         mean = float(np.mean(np.abs(b.off)))
         yield Figure(f"{at}: `explained`, off by", "≤ 5%", f"{mean:.1%} (most {off:.1%})", how, mean <= 0.05)
+    runs = (1, 5, 40)[effort]
+    b = Beyond.wide(1024, 60, 64, runs)
+    how = f"{runs} runs, a = 64, d = 1024, load 3.9; {b.elements} elements, {b.right} objects right, {b.wrong} not"
+    yield Figure("60 inputs of one module, beyond capacity: 95% intervals hold", "", f"{b.held / b.elements:.1%}", how)
 
 
-FIGURES = (exact, spoiled, sparse, signatures, pages, beyond)
+FIGURES = (exact, spoiled, conditions, sparse, signatures, pages, beyond)
 
 
 @pytest.mark.parametrize("measure", FIGURES)

@@ -1,9 +1,9 @@
-"""Batches of ragged runs of 84 objects, all of different structure, against as many of one structure; and packing
-traces, which are Python objects, into the columns that a batch is.
+"""Batches of ragged runs of 84 objects, all of different structure, are sketched beside batches of one structure; and
+traces, which are Python objects, are packed into the columns of a batch.
 
-A run is a task for one thread: one run alone gains nothing from two. The limit of sketches is one copy of d floats
-within L1 for each object. Beside packing are NumPy's concatenation of the attributes alone and, as the limit, a copy of
-them.
+A run is one task for one thread, so a single run gains nothing from a second thread. The limit of sketching is one copy
+of d floats within the L1 cache for each object. Packing is compared with NumPy's concatenation of the attributes alone;
+its limit is a copy of them.
 """
 
 from __future__ import annotations

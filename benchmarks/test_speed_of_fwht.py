@@ -1,8 +1,8 @@
-"""Orthonormal Walsh-Hadamard transforms of every row, float32, in place; sizes are rows × length.
+"""Every row of an array gets the orthonormal Walsh-Hadamard transform, float32, in place; sizes are rows × length.
 
 The peers are fht-cpu, which leaves the scale out, log2(n) passes of additions in NumPy, and the product with
-`scipy.linalg.hadamard` by BLAS. The limit is one pass over the same bytes, in place: `np.negative(x, out=x)`. The rate
-counts every byte read and written once.
+`scipy.linalg.hadamard` by BLAS. The limit is one pass over the same bytes in place, `np.negative(x, out=x)`. The rate
+counts every byte as read once and written once.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""CountSketch, and the SJLT with eight non-zeros a feature; sizes are rows × features, and the length of a row's
-sketch; float32.
+"""CountSketch, and the SJLT with eight non-zeros a feature, shorten rows of float32; sizes are rows × features, and the
+length of a row's sketch.
 
-The peers are products with SciPy's CSR matrix of the same numbers: from rows to rows in both ways to write it, and with
-the rows given, and the answer left, transposed, which they like best. So does SciPy's `clarkson_woodruff_transform`,
-which draws its matrix at every call. The limit is to read the rows once, added up as integers.
+The peers are products with SciPy's CSR matrix of the same numbers. They are measured from rows to rows, written in both
+ways that SciPy allows, and with rows and answer transposed, which suits CSR best. SciPy's
+`clarkson_woodruff_transform`, which draws its matrix at every call, is measured transposed, too. The limit is to read
+the rows once, added up as integers.
 """
 
 from __future__ import annotations

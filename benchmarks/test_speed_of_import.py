@@ -1,4 +1,4 @@
-"""What importing the package costs a program that has NumPy already."""
+"""Importing the package costs a program that has loaded NumPy already this much time."""
 
 from __future__ import annotations
 

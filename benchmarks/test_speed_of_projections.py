@@ -1,8 +1,8 @@
-"""Structured random projections, HD3HD2HD1, to the next power of two; sizes are rows × features, float32.
+"""Structured random projections, HD3HD2HD1, map rows to the next power of two; sizes are rows × features, float32.
 
 The peers are fht-cpu with three sign vectors in NumPy, in place in one buffer, and scikit-learn's sparse and Gaussian
-projections, the latter being one matrix product by BLAS; both up to 4096 features, for their matrices grow with the
-square. The limit is a copy of as many floats as come out.
+projections; the Gaussian one is a matrix product by BLAS. Both of scikit-learn's are measured up to 4,096 features,
+because their matrices grow with the square. The limit is a copy of as many floats as come out.
 """
 
 from __future__ import annotations

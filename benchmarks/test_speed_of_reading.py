@@ -1,9 +1,9 @@
-"""Reading all attributes of runs back, their structure known: by the adjoint of the recursion, by the matched filter,
-which scales it, and by least squares, which is exact.
+"""All attributes of runs are read back, their structure being known: by the adjoint of the recursion, by the matched
+filter, which scales the adjoint's answer, and by least squares, which is exact.
 
-The peer is the same recursion in NumPy, in float32, and for least squares SciPy's LSQR over it, in float64 and to 1e-6.
-"sketch" is that of the same runs. The limit is one copy of d floats within L1 for each object, as of sketches; for
-least squares the two sweeps, there and back, of as many steps as it took.
+The peer is the same recursion in NumPy, in float32; for least squares it is SciPy's LSQR over that recursion, in
+float64 and to 1e-6. "sketch" is the time to sketch the same runs. The limit is one copy of d floats within the L1 cache
+for each object; for least squares it is a forward and an adjoint sweep for each iteration.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _work(d: int, a: int, runs: int = RUNS, depth: int = 3, threads: int = 1) ->
 
 
 def reading(effort: int) -> Iterator[Figure]:
-    """Times in sketches of the same batch."""
+    """Times of reading over the time to sketch the same batch."""
     for d, a in LENGTHS.items():
         work = _work(d, a)
         t = interleaved(work, (1, 3, 11)[effort])
@@ -78,7 +78,7 @@ def _peer(d: int, a: int, runs: int, depth: int, method: str) -> dict[str, Conte
 
 
 def _least(d: int, a: int, runs: int, depth: int, method: str) -> dict[str, Contender]:
-    """Copies of d floats, or for least squares the two sweeps of every step."""
+    """The limit: copies of d floats, or for least squares the two sweeps of every iteration."""
     objects = runs * len(full(np.random.default_rng(0), depth=depth))
     if method != "lstsq":
         return limit("copies of d floats", l1_copy(d), objects / 2000)

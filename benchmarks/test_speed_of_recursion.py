@@ -1,8 +1,9 @@
-"""Batches of runs folded into one sketch a run: full trees of fan 4 over four modules, attributes of 64 numbers.
+"""Batches of runs are folded into sketches: full trees of fan 4 over four modules, attributes of 64 numbers.
 
-The peers are the same recursion in NumPy, in float32, one run after the other or all as rows of one array (which then
-share their structure; ours need not), and the same tree of hypervectors in torchhd's MAP model, which does less. The
-limit is one copy of d floats within L1 for each object.
+There are two peers. One is the same recursion in NumPy, in float32, with one run after the other or with all runs as
+rows of one array; as rows of one array the runs must share their structure, which recsketch does not ask for. The other
+is the same tree of hypervectors in torchhd's MAP model, which does less work. The limit is one copy of d floats within
+the L1 cache for each object.
 """
 
 from __future__ import annotations

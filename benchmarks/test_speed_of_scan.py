@@ -1,8 +1,9 @@
-"""The ten rows of largest inner product with each query, rows in float32, float16 or int8; sizes are rows × length.
+"""The ten rows of largest inner product with each query are found among rows of float32, float16 or int8; sizes are
+rows × length.
 
-The peers are FAISS with exact indexes of the same type, and, for float32, NumPy's product with `argpartition`. The
-limit is, for many queries, the product in float32 by BLAS, without looking for the largest; for one query, to read the
-rows once, added up as integers.
+The peers are FAISS with exact indexes of the same type and, for float32, NumPy's product with `argpartition`. For many
+queries the limit is the product in float32 by BLAS, which leaves the selection out. For one query the limit is to read
+the rows once, added up as integers.
 """
 
 from __future__ import annotations
@@ -34,8 +35,7 @@ def rows(n: int, d: int) -> dict[str, Any]:
 
 
 def _faiss(x: Any, q: Any) -> dict[str, Contender]:
-    """An exact index of the same type, with the kernels of its own BLAS that suit the machine, for as many queries as
-    pay."""
+    """An exact index of the same type; faiss brings a BLAS of its own, which is told which kernels suit the machine."""
     suits = {"OPENBLAS_CORETYPE": "SkylakeX"} if rs.isa() == "avx512" else {}
     os.environ.update(suits)
     faiss = optional("faiss")

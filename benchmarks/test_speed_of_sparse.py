@@ -1,10 +1,11 @@
-"""Sparse solutions: orthogonal matching pursuit, with sampled Hadamard rows and with dense matrices, and
-hard-thresholding pursuit; sizes are rows × columns of the matrix, K non-zeros a signal.
+"""Sparse solutions are found by orthogonal matching pursuit, with sampled Hadamard rows and with dense matrices, and by
+hard thresholding pursuit; sizes are rows × columns of the matrix, and K non-zeros a signal.
 
-The peers have the matrix dense and in the order they like: scikit-learn's `orthogonal_mp`, in float32 and without a
-Gram matrix, which is faster here; `sparse_encode` (what `SparseCoder` calls) with the Gram matrix given, up to 1,024
-columns; and SPAMS, in float64, which float32 would make fail. The limit of Hadamard rows are the transforms alone: one
-for each non-zero found, for HTP two a signal. That of dense matrices are as many products with all columns by BLAS.
+The peers get the matrix dense and in the memory order they prefer. They are scikit-learn's `orthogonal_mp`, in float32
+and without a Gram matrix, which is faster here; `sparse_encode`, which `SparseCoder` calls, with the Gram matrix given,
+up to 1,024 columns; and SPAMS in float64, because it fails in float32. The limit for Hadamard rows is the time of the
+transforms alone, one for each non-zero found, and two a signal for HTP. The limit for dense matrices is as many
+products with all columns by BLAS.
 """
 
 from __future__ import annotations

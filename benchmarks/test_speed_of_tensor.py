@@ -1,8 +1,8 @@
-"""Tensor sketches of degree two; sizes are rows × features, and the length of a row's sketch; float32.
+"""Tensor sketches of degree two are made; sizes are rows × features, and the length of a row's sketch; float32.
 
-"recsketch, fft" is the classical construction, which the default, sampled transforms, replaces; so is the peer,
-scikit-learn's `PolynomialCountSketch`. The limit is a copy of the rows. That the kernel's error is no larger is among
-the figures.
+The default of recsketch samples transforms. "recsketch, fft" is the classical construction by Fourier transforms, and
+so is the peer, scikit-learn's `PolynomialCountSketch`. The limit is a copy of the rows. docs/figures.md compares the
+errors of the kernels.
 """
 
 from __future__ import annotations

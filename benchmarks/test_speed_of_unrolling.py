@@ -1,8 +1,9 @@
-"""Blind unrolling: whole runs, full trees over four modules, rebuilt from their sketches and the specification alone.
+"""Whole runs, full trees over four modules, are rebuilt from their sketches and the specification alone.
 
-Two threads share the sketches. The peer is the same search in NumPy and SciPy, as the prototype of the design did it,
-on one run of its own matrices; it is told the fan and the depth, which ours looks for. No limit of the machine is near:
-beside them is least squares, by recsketch, for structures that are given.
+Two threads share the sketches between them. The peer is the same search in NumPy and SciPy, as the prototype of the
+design did it, on one run with matrices of its own; it is told the fan and the depth, which recsketch has to find. The
+search is far from any limit of the machine. For comparison there is least squares by recsketch, which is given the
+structure.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _all(peer: NumpyUnroll, sketches: list[Any]) -> None:
 
 
 def two_threads(effort: int) -> Iterator[Figure]:
-    """Wall times of 64 sketches."""
+    """The wall time of 64 sketches on one thread over that on two."""
     spec, s = sketches(16, 2 if effort == SMOKE else 64)
     rounds = (1, 5, 15)[effort]
     t = interleaved({str(n): partial(rs.Sketcher(spec, threads=n).unroll, s) for n in (1, 2)}, rounds)

@@ -1,4 +1,4 @@
-"""Whether an unrolled run is the run: what the figures of unrolling share."""
+"""Whether an unrolled run equals the run that was sketched; the figures of unrolling share this."""
 
 from __future__ import annotations
 
@@ -60,12 +60,14 @@ def modules_for(rng: np.random.Generator, dim: int, depth: int, load: float) -> 
     return {f"m{i}": max(1, round(float(mean * rng.uniform(0.5, 1.5)))) for i in range(5)}
 
 
-def ragged_run(rng: np.random.Generator, modules: Mapping[str, int], dim: int, depth: int, load: float) -> rs.Trace:
-    """A ragged run of five modules, fan 7 at most, weights Dirichlet(4), unit attributes, of nearly that load."""
+def ragged_run(
+    rng: np.random.Generator, modules: Mapping[str, int], dim: int, depth: int, load: float, evenness: float = 4.0
+) -> rs.Trace:
+    """A ragged run of nearly that load: fan 7 at most, weights Dirichlet(evenness), attributes of norm one."""
     for _ in range(1000):
         tree = ragged(rng, list(modules.values()), unknowns=load * dim, depth=depth, fan=7)
         if _depth(tree) == depth:
-            return tree.trace(rng, modules)
+            return tree.trace(rng, modules, evenness=evenness)
     raise ValueError(f"no tree of depth {depth} within load {load}")
 
 

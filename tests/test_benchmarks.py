@@ -1,7 +1,8 @@
-"""The page of benchmarks: made from results that were written by hand, and the one in docs/."""
+"""The pages that benchmarks write: from results that were written by hand, and those in docs/ and the README."""
 
 from __future__ import annotations
 
+import ast
 import copy
 import re
 import sys
@@ -77,6 +78,14 @@ def report(monkeypatch: pytest.MonkeyPatch) -> Any:
     return report
 
 
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import figures
+
+    return figures
+
+
 def test_the_table(report: Any) -> None:
     page = report.page(RESULTS)
     assert TABLE in page
@@ -129,3 +138,63 @@ def test_every_speed_has_a_section() -> None:
     assert set(re.findall(r"^## Speed of (\w+)$", page, flags=re.M)) == names
     assert set(re.findall(r"\]\(benchmarks/(\w+)\.svg\)", page)) == names
     assert {p.stem for p in (ROOT / "docs" / "benchmarks").iterdir()} == names
+
+
+def test_the_page_has_the_words_of_the_benchmarks(report: Any) -> None:
+    """What docs/benchmarks.md says of a topic is the docstring of its file, and its head is that of report.py."""
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert page.startswith(report.HEAD)
+    for path in (ROOT / "benchmarks").glob("test_speed_of_*.py"):
+        if "contest(" in (text := path.read_text("utf-8")):
+            about = ast.get_docstring(ast.parse(text)) or ""
+            assert f"## {report.title(path.stem)}\n\n{about}\n\nMeasured on" in page
+
+
+FOUND = {
+    "test_accuracy_of_recovery": "Measured on a machine, 2 cores, openblas 3.\n\n| figure | target | measured | how |\n"
+    "|---|---|---|---|\n| error | ≤ 1e-06 | 1.5e-06 **short** | so |\n| other | – | 7 | so |",
+    "test_speed_of_fwht": "Measured on a machine, 2 cores.\n\n| figure | target | measured | how |\n|---|---|---|---|\n"
+    "| a | ≥ 1.3× | 1.20× **short** | so |\n| b | ≥ 2× | 1.00× (worst 3) **short** | so |\n| c | ≥ 1× | 9× | so |",
+    "test_speed_of_scan": "Measured on a machine, 2 cores.\n\n| figure | target | measured | how |\n|---|---|---|---|\n"
+    "| d | ≥ 1.3× | 1.40× | so |",
+}
+
+
+def test_shortfalls_are_told_by_who_is_affected(figures: Any) -> None:
+    head, _, *lines = figures.shortfalls(FOUND, every=False).splitlines()
+    assert "affected" in head
+    assert lines == [
+        "| read attributes of runs whose structure you know | 1 of 1 | error: 1.5e-06, wanted ≤ 1e-06 |",
+        "| transform with `fwht` | 2 of 3 | b: 1.00× (worst 3), wanted ≥ 2× |",
+    ]
+    every = figures.shortfalls(FOUND, every=True).splitlines()
+    assert every[-1].endswith("| b: 1.00× (worst 3), wanted ≥ 2×<br>a: 1.20×, wanted ≥ 1.3× |")
+
+
+def test_headlines_stand_in_one_table_a_machine(figures: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "HEADLINES", ("error", "d"))
+    text = figures.headlines(FOUND)
+    assert text.count("|---|---|---|") == 1
+    assert text.startswith("Measured on a machine, 2 cores.\n\n")
+    assert "| d | ≥ 1.3× | 1.40× |" in text
+
+
+def test_the_pages_have_the_figures_that_were_measured(figures: Any) -> None:
+    """The summaries of docs/figures.md and the README follow from the tables of docs/figures.md."""
+    page = (ROOT / "docs" / "figures.md").read_text(encoding="utf-8")
+    found = figures.sections(page)
+    assert set(found) == set(figures.TOPICS)
+    assert figures.EXPLAINED in page
+    assert figures.shortfalls(found, every=True) in page
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert figures.headlines(found) in readme
+    assert figures.shortfalls(found, every=False) in readme
+
+
+def test_a_block_of_a_page_is_replaced(figures: Any, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- x -->\nold\n<!-- /x -->\nb\n<!-- y -->\nkept\n<!-- /y -->\n")
+    figures.put_block(page, "x", "new")
+    assert page.read_text() == "a\n<!-- x -->\nnew\n<!-- /x -->\nb\n<!-- y -->\nkept\n<!-- /y -->\n"
+    figures.put_block(page, "z", "nowhere")
+    assert "nowhere" not in page.read_text()
