@@ -20,14 +20,15 @@ DEPTHS, ANGLES, DIM = (1, 2, 3, 4), (45.0, 52.0, 60.0, 70.0), 1024
 
 HEAD = """# How far blind unrolling reaches
 
-Written by `benchmarks/unrolling_curve.py`. Share of {runs} runs whose every object, module, position, weight and
-attribute (to 1e-3) came back from the sketch alone, d = {dim}: ragged trees, at most 7 inputs each (max_inputs 8), five
-modules, weights Dirichlet(4), dense attributes of norm one, the same runs for every angle. Measured on {machine}.
+This page says which share of runs comes back whole from the sketch alone, by load, depth and angle. It is written by
+`benchmarks/unrolling_curve.py`. A run counts if every object, module, position, weight and attribute (to 1e-3) is
+right. Of {runs} runs at d = {dim}, which are the same for every angle, each is a ragged tree with at most 7 inputs an
+object (max_inputs 8), five modules, weights of Dirichlet(4) and dense attributes of norm one. Measured on {machine}.
 
 ![share of runs unrolled exactly over load, for depths 1 to 4 and four angles](unrolling.svg)"""
 
-TAIL = """Half of the runs come back at a load of {reach}, averaged over the depths. The default is 60°: as far as 70°,
-and objects keep more of the identity branch, which is what pooled statistics and similarities are read from."""
+TAIL = """Half of the runs come back at a load of {reach}, averaged over the depths. The default is 60°: it reaches
+as far as 70°, and leaves objects more of the identity branch, from which pooled statistics and similarities are read."""
 
 
 def success(dim: int, depth: int, load: float, angle: float, runs: int) -> tuple[float, float]:
