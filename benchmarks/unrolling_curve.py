@@ -28,7 +28,7 @@ object (max_inputs 8), five modules, weights of Dirichlet(4) and dense attribute
 ![share of runs unrolled exactly over load, for depths 1 to 4 and four angles](unrolling.svg)"""
 
 TAIL = """Half of the runs come back at a load of {reach}, averaged over the depths. The default is 60°: it reaches
-as far as 70°, and leaves objects more of the identity branch, from which pooled statistics and similarities are read."""
+as far as 70°, and leaves more of the identity branch, from which pooled statistics and similarities are read."""
 
 
 def success(dim: int, depth: int, load: float, angle: float, runs: int) -> tuple[float, float]:
