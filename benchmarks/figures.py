@@ -114,19 +114,19 @@ def rows(section: str) -> Iterator[Row]:
 
 
 def headlines(found: dict[str, str]) -> str:
-    """The figures of HEADLINES, one table a machine."""
-    tables: dict[str, list[str]] = {}
+    """The figures of HEADLINES, below the machines that they were measured on."""
+    lines, machines = ["| figure | target | measured |", "|---|---|---|"], {}
     for text in found.values():
-        where = text.partition("\n")[0].partition(", openblas")[0].removesuffix(".") + "."
-        lines = [f"| {r.name} | {r.target} | {r.measured} |" for r in rows(text) if r.name in HEADLINES]
-        if lines:
-            tables.setdefault(where, []).extend(lines)
+        shown = [f"| {r.name} | {r.target} | {r.measured} |" for r in rows(text) if r.name in HEADLINES]
+        if shown:
+            lines += shown
+            where = text.partition("\n")[0].partition(", openblas")[0]
+            machines[where.removeprefix("Measured on ").removesuffix(".")] = None
     names = {r.name for text in found.values() for r in rows(text)}
     missing = [name for name in HEADLINES if name not in names]
     if missing and len(found) == len(TOPICS):
         raise SystemExit(f"HEADLINES: wanted names of figures; got {', '.join(map(repr, missing))}")
-    head = "| figure | target | measured |\n|---|---|---|"
-    return "\n\n".join(f"{where}\n\n{head}\n" + "\n".join(lines) for where, lines in tables.items())
+    return f"Measured on {'; and on '.join(machines)}.\n\n" + "\n".join(lines)
 
 
 def shortfalls(found: dict[str, str], every: bool) -> str:
