@@ -1,7 +1,7 @@
 """Bytes a run: float16 columns in npz and in Parquet, beside sketches that can be read back. Writes the README's table.
 
-python benchmarks/bytes.py           measure (a minute) and write the table in README.md
-python benchmarks/bytes.py --quick   a few runs of each kind, and print only
+python benchmarks/bytes_per_run.py           measure (a minute) and write the table in README.md
+python benchmarks/bytes_per_run.py --quick   a few runs of each kind, and print only
 
 Parquet needs pyarrow, which `pip install '.[bench-peers]'` brings; without it its column says "not measured".
 
