@@ -32,7 +32,8 @@ typedef enum rsk_status {
     RSK_EWEIGHT,  /* a weight is negative or NaN, or a tuple sums to 0 or above 1e300 */
     RSK_EFANOUT,  /* a tuple has more than max_inputs inputs of positive weight */
     RSK_EVALUE,   /* an attribute element is NaN or larger than RSK_MAX_VALUE */
-    RSK_ESIZE     /* a trace has more than 2^30 objects, inputs and outputs together */
+    RSK_ESIZE,    /* a trace has more than 2^30 objects, inputs and outputs together */
+    RSK_ESTOP     /* rsk_stop.asked said so; what the call writes is unspecified */
 } rsk_status;
 
 /* Where a check failed. -1 where there is no such thing; object is counted within its trace, the network's output
@@ -42,6 +43,17 @@ typedef struct rsk_where {
 } rsk_where;
 
 const char *rsk_status_text(rsk_status status);
+
+/* A way to end a call early. Whatever may run for more than a second takes one, or NULL for "run to the end". While the call runs,
+ * asked(context) is called about ten times a second, always by the thread that made the call; once it returns nonzero the call
+ * ends with RSK_ESTOP, usually within 0.2 seconds. The last two members belong to the call: set them to 0. Use one rsk_stop for one call
+ * at a time. */
+typedef struct rsk_stop {
+    int (*asked)(void *context);
+    void *context;
+    volatile int stopped;
+    int64_t next; /* milliseconds, when to ask again */
+} rsk_stop;
 
 /* ---------------------------------------------------------------- instruction sets and threads (dispatch.c, threads.c) */
 
@@ -116,9 +128,11 @@ typedef struct rsk_support_params {
  * RSK_EINVAL  batch < 0, threads < 1, parameters; for rsk_htp block is 1
  * RSK_ENOMEM  scratch a thread: 2 K^2 doubles and n floats (rsk_omp), 4 n doubles (rsk_htp); K > 2^16 (rsk_omp) */
 rsk_status rsk_omp(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *y, const rsk_support_params *params,
-                   int32_t *support, double *coef, int32_t *count, double *residual, int32_t *iterations, int threads);
+                   int32_t *support, double *coef, int32_t *count, double *residual, int32_t *iterations, int threads,
+                   rsk_stop *stop);
 rsk_status rsk_htp(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *y, const rsk_support_params *params,
-                   int32_t *support, double *coef, int32_t *count, double *residual, int32_t *iterations, int threads);
+                   int32_t *support, double *coef, int32_t *count, double *residual, int32_t *iterations, int threads,
+                   rsk_stop *stop);
 
 /* Gram-Schmidt for many signals at a time: their columns, chosen elsewhere, as Q T, and y as Q z + residual. */
 typedef struct rsk_fits {
@@ -136,19 +150,25 @@ rsk_status rsk_fits_extend(const rsk_fits *fits, ptrdiff_t n, const int64_t *who
 
 /* ---------------------------------------------------------------- scans (scan.c) */
 
-typedef enum rsk_scan_type { RSK_SCAN_F32 = 0, RSK_SCAN_F16, RSK_SCAN_I8 } rsk_scan_type;
+typedef enum rsk_scan_type { RSK_SCAN_F32 = 0, RSK_SCAN_F16, RSK_SCAN_I8, RSK_SCAN_BF16 } rsk_scan_type;
 
 /* The k rows of largest inner product with each query, the best first, ties by index.
  *
- *   rows     (n, d) float, IEEE halves or int8, by type. Rows whose score is NaN never come up
- *   scale    (n,) what a row's score is multiplied by, or NULL for 1
- *   queries  (m, d) finite. For int8 they are rounded to int16, the largest element of each to +-32767, and the inner products
- *            are exact
+ *   rows     (n, d) float, IEEE halves, int8 or upper halves of floats (bfloat16), by type. Rows whose score is NaN never come up
+ *   scale    (n,) finite, what a row's score is multiplied by, or NULL for 1
+ *   queries  (m, d) finite; not read with m 0, nor are the next two written
  *   scores   (m, k), and indices (m, k): -infinity and -1 where fewer than k rows have a score
- * RSK_EINVAL  type, n < 1, d < 1 or > RSK_MAX_DIM, m < 0, k < 1 or > n, threads < 1
- * RSK_ENOMEM  scratch: a copy of the queries, and m * k hits of 16 bytes a thread */
+ *   stop     or NULL
+ *
+ * Scores are sums in float, sixteen of them interleaved; of rows of int8 they are sums in double, so that those of integers are
+ * exact up to 2^53. They are compared before they are rounded to float.
+ *
+ * RSK_EINVAL  type, rows NULL, n < 1, d < 1 or > RSK_MAX_DIM, m < 0, k < 1 or > n, threads < 1, m > 0 and another pointer NULL
+ * RSK_ENOMEM  scratch, for min(m, 1024) queries at a time: a copy of about d + 48 numbers of 4 bytes (int8: 2) each; k hits of 16
+ *             bytes each, and 400 kB, a thread
+ * RSK_ESTOP */
 rsk_status rsk_scan(rsk_scan_type type, const void *rows, const float *scale, ptrdiff_t n, ptrdiff_t d, const float *queries,
-                    ptrdiff_t m, ptrdiff_t k, float *scores, int64_t *indices, int threads);
+                    ptrdiff_t m, ptrdiff_t k, float *scores, int64_t *indices, int threads, rsk_stop *stop);
 /* HD3HD2HD1 (docs/design.md section 9): out = factor times the first numbers of H D3 H D2 H D1 [x; 0], one block of `padded`
  * after the other until there are `width`; or with transpose the adjoint, D1 H D2 H D3 H.
  *   signs  (blocks, 3, padded / 16) sign words, D1 D2 D3 of every block; blocks = width / padded, rounded up
@@ -236,9 +256,10 @@ typedef struct rsk_spec_params {
     uint64_t branch_attr, branch_in;       /* stream ids */
 } rsk_spec_params;
 
-/* Draws all matrices: about (max_inputs + 8 modules + 2) d / 8 bytes. *out is NULL on error; free with rsk_spec_free.
- * RSK_EINVAL  a parameter outside its range;  RSK_ENOMEM */
-rsk_status rsk_spec_create(const rsk_spec_params *params, rsk_spec **out);
+/* Draws all matrices: about (max_inputs + 8 modules + 2) d / 8 bytes, at about 1 ns a byte. *out is NULL on error; free with
+ * rsk_spec_free. stop: or NULL.
+ * RSK_EINVAL  a parameter outside its range;  RSK_ENOMEM;  RSK_ESTOP */
+rsk_status rsk_spec_create(const rsk_spec_params *params, rsk_stop *stop, rsk_spec **out);
 void rsk_spec_free(rsk_spec *spec); /* NULL is allowed */
 ptrdiff_t rsk_spec_bytes(const rsk_spec *spec);
 
@@ -291,11 +312,13 @@ rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t 
  *   out         (traces, d), overwritten; must not overlap anything
  *   threads     upper bound
  *
- * RSK_EINVAL  threads < 1, or plan belongs to another spec
+ *   stop        or NULL
+ *
+ * RSK_EINVAL  threads < 1, or plan belongs to another spec;  RSK_ESTOP
  * RSK_EVALUE  attributes; where says which object; out is then unspecified
  * RSK_ENOMEM  scratch: about (vectors + 18) * max(d, a') floats a thread */
 rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *attributes, const float *counters,
-                      float *out, int threads, rsk_where *where);
+                      float *out, int threads, rsk_stop *stop, rsk_where *where);
 
 /* Adjoint sweep: the transpose of the above map, trace by trace.
  *
@@ -303,7 +326,7 @@ rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *a
  *   attributes  (A,) overwritten: g scale_M E_M^T ... y; 0 for objects that reach no output
  *   counters    (N,) overwritten, or NULL if not wanted */
 rsk_status rsk_adjoint(const rsk_spec *spec, const rsk_plan *plan, const float *y, float *attributes, float *counters,
-                       int threads);
+                       int threads, rsk_stop *stop);
 
 /* ---------------------------------------------------------------- solvers (solve.c) */
 
@@ -326,7 +349,7 @@ typedef struct rsk_lstsq_params {
  * RSK_EINVAL  parameters;  RSK_ENOMEM;  RSK_EVALUE  a sketch coordinate is NaN or larger than RSK_MAX_VALUE */
 rsk_status rsk_lstsq(const rsk_spec *spec, const rsk_plan *plan, const float *sketches, const uint8_t *mask,
                      ptrdiff_t mask_rows, const rsk_lstsq_params *params, float *attributes, double *residual,
-                     int32_t *iterations, int threads, rsk_where *where);
+                     int32_t *iterations, int threads, rsk_stop *stop, rsk_where *where);
 
 /* ---------------------------------------------------------------- unrolling (unroll.c) */
 
@@ -354,7 +377,7 @@ typedef struct rsk_unrolled rsk_unrolled;
  * RSK_EINVAL  n < 1, threads < 1, parameters;  RSK_ENOMEM
  * RSK_EVALUE  a sketch coordinate is NaN or larger than RSK_MAX_VALUE; where says which sketch */
 rsk_status rsk_unroll(const rsk_spec *spec, ptrdiff_t n, const float *sketches, const uint8_t *mask, ptrdiff_t mask_rows,
-                      const rsk_unroll_params *params, rsk_unrolled **out, int threads, rsk_where *where);
+                      const rsk_unroll_params *params, rsk_unrolled **out, int threads, rsk_stop *stop, rsk_where *where);
 void rsk_unrolled_free(rsk_unrolled *unrolled); /* NULL is allowed */
 
 /* Of sketch i: its objects, users before their inputs, and their attribute elements. -1 if there is no such sketch. */
@@ -386,7 +409,7 @@ typedef struct rsk_sparse_params {
  * RSK_EINVAL  parameters;  RSK_ENOMEM;  RSK_EVALUE  a sketch coordinate is NaN or larger than RSK_MAX_VALUE */
 rsk_status rsk_sparse(const rsk_spec *spec, const rsk_plan *plan, const float *sketches, const uint8_t *mask,
                       ptrdiff_t mask_rows, const rsk_sparse_params *params, float *attributes, double *residual,
-                      int32_t *iterations, int threads, rsk_where *where);
+                      int32_t *iterations, int threads, rsk_stop *stop, rsk_where *where);
 
 #ifdef __cplusplus
 }

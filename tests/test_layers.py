@@ -21,7 +21,7 @@ BELOW = {
     "_config": set(),
     "_files": set(),
     "_streams": set(),
-    "_scan": set(),
+    "_scan": {"sketching"},
     "transforms": {"_streams"},
     "sparse": {"_streams"},
     "erasure": {"_streams"},

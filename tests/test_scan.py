@@ -39,19 +39,24 @@ def test_floats(shape: tuple[int, int], dtype: type, queries: int) -> None:
     assert np.all(left.max(axis=1, initial=-np.inf) <= scores[:, -1] + np.take_along_axis(bound, indices, 1)[:, -1])
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_bytes_are_exact(shape: tuple[int, int]) -> None:
-    """Whole queries whose largest element is 32767 are not rounded: the score is the integer, rounded to float32."""
+@pytest.mark.parametrize("most", [1, 3, 1000, 32767, 1 << 24])
+@pytest.mark.parametrize("shape", [*SHAPES, (500, 8)])
+def test_bytes_are_exact_for_integers(shape: tuple[int, int], most: int) -> None:
+    """Scores are the integers, rounded to float32; the order is that of the integers, ties by index."""
     rng = np.random.default_rng(shape[1])
     rows = rng.integers(-128, 128, shape).astype(np.int8)
-    q = rng.integers(-32767, 32768, (9, shape[1]))
-    q[:, 0] = 32767
-    k = min(10, shape[0])
-    scores, indices = scan(rows, q, k)
+    q = rng.integers(-most, most + 1, (9, shape[1]))
     exact = q @ rows.astype(np.int64).T
-    want = exact.astype(np.float32)
-    assert np.array_equal(indices, top(want, k))
-    assert np.array_equal(scores, np.take_along_axis(want, indices, 1))
+    for k in {1, min(10, shape[0]), shape[0]}:
+        scores, indices = scan(rows, q, k, threads=2)
+        assert np.array_equal(indices, top(exact, k))
+        assert np.array_equal(scores, np.take_along_axis(exact, indices, 1).astype(np.float32))
+
+
+def test_bytes_of_the_smallest_case() -> None:
+    scores, indices = scan(np.array([[1, 1, 1], [0, 0, 3]], np.int8), [2, 2, 3], 2)
+    assert scores.tolist() == [9.0, 7.0]
+    assert indices.tolist() == [1, 0]
 
 
 def test_bytes_at_their_largest() -> None:
@@ -63,16 +68,123 @@ def test_bytes_at_their_largest() -> None:
     assert scores.tolist() == [np.float32(127 * 32767 * 20000), *[np.float32(-128 * 32767 * 20000)] * 2]
 
 
-def test_bytes_of_any_query() -> None:
+def queries_of(kind: str, rng: np.random.Generator, shape: tuple[int, int]) -> Any:
+    """Queries that are hard to round: Gaussian ones; of an element 1e5 or 1e9 times the others; tiny or large ones."""
+    q = rng.standard_normal(shape)
+    if kind.startswith("outlier"):
+        q[:, shape[1] // 2] *= float(kind.split()[1])
+    elif kind != "gaussian":
+        q *= float(kind)
+    return q.astype(np.float32)
+
+
+KINDS = ["gaussian", "outlier 1e5", "outlier 1e9", "2e-38", "1e-43", "1e28"]
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_bytes_of_any_query(kind: str, signed: bool) -> None:
+    """In the order of the scores in doubles, none missed; rounded once to float32.
+
+    The reference's sums are doubles, too: scores closer than its error, d 2^-53 of the sum of sizes, may change places.
+    """
     rng = np.random.default_rng(3)
-    rows, q = rng.integers(-127, 128, (500, 200)).astype(np.int8), rng.standard_normal((4, 200))
-    scale = rng.uniform(0.5, 2.0, 500)
-    scores, indices = scan(rows, q, 500, scale=scale)
-    exact = (q @ rows.astype(np.float64).T) * scale
-    bound = 2.0**-16 * np.abs(q).max(axis=1)[:, None] * np.abs(rows.astype(np.float64)).sum(axis=1) * scale
-    error = np.abs(scores - np.take_along_axis(exact, indices, 1))
-    assert np.all(error <= np.take_along_axis(bound, indices, 1) + 1e-5)
+    rows = rng.integers(-127, 128, (2000, 200)).astype(np.int8)
+    rows[1000:] = rows[0]  # what only the query's last bits tell apart
+    rows[1000:, :7] += rng.integers(0, 2, (1000, 7)).astype(np.int8)
+    q = queries_of(kind, rng, (7, 200))
+    scale = rng.uniform(0.9, 1.1, 2000).astype(np.float32)
+    scale[1000:] = 1.0
+    if signed:
+        scale *= rng.choice([-1, 1], 2000).astype(np.float32)
+    wide, f = rows.astype(np.float64), scale.astype(np.float64)
+    exact = (q.astype(np.float64) @ wide.T) * f
+    bound = 200 * 2.0**-53 * (np.abs(q).astype(np.float64) @ np.abs(wide).T) * np.abs(f)
+    for k in (1, 50, 2000):
+        scores, indices = scan(rows, q, k, scale=scale, threads=2)
+        of, error = (np.take_along_axis(v, indices, 1) for v in (exact, bound))
+        assert np.all(np.abs(scores - of) <= 2.0**-24 * np.abs(of) + 2.0**-150 + error)
+        assert np.all(of[:, 1:] <= of[:, :-1] + 2 * error[:, 1:])
+        left = exact - 2 * bound
+        np.put_along_axis(left, indices, -np.inf, 1)
+        assert np.all(left.max(axis=1) <= of[:, -1])
     assert scan(rows, np.zeros(200), 2)[1].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_floats_of_any_query(kind: str, dtype: str) -> None:
+    """Within the bound of the docstring, whose order of scores is that of exact ones but for it; scales of any size."""
+    rng = np.random.default_rng(4)
+    packed = rs.pack(rng.standard_normal((900, 100)), dtype)
+    wide = packed.unpack().astype(np.float64) / packed.scale[:, None]
+    q = queries_of(kind, rng, (5, 100))
+    for size in (1.0, 1e-38, 1e-43) if kind == "1e28" else (1.0, 1e-5, 1e20):
+        scale = (size * rng.uniform(0.5, 1.0, 900)).astype(np.float32)
+        scores, indices = scan(packed.values, q, 900, scale=scale)
+        f = scale.astype(np.float64)
+        exact = (q.astype(np.float64) @ wide.T) * f
+        bound = (100 / 16 + 6) * 2.0**-24 * (np.abs(q).astype(np.float64) @ np.abs(wide).T) * f
+        bound += 101 * 2.0**-148 * f.max() * np.abs(q).max(axis=1, keepdims=True)
+        of, error = (np.take_along_axis(v, indices, 1) for v in (exact, bound))
+        assert np.all(
+            of[:, 1:] <= of[:, :-1] + error[:, 1:] + error[:, :-1]
+        )  # what float32 cannot hold is in order, too
+        assert np.all(np.abs(scores - of) <= error + 2.0**-150)
+
+
+def test_bfloat16_is_converted_exactly() -> None:
+    bits = np.arange(1 << 16, dtype=np.uint32).astype(np.uint16)
+    floats = (bits.astype(np.uint32) << 16).view(np.float32)
+    known = np.isfinite(floats)
+    for at in (0, 4, 19):  # among the first 16, and beyond
+        rows = np.zeros((int(known.sum()), 20), np.uint16)
+        rows[:, at] = bits[known]
+        scores, indices = scan(rows, np.eye(20)[at], len(rows))
+        assert np.array_equal(scores, floats[known][indices])
+        assert np.array_equal(indices, top(floats[None, known], len(rows))[0])
+    assert scan(np.array([[0xFF80], [0x7F80], [0x3F80], [0x7FC0]], np.uint16), [1.0], 4)[1].tolist() == [1, 2, 0, -1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int8"])
+def test_packed_sketches(dtype: str) -> None:
+    rng = np.random.default_rng(6)
+    packed = rs.pack(rng.standard_normal((300, 64)) * np.geomspace(1e-6, 1e6, 300)[:, None], dtype)
+    q = rng.standard_normal((3, 64))
+    scores, indices = scan(packed, q, 40)
+    want = q.astype(np.float32).astype(np.float64) @ packed.unpack().astype(np.float64).T
+    assert np.array_equal(indices, top(want, 40))
+    assert np.allclose(scores, np.take_along_axis(want, indices, 1), rtol=1e-5)
+    assert np.array_equal(scan(packed.values, q, 40, scale=packed.scale)[0], scores)
+    assert scan(packed[:5], q[0], 5)[0].shape == (5,)
+
+
+def test_bfloat16_of_ml_dtypes() -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    rows = np.random.default_rng(7).standard_normal((50, 30)).astype(ml_dtypes.bfloat16)
+    got = scan(rows, np.ones(30), 9)
+    want = scan(rows.view(np.uint16), np.ones(30), 9)
+    assert np.array_equal(got[1], want[1])
+    assert np.array_equal(scan(rows.astype(np.float32), np.ones(30), 9)[0], want[0])
+
+
+@pytest.mark.parametrize("n", [5, 40, 1500])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_rows_of_minus_infinity_come_last(n: int, dtype: type) -> None:
+    """A score of -infinity is one: it stands before the -1 of NaN."""
+    rows = np.full((n, 1), -np.inf, dtype)
+    rows[n // 2], rows[n - 1] = 3, np.nan
+    for threads in (1, 2):
+        scores, indices = scan(rows, [1.0], n, threads=threads)
+        assert indices.tolist() == [n // 2, *[i for i in range(n - 1) if i != n // 2], -1]
+        assert scores[1:].tolist() == [-np.inf] * (n - 1)
+
+
+def test_more_queries_than_are_scanned_at_a_time() -> None:
+    rng = np.random.default_rng(8)
+    rows, q = rng.integers(-128, 128, (30, 5)).astype(np.int8), rng.integers(-9, 10, (2500, 5))
+    for kind in (np.int8, np.float32, np.float16):
+        assert np.array_equal(scan(rows.astype(kind), q, 30)[1], top(q @ rows.astype(np.int64).T, 30))
 
 
 def test_every_half_is_converted_exactly() -> None:
@@ -128,7 +240,8 @@ x = rng.standard_normal((700, 77)).astype(np.float32)
 q = rng.standard_normal((13, 77))
 for threads in (1, 2, 3):
     d = hashlib.sha256()
-    for rows in (x, x.astype(np.float16), np.rint(20 * x).astype(np.int8)):
+    bf16 = (x.view(np.uint32) >> 16).astype(np.uint16)
+    for rows in (x, x.astype(np.float16), bf16, np.rint(20 * x).astype(np.int8)):
         for part in recsketch.scan(rows, q, 20, scale=rng.uniform(1, 1 + 1e-9, 700), threads=threads):
             d.update(part.tobytes())
     h.append(d.hexdigest())
@@ -163,6 +276,9 @@ ROWS = np.ones((4, 3), np.float32)
         (lambda: scan(ROWS, np.ones(3, complex), 1), TypeError, "queries: wanted"),
         (lambda: scan(ROWS.astype(np.float64), np.ones(3), 1), TypeError, "rows: wanted"),
         (lambda: scan(ROWS.astype(np.uint8), np.ones(3), 1), TypeError, "rows: wanted"),
+        (lambda: scan(ROWS.astype(np.int16), np.ones(3), 1), TypeError, "rows: wanted"),
+        (lambda: scan(rs.pack(ROWS), np.ones(3), 1, scale=np.ones(4)), ValueError, "scale: wanted None"),
+        (lambda: scan(rs.pack(ROWS)[0], np.ones(3), 1), ValueError, "rows: wanted"),
         (lambda: scan(np.ones(3, np.float32), np.ones(3), 1), ValueError, "rows: wanted"),
         (lambda: scan(np.ones((0, 3), np.float32), np.ones(3), 1), ValueError, "rows: wanted"),
         (lambda: scan(np.ones((3, 0), np.float32), np.ones(0), 1), ValueError, "rows: wanted"),
@@ -178,4 +294,4 @@ def test_errors_say_what_was_wanted(call: Any, error: type[Exception], text: str
 
 def test_the_binding_checks_sizes() -> None:
     with pytest.raises(ValueError, match="wanted queries"):
-        rs._core.scan(ROWS, None, np.ones((1, 4), np.float32), 1, 1)
+        rs._core.scan("float32", ROWS, None, np.ones((1, 4), np.float32), 1, 1)

@@ -35,9 +35,15 @@ void rsk_free(void *p);
 /* ---------------------------------------------------------------- threads.c */
 
 /* Calls task(context, worker, begin, end) over [0, n) in chunks, on at most `threads` threads; worker < threads says whose
- * scratch to use. Chunks are handed out in no fixed order: results must not depend on it. */
+ * scratch to use, and worker 0 is the calling thread. Chunks are handed out in no fixed order: results must not depend on it. */
 typedef void rsk_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end);
 void rsk_parallel(int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, void *context);
+/* The same for what may run for more than a second. `stop`, or NULL, is asked between chunks.
+ * RSK_ESTOP  some chunks were not run, or a task saw rsk_stopped and gave up */
+rsk_status rsk_parallel_until(rsk_stop *stop, int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, void *context);
+/* Whether to give up: a task whose chunk may take more than 0.1 seconds looks here now and then, with its worker's number.
+ * Worker 0 asks the caller when it is time, and takes 30 ns otherwise; the others read a flag. NULL: never. */
+int rsk_stopped(rsk_stop *stop, int worker);
 /* How many threads rsk_parallel will use at most: bounded by OpenMP, by n / chunk and by being a forked child. */
 int rsk_parallel_threads(int threads, ptrdiff_t n, ptrdiff_t chunk);
 

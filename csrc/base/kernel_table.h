@@ -79,7 +79,9 @@ typedef struct rsk_kernels {
     ptrdiff_t (*peak)(const float *x, ptrdiff_t n, const uint16_t *bits);
     /* out[q n + r] = row r times query q, by the type of the rows (rsk_scan_type): n rows of d elements, d any size; m queries
      * of float, or int16 for rows of int8, `padded` elements apart, zeros from d on; padded is a multiple of 32 */
-    void (*dots[3])(const void *rows, ptrdiff_t n, ptrdiff_t d, const void *queries, ptrdiff_t m, ptrdiff_t padded, float *out);
+    void (*dots[4])(const void *rows, ptrdiff_t n, ptrdiff_t d, const void *queries, ptrdiff_t m, ptrdiff_t padded, float *out);
+    /* a row of d int8 times a query of d floats, in doubles */
+    double (*dot_bytes)(const int8_t *row, const float *query, ptrdiff_t d);
     /* table (width, 16) = the hashed 16 rows of x (16, length), one lane a row; the entries are those of rsk_hashing */
     void (*hash_f32)(float *table, ptrdiff_t width, const float *x, ptrdiff_t length, const uint32_t *entries,
                      ptrdiff_t nonzeros);

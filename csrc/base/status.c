@@ -15,6 +15,7 @@ const char *rsk_status_text(rsk_status status) {
     case RSK_EFANOUT: return "more inputs of positive weight than max_inputs";
     case RSK_EVALUE: return "a value is NaN or larger than 1e30";
     case RSK_ESIZE: return "a trace of more than 2^30 objects and inputs";
+    case RSK_ESTOP: return "stopped by the caller";
     }
     return "unknown status";
 }

@@ -3,14 +3,23 @@
  * libgomp hangs a forked child that enters a parallel region after its parent did: a child therefore stays serial. */
 #include "base/base.h"
 
+#include <time.h>
+
 #if defined(_OPENMP)
 #include <omp.h>
+#if defined(_WIN32)
+#include <windows.h>
+#else
+#include <pthread.h>
+#include <sched.h>
+#endif
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
 #endif
 
+#define INTERVAL 100 /* milliseconds between two questions whether to stop */
+
 #if defined(_OPENMP) && !defined(_WIN32)
-#include <pthread.h>
 static volatile int serial;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void in_child(void) { serial = 1; }
@@ -19,7 +28,7 @@ static int is_serial(void) {
     pthread_once(&once, install);
     return serial;
 }
-#else
+#elif defined(_OPENMP)
 static int is_serial(void) { return 0; }
 #endif
 
@@ -27,7 +36,7 @@ int rsk_max_threads(void) {
 #if defined(_OPENMP)
     return is_serial() ? 1 : omp_get_max_threads();
 #else
-    return is_serial() ? 1 : 1;
+    return 1;
 #endif
 }
 
@@ -47,19 +56,66 @@ int rsk_parallel_threads(int threads, ptrdiff_t n, ptrdiff_t chunk) {
     return threads < 1 ? 1 : threads;
 }
 
-void rsk_parallel(int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, void *context) {
+static int64_t milliseconds(void) {
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+int rsk_stopped(rsk_stop *stop, int worker) {
+    if (!stop || stop->stopped || worker) return stop && stop->stopped;
+    const int64_t now = milliseconds();
+    if (stop->next == 0) stop->next = now + INTERVAL; /* the call has just begun */
+    if (now < stop->next && now > stop->next - 2 * INTERVAL) return 0; /* earlier than that: the clock was set back */
+    stop->next = now + INTERVAL;
+    if (stop->asked(stop->context)) stop->stopped = 1;
+    return stop->stopped;
+}
+
+#if defined(_OPENMP)
+/* Lets other threads run: by giving the core away, about 0.5 microseconds if nobody wants it, and from turn 200 on by a sleep,
+ * which takes less of the core but may oversleep by as much as that. */
+static void idle(int turn) {
+#if defined(_WIN32)
+    Sleep(turn < 200 ? 0 : 1);
+#else
+    const struct timespec t = {0, 100000};
+    if (turn < 200) sched_yield();
+    else nanosleep(&t, NULL);
+#endif
+}
+#endif
+
+rsk_status rsk_parallel_until(rsk_stop *stop, int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, void *context) {
     const int workers = rsk_parallel_threads(threads, n, chunk);
     if (workers == 1) { /* not `if(0)`: an inactive parallel region still costs a microsecond */
-        task(context, 0, 0, n);
-        return;
+        const ptrdiff_t step = stop ? chunk : n;
+        for (ptrdiff_t begin = 0; begin < n && !rsk_stopped(stop, 0); begin += step)
+            task(context, 0, begin, n - begin < step ? n : begin + step);
     }
 #if defined(_OPENMP)
-    const ptrdiff_t chunks = n / chunk + (n % chunk != 0);
-    ptrdiff_t i;
-#pragma omp parallel for num_threads(workers) schedule(dynamic, 1)
-    for (i = 0; i < chunks; i++) {
-        const ptrdiff_t begin = i * chunk, end = begin + chunk < n ? begin + chunk : n;
-        task(context, omp_get_thread_num(), begin, end);
+    else {
+        const ptrdiff_t chunks = n / chunk + (n % chunk != 0);
+        volatile int done = 0;
+#pragma omp parallel num_threads(workers)
+        {
+            const int worker = omp_get_thread_num();
+            ptrdiff_t i;
+#pragma omp for schedule(dynamic, 1) nowait
+            for (i = 0; i < chunks; i++) {
+                const ptrdiff_t begin = i * chunk, end = begin + chunk < n ? begin + chunk : n;
+                if (!rsk_stopped(stop, worker)) task(context, worker, begin, end);
+            }
+#pragma omp atomic
+            done++;
+            /* The calling thread must not wait in OpenMP's barrier, where it could not ask, for another one's long chunk. */
+            for (int turn = 0; stop && worker == 0 && done < omp_get_num_threads() && !rsk_stopped(stop, 0); turn++) idle(turn);
+        }
     }
 #endif
+    return stop && stop->stopped ? RSK_ESTOP : RSK_OK;
+}
+
+void rsk_parallel(int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, void *context) {
+    (void)rsk_parallel_until(NULL, threads, n, chunk, task, context);
 }

@@ -2,6 +2,7 @@
 #include "base/kernel_table.h"
 
 #include <immintrin.h>
+#include <string.h>
 
 typedef struct v16 {
     __m256 lo, hi;
@@ -165,6 +166,11 @@ static inline r64 r64_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
     return _mm256_cvtps_pd(_mm_permutevar_ps(q, _mm_srlv_epi32(byte, _mm_set_epi32(6, 4, 2, 0))));
 }
 static inline r64 r64_of(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+static inline r64 r64_of_bytes(const int8_t *p) {
+    int four;
+    memcpy(&four, p, sizeof four);
+    return _mm256_cvtepi32_pd(_mm_cvtepi8_epi32(_mm_cvtsi32_si128(four)));
+}
 static inline r64 r64_stage(r64 x, const int h) {
     if (h == 1) return _mm256_fmadd_pd(x, _mm256_set_pd(-1, 1, -1, 1), _mm256_permute_pd(x, 0x5));
     return _mm256_fmadd_pd(x, _mm256_set_pd(-1, -1, 1, 1), _mm256_permute2f128_pd(x, x, 1));
@@ -208,6 +214,10 @@ static inline float v16_sum(v16 x) {
 static inline v16 v16_half(const uint16_t *p) {
     return pair(_mm256_cvtph_ps(_mm_loadu_si128((const void *)p)), _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p + 8))));
 }
+static inline __m256 bfloat_ps(const uint16_t *p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p)), 16));
+}
+static inline v16 v16_bfloat(const uint16_t *p) { return pair(bfloat_ps(p), bfloat_ps(p + 8)); }
 
 typedef struct bytes { /* as int16 */
     __m256i lo, hi;

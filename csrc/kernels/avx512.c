@@ -146,6 +146,9 @@ static inline r64 r64_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
     return _mm512_cvtps_pd(_mm256_permutevar_ps(_mm256_set_m128(q, q), which));
 }
 static inline r64 r64_of(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
+static inline r64 r64_of_bytes(const int8_t *p) {
+    return _mm512_cvtepi32_pd(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p)));
+}
 static inline __m512d add_signed_pd(__m512d x, __mmask8 minus, __m512d other) {
     const __m512d one = _mm512_set1_pd(1.0);
     return _mm512_fmadd_pd(x, _mm512_mask_sub_pd(one, minus, _mm512_setzero_pd(), one), other);
@@ -202,6 +205,9 @@ static inline float v16_sum(v16 x) {
     return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
 }
 static inline v16 v16_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p)); }
+static inline v16 v16_bfloat(const uint16_t *p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p)), 16));
+}
 
 typedef __m512i bytes; /* as int16 */
 typedef __m512i i16;

@@ -8,6 +8,7 @@
  *   v16_abs v16_max              of no NaN
  *   v16_sum(x)                   the lanes folded by halves: i + (i + 8), then i + (i + 4), ...
  *   v16_half(const uint16_t *)   16 IEEE halves, converted exactly
+ *   v16_bfloat(const uint16_t *) 16 upper halves of floats, the lower ones zero
  *   w16                          16 doubles, with load store set1 add sub mul flip of these
  *   v16_narrow(w16)              converted, rounded to nearest
  *   bytes, bytes_load(const int8_t *)    32 int8
@@ -28,7 +29,7 @@
  *   r32_pick(either, const uint16_t *bits, k, lanes)  lane i is -x where bit k + (i ^ m) is set, 16 bits a word
  *   quad, quad_make(float[4]), r32_choose(quad, const uint32_t *pairs, k)  lane i is the one of four that pair k + i of bits numbers,
  *                                16 pairs a word
- *   r32_of(const float *)        r32_load; r64_of converts
+ *   r32_of(const float *)        r32_load; r64_of converts, and r64_of_bytes(const int8_t *) does R64_LANES of these
  *   r32_stage(x, h)              stage h < R32_LANES of the transform: x[i] + x[i + h] and x[i] - x[i + h] of lanes whose bit h
  *                                is clear. h is a constant
  *   r32_transpose(r32[])         R32_LANES registers: lane j of register i becomes lane i of register j
@@ -198,6 +199,10 @@ static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float 
 #define T uint16_t
 #define LOAD v16_half
 #include "scan.h"
+#define SUFFIX bf16
+#define T uint16_t
+#define LOAD v16_bfloat
+#include "scan.h"
 #include "scan_bytes.h"
 #define SUFFIX f32
 #define T float
@@ -252,7 +257,8 @@ const rsk_kernels RSK_TABLE = {
     .signs_dot = signs_dot,
     .signs_subtract = signs_subtract,
     .peak = peak,
-    .dots = {dots_f32, dots_f16, dots_i8},
+    .dots = {dots_f32, dots_f16, dots_i8, dots_bf16},
+    .dot_bytes = dot_bytes,
     .hash_f32 = hash_f32,
     .hash_f64 = hash_f64,
     .untable_f32 = untable_f32,

@@ -164,6 +164,10 @@ static inline r64 r64_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
     return vcvt_f64_f32(vget_low_f32(r32_choose(q, pairs, k)));
 }
 static inline r64 r64_of(const float *p) { return vcvt_f64_f32(vld1_f32(p)); }
+static inline r64 r64_of_bytes(const int8_t *p) {
+    const int64_t two[2] = {p[0], p[1]};
+    return vcvtq_f64_s64(vld1q_s64(two));
+}
 static inline r64 r64_stage(r64 x, const int h) {
     const float64x2_t even = vdupq_laneq_f64(x, 0), odd = vdupq_laneq_f64(x, 1);
     (void)h; /* there is one */
@@ -199,6 +203,11 @@ static inline float v16_sum(v16 x) {
 static inline v16 v16_half(const uint16_t *p) {
     v16 r;
     for (int i = 0; i < 4; i++) r.q[i] = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i)));
+    return r;
+}
+static inline v16 v16_bfloat(const uint16_t *p) {
+    v16 r;
+    for (int i = 0; i < 4; i++) r.q[i] = vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p + 4 * i), 16));
     return r;
 }
 

@@ -100,6 +100,11 @@ static inline w16 w16_of(const float *p) {
     EACH(i) r.v[i] = (double)p[i];
     return r;
 }
+static inline w16 w16_of_bytes(const int8_t *p) {
+    w16 r;
+    EACH(i) r.v[i] = (double)p[i];
+    return r;
+}
 static inline w16 w16_choose(quad q, const uint32_t *pairs, ptrdiff_t k) { return w16_of(v16_choose(q, pairs, k).v); }
 static inline v16 v16_of(const float *p) { return v16_load(p); }
 static inline v16 v16_narrow(w16 x) {
@@ -133,6 +138,14 @@ static inline v16 v16_half(const uint16_t *p) {
     EACH(i) r.v[i] *= 0x1p112f;
     memcpy(u, r.v, sizeof u);
     EACH(i) u[i] |= (uint32_t)(p[i] & 0x8000) << 16 | ((p[i] & 0x7c00) == 0x7c00 ? 0x7f800000u : 0u);
+    memcpy(r.v, u, sizeof u);
+    return r;
+}
+
+static inline v16 v16_bfloat(const uint16_t *p) {
+    uint32_t u[16];
+    v16 r;
+    EACH(i) u[i] = (uint32_t)p[i] << 16;
     memcpy(r.v, u, sizeof u);
     return r;
 }

@@ -1,4 +1,4 @@
-/* Inner products of rows with queries, included once for rows of float (f32) and once for halves (f16).
+/* Inner products of rows with queries, included once for rows of float (f32), of IEEE halves (f16) and of bfloat16 (bf16).
  *
  * A score is sixteen interleaved sums over the row, folded by halves, whatever tile it is computed in: the bits depend on
  * nothing else. A tile of SCAN_ROWS x SCAN_QUERIES keeps its sums in registers. */
@@ -44,7 +44,7 @@ static void FN(dots)(const void *rows, ptrdiff_t n, ptrdiff_t d, const void *que
             FN(dots_tile)(x + r * d, d, SCAN_ROWS, y + q * padded, padded, SCAN_QUERIES, out + q * n + r, n);
         for (; r < n; r++) FN(dots_tile)(x + r * d, d, 1, y + q * padded, padded, SCAN_QUERIES, out + q * n + r, n);
     }
-    for (; q < m; q++) { /* more rows instead: one sum alone would wait for itself */
+    for (; q < m; q++) { /* several rows at a time: additions to one sum alone would each wait for the one before */
         ptrdiff_t r = 0;
         for (; r + SCAN_TALL <= n; r += SCAN_TALL)
             FN(dots_tile)(x + r * d, d, SCAN_TALL, y + q * padded, padded, 1, out + q * n + r, n);

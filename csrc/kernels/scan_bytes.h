@@ -1,4 +1,5 @@
-/* Inner products of rows of int8 with queries of int16: exact in integers, so that every order gives the same bits. */
+/* Inner products of rows of int8 with queries of int16: exact in integers, so that every order gives the same bits, then rounded
+ * to float. */
 
 #define BYTES 32 /* a step */
 /* A lane takes at most 2 products a step, each at most 2^7 2^15: 2^31 is not reached within 255 steps. */
@@ -47,8 +48,26 @@ static void dots_i8(const void *rows, ptrdiff_t n, ptrdiff_t d, const void *quer
             dots_tile_i8(x + r * d, d, SCAN_ROWS, y + q * padded, padded, SCAN_QUERIES, out + q * n + r, n);
         for (; r < n; r++) dots_tile_i8(x + r * d, d, 1, y + q * padded, padded, SCAN_QUERIES, out + q * n + r, n);
     }
-    for (; q < m; q++) /* one row after the other, which memory likes best: sums of integers do not wait for themselves */
+    for (; q < m; q++) /* Integer adds are not bound by latency; sequential reads are fastest. */
         for (ptrdiff_t r = 0; r < n; r++) dots_tile_i8(x + r * d, d, 1, y + q * padded, padded, 1, out + q * n + r, n);
+}
+
+/* A row times a query in doubles: sixteen interleaved sums of exact products, folded by halves. */
+static double dot_bytes(const int8_t *x, const float *y, ptrdiff_t d) {
+    enum { PARTS = BLOCK / R64_LANES };
+    r64 sum[PARTS];
+    double all[BLOCK];
+    RSK_UNROLL for (int i = 0; i < PARTS; i++) sum[i] = RSK_JOIN(r64, set1)(0.0);
+    ptrdiff_t k = 0;
+    for (; k + BLOCK <= d; k += BLOCK)
+        RSK_UNROLL for (int i = 0; i < PARTS; i++)
+            sum[i] = RSK_JOIN(r64, add)(sum[i], RSK_JOIN(r64, mul)(RSK_JOIN(r64, of_bytes)(x + k + i * R64_LANES),
+                                                                   RSK_JOIN(r64, of)(y + k + i * R64_LANES)));
+    RSK_UNROLL for (int i = 0; i < PARTS; i++) RSK_JOIN(r64, store)(all + i * R64_LANES, sum[i]);
+    for (int i = 0; k < d; i++, k++) all[i] += (double)x[k] * (double)y[k];
+    for (int h = BLOCK / 2; h > 0; h /= 2)
+        for (int i = 0; i < h; i++) all[i] += all[i + h];
+    return all[0];
 }
 
 #undef BYTES

@@ -22,6 +22,7 @@ typedef struct job {
     const rsk_hadamard *h;
     const double *y;
     const rsk_support_params *params;
+    rsk_stop *stop;
     int32_t *support, *count, *iterations;
     double *coef, *residual;
     ptrdiff_t doubles;
@@ -38,6 +39,8 @@ typedef struct sparse {
 typedef struct fit {
     const rsk_hadamard *h;
     const rsk_support_params *params;
+    rsk_stop *stop;
+    int worker;
     const double *y;
     double *r, *image;   /* (m,) */
     double *wide;        /* (n,) */
@@ -148,7 +151,7 @@ static void descend(const fit *f, double gamma, int most, double relative) {
     const ptrdiff_t k = f->now.count;
     const double goal = relative * gamma;
     memcpy(f->p, f->g, sizeof *f->p * (size_t)k);
-    for (int i = 0; i < most && gamma > goal; i++) {
+    for (int i = 0; i < most && gamma > goal && !rsk_stopped(f->stop, f->worker); i++) {
         const double delta = product(f, f->now.at, f->p, k);
         if (!(delta > 0.0)) return;
         const double alpha = gamma / delta;
@@ -166,7 +169,7 @@ static void descend(const fit *f, double gamma, int most, double relative) {
 static double descend_wide(const fit *f, double gamma, double goal) {
     const ptrdiff_t k = f->now.count, m = f->h->m;
     memcpy(f->p, f->g, sizeof *f->p * (size_t)k);
-    for (ptrdiff_t i = 0; i < WIDE * k && gamma > goal; i++) {
+    for (ptrdiff_t i = 0; i < WIDE * k && gamma > goal && !rsk_stopped(f->stop, f->worker); i++) {
         expand(f, f->p);
         for (ptrdiff_t t = 0; t < m; t++) f->image[t] = f->wide[f->h->rows[t]];
         const double delta = rsk_dot(f->image, f->image, m), alpha = gamma / delta;
@@ -227,7 +230,7 @@ static int threshold(fit *f) {
 
 /* What is left of a sign constraint once the steps are over: negative elements go, and the others are fitted again. */
 static double project(fit *f, double energy, double square) {
-    while (f->params->nonnegative) {
+    while (f->params->nonnegative && !rsk_stopped(f->stop, f->worker)) {
         ptrdiff_t k = 0;
         for (ptrdiff_t i = 0; i < f->now.count; i++) {
             f->now.at[k] = f->now.at[i];
@@ -248,7 +251,8 @@ static int pursue(fit *f, double *square) {
     f->now.count = f->best.count = 0;
     memcpy(f->r, f->y, sizeof *f->r * (size_t)f->h->m);
     *square = energy;
-    while (done < f->params->max_iterations && *square > NOTHING * energy && *square > f->params->tolerance && stalled < PATIENCE) {
+    while (done < f->params->max_iterations && *square > NOTHING * energy && *square > f->params->tolerance && stalled < PATIENCE &&
+           !rsk_stopped(f->stop, f->worker)) {
         rsk_hadamard_correlate(f->h, f->r, f->c);
         if (threshold(f)) {
             if (refined) break;
@@ -281,7 +285,7 @@ static int pursue(fit *f, double *square) {
 static void run(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     const job *j = context;
     const ptrdiff_t n = j->h->n, m = j->h->m, most = j->params->sparsity;
-    fit f = {.h = j->h, .params = j->params};
+    fit f = {.h = j->h, .params = j->params, .stop = j->stop, .worker = worker};
     f.r = j->memory + worker * j->doubles, f.image = f.r + m, f.wide = f.image + m, f.g = f.wide + n, f.p = f.g + most;
     f.now.u = f.p + most, f.best.u = f.now.u + most, f.c = (float *)(void *)(f.best.u + most), f.work = f.c + n;
     f.candidates = (int32_t *)(void *)(f.work + n), f.next = f.candidates + n, f.now.at = f.next + most, f.best.at = f.now.at + most;
@@ -300,18 +304,18 @@ static void run(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
 }
 
 rsk_status rsk_htp(const rsk_hadamard *h, ptrdiff_t batch, const double *y, const rsk_support_params *params, int32_t *support,
-                   double *coef, int32_t *count, double *residual_norm, int32_t *iterations, int threads) {
+                   double *coef, int32_t *count, double *residual_norm, int32_t *iterations, int threads, rsk_stop *stop) {
     const ptrdiff_t sparsity = params->sparsity, chunk = 1;
     if (batch < 0 || threads < 1 || params->block != 1 || sparsity < 1 || sparsity > h->m || !(params->tolerance >= 0.0) ||
         params->max_iterations < 1)
         return RSK_EINVAL;
     if (batch == 0) return RSK_OK;
     const int workers = rsk_parallel_threads(threads, batch, chunk);
-    job j = {h, y, params, support, count, iterations, coef, residual_norm, 0, NULL};
+    job j = {h, y, params, stop, support, count, iterations, coef, residual_norm, 0, NULL};
     j.doubles = 2 * h->m + 3 * h->n + 6 * sparsity; /* n floats twice and n integers are at most 2 n doubles; three supports */
     j.memory = rsk_alloc(j.doubles, sizeof(double) * (size_t)workers);
     if (!j.memory) return RSK_ENOMEM;
-    rsk_parallel(workers, batch, chunk, run, &j);
+    const rsk_status status = rsk_parallel_until(stop, workers, batch, chunk, run, &j);
     rsk_free(j.memory);
-    return RSK_OK;
+    return status;
 }

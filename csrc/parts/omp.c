@@ -16,6 +16,7 @@ typedef struct job {
     const rsk_hadamard *h;
     const double *y;
     const rsk_support_params *params;
+    rsk_stop *stop;
     int32_t *support, *count, *iterations;
     double *coef, *residual;
     ptrdiff_t most, padded, doubles;
@@ -133,7 +134,7 @@ static ptrdiff_t choose(const fit *f, float *c, const rsk_support_params *p) {
     return first;
 }
 
-static void pursue(const job *j, ptrdiff_t signal, fit *f, float *c) {
+static void pursue(const job *j, int worker, ptrdiff_t signal, fit *f, float *c) {
     const rsk_hadamard *h = j->h;
     const rsk_support_params *p = j->params;
     const rsk_kernels *k = rsk_kernels_current();
@@ -145,7 +146,8 @@ static void pursue(const job *j, ptrdiff_t signal, fit *f, float *c) {
     const double energy = rsk_dot(f->y, f->y, h->m);
     double square = energy;
     int done = 0;
-    while (done < limit && f->count + p->block <= j->most && square > NOTHING * energy && square > p->tolerance) {
+    while (done < limit && f->count + p->block <= j->most && square > NOTHING * energy && square > p->tolerance &&
+           !rsk_stopped(j->stop, worker)) {
         rsk_hadamard_correlate(h, f->r, c);
         const ptrdiff_t first = choose(f, c, p), before = f->count;
         for (ptrdiff_t i = 0; first >= 0 && i < p->block; i++) add(f, first + i);
@@ -180,11 +182,11 @@ static void run(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     f.y = at, f.r = at + j->padded, f.rows = f.r + j->padded, f.columns = f.rows + most * most;
     f.inverse = f.columns + most * most, f.b = f.inverse + most, f.z = f.b + most, f.u = f.z + most, f.old = f.u + most;
     f.w = f.old + most, f.at = (int32_t *)(void *)(f.w + most);
-    for (ptrdiff_t i = begin; i < end; i++) pursue(j, i, &f, j->correlation + worker * j->h->n);
+    for (ptrdiff_t i = begin; i < end; i++) pursue(j, worker, i, &f, j->correlation + worker * j->h->n);
 }
 
 rsk_status rsk_omp(const rsk_hadamard *h, ptrdiff_t batch, const double *y, const rsk_support_params *params, int32_t *support,
-                   double *coef, int32_t *count, double *residual, int32_t *iterations, int threads) {
+                   double *coef, int32_t *count, double *residual, int32_t *iterations, int threads, rsk_stop *stop) {
     const ptrdiff_t block = params->block, sparsity = params->sparsity;
     if (batch < 0 || threads < 1 || block < 1 || block > h->n || h->n % block || sparsity < 1 || sparsity > h->m / block ||
         !(params->tolerance >= 0.0) || (params->nonnegative && block > 1))
@@ -192,7 +194,7 @@ rsk_status rsk_omp(const rsk_hadamard *h, ptrdiff_t batch, const double *y, cons
     if (batch == 0) return RSK_OK;
     const ptrdiff_t chunk = 2, most = sparsity * block, padded = h->words * RSK_LANES;
     const int workers = rsk_parallel_threads(threads, batch, chunk);
-    job j = {.h = h, .y = y, .params = params, .support = support, .count = count, .iterations = iterations, .coef = coef,
+    job j = {.h = h, .y = y, .params = params, .stop = stop, .support = support, .count = count, .iterations = iterations, .coef = coef,
              .residual = residual, .most = most, .padded = padded};
     if (most > (ptrdiff_t)1 << 16 || most > PTRDIFF_MAX / 64 / most) return RSK_ENOMEM; /* two factors of 32 GiB */
     j.doubles = 2 * padded + 2 * most * most + 7 * most;
@@ -200,11 +202,11 @@ rsk_status rsk_omp(const rsk_hadamard *h, ptrdiff_t batch, const double *y, cons
     j.correlation = rsk_alloc(h->n, sizeof(float) * (size_t)workers);
     j.bits = rsk_alloc(most * h->words, sizeof *j.bits * (size_t)workers);
     const int enough = j.memory && j.correlation && j.bits;
-    if (enough) rsk_parallel(workers, batch, chunk, run, &j);
+    rsk_status status = enough ? rsk_parallel_until(stop, workers, batch, chunk, run, &j) : RSK_ENOMEM;
     rsk_free(j.memory);
     rsk_free(j.correlation);
     rsk_free(j.bits);
-    return enough ? RSK_OK : RSK_ENOMEM;
+    return status;
 }
 
 /* ---------------------------------------------------------------- dense matrices */

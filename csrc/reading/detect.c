@@ -86,7 +86,7 @@ static void correlate(const rsk_detector *q, const float *b, ptrdiff_t m, ptrdif
     const float unit = (float)(1.0 / sqrt(t2 * q->share));
     rsk_module plain = spec->module[m];
     plain.scale = 1.0;
-    for (ptrdiff_t j = from; j < positions; j++) {
+    for (ptrdiff_t j = from; j < positions && !rsk_stopped(q->stop, q->worker); j++) {
         float *out = q->scores + j * (plain.length + 1);
         spec->family->chain(spec, &spec->positions[j], &plain.rotation, 1.0 / t2, 1, b, q->object, 0, q->spare);
         spec->family->embed_adjoint(spec, &plain, unit * (float)rsk_embed_norm(spec, &plain), unit / sqrtf((float)spec->dim),
@@ -324,7 +324,7 @@ void rsk_detect(rsk_detector *q, const rsk_tree *t, const float *residual) {
     const rsk_spec *spec = q->spec;
     q->proposals = q->used = 0;
     memcpy(q->below, residual, sizeof *residual * (size_t)spec->dim);
-    for (ptrdiff_t p = -1; p < t->count; p++) {
+    for (ptrdiff_t p = -1; p < t->count && !rsk_stopped(q->stop, q->worker); p++) {
         const uint8_t *allowed = q->allowed + (p < 0 ? spec->modules : t->node[p].module) * spec->modules;
         if (!memchr(allowed, 1, (size_t)spec->modules) || (p < 0 ? 0 : t->node[p].depth + 1) >= q->max_depth) continue;
         double left;

@@ -62,7 +62,7 @@ static void decorrelate(const void *context, const double *g, double *z) {
         }
 }
 
-int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_fit *q) {
+int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_stop *stop, int worker, rsk_fit *q) {
     memset(q, 0, sizeof *q);
     q->spec = spec;
     q->sparse = params->sparse, q->nonzeros = params->nonzeros, q->nonnegative = params->nonnegative;
@@ -91,10 +91,11 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_fi
     const rsk_cgls_work work = {.r = v + d, .wide = v + 2 * d, .u = u + 3 * room, .g = u + 4 * room, .p = u + 5 * room,
                                 .precondition = decorrelate, .context = q, .z = u + 6 * room};
     const rsk_linear map = {.spec = spec, .plan = &q->tree.plan, .scale = q->scale, .input = f, .image = f + room,
-                            .scratch = rsk_scratch_create(spec, &q->tree.plan, 1)};
+                            .scratch = rsk_scratch_create(spec, &q->tree.plan, 1, stop)};
     q->work = work;
     q->map = map;
-    if (!map.scratch) rsk_fit_free(q);
+    if (map.scratch) map.scratch->worker = worker;
+    else rsk_fit_free(q);
     return map.scratch != NULL;
 }
 

@@ -117,6 +117,8 @@ typedef struct rsk_detector {
     double noise, shrink;   /* of a column's score: its standard deviation; its mean over the amplitude */
     double threshold, root; /* least score of a proposal; amplitude of the outputs' tuple, 1 without a mask */
     ptrdiff_t max_depth;
+    rsk_stop *stop; /* as in rsk_scratch */
+    int worker;
     /* results */
     ptrdiff_t proposals, used;
     rsk_proposal *proposal;
@@ -164,7 +166,8 @@ typedef struct rsk_fit {
 
 #define RSK_CLEAR 6.0      /* errors at which a counter is told from none for sure */
 #define RSK_SPARSE_ROOM 12 /* unknowns a coordinate that there is memory for where attributes are sparse */
-int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_fit *fit); /* 0: no memory */
+/* stop is looked at as `worker`. 0: no memory */
+int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_stop *stop, int worker, rsk_fit *fit);
 void rsk_fit_free(rsk_fit *fit);
 /* Starts with a sketch and no objects; 0 if a kept coordinate is no number. noise: its error, a coordinate. */
 int rsk_fit_load(rsk_fit *fit, const float *sketch, const uint8_t *mask, double noise);

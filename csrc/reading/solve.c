@@ -30,6 +30,7 @@ typedef struct job {
     float *attributes;
     double *residual;
     int32_t *iterations;
+    rsk_stop *stop;
     rsk_scratch *scratch;
     double *doubles; /* per worker: s, r, wide (d each); x, u, p, g, scale and the pursuit's (unknowns each) */
     float *floats;   /* per worker: image (d), input (unknowns) */
@@ -192,12 +193,12 @@ static rsk_status solve(job *j, int threads, rsk_where *where) {
     if (j->unknowns > PTRDIFF_MAX / 128 / workers) return RSK_ENOMEM;
     j->doubles_each = 3 * j->spec->dim + (j->sparse ? 9 : 5) * j->unknowns;
     j->floats_each = j->spec->dim + j->unknowns;
-    j->scratch = rsk_scratch_create(j->spec, plan, workers);
+    j->scratch = rsk_scratch_create(j->spec, plan, workers, j->stop);
     j->doubles = rsk_alloc(workers * j->doubles_each, sizeof *j->doubles);
     j->floats = rsk_alloc(workers * j->floats_each, sizeof *j->floats);
     j->bad = rsk_alloc(plan->traces, sizeof *j->bad);
     rsk_status status = j->scratch && j->doubles && j->floats && j->bad ? RSK_OK : RSK_ENOMEM;
-    if (status == RSK_OK) rsk_parallel(workers, plan->traces, 1, task, j);
+    if (status == RSK_OK) status = rsk_parallel_until(j->stop, workers, plan->traces, 1, task, j);
     for (ptrdiff_t t = 0; status == RSK_OK && t < plan->traces; t++)
         if (j->bad[t]) {
             status = RSK_EVALUE;
@@ -226,9 +227,9 @@ static int valid_noise(const job *j, const double *noise) {
 
 rsk_status rsk_lstsq(const rsk_spec *spec, const rsk_plan *plan, const float *sketches, const uint8_t *mask,
                      ptrdiff_t mask_rows, const rsk_lstsq_params *params, float *attributes, double *residual,
-                     int32_t *iterations, int threads, rsk_where *where) {
+                     int32_t *iterations, int threads, rsk_stop *stop, rsk_where *where) {
     job j = {.spec = spec, .plan = plan, .sketches = sketches, .mask = mask, .mask_rows = mask_rows,
-             .attributes = attributes, .residual = residual, .iterations = iterations};
+             .attributes = attributes, .residual = residual, .iterations = iterations, .stop = stop};
     if (!acceptable(&j, threads, where)) return RSK_EINVAL;
     if (!params || !(params->tolerance >= 0.0) || params->max_iterations < 1 || !valid_noise(&j, params->noise)) return RSK_EINVAL;
     j.tolerance = params->tolerance;
@@ -239,9 +240,9 @@ rsk_status rsk_lstsq(const rsk_spec *spec, const rsk_plan *plan, const float *sk
 
 rsk_status rsk_sparse(const rsk_spec *spec, const rsk_plan *plan, const float *sketches, const uint8_t *mask,
                       ptrdiff_t mask_rows, const rsk_sparse_params *params, float *attributes, double *residual,
-                      int32_t *iterations, int threads, rsk_where *where) {
+                      int32_t *iterations, int threads, rsk_stop *stop, rsk_where *where) {
     job j = {.spec = spec, .plan = plan, .sketches = sketches, .mask = mask, .mask_rows = mask_rows, .sparse = params,
-             .attributes = attributes, .residual = residual, .iterations = iterations};
+             .attributes = attributes, .residual = residual, .iterations = iterations, .stop = stop};
     if (!acceptable(&j, threads, where)) return RSK_EINVAL;
     if (!params || params->nonzeros < 0 || params->per_object < 0 || params->max_iterations < 1) return RSK_EINVAL;
     if (!valid_noise(&j, params->noise)) return RSK_EINVAL;

@@ -47,13 +47,14 @@ static void search_free(search *q) {
     memset(q, 0, sizeof *q); /* one that could not be made is freed again with the others */
 }
 
-static int search_create(const rsk_spec *spec, const rsk_unroll_params *params, search *q) {
+static int search_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_stop *stop, int worker, search *q) {
     memset(q, 0, sizeof *q);
     q->params = params;
     q->residual = rsk_alloc(spec->dim, sizeof *q->residual);
-    if (q->residual && rsk_fit_create(spec, params, &q->fit) &&
+    if (q->residual && rsk_fit_create(spec, params, stop, worker, &q->fit) &&
         rsk_detector_create(spec, q->fit.capacity, params->max_depth, &q->detector))
         q->spare = rsk_alloc(2 * (spec->dim + q->fit.room + q->fit.capacity), sizeof *q->spare);
+    q->detector.stop = stop, q->detector.worker = worker;
     if (q->spare) return 1;
     search_free(q);
     return 0;
@@ -61,11 +62,14 @@ static int search_create(const rsk_spec *spec, const rsk_unroll_params *params, 
 
 /* ---------------------------------------------------------------- steps of the search */
 
+static int is_stopped(const search *q) { return rsk_stopped(q->detector.stop, q->detector.worker); }
+
 /* Fits and prunes until that changes nothing. The damping follows the residual down, and runs ahead of it once it falls fast:
  * then nothing is missing any more. */
-static void refit(rsk_fit *f, double settled) {
+static void refit(search *q, double settled) {
+    rsk_fit *f = &q->fit;
     double before = HUGE_VAL, ease = 1.0;
-    for (int turn = 0; turn < 40; turn++) {
+    for (int turn = 0; turn < 40 && !is_stopped(q); turn++) {
         const int light = !f->sparse && f->shrink > ROOMY && f->square < LITTLE * f->energy;
         rsk_fit_solve(f, light ? fmin(ease, 0.03) : ease, FIT);
         rsk_fit_estimate_noise(f);
@@ -154,10 +158,11 @@ static ptrdiff_t mark_false(rsk_fit *f) {
 }
 
 /* Leaves only what is sure, and fits it well. */
-static void report(rsk_fit *f) {
+static void report(search *q) {
+    rsk_fit *f = &q->fit;
     rsk_tree *t = &f->tree;
     rsk_tree_program(t);
-    for (int turn = 0; turn < 8; turn++) {
+    for (int turn = 0; turn < 8 && !is_stopped(q); turn++) {
         const int near = f->square <= 100.0 * f->floor;
         ptrdiff_t marks = rsk_fit_prune(f, OBJECT_COST);
         if (near) marks += mark_false(f);
@@ -178,18 +183,18 @@ static void unroll(search *q) {
     double least = HUGE_VAL;
     int thorough = 0;
     q->rounds = 0;
-    for (int idle = 0; f->energy > 0.0 && q->rounds < q->params->max_rounds && idle < PATIENCE; q->rounds++) {
+    for (int idle = 0; f->energy > 0.0 && q->rounds < q->params->max_rounds && idle < PATIENCE && !is_stopped(q); q->rounds++) {
         detect(q);
         const ptrdiff_t came = accept(q);
         if (!came && thorough) break;
         thorough = !came;
-        refit(f, thorough ? RESTED : SETTLED);
+        refit(q, thorough ? RESTED : SETTLED);
         idle = f->square < 0.98 * least ? 0 : idle + 1;
         least = fmin(least, f->square);
         if (f->square <= 4.0 * f->floor) break;
     }
-    report(f);
-    rsk_fit_uncertainty(f, q->params->allowed, q->params->max_depth, q->spare);
+    report(q);
+    if (!is_stopped(q)) rsk_fit_uncertainty(f, q->params->allowed, q->params->max_depth, q->spare);
 }
 
 static int keep(const search *q, found *out) {
@@ -261,7 +266,7 @@ void rsk_unrolled_free(rsk_unrolled *u) {
 }
 
 rsk_status rsk_unroll(const rsk_spec *spec, ptrdiff_t n, const float *sketches, const uint8_t *mask, ptrdiff_t mask_rows,
-                      const rsk_unroll_params *params, rsk_unrolled **out, int threads, rsk_where *where) {
+                      const rsk_unroll_params *params, rsk_unrolled **out, int threads, rsk_stop *stop, rsk_where *where) {
     if (where) where->trace = where->object = -1;
     if (!out) return RSK_EINVAL;
     *out = NULL;
@@ -275,8 +280,8 @@ rsk_status rsk_unroll(const rsk_spec *spec, ptrdiff_t n, const float *sketches, 
     if (u) u->n = n, u->of = rsk_calloc(n, sizeof *u->of);
     if (u && !u->of) status = RSK_ENOMEM;
     for (int i = 0; status == RSK_OK && i < workers; i++)
-        if (!search_create(spec, params, &j.searches[i])) status = RSK_ENOMEM;
-    if (status == RSK_OK) rsk_parallel(workers, n, 1, task, &j);
+        if (!search_create(spec, params, stop, i, &j.searches[i])) status = RSK_ENOMEM;
+    if (status == RSK_OK) status = rsk_parallel_until(stop, workers, n, 1, task, &j);
     for (ptrdiff_t i = 0; status == RSK_OK && i < n; i++)
         if (j.status[i] != RSK_OK) {
             status = j.status[i];

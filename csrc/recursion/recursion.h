@@ -120,6 +120,8 @@ struct rsk_plan {
 
 /* Scratch of one worker. */
 typedef struct rsk_scratch {
+    rsk_stop *stop;      /* looked at between the steps of a trace, or NULL */
+    int worker;          /* whose scratch it is */
     unsigned char *base; /* what is freed */
     ptrdiff_t stride;    /* between slots, in elements */
     float *slots;        /* vectors of the plan */
@@ -136,11 +138,12 @@ typedef struct rsk_scratch {
 } rsk_scratch;
 
 /* scratch[0..workers) for the sweeps of a plan; NULL if memory is short. */
-rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int workers);
+rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int workers, rsk_stop *stop);
 void rsk_scratch_free(rsk_scratch *scratch, int workers);
 
 /* One trace. attributes and counters are that trace's part of the batch's arrays; counters NULL takes `counter` for every
- * object. The forward sweep returns the number of an object with a bad attribute, or -1. */
+ * object. The forward sweep returns the number of an object with a bad attribute, or -1. Once scratch->stop says so, both sweeps
+ * return at once with their outputs unfinished, the forward sweep 0. */
 ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes,
                             const float *counters, float counter, float *out, rsk_scratch *scratch);
 void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *y, float *attributes,

@@ -5,6 +5,18 @@
 
 #include <string.h>
 
+/* Bit i of the answer is bit i ^ m of the word, m < 16. */
+static uint16_t exchanged(uint32_t word, ptrdiff_t m) {
+    if (m & 1) word = (word & 0x5555u) << 1 | (word >> 1 & 0x5555u);
+    if (m & 2) word = (word & 0x3333u) << 2 | (word >> 2 & 0x3333u);
+    if (m & 4) word = (word & 0x0f0fu) << 4 | (word >> 4 & 0x0f0fu);
+    if (m & 8) word = (word & 0x00ffu) << 8 | word >> 8;
+    return (uint16_t)word;
+}
+
+/* The bits k ^ mask for k in word w of a row of bits. */
+static uint16_t partners(const uint16_t *bits, ptrdiff_t w, ptrdiff_t mask) { return exchanged(bits[w ^ mask >> 4], mask & 15); }
+
 static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *r) {
     uint32_t word[2];
     rsk_status status = rsk_stream_words(seed, stream, 2, 2, word);
@@ -13,20 +25,18 @@ static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotati
     /* floor((d - 1) u / 2^64) of a 64-bit u, in two exact steps: d - 1 < 2^24 */
     const uint64_t n = (uint64_t)d - 1, low = (n * word[0]) >> 32, high = n * word[1];
     r->mask = 1 + (ptrdiff_t)((high + low) >> 32);
+    /* of each pair (k, k ^ mask) the one in which mask's highest bit is set gets the other sign */
     const ptrdiff_t top = rsk_highest_bit(r->mask);
-    for (ptrdiff_t k = 0; k < d; k++) {
-        if (!(k & top)) continue;
-        const uint16_t bit = (uint16_t)(1u << (k & 15));
-        uint16_t *word16 = &r->bits[0][k >> 4];
-        *word16 = (uint16_t)(rsk_sign_bit(r->bits[0], k ^ r->mask) ? *word16 & ~bit : *word16 | bit);
-    }
+    uint16_t *bits = r->bits[0], second = 0xffff;
+    for (int i = 0; top < RSK_LANES && i < RSK_LANES; i++)
+        if (!(i & top)) second = (uint16_t)(second & ~(1u << i));
+    for (ptrdiff_t w = 0; w < d / RSK_LANES; w++)
+        if (top < RSK_LANES || w & top >> 4) bits[w] = (uint16_t)((bits[w] & ~second) | (~partners(bits, w, r->mask) & second));
     return RSK_OK;
 }
 
 static void turn_signs(const rsk_rotation *r, const uint16_t *signs, uint16_t *out, ptrdiff_t d) {
-    memset(out, 0, (size_t)d / 8);
-    for (ptrdiff_t k = 0; k < d; k++)
-        if (rsk_sign_bit(signs, k ^ r->mask) ^ rsk_sign_bit(r->bits[0], k)) out[k >> 4] = (uint16_t)(out[k >> 4] | 1u << (k & 15));
+    for (ptrdiff_t w = 0; w < d / RSK_LANES; w++) out[w] = (uint16_t)(partners(signs, w, r->mask) ^ r->bits[0][w]);
 }
 
 static rsk_turn turn(const rsk_spec *spec, const rsk_rotation *r, double f, int transpose) {

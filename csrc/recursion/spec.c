@@ -38,10 +38,11 @@ static rsk_status rotation(rsk_spec *spec, uint64_t seed, uint64_t stream, rsk_r
 }
 
 /* bit i at 2i */
-static uint32_t spaced(uint16_t bits) {
-    uint32_t out = 0;
-    for (int i = 0; i < 16; i++) out |= (uint32_t)(bits >> i & 1) << 2 * i;
-    return out;
+static uint32_t spaced(uint32_t bits) {
+    bits = (bits | bits << 8) & 0x00ff00ffu;
+    bits = (bits | bits << 4) & 0x0f0f0f0fu;
+    bits = (bits | bits << 2) & 0x33333333u;
+    return (bits | bits << 1) & 0x55555555u;
 }
 
 static rsk_status module(rsk_spec *spec, const rsk_spec_params *p, ptrdiff_t i) {
@@ -74,14 +75,14 @@ static rsk_status module(rsk_spec *spec, const rsk_spec_params *p, ptrdiff_t i) 
     return RSK_OK;
 }
 
-static rsk_status draw(rsk_spec *spec, const rsk_spec_params *p) {
+static rsk_status draw(rsk_spec *spec, const rsk_spec_params *p, rsk_stop *stop) {
     spec->zeros = take(spec, spec->dim);
     memset(spec->zeros, 0, (size_t)spec->dim / 8);
     rsk_status status = rotation(spec, p->seed, p->branch_attr, &spec->attr);
     if (status == RSK_OK) status = rotation(spec, p->seed, p->branch_in, &spec->in);
     for (ptrdiff_t i = 0; status == RSK_OK && i < p->max_inputs; i++)
         status = rotation(spec, p->seed, p->positions[i], &spec->positions[i]);
-    for (ptrdiff_t i = 0; status == RSK_OK && i < p->modules; i++) status = module(spec, p, i);
+    for (ptrdiff_t i = 0; status == RSK_OK && i < p->modules; i++) status = rsk_stopped(stop, 0) ? RSK_ESTOP : module(spec, p, i);
     return status;
 }
 
@@ -93,7 +94,7 @@ static ptrdiff_t pool_bytes(const rsk_spec *spec, const rsk_spec_params *p) {
     return bytes < (double)PTRDIFF_MAX / 4 ? (ptrdiff_t)bytes : -1;
 }
 
-rsk_status rsk_spec_create(const rsk_spec_params *p, rsk_spec **out) {
+rsk_status rsk_spec_create(const rsk_spec_params *p, rsk_stop *stop, rsk_spec **out) {
     if (!out) return RSK_EINVAL;
     *out = NULL;
     if (!valid(p)) return RSK_EINVAL;
@@ -113,7 +114,7 @@ rsk_status rsk_spec_create(const rsk_spec_params *p, rsk_spec **out) {
             if (p->lengths[i] > spec->max_length) spec->max_length = p->lengths[i];
         }
         spec->pool = rsk_alloc(pool_bytes(spec, p), 1);
-        status = spec->pool ? draw(spec, p) : RSK_ENOMEM;
+        status = spec->pool ? draw(spec, p, stop) : RSK_ENOMEM;
     }
     if (status != RSK_OK) rsk_spec_free(spec);
     else *out = spec;

@@ -39,10 +39,11 @@ static ptrdiff_t lay_out(const rsk_spec *spec, const rsk_plan *plan, rsk_scratch
     return used;
 }
 
-rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int workers) {
+rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int workers, rsk_stop *stop) {
     if (plan->vectors + plan->wide_vectors > PTRDIFF_MAX / 64 / (spec->dim + spec->max_padded)) return NULL;
     rsk_scratch *s = rsk_calloc(workers, sizeof *s);
     for (int i = 0; s && i < workers; i++) {
+        s[i].stop = stop, s[i].worker = i;
         s[i].base = rsk_alloc(lay_out(spec, plan, &s[i]), 1);
         if (!s[i].base) {
             rsk_scratch_free(s, workers);
@@ -115,12 +116,18 @@ static void fetch(const rsk_plan *plan, int64_t object, const float *attributes,
     for (int64_t i = begin; i < end && i < begin + most; i += RSK_LANES) RSK_PREFETCH(attributes + (i - first));
 }
 
+/* Whether to give up at step i. A step takes about 2 ns a coordinate: rsk_stopped is looked at every 65,536 of them. */
+static int gives_up(const rsk_spec *spec, const rsk_scratch *s, ptrdiff_t i) {
+    return (i * spec->dim & 0xffff) < spec->dim && rsk_stopped(s->stop, s->worker);
+}
+
 ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes,
                             const float *counters, float counter, float *out, rsk_scratch *s) {
     const rsk_step *step = plan->steps + plan->begin[trace], *const end = step + plan->count[trace];
     const int64_t base = plan->objects[trace], first = plan->attribute_ends[base];
     const float unit = counter_factor(spec);
     for (; step < end; step++) {
+        if (gives_up(spec, s, end - step)) return 0;
         if (step->kind == RSK_STEP_USE) {
             run_use(spec, step, out, s);
             continue;
@@ -155,6 +162,7 @@ void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t tra
         if (counters) counters[o - base] = 0.0f;
     }
     while (step-- > begin) {
+        if (gives_up(spec, s, step - begin)) return;
         const float *dst = step->dst < 0 ? y : narrow_slot_of(s, step->dst, step->flags & RSK_WIDE_DST);
         float *src = step->src < 0 ? NULL : narrow_slot_of(s, step->src, step->flags & RSK_WIDE_SRC);
         if (step->kind == RSK_STEP_USE) {
@@ -205,14 +213,14 @@ static void adjoint_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t e
 }
 
 rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *attributes, const float *counters, float *out,
-                      int threads, rsk_where *where) {
+                      int threads, rsk_stop *stop, rsk_where *where) {
     if (where) where->trace = where->object = -1;
     if (!spec || !plan || plan->spec != spec || !attributes || !out || threads < 1) return RSK_EINVAL;
     const int workers = rsk_parallel_threads(threads, plan->traces, 1);
-    job j = {spec, plan, attributes, counters, out, NULL, rsk_scratch_create(spec, plan, workers),
+    job j = {spec, plan, attributes, counters, out, NULL, rsk_scratch_create(spec, plan, workers, stop),
              rsk_alloc(plan->traces, sizeof *j.bad)};
     rsk_status status = j.scratch && j.bad ? RSK_OK : RSK_ENOMEM;
-    if (status == RSK_OK) rsk_parallel(workers, plan->traces, 1, forward_task, &j);
+    if (status == RSK_OK) status = rsk_parallel_until(stop, workers, plan->traces, 1, forward_task, &j);
     for (ptrdiff_t t = 0; status == RSK_OK && t < plan->traces; t++)
         if (j.bad[t] >= 0) {
             status = RSK_EVALUE;
@@ -224,12 +232,12 @@ rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *a
 }
 
 rsk_status rsk_adjoint(const rsk_spec *spec, const rsk_plan *plan, const float *y, float *attributes, float *counters,
-                       int threads) {
+                       int threads, rsk_stop *stop) {
     if (!spec || !plan || plan->spec != spec || !y || !attributes || threads < 1) return RSK_EINVAL;
     const int workers = rsk_parallel_threads(threads, plan->traces, 1);
-    job j = {spec, plan, y, NULL, attributes, counters, rsk_scratch_create(spec, plan, workers), NULL};
+    job j = {spec, plan, y, NULL, attributes, counters, rsk_scratch_create(spec, plan, workers, stop), NULL};
     if (!j.scratch) return RSK_ENOMEM;
-    rsk_parallel(workers, plan->traces, 1, adjoint_task, &j);
+    const rsk_status status = rsk_parallel_until(stop, workers, plan->traces, 1, adjoint_task, &j);
     rsk_scratch_free(j.scratch, workers);
-    return RSK_OK;
+    return status;
 }

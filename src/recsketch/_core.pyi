@@ -160,6 +160,7 @@ def extend(
     who: _I64, columns: _F64, q: _F64, triangle: _F64, z: _F64, residual: _F64, square: _F64, size: _I64
 ) -> None: ...
 def scan(
+    kind: str,
     rows: _F32 | npt.NDArray[np.uint16] | npt.NDArray[np.int8],
     scale: _F32 | None,
     queries: _F32,

@@ -20,6 +20,12 @@ cdef extern from "recsketch.h" nogil:
         RSK_EFANOUT
         RSK_EVALUE
         RSK_ESIZE
+        RSK_ESTOP
+    ctypedef struct rsk_stop:
+        int (*asked)(void *) noexcept nogil
+        void *context
+        int stopped
+        int64_t next
     ctypedef struct rsk_where:
         ptrdiff_t trace
         ptrdiff_t object
@@ -70,7 +76,7 @@ cdef extern from "recsketch.h" nogil:
     rsk_status rsk_stream_words(uint64_t, uint64_t, uint32_t, ptrdiff_t, uint32_t *)
     rsk_status rsk_fwht_f32(float *, ptrdiff_t, ptrdiff_t, double, int)
     rsk_status rsk_fwht_f64(double *, ptrdiff_t, ptrdiff_t, double, int)
-    rsk_status rsk_spec_create(const rsk_spec_params *, rsk_spec **)
+    rsk_status rsk_spec_create(const rsk_spec_params *, rsk_stop *, rsk_spec **)
     void rsk_spec_free(rsk_spec *)
     ptrdiff_t rsk_spec_bytes(const rsk_spec *)
     rsk_status rsk_operator(const rsk_spec *, int, ptrdiff_t, int, const float *, float *)
@@ -81,12 +87,17 @@ cdef extern from "recsketch.h" nogil:
     void rsk_plan_free(rsk_plan *)
     ptrdiff_t rsk_plan_vectors(const rsk_plan *)
     rsk_status rsk_plan_amplitudes(const rsk_plan *, double *, int32_t *)
-    rsk_status rsk_sketch(const rsk_spec *, const rsk_plan *, const float *, const float *, float *, int, rsk_where *)
-    rsk_status rsk_adjoint(const rsk_spec *, const rsk_plan *, const float *, float *, float *, int)
+    rsk_status rsk_sketch(const rsk_spec *, const rsk_plan *, const float *, const float *, float *, int, rsk_stop *,
+                          rsk_where *)
+    rsk_status rsk_adjoint(const rsk_spec *, const rsk_plan *, const float *, float *, float *, int, rsk_stop *)
     rsk_status rsk_lstsq(const rsk_spec *, const rsk_plan *, const float *, const uint8_t *, ptrdiff_t,
-                         const rsk_lstsq_params *, float *, double *, int32_t *, int, rsk_where *)
+                         const rsk_lstsq_params *, float *, double *, int32_t *, int, rsk_stop *, rsk_where *)
     rsk_status rsk_sparse(const rsk_spec *, const rsk_plan *, const float *, const uint8_t *, ptrdiff_t,
-                          const rsk_sparse_params *, float *, double *, int32_t *, int, rsk_where *)
+                          const rsk_sparse_params *, float *, double *, int32_t *, int, rsk_stop *, rsk_where *)
+
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() noexcept
 
 
 _CODES = {RSK_EINVAL: "argument", RSK_EISA: "isa", RSK_EOFFSETS: "offsets", RSK_EMODULE: "module", RSK_ELENGTH: "length",
@@ -109,9 +120,22 @@ cdef rsk_where nowhere():
     return where
 
 
+cdef int signalled(void *context) noexcept with gil:
+    return PyErr_CheckSignals() != 0  # -1 with the exception of a signal's handler set, which `check` raises
+
+
+cdef rsk_stop watch():
+    """For one call of C: it ends early where a signal's handler raises, as Ctrl-C's does. Only the main thread runs handlers."""
+    cdef rsk_stop stop
+    stop.asked, stop.context, stop.stopped, stop.next = signalled, NULL, 0, 0
+    return stop
+
+
 cdef int check(rsk_status status, rsk_where where) except -1:
     if status == RSK_OK:
         return 0
+    if status == RSK_ESTOP:
+        return -1  # the exception is there, since `signalled`
     text = rsk_status_text(status).decode()
     if status == RSK_ENOMEM:
         raise MemoryError(text)
@@ -157,7 +181,10 @@ def philox(uint32_t[::1] counter, uint32_t[::1] key):
 def stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t n):
     out = np.empty(max(n, 1), np.uint32)
     cdef uint32_t[::1] o = out
-    check(rsk_stream_words(seed, stream, part, n, &o[0]), nowhere())
+    cdef rsk_status status
+    with nogil:
+        status = rsk_stream_words(seed, stream, part, n, &o[0])
+    check(status, nowhere())
     return out[:n]
 
 
@@ -190,6 +217,7 @@ cdef class Spec:
                   const uint64_t[::1] operators, const uint64_t[::1] embeddings, const uint64_t[::1] counters,
                   uint64_t branch_attr, uint64_t branch_in):
         cdef rsk_spec_params p
+        cdef rsk_stop stop = watch()
         cdef rsk_status status
         sizes = np.array(lengths, np.intp)
         cdef const ptrdiff_t[::1] view = sizes
@@ -205,7 +233,7 @@ cdef class Spec:
         p.operators, p.embeddings, p.counters = &operators[0], &embeddings[0], &counters[0]
         p.branch_attr, p.branch_in = branch_attr, branch_in
         with nogil:
-            status = rsk_spec_create(&p, &self.ptr)
+            status = rsk_spec_create(&p, &stop, &self.ptr)
         check(status, nowhere())
 
     def __dealloc__(self):
@@ -218,31 +246,43 @@ cdef class Spec:
     def operator(self, int kind, ptrdiff_t index, bint transpose, const float[::1] x):
         out = np.empty(self.dim, np.float32)
         cdef float[::1] o = out
+        cdef rsk_status status
         if x.shape[0] != self.dim:
             raise ValueError(f"x: wanted {self.dim} floats; got {x.shape[0]}")
-        check(rsk_operator(self.ptr, kind, index, transpose, &x[0], &o[0]), nowhere())
+        with nogil:
+            status = rsk_operator(self.ptr, kind, index, transpose, &x[0], &o[0])
+        check(status, nowhere())
         return out
 
     def embed(self, ptrdiff_t module, const float[::1] x):
         out = np.empty(self.dim, np.float32)
         cdef float[::1] o = out
+        cdef rsk_status status
         if not 0 <= module < len(self.lengths) or x.shape[0] != self.lengths[module]:
             raise ValueError("x: wanted a vector of its module's length")
-        check(rsk_embed(self.ptr, module, &x[0], &o[0]), nowhere())
+        with nogil:
+            status = rsk_embed(self.ptr, module, &x[0], &o[0])
+        check(status, nowhere())
         return out
 
     def embed_adjoint(self, ptrdiff_t module, const float[::1] x):
+        cdef rsk_status status
         if not 0 <= module < len(self.lengths) or x.shape[0] != self.dim:
             raise ValueError(f"x: wanted {self.dim} floats and a module")
         out = np.empty(self.lengths[module], np.float32)
         cdef float[::1] o = out
-        check(rsk_embed_adjoint(self.ptr, module, &x[0], &o[0]), nowhere())
+        with nogil:
+            status = rsk_embed_adjoint(self.ptr, module, &x[0], &o[0])
+        check(status, nowhere())
         return out
 
     def counter(self, ptrdiff_t module):
         out = np.empty(self.dim, np.float32)
         cdef float[::1] o = out
-        check(rsk_counter(self.ptr, module, &o[0]), nowhere())
+        cdef rsk_status status
+        with nogil:
+            status = rsk_counter(self.ptr, module, &o[0])
+        check(status, nowhere())
         return out
 
 
@@ -290,12 +330,16 @@ cdef class Plan:
         amplitude, uses = np.empty(max(self.objects, 1)), np.empty(max(self.objects, 1), np.int32)
         cdef double[::1] a = amplitude
         cdef int32_t[::1] u = uses
-        check(rsk_plan_amplitudes(self.ptr, &a[0], &u[0]), nowhere())
+        cdef rsk_status status
+        with nogil:
+            status = rsk_plan_amplitudes(self.ptr, &a[0], &u[0])
+        check(status, nowhere())
         return amplitude[:self.objects], uses[:self.objects]
 
     def sketch(self, const float[::1] attributes, counters, float[:, ::1] out, int threads) -> None:
         cdef const float[::1] c = counters
         cdef const float *pc = NULL
+        cdef rsk_stop stop = watch()
         cdef rsk_status status
         cdef rsk_where where
         self._expect(attributes.shape[0], out.shape[0], out.shape[1])
@@ -304,12 +348,13 @@ cdef class Plan:
                 raise ValueError(f"counters: wanted {self.objects}; got {c.shape[0]}")
             pc = &c[0]
         with nogil:
-            status = rsk_sketch(self.spec.ptr, self.ptr, &attributes[0], pc, &out[0, 0], threads, &where)
+            status = rsk_sketch(self.spec.ptr, self.ptr, &attributes[0], pc, &out[0, 0], threads, &stop, &where)
         check(status, where)
 
     def adjoint(self, const float[:, ::1] y, float[::1] attributes, counters, int threads) -> None:
         cdef float[::1] c = counters
         cdef float *pc = NULL
+        cdef rsk_stop stop = watch()
         cdef rsk_status status
         self._expect(attributes.shape[0], y.shape[0], y.shape[1])
         if counters is not None:
@@ -317,7 +362,7 @@ cdef class Plan:
                 raise ValueError(f"counters: wanted {self.objects}; got {c.shape[0]}")
             pc = &c[0]
         with nogil:
-            status = rsk_adjoint(self.spec.ptr, self.ptr, &y[0, 0], &attributes[0], pc, threads)
+            status = rsk_adjoint(self.spec.ptr, self.ptr, &y[0, 0], &attributes[0], pc, threads, &stop)
         check(status, nowhere())
 
     def lstsq(self, const float[:, ::1] sketches, mask, double tolerance, int max_iterations, float[::1] attributes,
@@ -327,6 +372,7 @@ cdef class Plan:
         cdef const uint8_t *pm = NULL
         cdef ptrdiff_t rows = 1
         cdef rsk_lstsq_params p
+        cdef rsk_stop stop = watch()
         cdef rsk_status status
         cdef rsk_where where
         self._expect(attributes.shape[0], sketches.shape[0], sketches.shape[1])
@@ -339,7 +385,7 @@ cdef class Plan:
         p.noise = &e[0] if noise is not None else NULL
         with nogil:
             status = rsk_lstsq(self.spec.ptr, self.ptr, &sketches[0, 0], pm, rows, &p, &attributes[0], &residual[0],
-                               &iterations[0], threads, &where)
+                               &iterations[0], threads, &stop, &where)
         check(status, where)
 
     def sparse(self, const float[:, ::1] sketches, mask, ptrdiff_t nonzeros, ptrdiff_t per_object, bint nonnegative, noise,
@@ -349,6 +395,7 @@ cdef class Plan:
         cdef const uint8_t *pm = NULL
         cdef ptrdiff_t rows = 1
         cdef rsk_sparse_params p
+        cdef rsk_stop stop = watch()
         cdef rsk_status status
         cdef rsk_where where
         self._expect(attributes.shape[0], sketches.shape[0], sketches.shape[1])
@@ -363,7 +410,7 @@ cdef class Plan:
             p.noise = &e[0]
         with nogil:
             status = rsk_sparse(self.spec.ptr, self.ptr, &sketches[0, 0], pm, rows, &p, &attributes[0], &residual[0],
-                                &iterations[0], threads, &where)
+                                &iterations[0], threads, &stop, &where)
         check(status, where)
 
     cdef int _expect(self, ptrdiff_t attributes, ptrdiff_t rows, ptrdiff_t columns) except -1:

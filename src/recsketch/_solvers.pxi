@@ -22,16 +22,17 @@ cdef extern from "recsketch.h" nogil:
         RSK_SCAN_F32
         RSK_SCAN_F16
         RSK_SCAN_I8
+        RSK_SCAN_BF16
     rsk_status rsk_hadamard_create(ptrdiff_t, ptrdiff_t, const int32_t *, uint64_t, uint64_t, rsk_hadamard **)
     void rsk_hadamard_free(rsk_hadamard *)
     rsk_status rsk_hadamard_product_f32(const rsk_hadamard *, ptrdiff_t, const float *, float *, int, int)
     rsk_status rsk_hadamard_product_f64(const rsk_hadamard *, ptrdiff_t, const double *, double *, int, int)
     rsk_status rsk_omp(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_support_params *, int32_t *, double *, int32_t *,
-                       double *, int32_t *, int)
+                       double *, int32_t *, int, rsk_stop *)
     rsk_status rsk_htp(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_support_params *, int32_t *, double *, int32_t *,
-                       double *, int32_t *, int)
+                       double *, int32_t *, int, rsk_stop *)
     rsk_status rsk_scan(rsk_scan_type, const void *, const float *, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, ptrdiff_t,
-                        float *, int64_t *, int)
+                        float *, int64_t *, int, rsk_stop *)
 
 
 cdef class Hadamard:
@@ -77,6 +78,7 @@ cdef class Hadamard:
                int max_iterations, int threads):
         """rsk_omp or rsk_htp: (support, coef, count, residual, iterations)."""
         cdef rsk_support_params p
+        cdef rsk_stop stop = watch()
         cdef rsk_status status
         cdef bint greedy = method == "omp"
         cdef ptrdiff_t batch = y.shape[0]
@@ -92,9 +94,9 @@ cdef class Hadamard:
         p.sparsity, p.block, p.tolerance, p.nonnegative, p.max_iterations = sparsity, block, tolerance, nonnegative, max_iterations
         with nogil:
             if greedy:
-                status = rsk_omp(self.ptr, batch, &y[0, 0], &p, &s[0, 0], &c[0, 0], &n[0], &r[0], &i[0], threads)
+                status = rsk_omp(self.ptr, batch, &y[0, 0], &p, &s[0, 0], &c[0, 0], &n[0], &r[0], &i[0], threads, &stop)
             else:
-                status = rsk_htp(self.ptr, batch, &y[0, 0], &p, &s[0, 0], &c[0, 0], &n[0], &r[0], &i[0], threads)
+                status = rsk_htp(self.ptr, batch, &y[0, 0], &p, &s[0, 0], &c[0, 0], &n[0], &r[0], &i[0], threads, &stop)
         check(status, nowhere())
         return support, coef, count, residual, iterations
 
@@ -117,8 +119,8 @@ def extend(const int64_t[::1] who, double[:, ::1] columns, double[:, :, ::1] q, 
     check(status, nowhere())
 
 
-def scan(rows, scale, const float[:, ::1] queries, ptrdiff_t k, int threads):
-    """rsk_scan: rows (n, d) float32, float16 as uint16, or int8; (scores, indices)."""
+def scan(str kind, rows, scale, const float[:, ::1] queries, ptrdiff_t k, int threads):
+    """rsk_scan: rows (n, d) of kind float32, float16 or bfloat16 (both as uint16), or int8; (scores, indices)."""
     cdef const float[:, ::1] floats
     cdef const uint16_t[:, ::1] halves
     cdef const int8_t[:, ::1] bytes
@@ -126,15 +128,16 @@ def scan(rows, scale, const float[:, ::1] queries, ptrdiff_t k, int threads):
     cdef const float *f = NULL
     cdef const void *x
     cdef rsk_scan_type type
+    cdef rsk_stop stop = watch()
     cdef rsk_status status
     cdef ptrdiff_t n = rows.shape[0], d = rows.shape[1], m = queries.shape[0]
     if n < 1 or d < 1 or m < 1 or queries.shape[1] != d or k < 1 or k > n or (scale is not None and factor.shape[0] != n):
         raise ValueError(f"wanted queries and scales for rows of shape ({n}, {d}), and k from 1 to {n}; got k = {k}")
-    if rows.dtype == np.float32:
+    if kind == "float32":
         floats, type = rows, RSK_SCAN_F32
         x = &floats[0, 0]
-    elif rows.dtype == np.uint16:
-        halves, type = rows, RSK_SCAN_F16
+    elif kind == "float16" or kind == "bfloat16":
+        halves, type = rows, RSK_SCAN_F16 if kind == "float16" else RSK_SCAN_BF16
         x = &halves[0, 0]
     else:
         bytes, type = rows, RSK_SCAN_I8
@@ -145,6 +148,6 @@ def scan(rows, scale, const float[:, ::1] queries, ptrdiff_t k, int threads):
     cdef float[:, ::1] s = scores
     cdef int64_t[:, ::1] i = indices
     with nogil:
-        status = rsk_scan(type, x, f, n, d, &queries[0, 0], m, k, &s[0, 0], &i[0, 0], threads)
+        status = rsk_scan(type, x, f, n, d, &queries[0, 0], m, k, &s[0, 0], &i[0, 0], threads, &stop)
     check(status, nowhere())
     return scores, indices

@@ -23,7 +23,7 @@ cdef extern from "recsketch.h" nogil:
         const double *amplitude_spread
         const double *attributes
     rsk_status rsk_unroll(const rsk_spec *, ptrdiff_t, const float *, const uint8_t *, ptrdiff_t, const rsk_unroll_params *,
-                          rsk_unrolled **, int, rsk_where *)
+                          rsk_unrolled **, int, rsk_stop *, rsk_where *)
     void rsk_unrolled_free(rsk_unrolled *)
     ptrdiff_t rsk_unrolled_objects(const rsk_unrolled *, ptrdiff_t)
     ptrdiff_t rsk_unrolled_attributes(const rsk_unrolled *, ptrdiff_t)
@@ -44,6 +44,7 @@ cdef class Unrolling:
         cdef ptrdiff_t rows = 1
         cdef ptrdiff_t modules = len(spec.lengths)
         cdef rsk_unroll_params p
+        cdef rsk_stop stop = watch()
         cdef rsk_status status
         cdef rsk_where where
         self.sketches = sketches.shape[0]
@@ -60,7 +61,7 @@ cdef class Unrolling:
                 raise ValueError("noise: wanted one a sketch")
             p.noise = &e[0]
         with nogil:
-            status = rsk_unroll(spec.ptr, self.sketches, &sketches[0, 0], pm, rows, &p, &self.ptr, threads, &where)
+            status = rsk_unroll(spec.ptr, self.sketches, &sketches[0, 0], pm, rows, &p, &self.ptr, threads, &stop, &where)
         check(status, where)
 
     def __dealloc__(self):

@@ -18,8 +18,8 @@ static void test_isa(void) {
     CHECK_STATUS(RSK_OK, rsk_isa_select(NULL));
     CHECK(rsk_isa_available(rsk_isa()));
     CHECK(rsk_max_threads() >= 1 && strlen(rsk_openmp()) > 0);
-    for (int i = RSK_OK; i <= RSK_ESIZE; i++)
-        for (int j = i + 1; j <= RSK_ESIZE; j++)
+    for (int i = RSK_OK; i <= RSK_ESTOP; i++)
+        for (int j = i + 1; j <= RSK_ESTOP; j++)
             CHECK(strlen(rsk_status_text((rsk_status)i)) && strcmp(rsk_status_text((rsk_status)i), rsk_status_text((rsk_status)j)));
 }
 
@@ -214,7 +214,7 @@ static void test_tensor(void) {
 
 static void expect_spec(rsk_status want, const params *p, int line) {
     rsk_spec *spec = (rsk_spec *)(void *)&spec; /* must be overwritten */
-    check_status(want, rsk_spec_create(&p->p, &spec), __FILE__, line, "rsk_spec_create");
+    check_status(want, rsk_spec_create(&p->p, NULL, &spec), __FILE__, line, "rsk_spec_create");
     check_that((spec == NULL) == (want != RSK_OK), __FILE__, line, "*out is NULL on error, and only then");
     if (want == RSK_OK) rsk_spec_free(spec);
 }
@@ -402,13 +402,13 @@ static void test_sweeps(void) {
     CHECK_STATUS(RSK_OK, rsk_plan_amplitudes(plan, amplitude, uses));
     CHECK(amplitude[0] > 0 && amplitude[1] > 0 && uses[0] == 1 && uses[1] == 3 && uses[2] == 1 && uses[3] == 1);
     CHECK_STATUS(RSK_OK, rsk_plan_amplitudes(plan, NULL, NULL));
-    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL));
-    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, counters, y, 1000000, &where));
-    CHECK_STATUS(RSK_EINVAL, rsk_sketch(spec, plan, x, NULL, y, 0, &where));
-    CHECK_STATUS(RSK_EINVAL, rsk_sketch(other, plan, x, NULL, y, 1, &where));
-    CHECK_STATUS(RSK_EINVAL, rsk_adjoint(spec, plan, y, x, NULL, 0));
-    CHECK_STATUS(RSK_EINVAL, rsk_adjoint(other, plan, y, x, NULL, 1));
-    CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, y, x, NULL, 1));
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, counters, y, 1000000, NULL, &where));
+    CHECK_STATUS(RSK_EINVAL, rsk_sketch(spec, plan, x, NULL, y, 0, NULL, &where));
+    CHECK_STATUS(RSK_EINVAL, rsk_sketch(other, plan, x, NULL, y, 1, NULL, &where));
+    CHECK_STATUS(RSK_EINVAL, rsk_adjoint(spec, plan, y, x, NULL, 0, NULL));
+    CHECK_STATUS(RSK_EINVAL, rsk_adjoint(other, plan, y, x, NULL, 1, NULL));
+    CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, y, x, NULL, 1, NULL));
     /* |scale * element| up to RSK_MAX_VALUE: module 2's scale is 3 */
     const struct {
         int at;
@@ -421,13 +421,13 @@ static void test_sweeps(void) {
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         memset(x, 0, sizeof x);
         x[values[i].at] = values[i].value;
-        CHECK_STATUS(values[i].want, rsk_sketch(spec, plan, x, NULL, y, 2, &where));
+        CHECK_STATUS(values[i].want, rsk_sketch(spec, plan, x, NULL, y, 2, NULL, &where));
         if (values[i].want) CHECK(where.trace == values[i].trace && where.object == values[i].object);
         else
             for (int k = 0; k < 128; k++) CHECK(isfinite(y[k]));
     }
     x[0] = x[62] = NAN; /* two failures: the first is told */
-    CHECK_STATUS(RSK_EVALUE, rsk_sketch(spec, plan, x, NULL, y, 2, &where));
+    CHECK_STATUS(RSK_EVALUE, rsk_sketch(spec, plan, x, NULL, y, 2, NULL, &where));
     CHECK(where.trace == 0 && where.object == 0);
     rsk_plan_free(plan);
     rsk_plan_free(NULL);
@@ -447,7 +447,7 @@ static void test_lstsq_arguments(void) {
     int32_t iterations[2];
     rsk_where where = {-7, -7};
     memset(mask, 1, sizeof mask);
-    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL, NULL));
     const struct {
         double tolerance;
         int most;
@@ -460,35 +460,35 @@ static void test_lstsq_arguments(void) {
                  {1e-6, 10, 1, 0, RSK_EINVAL}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const rsk_lstsq_params p = {cases[i].tolerance, cases[i].most, NULL};
-        CHECK_STATUS(cases[i].want, rsk_lstsq(spec, plan, y, mask, cases[i].rows, &p, back, residual, iterations, cases[i].threads, &where));
+        CHECK_STATUS(cases[i].want, rsk_lstsq(spec, plan, y, mask, cases[i].rows, &p, back, residual, iterations, cases[i].threads, NULL, &where));
     }
     const rsk_lstsq_params p = {1e-6, 10, NULL};
-    CHECK_STATUS(RSK_EINVAL, rsk_lstsq(other, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL));
+    CHECK_STATUS(RSK_EINVAL, rsk_lstsq(other, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL, NULL));
     const double noise[][2] = {{0, 1e-3}, {1e-3, -1e-3}, {1e-3, (double)NAN}, {(double)INFINITY, 0}};
     for (int i = 0; i < 4; i++) {
         const rsk_lstsq_params q = {0, 10, noise[i]};
-        CHECK_STATUS(i ? RSK_EINVAL : RSK_OK, rsk_lstsq(spec, plan, y, mask, 1, &q, back, residual, iterations, 1, NULL));
+        CHECK_STATUS(i ? RSK_EINVAL : RSK_OK, rsk_lstsq(spec, plan, y, mask, 1, &q, back, residual, iterations, 1, NULL, NULL));
     }
     /* a bad coordinate is an error where it counts, and is not read where it is erased */
     const float bad[] = {NAN, INFINITY, -1.01f * RSK_MAX_VALUE};
     for (int i = 0; i < 3; i++) {
         const float keep = y[70];
         y[70] = bad[i];
-        CHECK_STATUS(RSK_EVALUE, rsk_lstsq(spec, plan, y, NULL, 1, &p, back, residual, iterations, 2, &where));
+        CHECK_STATUS(RSK_EVALUE, rsk_lstsq(spec, plan, y, NULL, 1, &p, back, residual, iterations, 2, NULL, &where));
         CHECK(where.trace == 1);
-        CHECK_STATUS(RSK_EVALUE, rsk_lstsq(spec, plan, y, mask, 2, &p, back, residual, iterations, 2, &where));
+        CHECK_STATUS(RSK_EVALUE, rsk_lstsq(spec, plan, y, mask, 2, &p, back, residual, iterations, 2, NULL, &where));
         mask[70] = 0;
-        CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, mask, 2, &p, back, residual, iterations, 2, &where));
+        CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, mask, 2, &p, back, residual, iterations, 2, NULL, &where));
         for (int k = 0; k < 63; k++) CHECK(isfinite(back[k]));
         mask[70] = 1;
         y[70] = keep;
     }
     memset(y, 0, sizeof y);
-    CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL));
+    CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL, NULL));
     CHECK(isinf(residual[0]) && isinf(residual[1])); /* a zero sketch of counters that are not zero */
     memset(mask, 0, sizeof mask); /* everything erased */
     y[0] = 1;
-    CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, mask, 1, &p, back, residual, iterations, 1, NULL));
+    CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, mask, 1, &p, back, residual, iterations, 1, NULL, NULL));
     CHECK(isnan(residual[0]) && isnan(residual[1]) && isnan(back[0]));
     rsk_plan_free(plan);
     rsk_spec_free(spec);
@@ -508,7 +508,7 @@ static void test_sparse_arguments(void) {
     rsk_where where = {-7, -7};
     memset(mask, 1, sizeof mask);
     for (int k = 0; k < 63; k++) x[k] = (float)(k * 11 % 7 - 3); /* not sparse, and of both signs: every limit binds */
-    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL, NULL));
     const double fine[] = {0, 1e-3}, huge[] = {0, (double)RSK_MAX_VALUE}, bad[][2] = {
         {-1e-300, 0}, {0, (double)NAN}, {(double)INFINITY, 0}, {0, 1.001 * (double)RSK_MAX_VALUE}};
     const struct {
@@ -527,7 +527,7 @@ static void test_sparse_arguments(void) {
                  {{0, 0, 0, NULL, 9}, 3, 1, RSK_EINVAL}, {{0, 0, 0, NULL, 9}, 1, 0, RSK_EINVAL}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         CHECK_STATUS(cases[i].want, rsk_sparse(spec, plan, y, mask, cases[i].rows, &cases[i].p, back, residual, iterations,
-                                               cases[i].threads, &where));
+                                               cases[i].threads, NULL, &where));
         CHECK(where.trace == -1 && where.object == -1);
         if (cases[i].want) continue;
         for (int t = 0; t < 2; t++) CHECK(iterations[t] <= cases[i].p.max_iterations && residual[t] >= 0);
@@ -545,40 +545,40 @@ static void test_sparse_arguments(void) {
     }
     for (int most = 1; most < 60; most++) { /* wherever it is stopped */
         const rsk_sparse_params cut = {9, 0, 1, NULL, most};
-        CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &cut, back, residual, iterations, 2, NULL));
+        CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &cut, back, residual, iterations, 2, NULL, NULL));
         for (int k = 0; k < 63; k++) CHECK(back[k] >= 0);
         CHECK(iterations[0] <= most && iterations[1] <= most);
     }
     const rsk_sparse_params p = {0, 0, 0, NULL, 200};
     memset(x, 0, sizeof x);
     x[3] = x[20] = 1;
-    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL));
-    CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &p, back, residual, iterations, 2, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &p, back, residual, iterations, 2, NULL, NULL));
     for (int k = 0; k < 63; k++) CHECK(x[k] == 0 ? back[k] == 0 : fabsf(back[k] - 1) < 1e-5f);
-    CHECK_STATUS(RSK_EINVAL, rsk_sparse(spec, plan, y, NULL, 1, NULL, back, residual, iterations, 1, NULL));
-    CHECK_STATUS(RSK_EINVAL, rsk_sparse(other, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL));
+    CHECK_STATUS(RSK_EINVAL, rsk_sparse(spec, plan, y, NULL, 1, NULL, back, residual, iterations, 1, NULL, NULL));
+    CHECK_STATUS(RSK_EINVAL, rsk_sparse(other, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL, NULL));
     const float broken[] = {NAN, INFINITY, -1.01f * RSK_MAX_VALUE};
     for (int i = 0; i < 3; i++) {
         const float keep = y[70];
         y[70] = broken[i];
-        CHECK_STATUS(RSK_EVALUE, rsk_sparse(spec, plan, y, NULL, 1, &p, back, residual, iterations, 2, &where));
+        CHECK_STATUS(RSK_EVALUE, rsk_sparse(spec, plan, y, NULL, 1, &p, back, residual, iterations, 2, NULL, &where));
         CHECK(where.trace == 1);
         mask[70] = 0;
-        CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, mask, 2, &p, back, residual, iterations, 2, &where));
+        CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, mask, 2, &p, back, residual, iterations, 2, NULL, &where));
         for (int k = 0; k < 63; k++) CHECK(isfinite(back[k]));
         mask[70] = 1;
         y[70] = keep;
     }
     for (int k = 0; k < 128; k++) y[k] = k & 4 ? RSK_MAX_VALUE : -RSK_MAX_VALUE; /* asks for more than a sketch can hold */
-    CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL, NULL));
     for (int k = 0; k < 63; k++) CHECK(isfinite(back[k]));
     CHECK(residual[0] >= 0 && residual[1] >= 0);
     memset(y, 0, sizeof y);
-    CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &p, back, residual, iterations, 1, NULL, NULL));
     CHECK(isinf(residual[0]) && isinf(residual[1])); /* a zero sketch of counters that are not zero */
     memset(mask, 0, sizeof mask); /* everything erased */
     y[0] = 1;
-    CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, mask, 1, &p, back, residual, iterations, 1, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, mask, 1, &p, back, residual, iterations, 1, NULL, NULL));
     CHECK(isnan(residual[0]) && isnan(residual[1]) && isnan(back[0]));
     rsk_plan_free(plan);
     rsk_spec_free(spec);
@@ -615,13 +615,13 @@ static void test_memory(void) {
     int32_t iterations[2];
     const rsk_lstsq_params p = {1e-6, 10, NULL};
     const rsk_sparse_params few = {1, 0, 1, NULL, 10};
-    EACH_ALLOCATION(rsk_spec_create(&q.p, &made), CHECK((made != NULL) == (got == RSK_OK)));
+    EACH_ALLOCATION(rsk_spec_create(&q.p, NULL, &made), CHECK((made != NULL) == (got == RSK_OK)));
     EACH_ALLOCATION(rsk_plan_create(spec, &s.batch, 2, &also, &where), CHECK((also != NULL) == (got == RSK_OK)));
     CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &s.batch, 1, &plan, NULL));
-    EACH_ALLOCATION(rsk_sketch(spec, plan, x, NULL, y, 1, &where), (void)0);
-    EACH_ALLOCATION(rsk_adjoint(spec, plan, y, x, NULL, 1), (void)0);
-    EACH_ALLOCATION(rsk_lstsq(spec, plan, y, NULL, 1, &p, x, residual, iterations, 1, &where), (void)0);
-    EACH_ALLOCATION(rsk_sparse(spec, plan, y, NULL, 1, &few, x, residual, iterations, 1, &where), (void)0);
+    EACH_ALLOCATION(rsk_sketch(spec, plan, x, NULL, y, 1, NULL, &where), (void)0);
+    EACH_ALLOCATION(rsk_adjoint(spec, plan, y, x, NULL, 1, NULL), (void)0);
+    EACH_ALLOCATION(rsk_lstsq(spec, plan, y, NULL, 1, &p, x, residual, iterations, 1, NULL, &where), (void)0);
+    EACH_ALLOCATION(rsk_sparse(spec, plan, y, NULL, 1, &few, x, residual, iterations, 1, NULL, &where), (void)0);
     EACH_ALLOCATION(rsk_operator(spec, 0, 0, 0, x, y), (void)0);
     EACH_ALLOCATION(rsk_embed(spec, 3, x, y), (void)0);
     EACH_ALLOCATION(rsk_embed_adjoint(spec, 3, y, x), (void)0);
@@ -667,6 +667,7 @@ int main(void) {
     setvbuf(stdout, NULL, _IOLBF, 0); /* a forked child must not print a buffer twice */
     test_statuses();
     test_solvers();
+    test_stopping();
     test_laws();
     test_unrolling();
     printf("%d passed, %d failed\n", checks_passed, checks_failed);

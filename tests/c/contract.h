@@ -4,6 +4,7 @@
  *   contract.c  every documented status, and main
  *   unrolling.c statuses, laws and a digest of unrolling
  *   solvers.c   sampled Hadamard matrices, sparse solvers, scans: all of these for them
+ *   stopping.c  calls that are ended early
  *   laws.c      identities, round trips, equal bits over threads and instruction sets, fork */
 #ifndef RSK_CONTRACT_H
 #define RSK_CONTRACT_H
@@ -72,6 +73,7 @@ void test_statuses(void);
 void test_laws(void);
 void test_unrolling(void);
 void test_solvers(void);
+void test_stopping(void);
 uint64_t digest_solvers(void); /* of one thread and portable kernels; all others are checked against it */
 
 #endif

@@ -123,7 +123,7 @@ rsk_spec *spec_make(ptrdiff_t dim, const char *rotation, int energy) {
     params p;
     rsk_spec *spec = NULL;
     params_fill(&p, dim, rotation, energy);
-    if (!CHECK_STATUS(RSK_OK, rsk_spec_create(&p.p, &spec))) exit(1);
+    if (!CHECK_STATUS(RSK_OK, rsk_spec_create(&p.p, NULL, &spec))) exit(1);
     return spec;
 }
 

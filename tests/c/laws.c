@@ -42,8 +42,8 @@ static void test_adjoint(const struct variant *v) {
     double *amplitude = need((size_t)r.n, sizeof *amplitude);
     for (ptrdiff_t i = 0; i < size; i++) y[i] = next_float(&state);
     for (ptrdiff_t i = 0; i < r.n; i++) counters[i] = next_float(&state);
-    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, r.attributes, counters, out, 2, NULL));
-    CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, y, back, counters_back, 2));
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, r.attributes, counters, out, 2, NULL, NULL));
+    CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, y, back, counters_back, 2, NULL));
     CHECK_STATUS(RSK_OK, rsk_plan_amplitudes(plan, amplitude, uses));
     for (ptrdiff_t t = 0; t < TRACES; t++) {
         const ptrdiff_t o = (ptrdiff_t)r.objects[t], n = (ptrdiff_t)r.objects[t + 1] - o;
@@ -119,11 +119,11 @@ static void test_round_trip(const char *rotation) {
     uint64_t state = 8;
     for (ptrdiff_t i = 0; i < d; i++) mask[i] = next_word(&state) & 1;
     CHECK_STATUS(RSK_OK, rsk_plan_amplitudes(plan, amplitude, NULL));
-    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, r.attributes, NULL, out, 1, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, r.attributes, NULL, out, 1, NULL, NULL));
     for (int half = 0; half < 2; half++) {
         if (half)
             for (ptrdiff_t i = 0; i < N * d; i++) out[i] = mask[i % d] ? out[i] : NAN;
-        CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, out, half ? mask : NULL, 1, &p, back, residual, iterations, 2, NULL));
+        CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, out, half ? mask : NULL, 1, &p, back, residual, iterations, 2, NULL, NULL));
         for (int t = 0; t < N; t++) CHECK(residual[t] >= 0 && residual[t] <= 1e-5 && iterations[t] >= 1 && iterations[t] <= 500);
         for (ptrdiff_t i = 0; i < r.n; i++)
             for (int64_t k = r.attribute_ends[i]; k < r.attribute_ends[i + 1]; k++) {
@@ -152,10 +152,10 @@ static void test_sparse_round_trip(const char *rotation) {
     double residual[N], *amplitude = need((size_t)r.n, sizeof *amplitude);
     int32_t iterations[N];
     CHECK_STATUS(RSK_OK, rsk_plan_amplitudes(plan, amplitude, NULL));
-    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, r.attributes, NULL, out, 1, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, r.attributes, NULL, out, 1, NULL, NULL));
     for (int way = 0; way < 4; way++) {
         const rsk_sparse_params p = {way == 1 ? 3 * r.n : 0, way == 2 ? 3 : 0, way == 3, NULL, 1000};
-        CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, out, NULL, 1, &p, back, residual, iterations, 2, NULL));
+        CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, out, NULL, 1, &p, back, residual, iterations, 2, NULL, NULL));
         for (int t = 0; t < N; t++) CHECK(residual[t] >= 0 && residual[t] <= 1e-6 && iterations[t] <= 1000);
         for (ptrdiff_t i = 0; i < r.n; i++)
             for (int64_t k = r.attribute_ends[i]; k < r.attribute_ends[i + 1]; k++) {
@@ -198,17 +198,17 @@ static uint64_t digest(const struct variant *v, int threads) {
         CHECK_STATUS(RSK_OK, rsk_operator(spec, 1, m, (int)m & 1, y, y + v->dim));
         hash = fnv(hash, y + v->dim, (size_t)v->dim, 4);
     }
-    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, r.attributes, NULL, y, threads, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, r.attributes, NULL, y, threads, NULL, NULL));
     hash = fnv(hash, y, (size_t)size, 4);
     const rsk_lstsq_params p = {1e-7, 60, NULL};
-    CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, NULL, 1, &p, back, residual, iterations, threads, NULL));
+    CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, NULL, 1, &p, back, residual, iterations, threads, NULL, NULL));
     hash = answer(hash, &r, back, residual, iterations);
     const rsk_sparse_params few[] = {{0, 0, 0, NULL, 80}, {20, 3, 1, NULL, 80}};
     for (int i = 0; i < 2; i++) {
-        CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &few[i], back, residual, iterations, threads, NULL));
+        CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &few[i], back, residual, iterations, threads, NULL, NULL));
         hash = answer(hash, &r, back, residual, iterations);
     }
-    CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, y, back, counters, threads));
+    CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, y, back, counters, threads, NULL));
     hash = fnv(hash, back, (size_t)r.floats, 4);
     hash = fnv(hash, counters, (size_t)r.n, 4);
     for (ptrdiff_t i = 0; i < size; i++) y[i] = next_float(&state), wide[i] = (double)next_float(&state) / 3;

@@ -2,7 +2,7 @@
  * digest. */
 #include "contract.h"
 
-enum { ORDER = 256, ROWS = 96, BATCH = 5, SPARSITY = 6, SCAN_N = 333, SCAN_D = 75, SCAN_M = 9, SCAN_K = 12 };
+enum { ORDER = 256, ROWS = 96, BATCH = 5, SPARSITY = 6, SCAN_N = 333, SCAN_D = 75, SCAN_M = 9, SCAN_K = 12, SCAN_TYPES = 4 };
 
 static void rows_fill(int32_t *rows) { /* a random subset, ascending */
     uint64_t state = 19;
@@ -26,11 +26,11 @@ typedef struct answer {
 } answer;
 
 typedef rsk_status solver(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_support_params *, int32_t *, double *,
-                          int32_t *, double *, int32_t *, int);
+                          int32_t *, double *, int32_t *, int, rsk_stop *);
 
 static rsk_status solve(solver *s, const rsk_hadamard *h, ptrdiff_t batch, const double *y, const rsk_support_params *p,
                         answer *a, int threads) {
-    return s(h, batch, y, p, a->support, a->coef, a->count, a->residual, a->iterations, threads);
+    return s(h, batch, y, p, a->support, a->coef, a->count, a->residual, a->iterations, threads, NULL);
 }
 
 static void test_matrix(void) {
@@ -131,7 +131,7 @@ static void test_recovery(void) {
 
 typedef struct scanned {
     float x[SCAN_N * SCAN_D], q[SCAN_M * SCAN_D], scale[SCAN_N], scores[SCAN_M * SCAN_K];
-    uint16_t halves[SCAN_N * SCAN_D];
+    uint16_t halves[SCAN_N * SCAN_D], bfloats[SCAN_N * SCAN_D];
     int8_t bytes[SCAN_N * SCAN_D];
     int64_t indices[SCAN_M * SCAN_K];
 } scanned;
@@ -143,6 +143,9 @@ static scanned *scan_make(void) {
         s->x[i] = next_float(&state);
         s->halves[i] = (uint16_t)(next_word(&state) % 0x7c00 + (next_word(&state) & 1) * 0x8000); /* finite, small ones too */
         s->bytes[i] = (int8_t)((int)(next_word(&state) % 256) - 128);
+        uint32_t bits;
+        memcpy(&bits, &s->x[i], sizeof bits);
+        s->bfloats[i] = (uint16_t)(bits >> 16);
     }
     for (int i = 0; i < SCAN_M * SCAN_D; i++) s->q[i] = next_float(&state);
     for (int i = 0; i < SCAN_N; i++) s->scale[i] = 1.5f + next_float(&state);
@@ -150,35 +153,42 @@ static scanned *scan_make(void) {
 }
 
 static const void *rows_of(const scanned *s, int type) {
-    return type == RSK_SCAN_F32 ? (const void *)s->x : type == RSK_SCAN_F16 ? (const void *)s->halves : (const void *)s->bytes;
+    return type == RSK_SCAN_F32 ? (const void *)s->x : type == RSK_SCAN_I8 ? (const void *)s->bytes
+           : type == RSK_SCAN_F16 ? (const void *)s->halves : (const void *)s->bfloats;
 }
 
 static void test_scan(void) {
     scanned *s = scan_make();
     float *out = s->scores;
     int64_t *at = s->indices;
-    for (int t = 0; t < 3; t++) {
+    for (int t = 0; t < SCAN_TYPES; t++) {
         const rsk_scan_type type = (rsk_scan_type)t;
         const void *rows = rows_of(s, t);
-        CHECK_STATUS(RSK_OK, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, SCAN_M, SCAN_K, out, at, 1000));
-        CHECK_STATUS(RSK_OK, rsk_scan(type, rows, s->scale, SCAN_N, SCAN_D, s->q, SCAN_M, SCAN_K, out, at, 1));
+        CHECK_STATUS(RSK_OK, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, SCAN_M, SCAN_K, out, at, 1000, NULL));
+        CHECK_STATUS(RSK_OK, rsk_scan(type, rows, s->scale, SCAN_N, SCAN_D, s->q, SCAN_M, SCAN_K, out, at, 1, NULL));
         for (int q = 0; q < SCAN_M; q++)
             for (int i = 0; i < SCAN_K; i++) {
                 CHECK(at[q * SCAN_K + i] >= 0 && at[q * SCAN_K + i] < SCAN_N);
                 CHECK(!i || out[q * SCAN_K + i] <= out[q * SCAN_K + i - 1]);
             }
-        CHECK_STATUS(RSK_OK, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, 0, SCAN_K, out, at, 1));
-        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, 0, SCAN_D, s->q, 1, 1, out, at, 1));
-        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, 0, s->q, 1, 1, out, at, 1));
-        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, 1, RSK_MAX_DIM + 1, s->q, 1, 1, out, at, 1));
-        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, -1, 1, out, at, 1));
-        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, 1, 0, out, at, 1));
-        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, 1, SCAN_N + 1, out, at, 1));
-        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, 1, 1, out, at, 0));
+        CHECK_STATUS(RSK_OK, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, 0, SCAN_K, out, at, 1, NULL));
+        CHECK_STATUS(RSK_OK, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, NULL, 0, SCAN_K, NULL, NULL, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, NULL, NULL, SCAN_N, SCAN_D, s->q, 0, SCAN_K, out, at, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, NULL, 1, 1, out, at, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, 1, 1, NULL, at, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, 1, 1, out, NULL, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, 0, SCAN_D, s->q, 1, 1, out, at, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, 0, s->q, 1, 1, out, at, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, 1, RSK_MAX_DIM + 1, s->q, 1, 1, out, at, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, -1, 1, out, at, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, 1, 0, out, at, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, 1, SCAN_N + 1, out, at, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_scan(type, rows, NULL, SCAN_N, SCAN_D, s->q, 1, 1, out, at, 0, NULL));
     }
-    CHECK_STATUS(RSK_EINVAL, rsk_scan((rsk_scan_type)3, s->x, NULL, SCAN_N, SCAN_D, s->q, 1, 1, out, at, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_scan((rsk_scan_type)-1, s->x, NULL, SCAN_N, SCAN_D, s->q, 1, 1, out, at, 1, NULL));
+    CHECK_STATUS(RSK_EINVAL, rsk_scan((rsk_scan_type)4, s->x, NULL, SCAN_N, SCAN_D, s->q, 1, 1, out, at, 1, NULL));
     s->x[0] = NAN, s->x[SCAN_D] = NAN; /* rows 0 and 1 of 3 */
-    CHECK_STATUS(RSK_OK, rsk_scan(RSK_SCAN_F32, s->x, NULL, 3, SCAN_D, s->q, 1, 3, out, at, 1));
+    CHECK_STATUS(RSK_OK, rsk_scan(RSK_SCAN_F32, s->x, NULL, 3, SCAN_D, s->q, 1, 3, out, at, 1, NULL));
     CHECK(at[0] == 2 && at[1] == -1 && at[2] == -1 && isinf(out[1]) && out[1] < 0 && isinf(out[2]));
     free(s);
 }
@@ -213,8 +223,8 @@ static void test_solver_memory(void) {
     EACH_ALLOCATION(solve(rsk_omp, h, 1, wide, &p, &a, 1));
     EACH_ALLOCATION(solve(rsk_htp, h, 1, wide, &p, &a, 1));
     scanned *s = scan_make();
-    for (int t = 0; t < 3; t++)
-        EACH_ALLOCATION(rsk_scan((rsk_scan_type)t, rows_of(s, t), NULL, 9, SCAN_D, s->q, SCAN_M, 2, s->scores, s->indices, 1));
+    for (int t = 0; t < SCAN_TYPES; t++)
+        EACH_ALLOCATION(rsk_scan((rsk_scan_type)t, rows_of(s, t), NULL, 9, SCAN_D, s->q, SCAN_M, 2, s->scores, s->indices, 1, NULL));
     free(s);
     rsk_hadamard_free(h);
     rsk_hadamard_free(made);
@@ -241,9 +251,9 @@ static uint64_t solver_digest(int threads) {
         hash = fnv(fnv(fnv(hash, a.count, BATCH, 4), a.residual, BATCH, 8), a.iterations, BATCH, 4);
     }
     scanned *s = scan_make();
-    for (int t = 0; t < 3; t++) {
+    for (int t = 0; t < SCAN_TYPES; t++) {
         CHECK_STATUS(RSK_OK, rsk_scan((rsk_scan_type)t, rows_of(s, t), s->scale, SCAN_N, SCAN_D, s->q, SCAN_M, SCAN_K, s->scores,
-                                      s->indices, threads));
+                                      s->indices, threads, NULL));
         hash = fnv(fnv(hash, s->scores, SCAN_M * SCAN_K, 4), s->indices, SCAN_M * SCAN_K, 8);
     }
     free(s), free(y), free(back), free(x), free(narrow);

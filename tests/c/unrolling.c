@@ -37,7 +37,7 @@ static void sketches_make(const rsk_spec *spec, float *out) {
                                  .output_ends = output_ends, .outputs = outputs, .output_weights = output_weights};
         rsk_plan *plan = NULL;
         if (!CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &batch, 1, &plan, NULL))) exit(1);
-        CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, out + i * DIM, 1, NULL));
+        CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, out + i * DIM, 1, NULL, NULL));
         rsk_plan_free(plan);
     }
 }
@@ -55,7 +55,7 @@ static void expect(rsk_status want, const rsk_spec *spec, ptrdiff_t n, const flo
                    const rsk_unroll_params *p, int threads, int line) {
     rsk_unrolled *u = (rsk_unrolled *)(void *)&u; /* must be overwritten */
     rsk_where where = {-7, -7};
-    check_status(want, rsk_unroll(spec, n, s, mask, rows, p, &u, threads, &where), __FILE__, line, "rsk_unroll");
+    check_status(want, rsk_unroll(spec, n, s, mask, rows, p, &u, threads, NULL, &where), __FILE__, line, "rsk_unroll");
     check_that((u == NULL) == (want != RSK_OK), __FILE__, line, "*out is NULL on error, and only then");
     /* where a bad coordinate is put it is in sketch 2, and again in a later one: the first is told */
     check_that(where.object == -1 && where.trace == (want == RSK_EVALUE ? 2 : -1), __FILE__, line, "where");
@@ -126,7 +126,7 @@ static void test_views(void) {
     rsk_unrolled_view v;
     sketches_make(spec, s);
     memset(s + (SKETCHES - 1) * DIM, 0, DIM * sizeof *s); /* the last one holds nothing */
-    CHECK_STATUS(RSK_OK, rsk_unroll(spec, SKETCHES, s, NULL, 0, &p, &u, 2, NULL));
+    CHECK_STATUS(RSK_OK, rsk_unroll(spec, SKETCHES, s, NULL, 0, &p, &u, 2, NULL, NULL));
     const ptrdiff_t none[] = {-1, SKETCHES, PTRDIFF_MIN, PTRDIFF_MAX};
     for (int i = 0; i < 4; i++) {
         CHECK(rsk_unrolled_objects(u, none[i]) == -1 && rsk_unrolled_attributes(u, none[i]) == -1);
@@ -147,7 +147,7 @@ static void test_views(void) {
     rsk_unrolled_free(u);
     /* one level only */
     p.max_depth = 1;
-    CHECK_STATUS(RSK_OK, rsk_unroll(spec, 1, s, NULL, 0, &p, &u, 1, NULL));
+    CHECK_STATUS(RSK_OK, rsk_unroll(spec, 1, s, NULL, 0, &p, &u, 1, NULL, NULL));
     CHECK_STATUS(RSK_OK, rsk_unrolled_get(u, 0, &v));
     for (ptrdiff_t k = 0; k < rsk_unrolled_objects(u, 0); k++) CHECK(v.parent[k] == -1);
     rsk_unrolled_free(u);
@@ -165,7 +165,7 @@ static void test_unroll_memory(void) {
     for (rsk_status got = RSK_ENOMEM; got != RSK_OK && fail < 1000; fail++) {
         rsk_unrolled *u = (rsk_unrolled *)(void *)&u;
         fail_allocations(fail);
-        got = rsk_unroll(spec, 2, s, NULL, 0, &p, &u, 1, NULL);
+        got = rsk_unroll(spec, 2, s, NULL, 0, &p, &u, 1, NULL, NULL);
         fail_allocations(-1);
         CHECK((u != NULL) == (got == RSK_OK));
         if (got != RSK_OK && !CHECK_STATUS(RSK_ENOMEM, got)) break;
@@ -230,13 +230,13 @@ static void test_tree_sweeps(const char *rotation) {
         for (ptrdiff_t k = 0; k < spec->module[kinds[i]].length; k++) scaled[to + k] = x[from + k] * (float)path[i];
         counters[i] = (float)path[i];
     }
-    rsk_scratch *scratch = rsk_scratch_create(spec, &t.plan, 1);
+    rsk_scratch *scratch = rsk_scratch_create(spec, &t.plan, 1, NULL);
     if (!CHECK(scratch != NULL)) exit(1);
-    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, want, 1, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, want, 1, NULL, NULL));
     CHECK(rsk_forward_trace(spec, &t.plan, 0, scaled, counters, 1.0f, got, scratch) == -1);
     CHECK(!memcmp(want, got, DIM * sizeof *got));
     float back_plan[NODES];
-    CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, want, x, back_plan, 1));
+    CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, want, x, back_plan, 1, NULL));
     rsk_adjoint_trace(spec, &t.plan, 0, want, y, back, scratch);
     for (int i = 0; i < NODES; i++) {
         CHECK(back[i] * (float)path[i] == back_plan[NODES - 1 - i]);
@@ -291,7 +291,7 @@ static void test_fit(void) {
     rsk_spec *spec = spec_make(DIM, "skew", 1);
     rsk_fit f;
     const rsk_unroll_params p = usual();
-    if (!CHECK(rsk_fit_create(spec, &p, &f))) exit(1);
+    if (!CHECK(rsk_fit_create(spec, &p, NULL, 0, &f))) exit(1);
     rsk_scratch *scratch = NULL;
     float x[NODES * 33], counters[NODES], s[DIM];
     uint64_t state = 7;
@@ -299,7 +299,7 @@ static void test_fit(void) {
     const ptrdiff_t floats = (ptrdiff_t)f.tree.plan.attribute_ends[NODES];
     for (ptrdiff_t k = 0; k < floats; k++) x[k] = next_float(&state);
     for (int i = 0; i < NODES; i++) counters[i] = 1;
-    scratch = rsk_scratch_create(spec, &f.tree.plan, 1);
+    scratch = rsk_scratch_create(spec, &f.tree.plan, 1, NULL);
     if (!CHECK(scratch != NULL)) exit(1);
     CHECK(rsk_forward_trace(spec, &f.tree.plan, 0, x, counters, 1.0f, s, scratch) == -1);
     rsk_scratch_free(scratch, 1);
@@ -338,7 +338,7 @@ static uint64_t digest(const char *rotation, int energy, int threads, int digits
     for (int half = 0; half < 2; half++) {
         rsk_unroll_params p = usual();
         rsk_unrolled *u = NULL;
-        CHECK_STATUS(RSK_OK, rsk_unroll(spec, SKETCHES, s, half ? mask : NULL, SKETCHES, &p, &u, threads, NULL));
+        CHECK_STATUS(RSK_OK, rsk_unroll(spec, SKETCHES, s, half ? mask : NULL, SKETCHES, &p, &u, threads, NULL, NULL));
         for (ptrdiff_t i = 0; u && i < SKETCHES; i++) {
             rsk_unrolled_view v;
             const size_t n = (size_t)rsk_unrolled_objects(u, i), a = (size_t)rsk_unrolled_attributes(u, i);
