@@ -99,10 +99,7 @@ def test_limits_are_kept_to_and_told(most):
     lines = list(drawing.text(drawn(trace), most))
     assert Checked(html).tags.count("meter") == most
     assert len(lines) == most + (most < 7)
-    plural = "s" if most > 1 else ""
-    assert (
-        (f"more than {most} object{plural})" in html) == (f"more than {most} line{plural})" in lines[-1]) == (most < 7)
-    )
+    assert (f"more than {most} objects" in html) == (f"more than {most} lines" in lines[-1]) == (most < 7)
 
 
 def test_shared_objects_appear_at_every_use():
@@ -111,18 +108,6 @@ def test_shared_objects_appear_at_every_use():
     trace.outputs([trace.add("b", [2.0], inputs=[x, x], weights=[3, 1]), x])
     assert list(drawing.text(drawn(trace), 9)) == ["0.50 b [2]", "├─ 0.75 a [1]", "└─ 0.25 a [1]", "0.50 a [1]"]
     assert Checked(drawing.page(drawn(trace), 9)).tags.count("meter") == 4
-
-
-def test_two_levels_are_open():
-    """What lies below them opens with a click; of attributes four elements are shown."""
-    trace = rs.Trace()
-    below = trace.add("d", np.arange(1.0, 6.0))
-    for name in "cba":
-        below = trace.add(name, [1.0], inputs=[below])
-    trace.outputs([below])
-    opened = re.findall(r"<details( open)?><summary><meter [^>]*></meter><b>(\w)</b>", drawing.page(drawn(trace), 9))
-    assert opened == [(" open", "a"), (" open", "b"), ("", "c")]
-    assert list(drawing.text(drawn(trace), 9))[-1].endswith("d [1 2 3 4 …]")
 
 
 def test_long_attributes_are_cut():

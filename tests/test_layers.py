@@ -1,4 +1,4 @@
-"""Who may import whom, held by parsing: the layers of docs/implementation.md, without running a line of it."""
+"""Who may import whom, held by parsing: docs/design.md's layout, without running a line of it."""
 
 from __future__ import annotations
 
@@ -20,21 +20,19 @@ BELOW = {
     "_check": set(),
     "_config": set(),
     "_files": set(),
-    "_npz": {"_files"},
     "_streams": set(),
-    "_values": set(),
     "_scan": {"sketching"},
-    "transforms": {"_streams", "sparse"},
-    "sparse": {"_streams", "_values"},
+    "transforms": {"_streams"},
+    "sparse": {"_streams"},
     "erasure": {"_streams"},
-    "runs": {"_files", "_npz", "_values"},
-    "sketching": {"_files", "_npz", "_streams", "_values", "runs"},
-    "reading": {"_values", "runs", "sketching"},
+    "runs": {"_files"},
+    "sketching": {"_files", "_streams", "runs"},
+    "reading": {"runs", "sketching"},
     "sketcher": {"runs", "sketching", "reading"},
     "datasets": {"runs"},
     "display": set(),
     "demo": {"_config", "datasets", "display", "erasure", "runs", "sketcher", "sketching"},
-    "cli": {"_config", "_files", "_npz", "demo", "display", "runs", "sketcher", "sketching"},
+    "cli": {"_config", "_files", "demo", "display", "runs", "sketcher", "sketching"},
     "__main__": {"cli"},
 }
 FRONT = {"cli", "demo", "datasets", "display", "__main__"}  # not loaded by `import recsketch`
@@ -64,13 +62,7 @@ def imports(path: Path) -> list[list[str]]:
 
 
 # What may be imported besides NumPy and the standard library, inside functions only: file -> packages.
-OPTIONAL = {
-    "transforms/_base": {"pandas", "polars", "sklearn"},
-    "transforms/_hashing": {"scipy"},
-    "transforms/_linear": {"scipy"},
-    "transforms/_sparse": {"scipy"},
-    "transforms/_tensor": {"scipy"},
-}
+OPTIONAL = {"transforms/_base": {"pandas", "polars", "scipy", "sklearn"}, "transforms/_tensor": {"scipy"}}
 
 
 def files_of(wing: str) -> list[Path]:

@@ -12,7 +12,7 @@ import reference as ref
 import scipy.sparse.linalg
 
 import recsketch._core as _core
-from recsketch.sparse import Solution, bomp, htp, omp
+from recsketch.sparse import Solution, bomp, cgls, htp, omp
 from recsketch.sparse._hadamard import SubsampledHadamard
 
 M, N = 96, 256
@@ -298,124 +298,31 @@ def test_types_and_layouts() -> None:
     assert isinstance(single, Solution)
 
 
-# ---------------------------------------------------------------- ties, rounding, ends
+# ---------------------------------------------------------------- least squares
 
 
-@pytest.mark.parametrize("k", [511, 512])
-def test_htp_is_least_squares_where_conjugate_gradients_are_slow(k: int) -> None:
-    H = SubsampledHadamard(512, 4096, seed=1)
-    y = np.random.default_rng(0).standard_normal(512)
-    found = htp(H, y, k)
-    B = H.columns(found.support)
-    assert found.residual == pytest.approx(np.linalg.norm(y - B @ np.linalg.lstsq(B, y, rcond=None)[0]), abs=1e-10)
-
-
-@pytest.mark.parametrize("make", [np.asarray, scipy.sparse.linalg.aslinearoperator])
-def test_htp_takes_no_more_than_asked_for_of_equals(make: Any) -> None:
-    for y, k, support in (
-        ([1, 1, 1, 1], 2, [0, 1]),
-        ([1, 1, 1, 1, 2, 0], 3, [0, 1, 4]),
-        ([2, 1, -1, 1, -2], 4, [0, 1, 2, 4]),
-    ):
-        found = htp(make(np.eye(len(y))), np.array(y, float), k)
-        assert found.support.tolist() == support
-        assert found.reason == "support"
-
-
-def test_omp_takes_the_first_of_equals_among_many_columns() -> None:
-    """Of whole signals all correlations are whole (over sqrt(m)): 2,048 of them in a few values, 256 a chunk in C."""
-    H = SubsampledHadamard(M, 2048, seed=26)
-    Y = np.random.default_rng(27).integers(-1, 2, (M, 24)).astype(np.float64)
-    whole = np.rint(H.toarray().T @ Y * np.sqrt(M))
-    assert (np.sum(np.abs(whole) == np.abs(whole).max(axis=0), axis=0) > 1).sum() >= 3
-    assert [s[0] for s in omp(H, Y, 1).support] == np.argmax(np.abs(whole), axis=0).tolist()
-    assert [s[0] for s in omp(H, Y, 1, nonnegative=True).support] == np.argmax(whole, axis=0).tolist()
-
-
-def test_omp_finds_nothing_where_all_correlations_are_negative() -> None:
-    H = SubsampledHadamard(16, 16, seed=1)  # orthonormal: every correlation is -1
-    found = omp(H, -H.toarray().sum(axis=1), 3, nonnegative=True)
-    assert found.support.size == 0
-    assert (found.reason, found.converged) == ("stalled", False)
-
-
-def test_a_chosen_column_is_not_looked_at_again() -> None:
-    """Its correlation is rounding, which in float32 is larger than the second column's 1e-9 of the whole."""
-    rng = np.random.default_rng(5)
-    A = np.zeros((64, 2), np.float32)
-    A[:63, 0] = rng.standard_normal(63) / 8
-    A[63, 1] = 1.0
-    y = np.append(A[:63, 0].astype(float) + rng.standard_normal(63), 1e-9)
-    rest = y - A[:, 0] * (A[:, 0].astype(float) @ y) / (A[:, 0].astype(float) @ A[:, 0])
-    assert abs(rest.astype(np.float32) @ A[:, 0]) > 1e-9
-    assert omp(A, y, 2).support.tolist() == [0, 1]
-
-
-def test_columns_are_made_orthogonal_twice() -> None:
-    """Läuchli's matrix, of condition sqrt(k) / e = 2.4e4: once would leave columns orthogonal to 2**-52 / e = 1e-12
-    only. Twice is enough (Kahan; Parlett, "The symmetric eigenvalue problem", section 6.9): a few roundings of sums of
-    14 numbers, 16 at most."""
-    k, e = 6, 1e-4
-    A = np.concatenate([np.ones((1, k)), e * np.eye(k), np.zeros((7, k))])
-    y = np.random.default_rng(0).standard_normal((1, 14))
-    q, triangle, z = np.zeros((1, k, 14)), np.zeros((1, k, k)), np.zeros((1, k))
-    residual, square, size = y.copy(), np.sum(y**2, axis=1), np.zeros(1, np.int64)
-    for column in A.T:
-        _core.extend(np.zeros(1, np.int64), column[None].copy(), q, triangle, z, residual, square, size)
-    assert size[0] == k
-    assert np.abs(q[0] @ q[0].T - np.eye(k)).max() <= 16 * 2.0**-52
-    assert np.abs(triangle[0].T @ q[0] - A.T).max() <= 16 * 2.0**-52
-    assert np.abs(z[0] @ q[0] + residual[0] - y[0]).max() <= 16 * 2.0**-52 * np.linalg.norm(y)
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3])
-def test_htp_ends_nonnegative_wherever_it_is_stopped(steps: int) -> None:
-    """A step's support has columns whose least squares is negative: they go, and the others are fitted again."""
-    import scipy.optimize
-
-    H = SubsampledHadamard(M, N, seed=28)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("damping", [0.0, 0.3])
+def test_cgls_is_least_squares(kind: str, damping: float) -> None:
+    H = SubsampledHadamard(24, 32, seed=21)
     D = H.toarray()
-    Y = np.random.default_rng(29).standard_normal((M, 12))
-    open_end = htp(H, Y, 60, max_iterations=steps)
-    found = htp(H, Y, 60, nonnegative=True, max_iterations=steps)
-    assert (open_end.coef < 0).any()
-    assert (found.coef >= 0).all()
-    for b in range(12):
-        s = found.support[b]
-        assert (found.coef[s, b] > 0).all()
-        want, norm = scipy.optimize.nnls(D[:, s], Y[:, b])
-        assert np.abs(found.coef[s, b] - want).max() <= 1e-8
-        assert abs(found.residual[b] - norm) <= 1e-8
-    assert min(len(s) for s in found.support) < 60
+    Y = np.random.default_rng(22).standard_normal((24, 3))
+    want = D.T @ np.linalg.solve(D @ D.T + damping * np.eye(24), Y)
+    found = cgls(kinds(H)[kind], Y, damping=damping)
+    assert np.abs(found.coef - want).max() <= 1e-10
+    assert np.abs(found.residual - np.linalg.norm(Y - D @ want, axis=0)).max() <= 1e-10
 
 
-def test_reasons() -> None:
-    H = SubsampledHadamard(M, N, seed=30)
-    y = np.random.default_rng(31).standard_normal(M)
-    exact = H.columns([7])[:, 0]
-    for A in (H, H.toarray()):
-        for call, reason, converged in (
-            (lambda A=A: omp(A, y, 3), "count", True),
-            (lambda A=A: omp(A, y, 3, tol=1e-3), "count", False),
-            (lambda A=A: omp(A, y, tol=10.0), "tolerance", True),
-            (lambda A=A: omp(A, exact, 4), "exact", True),
-            (lambda A=A: bomp(A, y, 3, block=2), "count", True),
-            (lambda A=A: omp(A, y, 3, nonnegative=True), "count", True),
-            (lambda A=A: omp(A, y, 40, nonnegative=True, tol=20.0), "tolerance", True),
-            (lambda A=A: omp(A, exact, 4, nonnegative=True), "exact", True),
-            (lambda A=A: htp(A, exact, 4), "exact", True),
-            (lambda A=A: htp(A, exact + 1e-3 * y, 1), "support", True),
-            (lambda A=A: htp(A, exact + 1e-3 * y, 1, tol=1e-9), "support", False),
-            (lambda A=A: htp(A, exact + 1e-3 * y, 1, tol=1.0), "tolerance", True),
-            (lambda A=A: htp(A, y, 30, max_iterations=1), "iterations", False),
-        ):
-            found = call()
-            assert (found.reason, found.converged) == (reason, converged)
-    both = omp(H, np.stack([y, exact], axis=1), 3)
-    assert both.reason == ["count", "exact"]
-    assert both.converged.tolist() == [True, True]
-    assert "1 not converged" in str(omp(H, np.stack([y, exact], axis=1), 3, tol=1e-3))
-    assert str(omp(H, y, 3, tol=1e-3)).endswith("not converged (count)")
+def test_cgls_tall_and_rank_deficient() -> None:
+    rng = np.random.default_rng(23)
+    A = rng.standard_normal((40, 5))
+    A = np.concatenate([A, A[:, :2], np.zeros((40, 1))], axis=1)
+    y = rng.standard_normal(40)
+    found = cgls(A, y)
+    assert np.abs(found.coef - np.linalg.pinv(A) @ y).max() <= 1e-9
+    assert cgls(A, np.zeros(40)).iterations == 0
+    assert cgls(A, y, max_iterations=1).iterations == 1
+    assert cgls(np.zeros((3, 2)), [1.0, 2.0, 3.0]).coef.tolist() == [0.0, 0.0]
 
 
 # ---------------------------------------------------------------- bits
@@ -452,3 +359,148 @@ def test_bits_over_threads_and_instruction_sets(isa_levels: list[str], run_pytho
         assert name == level
         seen |= set(digests)
     assert len(seen) == 1
+
+
+# ---------------------------------------------------------------- errors
+
+GOOD = np.eye(4)
+Y4 = np.ones(4)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (lambda: omp(GOOD, Y4), ValueError, "n_nonzero, tol: wanted"),
+        (lambda: omp(GOOD, Y4, 0), ValueError, "n_nonzero: wanted an integer from 1 to 4; got 0"),
+        (lambda: omp(GOOD, Y4, 5), ValueError, "n_nonzero: wanted an integer from 1 to 4; got 5"),
+        (lambda: omp(GOOD, Y4, 1.5), TypeError, "n_nonzero: wanted"),
+        (lambda: omp(GOOD, Y4, True), TypeError, "n_nonzero: wanted"),
+        (lambda: omp(GOOD, Y4, tol=-1.0), ValueError, "tol: wanted"),
+        (lambda: omp(GOOD, Y4, tol=np.nan), ValueError, "tol: wanted"),
+        (lambda: omp(GOOD, Y4, 1, nonnegative=1), TypeError, "nonnegative: wanted"),
+        (lambda: omp(GOOD, Y4, 1, threads=0), ValueError, "threads: wanted"),
+        (lambda: omp(GOOD, np.ones(5), 1), ValueError, r"Y: wanted shape \(4,\)"),
+        (lambda: omp(GOOD, np.ones((1, 4)), 1), ValueError, r"Y: wanted shape \(4,\)"),
+        (lambda: omp(GOOD, np.ones((4, 1, 1)), 1), ValueError, r"Y: wanted shape \(4,\)"),
+        (lambda: omp(GOOD, [1, 2, 3, np.nan], 1), ValueError, "Y: wanted finite"),
+        (lambda: omp(GOOD, [1, 2, 3, np.inf], 1), ValueError, "Y: wanted finite"),
+        (lambda: omp(GOOD, ["a"] * 4, 1), TypeError, "Y: wanted"),
+        (lambda: omp(np.full((4, 4), np.nan), Y4, 1), ValueError, "A: wanted finite"),
+        (lambda: omp(np.ones(4), Y4, 1), ValueError, "A: wanted an array"),
+        (lambda: omp(np.ones((0, 4)), np.ones(0), 1), ValueError, "A: wanted an array"),
+        (lambda: omp(np.ones((4, 4), complex), Y4, 1), TypeError, "A: wanted"),
+        (lambda: omp([[1, 2], [3]], Y4, 1), ValueError, "A: wanted"),
+        (lambda: bomp(GOOD, Y4, 1, block=3), ValueError, "block: wanted a divisor of 4; got 3"),
+        (lambda: bomp(GOOD, Y4, 1, block=0), ValueError, "block: wanted"),
+        (lambda: bomp(GOOD, Y4, 3, block=2), ValueError, "n_blocks: wanted an integer from 1 to 2; got 3"),
+        (lambda: bomp(GOOD, Y4, block=2), ValueError, "n_blocks, tol: wanted"),
+        (lambda: htp(GOOD, Y4, None), TypeError, "n_nonzero: wanted"),
+        (lambda: htp(GOOD, Y4, 2, max_iterations=0), ValueError, "max_iterations: wanted"),
+        (lambda: cgls(GOOD, Y4, damping=-1.0), ValueError, "damping: wanted"),
+        (lambda: cgls(GOOD, Y4, rtol=np.inf), ValueError, "rtol: wanted"),
+        (lambda: cgls(GOOD, Y4, max_iterations=0), ValueError, "max_iterations: wanted"),
+    ],
+)
+def test_errors_say_what_was_wanted(call: Any, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        call()
+
+
+def test_an_operator_of_nonsense_is_an_error() -> None:
+    def bad(x: Any) -> Any:
+        return np.full(4, np.nan)
+
+    A = scipy.sparse.linalg.LinearOperator((4, 4), matvec=bad, rmatvec=bad, dtype=np.float64)
+    for call in (lambda: omp(A, Y4, 1), lambda: cgls(A, Y4)):
+        with pytest.raises(ValueError, match="A: wanted an operator of finite numbers"):
+            call()
+
+
+def test_the_binding_checks_sizes() -> None:
+    core = SubsampledHadamard(8, 16)._core
+    with pytest.raises(ValueError, match="wanted rows"):
+        core.product_f64(np.zeros((1, 8)), np.zeros((1, 8)), False, 1)
+    with pytest.raises(ValueError, match="y: wanted"):
+        core.pursue("omp", np.zeros((1, 7)), 1, 1, 0.0, False, 1, 1)
+    with pytest.raises(_core.CoreError):
+        core.pursue("omp", np.zeros((1, 8)), 1, 3, 0.0, False, 1, 1)
+    with pytest.raises(_core.CoreError):
+        _core.Hadamard(16, np.array([3, 3], np.int32), 0, 0)
+
+
+# ---------------------------------------------------------------- limits
+
+
+@pytest.mark.parametrize("k", [511, 512])
+def test_htp_is_least_squares_where_conjugate_gradients_are_slow(k: int) -> None:
+    H = SubsampledHadamard(512, 4096, seed=1)
+    y = np.random.default_rng(0).standard_normal(512)
+    found = htp(H, y, k)
+    B = H.columns(found.support)
+    assert found.residual == pytest.approx(np.linalg.norm(y - B @ np.linalg.lstsq(B, y, rcond=None)[0]), abs=1e-10)
+
+
+@pytest.mark.parametrize("solver", [lambda A, y: omp(A, y, 3), lambda A, y: htp(A, y, 3), cgls])
+@pytest.mark.parametrize(
+    ("a", "b", "kind"), [(900, 0, float), (-900, 0, float), (0, -900, float), (100, 0, np.float32)]
+)
+def test_powers_of_two_change_no_bit(solver: Any, a: int, b: int, kind: Any) -> None:
+    A = np.random.default_rng(1).standard_normal((40, 20)).astype(kind)
+    y = (A @ np.eye(20, 3).sum(axis=1)).astype(kind)
+    want, got = solver(A, y), solver(np.ldexp(A, a), np.ldexp(y, b))
+    assert np.array_equal(got.coef, np.ldexp(want.coef, b - a))
+    assert got.residual == np.ldexp(want.residual, b)
+    with pytest.raises(ValueError, match="Y: wanted signals of sizes within"):
+        solver(A.astype(float), np.stack([y, np.ldexp(y.astype(float), -900)], axis=1))
+
+
+def test_operators_of_the_wrong_length_or_size_are_errors() -> None:
+    class Wrong:
+        shape = (40, 120)
+
+        def __init__(self, length: int, value: float) -> None:
+            self.matvec = self.rmatvec = lambda x: np.full(length or 160 - len(x), value)
+
+    with pytest.raises(ValueError, match="A: wanted products of 120 numbers"):
+        omp(Wrong(7, 0.0), np.ones(40), 3)
+    with pytest.raises(ValueError, match="A: wanted an operator of products below"):
+        cgls(Wrong(0, 1e160), np.ones(40))
+
+
+def test_transforms_and_sparse_matrices_are_operators() -> None:
+    from recsketch.transforms import StructuredProjection
+
+    P = StructuredProjection(40, random_state=0).fit(np.zeros((1, 120)))
+    D = P.aslinearoperator() @ np.eye(120)
+    y = D[:, [5, 60]] @ [1.0, 2.0]
+    for A in (P, scipy.sparse.csr_array(D), scipy.sparse.coo_matrix(D)):
+        assert sorted(omp(A, y, 2).support.tolist()) == [5, 60]
+    with pytest.raises(ValueError, match="A: wanted an operator of shape"):
+        omp(scipy.sparse.csr_array((0, 4)), np.ones(0), 1)
+    H = SubsampledHadamard(8, 16)
+    assert np.array_equal(H @ np.eye(16), H.matmat(np.eye(16)))
+    assert np.array_equal(H @ np.ones(16), H.matvec(np.ones(16)))
+
+
+def test_a_huge_integer_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="tol: wanted"):
+        omp(GOOD, Y4, tol=10**400)
+
+
+def test_slices_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    H, Y = SubsampledHadamard(32, 64), np.random.default_rng(1).standard_normal((32, 30))
+    want = omp(H, Y, 5, threads=1)
+    seen = []
+    pursue = H._core.pursue
+
+    class Seen:
+        def pursue(self, method: str, y: Any, *rest: Any) -> Any:
+            seen.append(len(y))
+            return pursue(method, y, *rest)
+
+    monkeypatch.setattr(H, "_core", Seen())
+    got = omp(H, Y, 5, threads=1)
+    assert sum(seen) == 30
+    assert len(seen) > 1
+    assert np.array_equal(got.coef, want.coef)
+    assert np.array_equal(got.residual, omp(H, Y[:, ::-1], 5).residual[::-1])

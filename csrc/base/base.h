@@ -21,16 +21,16 @@
 #define RSK_PREFETCH(p) ((void)(p))
 #endif
 
-/* Everything is computed in blocks of 16 floats (docs/implementation.md). d and a' are multiples of 16. */
+/* Everything is computed in blocks of 16 floats (docs/design.md section 5); d and a' are multiples of it. */
 #define RSK_LANES 16
 
 /* ---------------------------------------------------------------- memory.c */
 
-/* `size` elements of `each` bytes, 64-byte aligned; free with rsk_free. NULL if size is negative, each is 0, their product overflows, or
- * memory is short. size 0 gives a pointer that is not NULL. rsk_calloc clears the elements, rsk_alloc does not. */
+/* size elements of `each` bytes, 64-byte aligned, not cleared; NULL if that overflows or memory is short. size 0 gives a
+ * pointer that may be freed. */
 void *rsk_alloc(ptrdiff_t size, size_t each);
 void *rsk_calloc(ptrdiff_t size, size_t each);
-void rsk_free(void *p); /* NULL is allowed */
+void rsk_free(void *p);
 
 /* ---------------------------------------------------------------- threads.c */
 
@@ -53,61 +53,19 @@ int rsk_cpu_has_avx512(void);
 
 /* ---------------------------------------------------------------- signs (philox.c) */
 
-/* out (bits / 16) = the first bits of a part of a stream, packed: bit k is bit k % 16 of word k / 16.
- * RSK_EINVAL  bits is not a positive multiple of 16 */
+/* Packed sign words of 16, from 32-bit random words. */
 rsk_status rsk_stream_signs(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t bits, uint16_t *out);
-/* The highest set bit of x > 0, as a power of two. */
 static inline ptrdiff_t rsk_highest_bit(ptrdiff_t x) {
     while (x & (x - 1)) x &= x - 1;
     return x;
 }
-/* Whether there is a Walsh-Hadamard transform of n numbers: a power of two from 16 to RSK_MAX_DIM. */
+/* Whether there is a transform of n numbers. */
 static inline int rsk_is_order(ptrdiff_t n) { return n >= RSK_LANES && n <= RSK_MAX_DIM && !(n & (n - 1)); }
-/* Bit k of packed sign words: 1 is a minus sign. */
 static inline int rsk_sign_bit(const uint16_t *bits, ptrdiff_t k) { return (bits[k >> 4] >> (k & 15)) & 1; }
 
 /* ---------------------------------------------------------------- sums (dot.c) */
 
-/* The sum of a[i] b[i], in sixteen interleaved sums that are folded in one order: the same bits however it is compiled. */
+/* Sixteen interleaved sums, folded in one order: the same bits however it is compiled. */
 double rsk_dot(const double *a, const double *b, ptrdiff_t n);
-
-/* ---------------------------------------------------------------- least squares (cgls.c) */
-
-/* A linear map A (m, n) in a solver's hands. */
-typedef struct rsk_map {
-    ptrdiff_t m, n;
-    int (*forward)(const void *context, const double *p, double *image);  /* image = A p; 0: the iterations are to end */
-    void (*adjoint)(const void *context, const double *r, double *g);     /* g = A^T r */
-    const void *context;
-    /* 0: the gradient is computed from the residual, whose rounding error is relative to the residual.
-     * 1: it is updated by A^T A p, whose rounding error is relative to the gradient: better where a small gradient stands on a
-     *    large residual. Without damping and precondition only; needs z. */
-    int updates;
-} rsk_map;
-
-/* min |r0 - A (u - u0)|^2 + sum damping u^2. */
-typedef struct rsk_cgls_work {
-    double *r;     /* (m,) in and out: the residual at u */
-    double *u;     /* (n,) in and out */
-    double *g;     /* (n,) in: the gradient A^T r - damping u; out: unspecified */
-    double *p;     /* (n,) */
-    double *image; /* (m,) */
-    /* z = M g, M symmetric and near the inverse of A^T A + damping; NULL: M is the identity, z is not used */
-    void (*precondition)(const void *context, const double *g, double *z);
-    const void *context;
-    double *z; /* (n,) */
-} rsk_cgls_work;
-
-/* Iterates until |g|^2 <= goal or, with relative > 0, |g|^2 <= relative |r|^2; `most` times at most, with as many products A p and
- * one less A^T r. damping (n,) or NULL for none. Returns how often. */
-int rsk_cgls(const rsk_map *map, const rsk_cgls_work *work, const double *damping, double goal, double relative, int most);
-
-/* ---------------------------------------------------------------- selection (select.c) */
-
-/* The rank-th largest of n keys; rank becomes how many keys equal to it are among the rank largest. 0 <= *rank <= n; rank 0 gives a
- * key that none exceeds, and stays. spare: n keys. Floats that are not negative are in the order of their bits. */
-uint32_t rsk_select(const uint32_t *keys, ptrdiff_t n, ptrdiff_t *rank, uint32_t *spare);
-/* Leaves the k largest of n numbers a >= 0, the first of equals, and sets the others to 0. k >= 0; scratch: n doubles. */
-void rsk_keep_largest(double *a, ptrdiff_t n, ptrdiff_t k, double *scratch);
 
 #endif

@@ -62,24 +62,14 @@ static int64_t milliseconds(void) {
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* The flag that the calling thread sets while the others look at it. */
-#if defined(__GNUC__) || defined(__clang__)
-static int is_set(const rsk_stop *stop) { return __atomic_load_n(&stop->stopped, __ATOMIC_RELAXED); }
-static void set(rsk_stop *stop) { __atomic_store_n(&stop->stopped, 1, __ATOMIC_RELAXED); }
-#else /* volatile is as good where a compiler has no builtin for it: an int is read and written whole */
-static int is_set(const rsk_stop *stop) { return stop->stopped; }
-static void set(rsk_stop *stop) { stop->stopped = 1; }
-#endif
-
 int rsk_stopped(rsk_stop *stop, int worker) {
-    if (!stop || is_set(stop) || worker) return stop && is_set(stop);
+    if (!stop || stop->stopped || worker) return stop && stop->stopped;
     const int64_t now = milliseconds();
     if (stop->next == 0) stop->next = now + INTERVAL; /* the call has just begun */
     if (now < stop->next && now > stop->next - 2 * INTERVAL) return 0; /* earlier than that: the clock was set back */
     stop->next = now + INTERVAL;
-    if (!stop->asked(stop->context)) return 0;
-    set(stop);
-    return 1;
+    if (stop->asked(stop->context)) stop->stopped = 1;
+    return stop->stopped;
 }
 
 #if defined(_OPENMP)
@@ -106,7 +96,7 @@ rsk_status rsk_parallel_until(rsk_stop *stop, int threads, ptrdiff_t n, ptrdiff_
 #if defined(_OPENMP)
     else {
         const ptrdiff_t chunks = n / chunk + (n % chunk != 0);
-        int done = 0;
+        volatile int done = 0;
 #pragma omp parallel num_threads(workers)
         {
             const int worker = omp_get_thread_num();
@@ -119,17 +109,11 @@ rsk_status rsk_parallel_until(rsk_stop *stop, int threads, ptrdiff_t n, ptrdiff_
 #pragma omp atomic
             done++;
             /* The calling thread must not wait in OpenMP's barrier, where it could not ask, for another one's long chunk. */
-            for (int turn = 0; stop && worker == 0 && !rsk_stopped(stop, 0); turn++) {
-                int ended;
-#pragma omp atomic read
-                ended = done;
-                if (ended == omp_get_num_threads()) break;
-                idle(turn);
-            }
+            for (int turn = 0; stop && worker == 0 && done < omp_get_num_threads() && !rsk_stopped(stop, 0); turn++) idle(turn);
         }
     }
 #endif
-    return stop && is_set(stop) ? RSK_ESTOP : RSK_OK;
+    return stop && stop->stopped ? RSK_ESTOP : RSK_OK;
 }
 
 void rsk_parallel(int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, void *context) {

@@ -1,7 +1,6 @@
-/* Columns of signs, packed one bit an element, as vectors of +-1; and the largest of many correlations. */
-#include <math.h>
+/* Columns of signs, one bit an element, seen as vectors of +-1; and the largest of many correlations. */
 
-/* The sum of y[k] (-1)^bit_k, in sixteen interleaved sums that are folded by halves. n is a multiple of 16. */
+/* sum of y[k] (-1)^bit_k: sixteen interleaved sums, folded by halves. n is a multiple of 16. */
 static double signs_dot(const double *y, const uint16_t *bits, ptrdiff_t n) {
     w16 sum = w16_set1(0.0);
     for (ptrdiff_t b = 0; b < n / BLOCK; b++) sum = w16_add(sum, w16_flip(w16_load(y + b * BLOCK), bits[b]));
@@ -12,7 +11,7 @@ static double signs_dot(const double *y, const uint16_t *bits, ptrdiff_t n) {
     return lane[0];
 }
 
-/* out = y less coef[j] times column j, for j = 0 .. count - 1 in this order. Column j's words begin at bits + j * words. */
+/* out = y - sum over j of coef[j] times column j, whose words begin at bits + j * words; subtracted in that order. */
 static void signs_subtract(double *RSK_RESTRICT out, const double *RSK_RESTRICT y, ptrdiff_t n, const uint16_t *bits,
                            ptrdiff_t words, const double *coef, ptrdiff_t count) {
     for (ptrdiff_t b = 0; b < n / BLOCK; b++) {
@@ -22,7 +21,7 @@ static void signs_subtract(double *RSK_RESTRICT out, const double *RSK_RESTRICT 
     }
 }
 
-/* The index of the first largest |x[k]|, or with bits of the first largest x[k] (-1)^bit_k. n is a multiple of 16; x has no NaN. */
+/* Index of the first largest |x[k]|, or with bits of the first largest x[k] (-1)^bit_k. n is a multiple of 16, x has no NaN. */
 #define PEAK_CHUNK (16 * BLOCK)
 
 static RSK_INLINE v16 peak_block(const float *x, const uint16_t *bits, ptrdiff_t k) {
@@ -31,8 +30,8 @@ static RSK_INLINE v16 peak_block(const float *x, const uint16_t *bits, ptrdiff_t
 }
 
 static ptrdiff_t peak(const float *x, ptrdiff_t n, const uint16_t *bits) {
-    float best = -INFINITY, lane[BLOCK];
-    ptrdiff_t chunk = 0;
+    float best = 0.0f, lane[BLOCK];
+    ptrdiff_t chunk = -1;
     for (ptrdiff_t begin = 0; begin < n; begin += PEAK_CHUNK) {
         const ptrdiff_t end = n - begin < PEAK_CHUNK ? n : begin + PEAK_CHUNK;
         v16 most = peak_block(x, bits, begin);
@@ -43,7 +42,7 @@ static ptrdiff_t peak(const float *x, ptrdiff_t n, const uint16_t *bits) {
         v16_store(lane, most);
         for (int h = BLOCK / 2; h > 0; h /= 2)
             for (int i = 0; i < h; i++) lane[i] = lane[i] > lane[i + h] ? lane[i] : lane[i + h];
-        if (lane[0] > best) best = lane[0], chunk = begin;
+        if (chunk < 0 || lane[0] > best) best = lane[0], chunk = begin;
     }
     for (ptrdiff_t k = chunk;; k += BLOCK) {
         v16_store(lane, peak_block(x, bits, k));

@@ -1,5 +1,5 @@
-/* The part of E_M x = D2 tile(H D1 [x; 0]) / sqrt(d) before the tiling, and its transpose; where a' > d, the folding too
- * (docs/format.md, "Operators"). A rotation family fuses the tiling and D2 with T_attr. */
+/* E_M x = D2 tile(H D1 [x; 0]) / sqrt(d), or folded where a' > d (docs/design.md section 2): all but the tiling and D2, which
+ * a rotation family fuses with T_attr. */
 #include "recursion/recursion.h"
 
 #include <float.h>
@@ -17,11 +17,11 @@ int rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, d
     const float most = (float)fmin((double)RSK_MAX_VALUE / scale, FLT_MAX);
     int bad = 0;
     for (ptrdiff_t i = 0; i < m->length; i++) {
-        bad |= !(fabsf(x[i]) <= most); /* catches NaN as well */
+        bad |= !(fabsf(x[i]) <= most); /* true for NaN */
         h[i] = (double)x[i] * scale;
     }
     if (bad) return 0;
-    k->transform_f64(h, h, m->length, m->padded, &signs_and_hadamard, 0);
+    k->transform_f64(h, h, m->length, m->padded, &signs_and_hadamard, NULL);
     if (m->padded > spec->dim) {
         k->flip_f64(h, h, m->padded, m->outer, 1.0);
         for (ptrdiff_t j = spec->dim; j < m->padded; j += spec->dim)

@@ -1,5 +1,4 @@
-/* R = D' H D / sqrt(d), D and D' random signs: orthonormal like the paper's rotation, of another distribution. Every operator costs
- * one Walsh-Hadamard transform. */
+/* R = D' H D / sqrt(d), the paper's rotation up to its distribution: a transform an operator. */
 #include "recursion/recursion.h"
 
 #include <math.h>
@@ -11,7 +10,7 @@ static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotati
     return status;
 }
 
-/* Here and in apply_wide out may be x, since blend allows it. */
+/* out may be x, since blend allows it; so in apply_wide */
 static void apply(const rsk_spec *spec, const rsk_rotation *r, double f, int transpose, const float *x, float *out,
                   int accumulate, float *scratch) {
     const rsk_kernels *k = rsk_kernels_current();

@@ -10,7 +10,6 @@ cdef extern from "recsketch.h" nogil:
         RSK_OK
         RSK_EINVAL
         RSK_ENOMEM
-        RSK_EOVERFLOW
         RSK_EISA
         RSK_EOFFSETS
         RSK_EMODULE
@@ -75,7 +74,8 @@ cdef extern from "recsketch.h" nogil:
     const char *rsk_openmp()
     void rsk_philox4x32(const uint32_t *, const uint32_t *, uint32_t *)
     rsk_status rsk_stream_words(uint64_t, uint64_t, uint32_t, ptrdiff_t, uint32_t *)
-    rsk_status rsk_stream_parts(uint64_t, uint64_t, uint32_t, ptrdiff_t, ptrdiff_t, uint32_t *)
+    rsk_status rsk_fwht_f32(float *, ptrdiff_t, ptrdiff_t, double, int)
+    rsk_status rsk_fwht_f64(double *, ptrdiff_t, ptrdiff_t, double, int)
     rsk_status rsk_spec_create(const rsk_spec_params *, rsk_stop *, rsk_spec **)
     void rsk_spec_free(rsk_spec *)
     ptrdiff_t rsk_spec_bytes(const rsk_spec *)
@@ -167,7 +167,7 @@ def openmp() -> str:
 max_threads()  # installs the fork handler before anybody can fork
 
 
-# ---------------------------------------------------------------- bits
+# ---------------------------------------------------------------- bits and transforms
 
 def philox(uint32_t[::1] counter, uint32_t[::1] key):
     out = np.empty(4, np.uint32)
@@ -188,21 +188,26 @@ def stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t n):
     return out[:n]
 
 
-def stream_parts(uint64_t seed, uint64_t stream, uint32_t first, ptrdiff_t parts, ptrdiff_t n):
-    out = np.empty((parts, n), np.uint32)
-    cdef uint32_t[:, ::1] o = out
+def fwht_f32(float[:, ::1] x, double factor, int threads) -> None:
     cdef rsk_status status = RSK_OK
-    if parts and n:
+    if x.shape[0] and x.shape[1]:
         with nogil:
-            status = rsk_stream_parts(seed, stream, first, parts, n, &o[0, 0])
+            status = rsk_fwht_f32(&x[0, 0], x.shape[0], x.shape[1], factor, threads)
     check(status, nowhere())
-    return out
+
+
+def fwht_f64(double[:, ::1] x, double factor, int threads) -> None:
+    cdef rsk_status status = RSK_OK
+    if x.shape[0] and x.shape[1]:
+        with nogil:
+            status = rsk_fwht_f64(&x[0, 0], x.shape[0], x.shape[1], factor, threads)
+    check(status, nowhere())
 
 
 # ---------------------------------------------------------------- specification
 
 cdef class Spec:
-    """The random matrices of a specification. Streams are 64-bit ids (docs/format.md, "Random bits")."""
+    """The random matrices of a specification. Streams are 64-bit ids (docs/design.md, section 1)."""
     cdef rsk_spec *ptr
     cdef readonly ptrdiff_t dim
     cdef readonly tuple lengths

@@ -2,8 +2,6 @@
  *
  *   fixtures.c  random specs and batches, exact in every architecture; allocation failures; the digest
  *   contract.c  every documented status, and main
- *   pointers.c  every pointer of every function NULL in turn
- *   private.c   the core's private functions: sizes that overflow, trees, maps; fits.c the fits of unrolling, and its detection
  *   unrolling.c statuses, laws and a digest of unrolling
  *   solvers.c   sampled Hadamard matrices, sparse solvers, scans: all of these for them
  *   stopping.c  calls that are ended early
@@ -13,7 +11,6 @@
 
 #include "recsketch.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,9 +42,7 @@ typedef struct params {
     uint64_t positions[MAX_INPUTS], operators[MODULES], embeddings[MODULES], counters[MODULES];
 } params;
 void params_fill(params *out, ptrdiff_t dim, const char *rotation, int energy);
-rsk_spec *spec_of(const params *p);
-rsk_spec *spec_make(ptrdiff_t dim, const char *rotation, int energy); /* of params_fill */
-rsk_spec *spec_other(ptrdiff_t dim, const char *rotation, int energy); /* the same with another seed */
+rsk_spec *spec_make(ptrdiff_t dim, const char *rotation, int energy);
 
 /* Random runs: shared objects, an input used twice, zero weights, dead objects, one object alone. */
 typedef struct runs {
@@ -72,18 +67,9 @@ uint64_t fnv(uint64_t hash, const void *data, size_t count, size_t size);
  * cannot be intercepted. */
 int fail_allocations(long after);
 
-/* How many allocations are not freed yet; 0 where they cannot be intercepted. */
-long live_allocations(void);
-
-/* Runs a test, which must free all that it and the core allocate. */
-#define RUN(test) check_frees((test), #test, __LINE__)
-void check_frees(void (*test)(void), const char *name, int line);
-
 extern const char *const ISA_LEVELS[]; /* all there are, then NULL */
 
 void test_statuses(void);
-void test_pointers(void);
-void test_private(void);
 void test_laws(void);
 void test_unrolling(void);
 void test_solvers(void);

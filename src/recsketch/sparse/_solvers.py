@@ -1,25 +1,53 @@
-"""The solvers' arguments checked and their methods chosen: in C on a `SubsampledHadamard`, in NumPy elsewhere."""
+"""Arguments checked, signals scaled, and the solvers chosen: in C on a `SubsampledHadamard`, in NumPy elsewhere."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 import recsketch._check as _check
-import recsketch.sparse._cgls as _cgls
-import recsketch.sparse._htp as _htp
-import recsketch.sparse._omp as _omp
+import recsketch.sparse._dense as _dense
 from recsketch.sparse._hadamard import SubsampledHadamard
-from recsketch.sparse._operators import operator_of
-from recsketch.sparse._scaling import answer, number, signals_of
-from recsketch.sparse._solution import REASONS, Found, Solution, joined
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+Found: TypeAlias = "tuple[list[npt.NDArray[Any]], list[npt.NDArray[Any]], npt.NDArray[Any], npt.NDArray[Any]]"
+
 MOST_ITERATIONS = 1 << 30
-LARGEST_DAMPING = 1e150  # times squares of gradients it stays finite
+
+
+class Solution(NamedTuple):
+    """What a solver found; of one signal, or of a batch.
+
+    Attributes
+    ----------
+    coef : (N,) or (N, batch) float32 or float64
+        x, of the type of A and Y together.
+    support : array of int64, or a list of them
+        Which elements of x are non-zero: in the order found by `omp` and `bomp`, ascending from `htp` and `cgls`.
+    residual : float, or (batch,) float64
+        ||y - A x||.
+    iterations : int, or (batch,) int32
+        Columns or blocks tried, steps, iterations.
+    """
+
+    coef: npt.NDArray[Any]
+    support: Any
+    residual: Any
+    iterations: Any
+
+    def __str__(self) -> str:
+        batch = self.coef.ndim == 2
+        count = sum(len(s) for s in self.support) if batch else len(self.support)
+        signals = f"{self.coef.shape[1]} signals, " if batch else ""
+        worst = float(np.max(self.residual, initial=0.0))
+        return f"Solution: {signals}{count} non-zeros of {self.coef.size}, residual at most {worst:.1e}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self}</p>"
 
 
 def omp(
@@ -39,10 +67,10 @@ def omp(
     ----------
     A : (m, N) array_like, linear operator, or SubsampledHadamard
         Columns of equal norm, or those of larger norm are preferred. A linear operator is what has `shape`, `matvec`
-        and `rmatvec`, its adjoint (SciPy's); `matmat` and `rmatmat` are used if there. SciPy's sparse arrays are
-        operators, and what has `aslinearoperator`: the transforms. Numbers are real and finite, of any size.
+        and `rmatvec` (SciPy's); `matmat` and `rmatmat` are used if there. So are SciPy's sparse arrays, and what has
+        `aslinearoperator`: the transforms.
     Y : (m,) or (m, batch) array_like
-        Signals, finite, of any size each.
+        Signals, finite.
     n_nonzero : int, optional
         Non-zeros at most, 1 to m; m if only `tol` is given.
     tol : float, optional
@@ -60,9 +88,7 @@ def omp(
     Raises
     ------
     ValueError, TypeError
-        An argument of another shape or type, complex numbers, NaN or infinity; neither a count nor a tolerance; an
-        operator without rmatvec, or whose rmatvec is not the adjoint of its matvec; a solution that its type cannot
-        hold.
+        An argument of another shape or type, NaN or infinity, neither a count nor a tolerance.
 
     Notes
     -----
@@ -70,10 +96,6 @@ def omp(
     normal equations, whose Gram entries are integers) or cond(A_S) 2**-52 (arrays: Gram-Schmidt, twice). Correlations
     are float32 for a SubsampledHadamard and for float32 arrays: of columns within about 1e-6 of the best, any may be
     chosen. Of equal ones it is the first.
-
-    Cost, for K non-zeros found: O(K (n log n + m K)) a signal for a SubsampledHadamard, with K**2 / 2 doubles and K m /
-    8 bytes a thread; O(K (m N + m K)) for an array or operator, with K m + K**2 doubles a signal. Memory grows with
-    what is found: it may be up to four times as much. An operator is probed with one product of each kind.
 
     References
     ----------
@@ -121,11 +143,7 @@ def bomp(
     Raises
     ------
     ValueError, TypeError
-        As of `omp`; a block that does not divide N.
-
-    Notes
-    -----
-    Cost: that of `omp` for K columns found, but that there are only as many transforms or products as blocks.
+        As of `omp`.
 
     References
     ----------
@@ -179,10 +197,7 @@ def htp(
     Notes
     -----
     The step is ||g||**2 / ||A g||**2 for g the largest n_nonzero elements of the gradient. Least squares is by
-    conjugate gradients refined to float64 for a SubsampledHadamard, and by LAPACK for arrays and operators.
-
-    Cost: a step takes about ten transforms, O(n log n), for a SubsampledHadamard, with 4 n doubles a thread; O(m N + m
-    K**2) for an array or operator, with 2 K m doubles. Most signals take three to twenty steps.
+    conjugate gradients, refined to float64.
 
     References
     ----------
@@ -205,7 +220,6 @@ def cgls(
     A: Any,
     Y: npt.ArrayLike,
     *,
-    x0: npt.ArrayLike | None = None,
     damping: float = 0.0,
     rtol: float = 1e-12,
     max_iterations: int | None = None,
@@ -217,63 +231,111 @@ def cgls(
     ----------
     A, Y, threads
         As of `omp`.
-    x0 : (N,) or (N, batch) array_like, optional
-        Where to start, for every signal; 0 if not given. A good guess saves iterations.
     damping : float
-        From 0 to 1e150 times the square of A's largest element.
+        At least 0.
     rtol : float
         Stop where ||A^T (y - A x) - damping x|| is at most this share of ||A^T y||.
     max_iterations : int, optional
-        4 min(m, N) if not given.
+        2 min(m, N) if not given.
 
     Returns
     -------
     Solution
-        The best x of all that were tried. Without damping, without x0 and with fewer rows than columns, that of least
-        norm. `reason` is "tolerance", "precision" or "iterations".
+        Without damping and with fewer rows than columns, the x of least norm.
 
     Raises
     ------
     ValueError, TypeError
         As of `omp`.
 
-    Notes
-    -----
-    Products are in the arithmetic of A, all else is float64. What float32 products can tell of the gradient ends at
-    about 1e-7 ||A|| ||y - A x||; it is noticed and the solver stops there, with the reason "precision" and an x that is
-    exact to about cond(A)**2 times that arithmetic's rounding. An iteration is two products. Two or three more compute
-    the true residual and its gradient where iterations end, and where these show more to be gained, iterations go on
-    from there.
-
-    Cost: O(m N) an iteration and signal for an array, O(N log N) for a SubsampledHadamard; memory for 5 N + 3 m doubles
-    a signal.
-
     References
     ----------
     Hestenes, Stiefel, J. Research of the National Bureau of Standards 49 (1952); Björck, "Numerical methods for least
-    squares problems" (1996), section 7.4. Stopping: Paige, Saunders, "LSQR", ACM Trans. Mathematical Software 8 (1982).
+    squares problems" (1996), section 7.4.
 
     Examples
     --------
     >>> import numpy as np
     >>> found = cgls(np.array([[1.0], [1.0]]), [1.0, 3.0])
-    >>> found.coef.tolist(), round(found.residual, 6), found.reason
-    ([2.0], 1.414214, 'tolerance')
+    >>> found.coef.tolist(), round(found.residual, 6)
+    ([2.0], 1.414214)
     """
     workers = _check.threads(threads)
-    operator = operator_of(A, workers)
-    y = signals_of(operator, Y, x0)
-    penalty = np.ldexp(number("damping", damping), -2 * operator.scale)
-    if penalty > LARGEST_DAMPING:
-        raise ValueError(f"damping: wanted at most {LARGEST_DAMPING:.0e} times A's squares; got {damping}")
-    share = number("rtol", rtol)
-    most = 4 * min(operator.shape)
+    operator = _operator(A, workers)
+    y, scale, single, dtype = _signals(operator, Y)
+    least = _number("damping", damping)
+    share = _number("rtol", rtol)
+    most = 2 * min(operator.shape)
     if max_iterations is not None:
         most = _check.integer("max_iterations", max_iterations, 1, MOST_ITERATIONS)
-    x, residual, iterations, reason = _cgls.cgls(operator, y.rows, y.start, float(penalty), share, most)
+    x, residual, iterations = _dense.cgls(operator, y, _by(least, -2 * operator.scale), share, most)
     support = [np.flatnonzero(c) for c in x]
     values = [c[s] for c, s in zip(x, support, strict=True)]
-    return answer(Found(support, values, residual, iterations, reason), y, operator, tol=None)
+    found = support, values, residual, iterations
+    return _solution(found, operator.shape[1], dtype, single, scale, operator.scale)
+
+
+def _number(name: str, x: object) -> float:
+    return _check.number(name, x, "a finite number of at least 0", -5e-324, 1e300)
+
+
+def _operator(A: Any, workers: int) -> _dense.Operator:
+    """What the solvers see of A."""
+    if hasattr(A, "aslinearoperator"):
+        A = A.aslinearoperator()
+    elif hasattr(A, "tocsr"):  # SciPy's sparse arrays
+        a = A.tocsr()
+        products = {
+            "matvec": a.__matmul__,
+            "rmatvec": a.T.__matmul__,
+            "matmat": a.__matmul__,
+            "rmatmat": a.T.__matmul__,
+        }
+        A = SimpleNamespace(shape=a.shape, dtype=a.dtype, **products)
+    if all(hasattr(A, name) for name in ("shape", "matvec", "rmatvec")):
+        operator = _dense.Operator(A, workers)
+        if len(operator.shape) != 2 or 0 in operator.shape:
+            raise ValueError(f"A: wanted an operator of shape (m, N); got shape {tuple(A.shape)}")
+        return operator
+    a = _check.reals("A", A, "an array of shape (m, N), or an operator with shape, matvec and rmatvec")
+    if a.ndim != 2 or 0 in a.shape:
+        raise ValueError(f"A: wanted an array of shape (m, N); got {_check.describe(a)}")
+    a = np.asarray(a, _check.float_type(a))
+    if not np.isfinite(a).all():
+        raise ValueError("A: wanted finite numbers; got NaN or infinity")
+    scale = _exponent(a, 32)
+    return _dense.Matrix(np.ldexp(a, -scale) if scale else a, scale)
+
+
+def _exponent(a: npt.NDArray[Any], within: int) -> int:
+    """The power of two that brings numbers to about one, 0 where their squares and sums are in range as they are."""
+    exponent = int(np.frexp(np.abs(a).max(initial=0.0))[1])
+    return exponent if abs(exponent) > within else 0
+
+
+def _by(x: float, exponent: int) -> float:
+    """x 2**exponent, at most 1e300."""
+    with np.errstate(over="ignore"):
+        return min(float(np.ldexp(x, exponent)), 1e300)
+
+
+def _signals(operator: _dense.Operator, Y: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], int, bool, Any]:
+    """Signals as rows (batch, m) of float64 over a power of two, that, whether there was but one, the answer's type."""
+    m = operator.shape[0]
+    y = _check.reals("Y", Y, f"signals of {m} numbers, shape ({m},) or ({m}, batch)")
+    if y.ndim not in (1, 2) or y.shape[0] != m:
+        raise ValueError(f"Y: wanted shape ({m},) or ({m}, batch); got {_check.describe(y)}")
+    rows = _check.packed(y.reshape(m, -1).T, np.float64)
+    if not np.all(np.abs(rows) <= _check.LARGEST):
+        raise ValueError("Y: wanted finite numbers of at most 1e30; got NaN or larger")
+    scale = _exponent(rows, 110)
+    if scale:
+        rows = np.ldexp(rows, -scale)
+    peaks = np.abs(rows).max(axis=1, initial=0.0)
+    if np.any((peaks > 0) & (peaks < 1e-120)):
+        raise ValueError("Y: wanted signals of sizes within 1e120 of each other; got more. Solve them apart")
+    own = _check.float_type(y)
+    return rows, scale, y.ndim == 1, np.result_type(own, own if operator.follows else operator.dtype)
 
 
 def _pursue(
@@ -288,8 +350,8 @@ def _pursue(
     threads: int | None,
 ) -> Solution:
     workers = _check.threads(threads)
-    operator = operator_of(A, workers)
-    y = signals_of(operator, Y)
+    operator = _operator(A, workers)
+    y, scale, single, dtype = _signals(operator, Y)
     m, n = operator.shape
     width = _check.integer("block", block, 1, min(m, n))
     if n % width:
@@ -299,23 +361,35 @@ def _pursue(
     if n_nonzero is None and tol is None:
         raise ValueError(f"{name}, tol: wanted a number of non-zeros, or a tolerance, or both; got neither")
     count = most if n_nonzero is None else _check.integer(name, n_nonzero, 1, most)
-    enough = None if tol is None else number("tol", tol)
-    sign = _check.flag("nonnegative", nonnegative)
-    tolerances = y.tolerances(enough)
-    if isinstance(A, SubsampledHadamard):
-        found = _in_c(A, method, y.rows, tolerances, count, width, sign, steps, workers)
+    tolerance = 0.0 if tol is None else _by(_number("tol", tol), -2 * scale)
+    if not isinstance(nonnegative, (bool, np.bool_)):
+        raise TypeError(f"nonnegative: wanted True or False; got {_check.describe(nonnegative)}")
+    sign = bool(nonnegative)
+    found: Found
+    if not y.shape[0]:
+        found = [], [], np.empty(0), np.empty(0, np.int32)
+    elif isinstance(A, SubsampledHadamard):
+        limits = (count, width, tolerance, sign, steps, workers)
+        parts = [A._core.pursue(method, y[p], *limits) for p in _check.slices(len(y), workers)]
+        support, values = ([r[:i] for p in parts for r, i in zip(p[a], p[2], strict=True)] for a in (0, 1))
+        found = support, values, np.concatenate([p[3] for p in parts]), np.concatenate([p[4] for p in parts])
     elif method == "htp":
-        found = _htp.htp(operator, y.rows, count, tolerances, sign, steps)
+        found = _dense.htp(operator, y, count, tolerance, sign, steps)
     elif sign:
-        found = _omp.nonnegative_omp(operator, y.rows, count, tolerances)
+        found = _dense.nonnegative_omp(operator, y, count, tolerance)
     else:
-        found = _omp.omp(operator, y.rows, count, width, tolerances)
-    return answer(found, y, operator, tol=enough)
+        found = _dense.omp(operator, y, count, width, tolerance)
+    return _solution(found, n, dtype, single, scale, operator.scale)
 
 
-def _in_c(A: SubsampledHadamard, method: str, y: Any, tol: Any, *limits: Any) -> Found:
-    if not len(y):
-        return joined([])
-    support, coef, count, residual, iterations, reason = A._core.pursue(method, y, tol, *limits)
-    supports, values = ([row[:k] for row, k in zip(rows, count, strict=True)] for rows in (support, coef))
-    return Found(supports, values, residual, iterations, [REASONS[r] for r in reason])
+def _solution(found: Found, n: int, dtype: Any, single: bool, scale: int, columns: int) -> Solution:
+    support, values, residual, iterations = found
+    if scale or columns:
+        values, residual = [np.ldexp(v, scale - columns) for v in values], np.ldexp(residual, scale)
+    coef = np.zeros((len(support), n), dtype)
+    index = [np.asarray(s, np.int64) for s in support]
+    if index:
+        coef[np.repeat(np.arange(len(index)), [len(s) for s in index]), np.concatenate(index)] = np.concatenate(values)
+    if single:
+        return Solution(coef[0], index[0], float(residual[0]), int(iterations[0]))
+    return Solution(coef.T, index, residual, iterations)
