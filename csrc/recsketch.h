@@ -1,9 +1,18 @@
 /* recsketch: recursive sketches of modular networks. The one public C header; it states every contract.
  *
- * Mathematics and formats: docs/design.md. All sketches are float32, all sizes ptrdiff_t, all arrays C order.
- * Every function checks its arguments first, borrows every pointer for the call only (what rsk_spec_create and
- * rsk_plan_create keep, they copy), does no I/O, and is reentrant: a spec or a plan is read-only once created and may be
- * used by any number of threads. Results do not depend on the number of threads, nor on the instruction set. */
+ * Mathematics and formats: docs/design.md. Sketches are float32. Sizes are ptrdiff_t. Arrays are in C order, their shapes given
+ * as (rows, columns). The following holds for every function, unless its own text says otherwise.
+ *
+ * Arguments are checked before anything is done. RSK_EINVAL is returned where a pointer is NULL, in a structure too, even if the array
+ * has no elements; and where an argument is outside the range that is given for it, or sizes are negative. `threads` is an upper bound
+ * of how many threads are used, at least 1. A flag (an int that is said to be 0 or 1, or a byte of a mask) is set if it is not 0.
+ *
+ * Every pointer is borrowed for the call; what a create function keeps, it copies. What it creates belongs to the caller, who frees it
+ * with the free function named beside it; free functions take NULL. Arrays that a function writes are overwritten, and must not overlap
+ * each other or any array that it reads. On error their contents are unspecified, but a created pointer is NULL.
+ *
+ * Functions do no I/O and are reentrant. What is created is read-only afterwards: any number of threads may use it at once. Results
+ * depend neither on the number of threads nor on the instruction set, to the last bit. */
 #ifndef RECSKETCH_H
 #define RECSKETCH_H
 
@@ -18,30 +27,33 @@ extern "C" {
 #define RSK_MAX_DIM ((ptrdiff_t)1 << 24)
 #define RSK_MAX_LENGTH ((ptrdiff_t)1 << 20) /* of an attribute */
 #define RSK_MAX_VALUE 1e30f                 /* of |scale * attribute element|: leaves room for 2^27 summands */
+#define RSK_MAX_WEIGHT 1e300                /* of a tuple's weights in all */
+#define RSK_MIN_STRETCH 1e-12               /* of cosine^2 + sine^2 */
 
 typedef enum rsk_status {
     RSK_OK = 0,
-    RSK_EINVAL,   /* an argument is outside its documented range */
+    RSK_EINVAL,   /* a pointer is NULL, or an argument is outside its documented range */
     RSK_ENOMEM,   /* an allocation failed, or a size product would overflow */
     RSK_EISA,     /* the instruction set asked for is unknown, not compiled in, or not on this CPU */
     RSK_EOFFSETS, /* a CSR offset array does not start at 0, decreases, or ends elsewhere than its data */
     RSK_EMODULE,  /* an object's module index is out of range */
     RSK_ELENGTH,  /* an attribute's length is not its module's */
-    RSK_EORDER,   /* an input is not an object before its user in the same trace */
+    RSK_EORDER,   /* an input is not an object before its user in the same trace; or a CSR row's column is none of the matrix */
     RSK_EOUTPUT,  /* a trace has no output, or an output that is no object of it */
-    RSK_EWEIGHT,  /* a weight is negative or NaN, or a tuple sums to 0 or above 1e300 */
+    RSK_EWEIGHT,  /* a weight is negative or NaN, or a tuple's weights sum to 0 or to more than RSK_MAX_WEIGHT */
     RSK_EFANOUT,  /* a tuple has more than max_inputs inputs of positive weight */
-    RSK_EVALUE,   /* an attribute element is NaN or larger than RSK_MAX_VALUE */
+    RSK_EVALUE,   /* a number is NaN or larger than RSK_MAX_VALUE */
     RSK_ESIZE,    /* a trace has more than 2^30 objects, inputs and outputs together */
     RSK_ESTOP     /* rsk_stop.asked said so; what the call writes is unspecified */
 } rsk_status;
 
-/* Where a check failed. -1 where there is no such thing; object is counted within its trace, the network's output
- * tuple is object -1. */
+/* Where a check failed: -1 where there is no such thing. object is counted within its trace; for the tuple of a network's outputs it
+ * is -1. Functions that take a pointer to it take NULL too, for "not wanted"; otherwise they always write it. */
 typedef struct rsk_where {
     ptrdiff_t trace, object;
 } rsk_where;
 
+/* A short English text, never NULL; "unknown status" for what is no rsk_status. The text is static. */
 const char *rsk_status_text(rsk_status status);
 
 /* A way to end a call early. Whatever may run for more than a second takes one, or NULL for "run to the end". While the call runs,
@@ -57,24 +69,24 @@ typedef struct rsk_stop {
 
 /* ---------------------------------------------------------------- instruction sets and threads (dispatch.c, threads.c) */
 
-/* Chooses the kernels: name is "portable", "avx2", "avx512", "neon", or NULL for the best this CPU has.
- * Call it once before anything else (without it the first use chooses the best). RSK_EISA leaves the choice as it was. */
+/* Chooses the kernels of all threads: name is "portable", "avx2", "avx512" or "neon", or NULL for the best this CPU has. Without it
+ * the first use chooses the best. Call it while no other function runs. RSK_EISA leaves the choice as it was. */
 rsk_status rsk_isa_select(const char *name);
-const char *rsk_isa(void);                /* the level in use */
-int rsk_isa_available(const char *name); /* 1 if compiled in and on this CPU */
+const char *rsk_isa(void);                /* the level in use; a static text, never NULL */
+int rsk_isa_available(const char *name); /* 1 if compiled in and on this CPU; 0 otherwise, and for NULL */
 
-int rsk_max_threads(void);    /* what OpenMP would use; 1 without OpenMP and in a forked child */
-const char *rsk_openmp(void); /* "OpenMP 201511" and the like, or "none" */
+int rsk_max_threads(void);    /* how many OpenMP would use; 1 without OpenMP and in a forked child */
+const char *rsk_openmp(void); /* "OpenMP 201511" and the like, or "none"; a static text */
 
 /* ---------------------------------------------------------------- random bits (philox.c) */
 
-/* Philox4x32-10 of one counter under one key (Salmon et al., 2011). */
-void rsk_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+/* out = Philox4x32-10 of one counter under one key (Salmon et al., 2011). out may be counter or key. */
+rsk_status rsk_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
-/* words[0..n) = 32-bit words of a part of a stream, docs/design.md section 1. n >= 0. */
+/* words (n) = the first 32-bit words of a part of a stream, docs/design.md section 1. n from 0 to 2^34. */
 rsk_status rsk_stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t n, uint32_t *words);
 
-/* ---------------------------------------------------------------- transforms */
+/* ---------------------------------------------------------------- transforms (transforms.c) */
 
 /* Walsh-Hadamard transform of every row, natural order, in place, times factor (1: unnormalised).
  *   x  (rows, n), n a power of two, 16 <= n <= 2^24.
@@ -82,7 +94,7 @@ rsk_status rsk_stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdi
 rsk_status rsk_fwht_f32(float *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads);
 rsk_status rsk_fwht_f64(double *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads);
 
-/* Whether n numbers x[0], x[step], ... are finite and of at most that size, which may be infinite. */
+/* 1 if n numbers x[0], x[step], ... are finite and of at most that size, which may be infinite; 0 otherwise, for NULL, and for n < 0. */
 int rsk_within_f32(const float *x, ptrdiff_t n, ptrdiff_t step, double most);
 int rsk_within_f64(const double *x, ptrdiff_t n, ptrdiff_t step, double most);
 
@@ -169,6 +181,9 @@ typedef enum rsk_scan_type { RSK_SCAN_F32 = 0, RSK_SCAN_F16, RSK_SCAN_I8, RSK_SC
  * RSK_ESTOP */
 rsk_status rsk_scan(rsk_scan_type type, const void *rows, const float *scale, ptrdiff_t n, ptrdiff_t d, const float *queries,
                     ptrdiff_t m, ptrdiff_t k, float *scores, int64_t *indices, int threads, rsk_stop *stop);
+
+/* ---------------------------------------------------------------- structured projections (transforms.c) */
+
 /* HD3HD2HD1 (docs/design.md section 9): out = factor times the first numbers of H D3 H D2 H D1 [x; 0], one block of `padded`
  * after the other until there are `width`; or with transpose the adjoint, D1 H D2 H D3 H.
  *   signs  (blocks, 3, padded / 16) sign words, D1 D2 D3 of every block; blocks = width / padded, rounded up
@@ -239,15 +254,15 @@ rsk_status rsk_tensor_sketch_f64(const rsk_tensor *t, const double *x, ptrdiff_t
 typedef struct rsk_spec rsk_spec;
 
 typedef struct rsk_spec_params {
-    ptrdiff_t dim;        /* d, a power of two, RSK_MIN_DIM..RSK_MAX_DIM */
-    ptrdiff_t modules;    /* >= 1 */
-    ptrdiff_t max_inputs; /* >= 1; operators T_0 .. T_{max_inputs-1} */
+    ptrdiff_t dim;             /* d, a power of two, RSK_MIN_DIM..RSK_MAX_DIM */
+    ptrdiff_t modules;         /* 1..INT32_MAX */
+    ptrdiff_t max_inputs;      /* 1..INT32_MAX; operators T_0 .. T_{max_inputs-1} */
     uint64_t seed;
     const char *rotation;      /* "skew" or "hadamard" */
-    double cosine, sine;       /* T = cosine I + sine R */
-    double gain;               /* g: of the attribute and of the counter in z */
-    double branch;             /* b: of T_attr z and of T_in s_input in an object */
-    int energy;                /* 1: alpha = sqrt(w); 0: alpha = w */
+    double cosine, sine;       /* T = cosine I + sine R; each from -1 to 1, cosine^2 + sine^2 >= RSK_MIN_STRETCH */
+    double gain;               /* g: of the attribute and of the counter in z; above 0, at most 1 */
+    double branch;             /* b: of T_attr z and of T_in s_input in an object; above 0, at most 1 */
+    int energy;                /* flag. 1: alpha = sqrt(w); 0: alpha = w */
     const ptrdiff_t *lengths;  /* (modules,) attribute lengths, 1..RSK_MAX_LENGTH */
     const double *scales;      /* (modules,) from 1e-30 to 1e30 */
     const uint64_t *positions; /* (max_inputs,) stream ids */
@@ -256,51 +271,66 @@ typedef struct rsk_spec_params {
     uint64_t branch_attr, branch_in;       /* stream ids */
 } rsk_spec_params;
 
-/* Draws all matrices: about (max_inputs + 8 modules + 2) d / 8 bytes, at about 1 ns a byte. *out is NULL on error; free with
- * rsk_spec_free. stop: or NULL.
- * RSK_EINVAL  a parameter outside its range;  RSK_ENOMEM;  RSK_ESTOP */
+/* Draws all matrices: about (max_inputs + 8 modules + 2) d / 8 bytes, at about 1 ns a byte. stop: or NULL.
+ * Two specifications of equal parameters are interchangeable.
+ *
+ *   out   free with rsk_spec_free, in any order with what was made with it
+ * RSK_EINVAL  NULL, a parameter outside its range;  RSK_ENOMEM;  RSK_ESTOP */
 rsk_status rsk_spec_create(const rsk_spec_params *params, rsk_stop *stop, rsk_spec **out);
-void rsk_spec_free(rsk_spec *spec); /* NULL is allowed */
+void rsk_spec_free(rsk_spec *spec);
+/* Of the matrices; 0 for NULL. */
 ptrdiff_t rsk_spec_bytes(const rsk_spec *spec);
 
-/* The operators one at a time, for tests and tools. x and out are d floats and must not overlap.
- *   kind   0 position, 1 module, 2 branch (index 0 T_attr, 1 T_in)
- *   out = T x, or its transpose */
+/* out (d) = T x, or with the flag transpose T^T x. x (d): the caller sees to it that it is finite.
+ *   kind   0 position, 1 module, 2 branch
+ *   index  which one: below max_inputs or modules; of the branches, 0 T_attr and 1 T_in
+ * RSK_EINVAL  NULL, kind, index;  RSK_ENOMEM  scratch: 2 d floats */
 rsk_status rsk_operator(const rsk_spec *spec, int kind, ptrdiff_t index, int transpose, const float *x, float *out);
-/* out (d) = E_M x (lengths[module]), and out (lengths[module]) = E_M^T x (d): without gain and scale.
- * RSK_EVALUE (rsk_embed)  an element is NaN or larger than RSK_MAX_VALUE */
+/* rsk_embed: out (d) = E_M x, x (lengths[module]). rsk_embed_adjoint: out (lengths[module]) = E_M^T x, x (d). Without gain and scale.
+ * RSK_EINVAL  NULL, module;  RSK_ENOMEM  scratch: 12 bytes times the power of two that the length is padded to
+ * RSK_EVALUE  (rsk_embed) an element of x is NaN or larger than RSK_MAX_VALUE */
 rsk_status rsk_embed(const rsk_spec *spec, ptrdiff_t module, const float *x, float *out);
 rsk_status rsk_embed_adjoint(const rsk_spec *spec, ptrdiff_t module, const float *x, float *out);
+/* out (d) = c_M, of norm one.
+ * RSK_EINVAL  NULL, module */
 rsk_status rsk_counter(const rsk_spec *spec, ptrdiff_t module, float *out);
 
 /* ---------------------------------------------------------------- plans: the structure of a batch (plan.c) */
 
-/* n traces in columns (CSR). Offsets start at 0, never decrease, and end at the length of what they index. */
+/* `traces` traces in columns (CSR). Offsets start at 0, never decrease, and end at the length of what they index. Columns may be NULL
+ * where they have no elements, offsets never. */
 typedef struct rsk_batch {
-    ptrdiff_t traces;
+    ptrdiff_t traces;              /* >= 1 */
     const int64_t *objects;        /* (traces + 1,) offsets into objects; let N = objects[traces] */
     const int32_t *module;         /* (N,) module index in the spec */
     const int64_t *attribute_ends; /* (N + 1,) offsets into the attributes */
     const int64_t *input_ends;     /* (N + 1,) offsets into inputs and weights; let E = input_ends[N] */
     const int32_t *inputs;         /* (E,) object numbers within the trace, each smaller than its user's */
-    const double *weights;         /* (E,) >= 0, any scale up to 1e300 */
+    const double *weights;         /* (E,) >= 0; each tuple sums to more than 0 and to at most RSK_MAX_WEIGHT */
     const int64_t *output_ends;    /* (traces + 1,) offsets into outputs; let O = output_ends[traces] */
-    const int32_t *outputs;        /* (O,) object numbers within the trace */
-    const double *output_weights;  /* (O,) */
+    const int32_t *outputs;        /* (O,) object numbers within the trace, at least one a trace */
+    const double *output_weights;  /* (O,) as weights */
 } rsk_batch;
 
-/* Belongs to the spec it was made for: that one must outlive it. */
+/* A checked structure. It goes with every spec whose parameters equal those of the one it was made for, and keeps no pointer to it. */
 typedef struct rsk_plan rsk_plan;
 
-/* Checks the batch, orders it (children first, each object as late as it can be), and assigns scratch vectors.
- * where, if not NULL, says where a check failed. The first failure in trace order is reported.
- * RSK_EINVAL  traces < 1, threads < 1;  RSK_EOFFSETS .. RSK_EFANOUT, RSK_ESIZE  as above;  RSK_ENOMEM */
+/* Checks the batch, orders it (children first, each object as late as it can be), and assigns scratch vectors. Nothing is read of a
+ * column before the offsets into it are known to be right.
+ *
+ *   out    free with rsk_plan_free. It takes 24 bytes an object, and 28 a step: one an object, one an input or output
+ *   where  or NULL: where a check of RSK_EMODULE to RSK_ESIZE failed. Sizes are checked before the rest; then, the first failure in
+ *          trace order is reported
+ * RSK_EINVAL  NULL, traces < 1, threads < 1;  RSK_EOFFSETS .. RSK_EFANOUT, RSK_ESIZE  as said above
+ * RSK_ENOMEM  scratch: 88 bytes an object of the largest trace for each thread, beside the plan */
 rsk_status rsk_plan_create(const rsk_spec *spec, const rsk_batch *batch, int threads, rsk_plan **out, rsk_where *where);
-void rsk_plan_free(rsk_plan *plan); /* NULL is allowed */
-ptrdiff_t rsk_plan_vectors(const rsk_plan *plan); /* scratch vectors of d floats a thread needs */
+void rsk_plan_free(rsk_plan *plan);
+/* Scratch vectors of d floats that a thread needs for a sweep; 0 for NULL. */
+ptrdiff_t rsk_plan_vectors(const rsk_plan *plan);
 
-/* reach, amplitude (N,): docs/design.md section 3; 0 for an object that reaches no output. uses (N,): how often it is an
- * input or output with positive weight, of objects that reach an output. Any may be NULL. */
+/* amplitude (N,): docs/design.md section 3; 0 for an object that reaches no output. uses (N,): how often an object is an input or output
+ * of positive weight, counting only users that reach an output. Either may be NULL.
+ * RSK_EINVAL  plan is NULL */
 rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t *uses);
 
 /* ---------------------------------------------------------------- sweeps (sweep.c) */
@@ -308,31 +338,32 @@ rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t 
 /* Forward sweep: out[b] = the sketch of trace b.
  *
  *   attributes  (A,) packed in object order, A = attribute_ends[N]
- *   counters    (N,) coefficient of each object's counter, or NULL for 1
- *   out         (traces, d), overwritten; must not overlap anything
- *   threads     upper bound
- *
+ *   counters    (N,) finite, the coefficient of each object's counter; or NULL for 1
+ *   out         (traces, d)
  *   stop        or NULL
- *
- * RSK_EINVAL  threads < 1, or plan belongs to another spec;  RSK_ESTOP
- * RSK_EVALUE  attributes; where says which object; out is then unspecified
- * RSK_ENOMEM  scratch: about (vectors + 18) * max(d, a') floats a thread */
+ *   where       or NULL
+ * RSK_EINVAL  NULL, threads < 1, the plan is not one of this spec's
+ * RSK_EVALUE  scale times an element is NaN or larger than RSK_MAX_VALUE; where says which object's, the first in trace order
+ * RSK_ENOMEM  scratch: about (rsk_plan_vectors + 18) max(d, a') floats a thread, a' the longest attribute padded to a power of two
+ * RSK_ESTOP */
 rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *attributes, const float *counters,
                       float *out, int threads, rsk_stop *stop, rsk_where *where);
 
-/* Adjoint sweep: the transpose of the above map, trace by trace.
+/* Adjoint sweep: the transpose of the map from attributes and counters to sketches, trace by trace.
  *
- *   y           (traces, d)
- *   attributes  (A,) overwritten: g scale_M E_M^T ... y; 0 for objects that reach no output
- *   counters    (N,) overwritten, or NULL if not wanted */
+ *   y           (traces, d): the caller sees to it that it is finite
+ *   attributes  (A,) g scale_M E_M^T ... y; 0 for objects that reach no output
+ *   counters    (N,) the same for counters; or NULL if not wanted
+ *   stop        or NULL
+ * RSK_EINVAL, RSK_ENOMEM, RSK_ESTOP  as rsk_sketch */
 rsk_status rsk_adjoint(const rsk_spec *spec, const rsk_plan *plan, const float *y, float *attributes, float *counters,
                        int threads, rsk_stop *stop);
 
-/* ---------------------------------------------------------------- solvers (solve.c) */
+/* ---------------------------------------------------------------- least squares for a known structure (solve.c) */
 
 typedef struct rsk_lstsq_params {
-    double tolerance;  /* stop when the residual is below tolerance * |sketch| or no longer falls; >= 0 */
-    int max_iterations; /* of CGLS in all, >= 1 */
+    double tolerance;    /* stop when the residual is below tolerance * |sketch| or no longer falls; >= 0 */
+    int max_iterations;  /* of CGLS in all, >= 1 */
     /* (traces,) from 0 to RSK_MAX_VALUE: root mean square error of one coordinate of each sketch; NULL: none. Iterations stop when what
      * they could still change is well below what such an error changes. */
     const double *noise;
@@ -341,75 +372,100 @@ typedef struct rsk_lstsq_params {
 /* Least squares for the attributes of a known structure, counters known: min |mask (s - A x - s0)|, columns scaled to one.
  *
  *   sketches    (traces, d); coordinates outside the mask are never read
- *   mask        NULL, or (mask_rows, d) bytes, 0 = erased; mask_rows 1 (one for all) or traces
- *   attributes  (A,) overwritten; NaN for objects that reach no output, and for all if no coordinate is kept
+ *   mask        (mask_rows, d) bytes, 0 = erased, anything else = kept; or NULL for none erased
+ *   mask_rows   1 (one row for all traces) or traces; not read if mask is NULL
+ *   attributes  (A,) NaN for objects that reach no output, and for all if no coordinate is kept
  *   residual    (traces,) |mask (s - A x - s0)| / |mask s|; infinite for a zero sketch that is not fitted exactly, NaN
  *               if no coordinate is kept
- *   iterations  (traces,)
- * RSK_EINVAL  parameters;  RSK_ENOMEM;  RSK_EVALUE  a sketch coordinate is NaN or larger than RSK_MAX_VALUE */
+ *   iterations  (traces,) of CGLS
+ *   stop        or NULL
+ *   where       or NULL
+ * RSK_EINVAL  NULL, threads < 1, mask_rows, the plan is not one of this spec's, a parameter outside its range
+ * RSK_EVALUE  a kept coordinate is NaN or larger than RSK_MAX_VALUE; where says which trace, the first
+ * RSK_ENOMEM  scratch: for each thread that of rsk_sketch, and 28 d + 44 n bytes, n the most attribute elements of a trace
+ * RSK_ESTOP */
 rsk_status rsk_lstsq(const rsk_spec *spec, const rsk_plan *plan, const float *sketches, const uint8_t *mask,
                      ptrdiff_t mask_rows, const rsk_lstsq_params *params, float *attributes, double *residual,
                      int32_t *iterations, int threads, rsk_stop *stop, rsk_where *where);
 
-/* ---------------------------------------------------------------- unrolling (unroll.c) */
+/* ---------------------------------------------------------------- sparse attributes of a known structure (solve.c) */
 
-typedef struct rsk_unroll_params {
-    const uint8_t *allowed; /* (modules + 1, modules) 1: a module that may be an input of that one; the last row: an output */
-    const double *noise;    /* (sketches,) root mean square error of a coordinate, >= 0, beyond that of float32; NULL: none */
-    ptrdiff_t max_depth;    /* 1: outputs only; at least 1, at most RSK_MAX_DEPTH */
-    double threshold;       /* least evidence of a group of objects, in nats; >= 0 */
-    int max_rounds;         /* of proposing and fitting, >= 1 */
-    int sparse;             /* 1: attributes are mostly zero */
-    ptrdiff_t nonzeros;     /* of a sparse attribute, about; 0: not known */
-    int nonnegative;        /* 1: the elements of sparse attributes are never negative */
-} rsk_unroll_params;
-
-#define RSK_MAX_DEPTH 64
-
-typedef struct rsk_unrolled rsk_unrolled;
-
-/* Unrolls sketches whose structure is not known: docs/design.md, section 8.
- *
- *   sketches    (n, d); coordinates outside the mask are never read
- *   mask        NULL, or (mask_rows, d) bytes, 0 = erased; mask_rows 1 or n
- *   out         NULL on error; free with rsk_unrolled_free
- *
- * RSK_EINVAL  n < 1, threads < 1, parameters;  RSK_ENOMEM
- * RSK_EVALUE  a sketch coordinate is NaN or larger than RSK_MAX_VALUE; where says which sketch */
-rsk_status rsk_unroll(const rsk_spec *spec, ptrdiff_t n, const float *sketches, const uint8_t *mask, ptrdiff_t mask_rows,
-                      const rsk_unroll_params *params, rsk_unrolled **out, int threads, rsk_stop *stop, rsk_where *where);
-void rsk_unrolled_free(rsk_unrolled *unrolled); /* NULL is allowed */
-
-/* Of sketch i: its objects, users before their inputs, and their attribute elements. -1 if there is no such sketch. */
-ptrdiff_t rsk_unrolled_objects(const rsk_unrolled *unrolled, ptrdiff_t i);
-ptrdiff_t rsk_unrolled_attributes(const rsk_unrolled *unrolled, ptrdiff_t i);
-
-typedef struct rsk_unrolled_view {
-    double residual, energy, missing; /* |mask (s - A u)|^2, |mask s|^2, and an estimate of the energy of what was not found */
-    int32_t rounds, iterations;
-    const int32_t *parent, *position, *module; /* (objects,) parent -1: an output */
-    const double *amplitude;                 /* (objects,) of the counter's column */
-    const double *evidence, *spread;         /* (objects,) nats; standard error of an attribute element */
-    const double *amplitude_spread;          /* (objects,) standard error of the amplitude */
-    const double *attributes;                /* (attributes,) times the amplitude */
-} rsk_unrolled_view;
-rsk_status rsk_unrolled_get(const rsk_unrolled *unrolled, ptrdiff_t i, rsk_unrolled_view *view);
 typedef struct rsk_sparse_params {
-    ptrdiff_t nonzeros;   /* of a trace, at most; 0: as many as stand out of the noise */
-    ptrdiff_t per_object; /* at most; 0: any number */
-    int nonnegative;      /* 1: every element is >= 0 */
+    ptrdiff_t nonzeros;   /* of a trace, at most; 0: as many as stand out of the noise; >= 0 */
+    ptrdiff_t per_object; /* of an object, at most; 0: any number; >= 0 */
+    int nonnegative;      /* flag. 1: every element is >= 0 */
     const double *noise;  /* (traces,) root mean square error of a kept coordinate, from 0 to RSK_MAX_VALUE; NULL: float32 rounding,
                            * which is the least that is assumed */
     int max_iterations;   /* of CGLS in all, >= 1 */
 } rsk_sparse_params;
 
-/* Sparse attributes of a known structure, counters known: the same misfit with few elements that are not zero, by hard
- * thresholding pursuit (docs/design.md, section 4). Arguments and NaNs as for rsk_lstsq.
- *
- * RSK_EINVAL  parameters;  RSK_ENOMEM;  RSK_EVALUE  a sketch coordinate is NaN or larger than RSK_MAX_VALUE */
+/* The same misfit as in rsk_lstsq with few elements that are not zero, by hard thresholding pursuit (docs/design.md, section 4).
+ * Arguments, NaNs and statuses as for rsk_lstsq, but 28 d + 76 n bytes of scratch. */
 rsk_status rsk_sparse(const rsk_spec *spec, const rsk_plan *plan, const float *sketches, const uint8_t *mask,
                       ptrdiff_t mask_rows, const rsk_sparse_params *params, float *attributes, double *residual,
                       int32_t *iterations, int threads, rsk_stop *stop, rsk_where *where);
+
+/* ---------------------------------------------------------------- unrolling: the structure is unknown (unroll.c) */
+
+#define RSK_MAX_DEPTH 64
+
+typedef struct rsk_unroll_params {
+    /* (modules + 1, modules) flags: whether the column's module may be an input of the row's; the last row: an output */
+    const uint8_t *allowed;
+    const double *noise; /* (n,) root mean square error of a coordinate of each sketch, from 0 to RSK_MAX_VALUE, beyond that of
+                          * float32; NULL: none */
+    ptrdiff_t max_depth; /* 1: outputs only; from 1 to RSK_MAX_DEPTH */
+    double threshold;    /* least evidence of a group of objects, in nats; >= 0 */
+    int max_rounds;      /* of proposing and fitting, >= 1 */
+    int sparse;          /* flag. 1: attributes are mostly zero */
+    ptrdiff_t nonzeros;  /* of a sparse attribute, about; 0: not known; >= 0. Not used without sparse */
+    int nonnegative;     /* flag. 1: the elements of sparse attributes are never negative. Not used without sparse */
+} rsk_unroll_params;
+
+typedef struct rsk_unrolled rsk_unrolled;
+
+/* Unrolls sketches whose structure is not known: docs/design.md, section 8.
+ *
+ *   n           sketches, >= 1
+ *   sketches    (n, d); coordinates outside the mask are never read
+ *   mask        (mask_rows, d) bytes, 0 = erased, anything else = kept; or NULL for none erased
+ *   mask_rows   1 (one row for all sketches) or n; not read if mask is NULL
+ *   out         free with rsk_unrolled_free
+ *   stop        or NULL
+ *   where       or NULL
+ * RSK_EINVAL  NULL, n < 1, threads < 1, mask_rows, a parameter outside its range
+ * RSK_EVALUE  a kept coordinate is NaN or larger than RSK_MAX_VALUE; where says which sketch, the first
+ * RSK_ENOMEM  scratch a thread: (256 + 12 max_depth) d bytes, with sparse (1180 + 12 max_depth) d; 250 bytes an object, of which there
+ *             may be d / (1 + the shortest attribute), with sparse 12 times as many; and for each of min(max_inputs, 256) positions
+ *             4 bytes an element of the longest attribute and 24 a module
+ * RSK_ESTOP */
+rsk_status rsk_unroll(const rsk_spec *spec, ptrdiff_t n, const float *sketches, const uint8_t *mask, ptrdiff_t mask_rows,
+                      const rsk_unroll_params *params, rsk_unrolled **out, int threads, rsk_stop *stop, rsk_where *where);
+void rsk_unrolled_free(rsk_unrolled *unrolled);
+
+/* How many objects sketch i has, and how many attribute elements in all; -1 if there is no such sketch, or for NULL. */
+ptrdiff_t rsk_unrolled_objects(const rsk_unrolled *unrolled, ptrdiff_t i);
+ptrdiff_t rsk_unrolled_attributes(const rsk_unrolled *unrolled, ptrdiff_t i);
+
+/* What was found of one sketch. The arrays belong to the rsk_unrolled. Objects are ordered so that users stand before their inputs. */
+typedef struct rsk_unrolled_view {
+    double residual;         /* |mask (s - A u)|^2 */
+    double energy;           /* |mask s|^2 */
+    double missing;          /* an estimate of the energy of what was not found */
+    int32_t rounds;          /* of proposing and fitting */
+    int32_t iterations;      /* of CGLS */
+    const int32_t *parent;   /* (objects,) the user; -1: an output */
+    const int32_t *position; /* (objects,) in the user's tuple */
+    const int32_t *module;   /* (objects,) */
+    const double *amplitude; /* (objects,) of the counter's column */
+    const double *evidence;  /* (objects,) nats, of the object and all below it */
+    const double *spread;    /* (objects,) standard error of an attribute element */
+    const double *amplitude_spread; /* (objects,) standard error of the amplitude */
+    const double *attributes;       /* (attributes,) times the amplitude */
+} rsk_unrolled_view;
+
+/* RSK_EINVAL  NULL, or there is no sketch i */
+rsk_status rsk_unrolled_get(const rsk_unrolled *unrolled, ptrdiff_t i, rsk_unrolled_view *view);
 
 #ifdef __cplusplus
 }

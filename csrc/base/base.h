@@ -21,16 +21,16 @@
 #define RSK_PREFETCH(p) ((void)(p))
 #endif
 
-/* Everything is computed in blocks of 16 floats (docs/design.md section 5); d and a' are multiples of it. */
+/* Everything is computed in blocks of 16 floats (docs/design.md section 5). d and a' are multiples of 16. */
 #define RSK_LANES 16
 
 /* ---------------------------------------------------------------- memory.c */
 
-/* size elements of `each` bytes, 64-byte aligned, not cleared; NULL if that overflows or memory is short. size 0 gives a
- * pointer that may be freed. */
+/* `size` elements of `each` bytes, 64-byte aligned; free with rsk_free. NULL if size is negative, each is 0, their product overflows, or
+ * memory is short. size 0 gives a pointer that is not NULL. rsk_calloc clears the elements, rsk_alloc does not. */
 void *rsk_alloc(ptrdiff_t size, size_t each);
 void *rsk_calloc(ptrdiff_t size, size_t each);
-void rsk_free(void *p);
+void rsk_free(void *p); /* NULL is allowed */
 
 /* ---------------------------------------------------------------- threads.c */
 
@@ -53,19 +53,22 @@ int rsk_cpu_has_avx512(void);
 
 /* ---------------------------------------------------------------- signs (philox.c) */
 
-/* Packed sign words of 16, from 32-bit random words. */
+/* out (bits / 16) = the first bits of a part of a stream, packed: bit k is bit k % 16 of word k / 16.
+ * RSK_EINVAL  bits is not a positive multiple of 16 */
 rsk_status rsk_stream_signs(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t bits, uint16_t *out);
+/* The highest set bit of x > 0, as a power of two. */
 static inline ptrdiff_t rsk_highest_bit(ptrdiff_t x) {
     while (x & (x - 1)) x &= x - 1;
     return x;
 }
-/* Whether there is a transform of n numbers. */
+/* Whether there is a Walsh-Hadamard transform of n numbers: a power of two from 16 to RSK_MAX_DIM. */
 static inline int rsk_is_order(ptrdiff_t n) { return n >= RSK_LANES && n <= RSK_MAX_DIM && !(n & (n - 1)); }
+/* Bit k of packed sign words: 1 is a minus sign. */
 static inline int rsk_sign_bit(const uint16_t *bits, ptrdiff_t k) { return (bits[k >> 4] >> (k & 15)) & 1; }
 
 /* ---------------------------------------------------------------- sums (dot.c) */
 
-/* Sixteen interleaved sums, folded in one order: the same bits however it is compiled. */
+/* The sum of a[i] b[i], in sixteen interleaved sums that are folded in one order: the same bits however it is compiled. */
 double rsk_dot(const double *a, const double *b, ptrdiff_t n);
 
 #endif

@@ -1,4 +1,4 @@
-/* What the processor and its operating system offer. */
+/* Which instruction sets the processor and its operating system offer. */
 #include "base/base.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -17,7 +17,8 @@ static unsigned long long xcr0(void) {
 }
 #endif
 
-/* AVX, FMA, F16C, bits of leaf 7 EBX that must all be set, and state that the operating system must save. */
+/* Whether there are AVX, FMA, F16C and the instructions whose bits of leaf 7's EBX are given, and whether the operating system saves
+ * the given state (bits of XCR0). */
 static int has(unsigned ebx, unsigned long long state) {
     unsigned r[4];
     cpuid(0, 0, r);
@@ -29,8 +30,8 @@ static int has(unsigned ebx, unsigned long long state) {
     return (r[1] & ebx) == ebx;
 }
 
-int rsk_cpu_has_avx2(void) { return has(1u << 5, 0x6); }
-/* F, DQ, BW, VL */
+int rsk_cpu_has_avx2(void) { return has(1u << 5, 0x6); } /* the state of SSE and AVX registers */
+/* AVX2; AVX-512 F, DQ, BW and VL; the state of mask and 512-bit registers as well */
 int rsk_cpu_has_avx512(void) { return has(1u << 5 | 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31, 0xE6); }
 
 #else

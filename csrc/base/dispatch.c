@@ -9,7 +9,7 @@
 
 static int always(void) { return 1; }
 
-/* Best first. To add an instruction set: one file in kernels/, one line here. */
+/* The best one first. A new instruction set needs one file in kernels/ and one line here. */
 static const struct {
     const rsk_kernels *kernels;
     int (*supported)(void);
@@ -55,7 +55,7 @@ int rsk_isa_available(const char *name) { return name && find(name) != NULL; }
 
 const rsk_kernels *rsk_kernels_current(void) {
     const rsk_kernels *k = (const rsk_kernels *)LOAD();
-    if (!k) STORE(k = find(NULL)); /* two threads may both do this, and store the same */
+    if (!k) STORE(k = find(NULL)); /* two threads may both do this; they store the same pointer */
     return k;
 }
 

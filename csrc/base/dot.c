@@ -1,4 +1,4 @@
-/* The one sum of products whose bits every solver depends on. */
+/* The sum of products that all solvers use: its bits decide theirs. */
 #include "base/base.h"
 
 double rsk_dot(const double *a, const double *b, ptrdiff_t n) {

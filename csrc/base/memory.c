@@ -1,3 +1,4 @@
+/* Aligned memory for arrays whose sizes may come from outside. */
 #include "base/base.h"
 
 #include <stdlib.h>
@@ -8,7 +9,7 @@
 
 void *rsk_alloc(ptrdiff_t size, size_t each) {
     if (size < 0 || each == 0 || (size_t)size > (PTRDIFF_MAX - 128) / each) return NULL;
-    const size_t bytes = ((size_t)size * each + 64) / 64 * 64; /* a multiple of 64, as aligned_alloc wants, and never 0 */
+    const size_t bytes = ((size_t)size * each + 64) / 64 * 64; /* aligned_alloc wants a multiple of 64; never 0 */
 #if defined(_WIN32)
     return _aligned_malloc(bytes, 64);
 #else

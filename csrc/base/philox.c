@@ -1,8 +1,9 @@
 /* Philox4x32-10, a counter-based random bit generator: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as
- * easy as 1, 2, 3", SC 2011. */
+ * easy as 1, 2, 3", SC 2011. Streams of its words and bits are those of docs/design.md, section 1. */
 #include "base/base.h"
 
-void rsk_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
+rsk_status rsk_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
+    if (!counter || !key || !out) return RSK_EINVAL;
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3], k0 = key[0], k1 = key[1];
     for (int round = 0; round < 10; round++) {
         uint64_t a = (uint64_t)0xD2511F53u * c0, b = (uint64_t)0xCD9E8D57u * c2;
@@ -15,16 +16,19 @@ void rsk_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t o
         k1 += 0xBB67AE85u;
     }
     out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
+    return RSK_OK;
 }
+
+#define MOST_WORDS ((uint64_t)1 << 34) /* blocks of 4 words are counted in 32 bits */
 
 static void stream_block(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t block, uint32_t out[4]) {
     const uint32_t counter[4] = {(uint32_t)block, part, (uint32_t)stream, (uint32_t)(stream >> 32)};
     const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
-    rsk_philox4x32(counter, key, out);
+    (void)rsk_philox4x32(counter, key, out);
 }
 
 rsk_status rsk_stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t n, uint32_t *words) {
-    if (n < 0 || n / 4 > (ptrdiff_t)0xFFFFFFFF) return RSK_EINVAL;
+    if (!words || n < 0 || (uint64_t)n > MOST_WORDS) return RSK_EINVAL;
     for (ptrdiff_t i = 0; i < n; i += 4) {
         uint32_t four[4];
         stream_block(seed, stream, part, i / 4, four);

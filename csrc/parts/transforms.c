@@ -50,12 +50,14 @@ rsk_status rsk_fwht_f64(double *x, ptrdiff_t rows, ptrdiff_t n, double factor, i
 }
 
 int rsk_within_f32(const float *x, ptrdiff_t n, ptrdiff_t step, double most) {
+    if (!x || n < 0) return 0;
     const float limit = most < (double)FLT_MAX ? (float)most : FLT_MAX;
     int bad = 0;
     for (ptrdiff_t i = 0; i < n; i++) bad |= !(fabsf(x[i * step]) <= limit);
     return !bad;
 }
 int rsk_within_f64(const double *x, ptrdiff_t n, ptrdiff_t step, double most) {
+    if (!x || n < 0) return 0;
     const double limit = most < DBL_MAX ? most : DBL_MAX;
     int bad = 0;
     for (ptrdiff_t i = 0; i < n; i++) bad |= !(fabs(x[i * step]) <= limit);

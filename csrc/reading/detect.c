@@ -1,25 +1,28 @@
-/* What a residual says of objects that are not in the tree yet: evidence for every module at every position below every
+/* What a residual says of objects that are not in the tree yet: the evidence for every module at every position below every
  * object, pooled into proposals of whole groups (docs/design.md, section 8).
  *
- * A candidate of amplitude A shows in its counter's score z ~ N(alpha, 1), alpha = A / noise, and in the energy e of its
- * attribute's a scores, each N(0, 1 + v) with v = alpha^2 rho^2 / a, rho the norm of an attribute. Its log-likelihood ratio is
+ * A candidate of amplitude A shows in its counter's score z ~ N(alpha, 1), where alpha = A / noise, and in the energy e of its
+ * attribute's a scores, each of which is N(0, 1 + v) with v = alpha^2 rho^2 / a, rho the norm of an attribute. Its log-likelihood
+ * ratio is
  *     z alpha - alpha^2 / 2 + e v / (2 (1 + v)) - a log(1 + v) / 2.
- * An object's counter also says what its inputs' amplitudes sum to, in squares: n new inputs have about the n-th part each. */
+ * An object's counter also says what the squares of its inputs' amplitudes sum to: each of n new inputs has about the n-th part. */
 #include "reading/reading.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Amplitudes of a group's members around the expected one, squared with linear weighting: weights are uneven. */
+/* As weights are uneven, a group's members are tried with these multiples of the expected amplitude; with linear weighting, with
+ * their squares. */
 #define FACTORS 4
 static const double factors[FACTORS] = {0.45, 0.75, 1.05, 1.45};
 
-#define UNUSUAL 3.0       /* standard errors beyond which an attribute's energy says no more: it is not this object's */
-#define LIGHT 0.4         /* of a tuple's mean share, that a further member may always have */
-#define LEFT 0.1          /* of the noise, that is there whatever the pooled columns hold */
-#define CLEAR 5.0         /* standard errors at which a leaf is told from others at a glance */
-#define STRONG 300.0      /* nats, of all of a tuple's members, that make looking for others in their places idle */
-#define POSITION_COST 0.5 /* nats: that there is one more input */
+#define UNUSUAL 3.0       /* energy of an attribute so many standard errors above its mean is not counted: it is another object's */
+#define LIGHT 0.4         /* a further member of a tuple may always have this part of the members' mean share */
+#define LEFT 0.1          /* the noise is at least this part of what it was, however much of it the pooled columns explain */
+#define CLEAR 5.0         /* inputs that would stand out by so many standard errors are looked for in one pass */
+#define STRONG 300.0      /* nats: if every member of a tuple has more, none of them is taken for another module */
+#define POSITION_COST 0.5 /* nats that a further input costs */
+#define LEAF 0.4          /* an object whose inputs show less than this part of what they would is a leaf */
 
 double rsk_likelihood(double z, double e, double length, double alpha, double rho2) {
     const double v = alpha * alpha * rho2 / length, most = (1.0 + v) * (length + UNUSUAL * sqrt(2.0 * length));
@@ -38,7 +41,8 @@ void rsk_detector_free(rsk_detector *q) {
     rsk_free(q->z);
     rsk_free(q->e);
     rsk_free(q->like);
-    rsk_free(q->seen);
+    rsk_free(q->noise_of);
+    rsk_free(q->frequency);
     rsk_free(q->taken);
     rsk_free(q->child_at);
     rsk_free(q->path);
@@ -64,14 +68,15 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->z = rsk_alloc(cells, sizeof *q->z);
     q->e = rsk_alloc(cells, sizeof *q->e);
     q->like = rsk_alloc(cells, sizeof *q->like);
-    q->seen = rsk_alloc(2 * spec->modules, sizeof *q->seen);
+    q->noise_of = rsk_alloc(spec->modules, sizeof *q->noise_of);
+    q->frequency = rsk_alloc(spec->modules, sizeof *q->frequency);
     q->taken = rsk_alloc(q->window, sizeof *q->taken);
     q->child_at = rsk_alloc(q->window, sizeof *q->child_at);
     q->path = rsk_alloc(depth + 1, sizeof *q->path);
     q->proposal = rsk_alloc(2 * capacity + 1, sizeof *q->proposal);
     q->modules = rsk_alloc(capacity + q->window, sizeof *q->modules);
     if (q->below && q->object && q->spare && q->padded && q->work && q->scores && q->z && q->e && q->like &&
-        q->seen && q->taken && q->child_at && q->path && q->proposal && q->modules)
+        q->noise_of && q->frequency && q->taken && q->child_at && q->path && q->proposal && q->modules)
         return 1;
     rsk_detector_free(q);
     return 0;
@@ -79,10 +84,11 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
 
 /* ---------------------------------------------------------------- scores below one object */
 
-/* scores[j] = [attribute | counter] of the module's columns, of norm one, at position j of the tuple whose residual is b. */
+/* scores[j] = the inner products of b, the residual of a tuple, with the module's columns of norm one at position j: the attribute's,
+ * then the counter's. */
 static void correlate(const rsk_detector *q, const float *b, ptrdiff_t m, ptrdiff_t from, ptrdiff_t positions) {
     const rsk_spec *spec = q->spec;
-    const double t2 = spec->cosine * spec->cosine + spec->sine * spec->sine;
+    const double t2 = spec->stretch2;
     const float unit = (float)(1.0 / sqrt(t2 * q->share));
     rsk_module plain = spec->module[m];
     plain.scale = 1.0;
@@ -90,20 +96,20 @@ static void correlate(const rsk_detector *q, const float *b, ptrdiff_t m, ptrdif
         float *out = q->scores + j * (plain.length + 1);
         spec->family->chain(spec, &spec->positions[j], &plain.rotation, 1.0 / t2, 1, b, q->object, 0, q->spare);
         spec->family->embed_adjoint(spec, &plain, unit * (float)rsk_embed_norm(spec, &plain), unit / sqrtf((float)spec->dim),
-                             q->object, q->padded, &out[plain.length], q->work, q->spare);
+                                    q->object, q->padded, &out[plain.length], q->work, q->spare);
         rsk_embed_end(spec, &plain, q->padded, out);
     }
 }
 
-/* Objects of one module in one tuple share the identity branch of their position operators, coherence g = cos^2: of the free
- * positions' scores the common part is taken out by the inverse of their Gram matrix (1 - g) I + h 1 1', h what of g the
- * module's `taken` fitted members have left of it. So that part is no noise to them either: the pooled columns' energy beyond
- * their own noise is taken off, without which a wide tuple of one module hides itself. Fills z and e in units of the noise;
- * returns the noise's factor. */
+/* Siblings of one module share the identity branch of their position operators, so that their scores have a common part, of coherence
+ * g. It is taken out of the scores at free positions by the inverse of their Gram matrix (1 - g) I + h 1 1', where h is the part of g
+ * that the module's members which are fitted already have left. The energy of the pooled columns beyond their noise is then no noise
+ * to single positions, and is subtracted from it; otherwise a wide tuple of one module would hide itself. Fills z and e in units of
+ * the noise that remains, and returns that over the noise before. */
 static double decorrelate(const rsk_detector *q, ptrdiff_t m, ptrdiff_t from, ptrdiff_t positions) {
     const rsk_spec *spec = q->spec;
     const ptrdiff_t a = spec->module[m].length;
-    const double c2 = spec->cosine * spec->cosine, g = c2 / (c2 + spec->sine * spec->sine);
+    const double g = spec->coherence;
     double taken = 0.0, open = 0.0;
     for (ptrdiff_t j = 0; j < positions; j++) {
         if (q->taken[j] == m) taken += 1.0;
@@ -134,7 +140,7 @@ static double decorrelate(const rsk_detector *q, ptrdiff_t m, ptrdiff_t from, pt
     return factor;
 }
 
-/* like[j][m] = the log-likelihood ratio of module m at position j with an amplitude of about A. */
+/* like[j][m] = the log-likelihood ratio of module m at position j with about that amplitude: the mean over FACTORS amplitudes. */
 static void weigh(const rsk_detector *q, ptrdiff_t from, ptrdiff_t to, double amplitude, const uint8_t *allowed) {
     const rsk_spec *spec = q->spec;
     for (ptrdiff_t m = 0; m < spec->modules; m++) {
@@ -142,7 +148,7 @@ static void weigh(const rsk_detector *q, ptrdiff_t from, ptrdiff_t to, double am
         const double a = (double)spec->module[m].length;
         double alpha[FACTORS], of_e[FACTORS], most_e[FACTORS], constant[FACTORS];
         for (int f = 0; f < FACTORS; f++) {
-            alpha[f] = (spec->energy ? factors[f] : factors[f] * factors[f]) * amplitude * q->shrink / (q->noise * q->seen[m]);
+            alpha[f] = (spec->energy ? factors[f] : factors[f] * factors[f]) * amplitude * q->shrink / (q->noise * q->noise_of[m]);
             const double v = alpha[f] * alpha[f] * q->rho2[m] / a;
             of_e[f] = 0.5 * v / (1.0 + v);
             most_e[f] = (1.0 + v) * (a + UNUSUAL * sqrt(2.0 * a));
@@ -161,50 +167,56 @@ static void weigh(const rsk_detector *q, ptrdiff_t from, ptrdiff_t to, double am
     }
 }
 
-/* Evidence for objects at `from` .. `to` - 1, each of an unknown module, whose shares are learned on the way: the largest sum
- * over a prefix, and its length. */
-static double prefix(const rsk_detector *q, ptrdiff_t from, ptrdiff_t to, const uint8_t *allowed, ptrdiff_t *count,
-                     int32_t *best) {
+/* The evidence at one position for an object of any allowed module, given how frequent modules are: their frequencies sum to total.
+ * Counts the object among them, each module by its posterior probability. *module is the likeliest one. */
+static double position_evidence(const rsk_detector *q, const double *like, const uint8_t *allowed, double total, int32_t *module) {
+    double *frequency = q->frequency, top = -HUGE_VAL, all = 0.0;
+    for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
+        if (!allowed[m]) continue;
+        const double l = like[m] + log(frequency[m] / total);
+        if (l > top) top = l, *module = (int32_t)m;
+    }
+    for (ptrdiff_t m = 0; m < q->spec->modules; m++)
+        if (allowed[m]) all += exp(like[m] + log(frequency[m] / total) - top);
+    for (ptrdiff_t m = 0; m < q->spec->modules; m++)
+        if (allowed[m]) frequency[m] += frequency[m] / total * exp(like[m] - top) / all;
+    return top + log(all);
+}
+
+/* The largest evidence for objects at `from` .. `from` + n - 1, over all n up to `to` - `from`, and that n. The frequencies of modules
+ * are learned on the way. modules: the likeliest one at each position. */
+static double best_prefix(const rsk_detector *q, ptrdiff_t from, ptrdiff_t to, const uint8_t *allowed, ptrdiff_t *n,
+                          int32_t *modules) {
     const rsk_spec *spec = q->spec;
-    double *share = q->seen + spec->modules, total = 0.0, sum = 0.0, most = -HUGE_VAL;
-    for (ptrdiff_t m = 0; m < spec->modules; m++) share[m] = allowed[m] ? 0.5 : 0.0, total += share[m];
-    *count = 0;
-    for (ptrdiff_t j = from; j < to; j++) {
-        const double *like = q->like + j * spec->modules;
-        double top = -HUGE_VAL, all = 0.0;
-        for (ptrdiff_t m = 0; m < spec->modules; m++) {
-            if (!allowed[m]) continue;
-            const double l = like[m] + log(share[m] / total);
-            if (l <= top) continue;
-            top = l;
-            if (best) best[j - from] = (int32_t)m;
-        }
-        for (ptrdiff_t m = 0; m < spec->modules; m++)
-            if (allowed[m]) all += exp(like[m] + log(share[m] / total) - top);
-        for (ptrdiff_t m = 0; m < spec->modules; m++)
-            if (allowed[m]) share[m] += share[m] / total * exp(like[m] - top) / all;
-        total += 1.0;
-        sum += top + log(all) - POSITION_COST;
-        if (sum > most) most = sum, *count = j - from + 1;
+    double total = 0.0, sum = 0.0, most = -HUGE_VAL;
+    for (ptrdiff_t m = 0; m < spec->modules; m++) q->frequency[m] = allowed[m] ? 0.5 : 0.0, total += q->frequency[m];
+    *n = 0;
+    for (ptrdiff_t j = from; j < to; j++, total += 1.0) {
+        sum += position_evidence(q, q->like + j * spec->modules, allowed, total, &modules[j - from]) - POSITION_COST;
+        if (sum > most) most = sum, *n = j - from + 1;
     }
     return most;
 }
 
 /* ---------------------------------------------------------------- proposals */
 
-static void propose(rsk_detector *q, int32_t parent, ptrdiff_t position, ptrdiff_t count, double score, double amplitude) {
-    if (q->proposals == 2 * q->capacity + 1 || q->used + count > q->capacity + q->window) return;
-    const rsk_proposal p = {parent, (int32_t)position, (int32_t)count, (int32_t)q->used, score, amplitude};
-    q->proposal[q->proposals++] = p;
-    q->used += count;
+/* Room for `count` modules of a proposal; NULL if there is none. */
+static int32_t *room_for(const rsk_detector *q, ptrdiff_t count) {
+    return q->used + count > q->capacity + q->window ? NULL : q->modules + q->used;
 }
 
-/* Whether an object that has no inputs yet can be passed over: through the identity branch of their positions its inputs, of
- * alpha^2 = `square` in all, would show at once. Their counters add up, their attributes' energies do too: the sum of both over
- * the modules is at least g square (1 + rho^2), its noise about sqrt(sum of (2 a + 1)). */
+static void propose(rsk_detector *q, rsk_proposal p) {
+    p.first = (int32_t)q->used;
+    q->used += p.count;
+    q->proposal[q->proposals++] = p;
+}
+
+/* Whether an object that has no inputs yet can be passed over. Its inputs, of alpha^2 = `square` in all, would show through the identity
+ * branch of their position operators in one pass: their counters and their attributes' energies add up. The sum of both over the
+ * modules is at least g square (1 + rho^2), and its noise about sqrt(sum of (2 a + 1)). */
 static int is_leaf(const rsk_detector *q, const float *b, double square, const uint8_t *allowed) {
     const rsk_spec *spec = q->spec;
-    const double t2 = spec->cosine * spec->cosine + spec->sine * spec->sine, g = spec->cosine * spec->cosine / t2;
+    const double t2 = spec->stretch2, g = spec->coherence;
     double noise2 = 0.0, rho2 = HUGE_VAL, sum = 0.0;
     for (ptrdiff_t m = 0; m < spec->modules; m++)
         if (allowed[m]) noise2 += 2.0 * (double)spec->module[m].length + 1.0, rho2 = fmin(rho2, q->rho2[m]);
@@ -217,61 +229,73 @@ static int is_leaf(const rsk_detector *q, const float *b, double square, const u
         float z;
         plain.scale = 1.0;
         spec->family->apply(spec, &plain.rotation, 1.0 / sqrt(t2), 1, b, q->object, 0, q->spare);
-        spec->family->embed_adjoint(spec, &plain, unit * (float)rsk_embed_norm(spec, &plain), unit / sqrtf((float)spec->dim), q->object,
-                             q->padded, &z, q->work, q->spare);
+        spec->family->embed_adjoint(spec, &plain, unit * (float)rsk_embed_norm(spec, &plain), unit / sqrtf((float)spec->dim),
+                                    q->object, q->padded, &z, q->work, q->spare);
         rsk_embed_end(spec, &plain, q->padded, q->scores);
         if (z > 0.0f) sum += (double)z * (double)z;
         for (ptrdiff_t i = 0; i < plain.length; i++) sum += (double)q->scores[i] * (double)q->scores[i] - 1.0;
     }
-    return sum < 0.4 * expected;
+    return sum < LEAF * expected;
 }
 
-/* What stands below one object (or at the outputs): `members` positions are taken, their counters leave `left` of the whole.
- * Positions before `from` are in no doubt. */
-static void consider(rsk_detector *q, int32_t parent, const float *b, ptrdiff_t from, ptrdiff_t members, double left,
-                     const uint8_t *allowed) {
+/* The tuple that is looked at. */
+typedef struct tuple {
+    int32_t parent;
+    const uint8_t *allowed; /* (modules,) */
+    ptrdiff_t members;      /* it has so many */
+    ptrdiff_t certain;      /* of which the first so many are in no doubt */
+    double left;            /* what its members' counters leave of the whole, see rsk_tree_part */
+} tuple;
+
+static void score_tuple(rsk_detector *q, const tuple *t, const float *residual) {
+    for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
+        if (!t->allowed[m]) continue;
+        correlate(q, residual, m, t->certain, q->window);
+        q->noise_of[m] = decorrelate(q, m, t->certain, q->window);
+    }
+}
+
+/* Proposes a group of new members. Their number decides how large the amplitude of each should be, so all numbers are tried; from 4
+ * on in steps of a quarter. */
+static void propose_group(rsk_detector *q, const tuple *t) {
+    const ptrdiff_t from = t->members, to = q->window;
+    int32_t *modules = room_for(q, to - from);
+    if (from >= to || !modules) return;
+    double best = -HUGE_VAL, amplitude = 0.0;
+    ptrdiff_t count;
+    for (ptrdiff_t n = 1; from + n <= to; n += n < 4 ? 1 : n / 4) {
+        const double each = q->spec->energy ? sqrt(t->left / (double)n) : t->left / (double)n;
+        weigh(q, from, to, each, t->allowed);
+        const double score = best_prefix(q, from, to, t->allowed, &count, modules);
+        if (score > best) best = score, amplitude = each;
+    }
+    if (!(best > q->threshold)) return;
+    weigh(q, from, to, amplitude, t->allowed);
+    const double score = best_prefix(q, from, to, t->allowed, &count, modules);
+    propose(q, (rsk_proposal){.parent = t->parent, .position = (int32_t)from, .replaces = -1, .count = (int32_t)count,
+                              .score = score, .amplitude = amplitude});
+}
+
+/* Proposes another module at each position that is taken, but not certain. */
+static void propose_replacements(rsk_detector *q, const tuple *t) {
     const rsk_spec *spec = q->spec;
-    const ptrdiff_t positions = q->window;
-    for (ptrdiff_t m = 0; m < spec->modules; m++) {
-        if (!allowed[m]) continue;
-        correlate(q, b, m, from, positions);
-        q->seen[m] = decorrelate(q, m, from, positions);
-    }
-    /* new positions, whose number decides how loud each should be */
-    double best = -HUGE_VAL, loud = 0.0;
-    for (ptrdiff_t n = 1; members + n <= positions; n += n < 4 ? 1 : n / 4) {
-        const double amplitude = spec->energy ? sqrt(left / (double)n) : left / (double)n;
-        ptrdiff_t count;
-        weigh(q, members, positions, amplitude, allowed);
-        const double score = prefix(q, members, positions, allowed, &count, NULL);
-        if (score > best) best = score, loud = amplitude;
-    }
-    if (best > q->threshold) {
-        ptrdiff_t count;
-        weigh(q, members, positions, loud, allowed);
-        if (q->used + positions - members <= q->capacity + q->window) {
-            const double score = prefix(q, members, positions, allowed, &count, q->modules + q->used);
-            propose(q, parent, members, count, score, loud);
-        }
-    }
-    /* another module at a taken position */
-    for (ptrdiff_t j = from; j < members && j < positions; j++) {
-        const double own = q->counter[q->child_at[j]];
-        const double amplitude = spec->energy ? sqrt(left + own * own) : left + fabs(own);
-        weigh(q, j, j + 1, amplitude, allowed);
+    for (ptrdiff_t j = t->certain; j < t->members && j < q->window; j++) {
+        int32_t *module = room_for(q, 1);
+        if (!module) return;
+        const double own = q->counter[q->child_at[j]], *like = q->like + j * spec->modules;
+        const double amplitude = spec->energy ? sqrt(t->left + own * own) : t->left + fabs(own);
         double top = -HUGE_VAL;
-        int32_t module = -1;
+        weigh(q, j, j + 1, amplitude, t->allowed);
         for (int32_t m = 0; m < spec->modules; m++)
-            if (allowed[m] && m != q->taken[j] && q->like[j * spec->modules + m] > top)
-                top = q->like[j * spec->modules + m], module = m;
+            if (t->allowed[m] && m != q->taken[j] && like[m] > top) top = like[m], *module = m;
         top -= log((double)spec->modules);
-        if (module < 0 || top <= q->threshold || q->used + 1 > q->capacity + q->window) continue;
-        q->modules[q->used] = module;
-        propose(q, parent, j, 1, top, amplitude);
+        if (top > q->threshold)
+            propose(q, (rsk_proposal){.parent = t->parent, .position = (int32_t)j, .replaces = q->child_at[j], .count = 1,
+                                      .score = top, .amplitude = amplitude});
     }
 }
 
-/* The most that inputs of an object could say: their counters and attributes, of a total amplitude^2 of `left`. */
+/* Whether no inputs of an object could reach the threshold with all that their counters and attributes could say. `left` as in tuple. */
 static int below_threshold(const rsk_detector *q, double left) {
     if (!(left > 0.0)) return 1;
     const double alpha2 = (q->spec->energy ? left : left * left) * q->shrink * q->shrink / (q->noise * q->noise);
@@ -280,11 +304,11 @@ static int below_threshold(const rsk_detector *q, double left) {
     return (1.0 + rho2) * alpha2 < q->threshold;
 }
 
-/* The residual of the tuple below p: down the path from the outputs, two vectors in turn. */
+/* The residual as the tuple below p sees it: taken down the path from the outputs, in two vectors in turn. */
 static const float *descend(rsk_detector *q, const rsk_tree *t, ptrdiff_t p) {
     const rsk_spec *spec = q->spec;
     const ptrdiff_t stride = spec->dim + 5 * RSK_LANES;
-    const double t2 = spec->cosine * spec->cosine + spec->sine * spec->sine;
+    const double t2 = spec->stretch2;
     float *from = q->below, *to = q->below + stride;
     ptrdiff_t n = 0;
     for (ptrdiff_t v = p; v >= 0; v = t->node[v].parent) q->path[n++] = (int32_t)v;
@@ -299,42 +323,46 @@ static const float *descend(rsk_detector *q, const rsk_tree *t, ptrdiff_t p) {
     return from;
 }
 
-/* Fills taken and child_at; returns how many members the tuple of p has, what of its whole they leave, and whether none of
- * them is in doubt. */
-static ptrdiff_t survey(rsk_detector *q, const rsk_tree *t, ptrdiff_t p, double *left, int *strong) {
-    const int32_t *child = t->order, *next = t->order + t->capacity + 1;
-    ptrdiff_t members = 0;
+/* The tuple of p. Fills taken and child_at. */
+static tuple survey(rsk_detector *q, const rsk_tree *t, int32_t p) {
+    tuple found = {.parent = p, .allowed = q->allowed + (p == RSK_ROOT ? q->spec->modules : t->node[p].module) * q->spec->modules};
     double used = 0.0;
-    *strong = 1;
+    int doubt = 0;
     for (ptrdiff_t j = 0; j < q->window; j++) q->taken[j] = -1;
-    for (int32_t c = child[p + 1]; c >= 0; c = next[c], members++) {
+    for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c], found.members++) {
         const ptrdiff_t at = t->node[c].position;
         if (at < q->window) q->taken[at] = t->node[c].module, q->child_at[at] = c;
         used += rsk_tree_part(q->spec, q->counter[c]);
-        if (!(t->node[c].own > STRONG)) *strong = 0;
+        doubt |= !(t->node[c].own > STRONG);
     }
+    found.certain = doubt ? 0 : found.members;
+    /* A missing member hides in the counters of its siblings, which share its identity branch: one more is never ruled out. */
     const double whole = rsk_tree_whole(t, p, q->counter, q->root);
-    *left = whole - used;
-    /* what is missing hides in the counters of its siblings, which share its identity branch: never rule out one more */
-    if (members) *left = fmax(*left, LIGHT * whole / (double)(members + 1));
-    return members;
+    found.left = whole - used;
+    if (found.members) found.left = fmax(found.left, LIGHT * whole / (double)(found.members + 1));
+    return found;
+}
+
+static int allows_any(const rsk_detector *q, const tuple *t) {
+    for (ptrdiff_t m = 0; m < q->spec->modules; m++)
+        if (t->allowed[m]) return 1;
+    return 0;
 }
 
 void rsk_detect(rsk_detector *q, const rsk_tree *t, const float *residual) {
     const rsk_spec *spec = q->spec;
     q->proposals = q->used = 0;
     memcpy(q->below, residual, sizeof *residual * (size_t)spec->dim);
-    for (ptrdiff_t p = -1; p < t->count && !rsk_stopped(q->stop, q->worker); p++) {
-        const uint8_t *allowed = q->allowed + (p < 0 ? spec->modules : t->node[p].module) * spec->modules;
-        if (!memchr(allowed, 1, (size_t)spec->modules) || (p < 0 ? 0 : t->node[p].depth + 1) >= q->max_depth) continue;
-        double left;
-        int strong;
-        const ptrdiff_t members = survey(q, t, p, &left, &strong);
-        if (below_threshold(q, left)) continue;
-        const float *b = descend(q, t, p);
-        /* with linear weighting the energy of the inputs is not known before their number is */
-        const double alpha2 = left * q->shrink * q->shrink / (q->noise * q->noise);
-        if (!members && p >= 0 && spec->energy && is_leaf(q, b, alpha2, allowed)) continue;
-        consider(q, (int32_t)p, b, strong ? members : 0, members, left, allowed);
+    for (int32_t p = RSK_ROOT; p < t->count && !rsk_stopped(q->stop, q->worker); p++) {
+        const tuple found = survey(q, t, p);
+        const ptrdiff_t depth = p == RSK_ROOT ? 0 : t->node[p].depth + 1;
+        if (depth >= q->max_depth || !allows_any(q, &found) || below_threshold(q, found.left)) continue;
+        const float *below = descend(q, t, p);
+        /* With linear weighting the energy of the inputs is not known before their number is. */
+        const double alpha2 = found.left * q->shrink * q->shrink / (q->noise * q->noise);
+        if (!found.members && p != RSK_ROOT && spec->energy && is_leaf(q, below, alpha2, found.allowed)) continue;
+        score_tuple(q, &found, below);
+        propose_group(q, &found);
+        propose_replacements(q, &found);
     }
 }

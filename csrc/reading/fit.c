@@ -1,14 +1,14 @@
-/* The joint fit of a tree's objects to a sketch, damped by what is unexplained, and what it says of each of them
+/* The joint fit of a tree's objects to a sketch, damped by what is unexplained, and what the fit says of each of them
  * (docs/design.md, section 8). */
 #include "reading/reading.h"
 
 #include <math.h>
 #include <string.h>
 
-#define ROUNDING 3e-7 /* of a sketch, as a norm: a residual below it is float32's */
-#define FAINTEST 0.7  /* errors, of an attribute of norm one; the least amplitude that a prior is made from */
-#define MOST 100      /* iterations of a damped fit */
-#define MOST_EXACT 400
+#define FAINTEST 0.7   /* standard errors: the least amplitude that a prior is made from, for attributes of norm one */
+#define MOST 100       /* iterations of a damped fit */
+#define MOST_EXACT 400 /* iterations of an undamped one */
+#define STEPS 24       /* amplitudes that an object of dense attributes is tried with */
 
 /* ---------------------------------------------------------------- memory */
 
@@ -18,6 +18,7 @@ void rsk_fit_free(rsk_fit *q) {
     rsk_free(q->s);
     rsk_free(q->c);
     rsk_free(q->rho2);
+    rsk_free(q->tally);
     rsk_free(q->map.input);
     rsk_free(q->scale);
     rsk_free(q->drop);
@@ -25,41 +26,46 @@ void rsk_fit_free(rsk_fit *q) {
     memset(q, 0, sizeof *q);
 }
 
-/* Members of one tuple that are of one module share the identity branch: their columns have a Gram matrix of about
- * D + g 1 1', D = 1 - g + damping, g = cos^2. z = its inverse times g, by Sherman and Morrison. */
-static void decorrelate(const void *context, const double *g, double *z) {
-    const rsk_fit *q = context;
+/* The preconditioner. Siblings of one module share the identity branch of their position operators. Their columns for one element
+ * therefore have a Gram matrix of about D + g 1 1', where g is the coherence and D the diagonal of 1 - g + damping. Of an attribute,
+ * the first element's damping stands for all; counters have none. Other pairs of columns are taken for orthogonal. */
+
+static double diagonal(const rsk_fit *q, ptrdiff_t object) {
+    return 1.0 - q->spec->coherence + q->damping[q->tree.plan.attribute_ends[object]];
+}
+
+/* z = (D + g 1 1')^-1 g for the attributes of a list of kin, by Sherman and Morrison: D^-1 g less a multiple of D^-1 1. */
+static void decorrelate_attributes(const rsk_fit *q, int32_t eldest, const double *g, double *z) {
     const rsk_tree *t = &q->tree;
     const int64_t *ends = t->plan.attribute_ends;
-    const int32_t *child = t->order, *next = t->order + t->capacity + 1;
-    const ptrdiff_t attributes = q->map.attributes;
-    const double c2 = q->spec->cosine * q->spec->cosine, share = c2 / (c2 + q->spec->sine * q->spec->sine);
-    for (ptrdiff_t p = -1; p < t->count; p++)
-        for (int32_t c = child[p + 1]; c >= 0; c = next[c]) {
-            int32_t before = child[p + 1]; /* the first of its module does it for all */
-            while (before != c && t->node[before].module != t->node[c].module) before = next[before];
-            if (before != c) continue;
-            double weight = 0.0, of = 0.0; /* damping is the same for all elements of an attribute, and 0 for a counter */
-            for (int32_t o = c; o >= 0; o = next[o])
-                if (t->node[o].module == t->node[c].module) weight += 1.0 / (1.0 - share + q->damping[ends[o]]), of += 1.0;
-            const ptrdiff_t a = (ptrdiff_t)(ends[c + 1] - ends[c]);
-            const double common = share / (1.0 + share * weight);
-            for (ptrdiff_t i = 0; i < a; i++) {
-                double sum = 0.0;
-                for (int32_t o = c; o >= 0; o = next[o])
-                    if (t->node[o].module == t->node[c].module)
-                        sum += z[ends[o] + i] = g[ends[o] + i] / (1.0 - share + q->damping[ends[o]]);
-                for (int32_t o = c; o >= 0; o = next[o])
-                    if (t->node[o].module == t->node[c].module)
-                        z[ends[o] + i] -= common * sum / (1.0 - share + q->damping[ends[o]]);
-            }
-            double sum = 0.0;
-            for (int32_t o = c; o >= 0; o = next[o])
-                if (t->node[o].module == t->node[c].module) sum += g[attributes + o];
-            for (int32_t o = c; o >= 0; o = next[o])
-                if (t->node[o].module == t->node[c].module)
-                    z[attributes + o] = (g[attributes + o] - share / (1.0 - share + share * of) * sum) / (1.0 - share);
-        }
+    const double coherence = q->spec->coherence;
+    double weight = 0.0; /* 1' D^-1 1 */
+    for (int32_t o = eldest; o >= 0; o = t->kin[o]) weight += 1.0 / diagonal(q, o);
+    const double common = coherence / (1.0 + coherence * weight);
+    for (ptrdiff_t i = 0; i < ends[eldest + 1] - ends[eldest]; i++) {
+        double sum = 0.0; /* 1' D^-1 g */
+        for (int32_t o = eldest; o >= 0; o = t->kin[o]) sum += z[ends[o] + i] = g[ends[o] + i] / diagonal(q, o);
+        for (int32_t o = eldest; o >= 0; o = t->kin[o]) z[ends[o] + i] -= common * sum / diagonal(q, o);
+    }
+}
+
+/* The same for their counters, where D is (1 - g) I. */
+static void decorrelate_counters(const rsk_fit *q, int32_t eldest, const double *g, double *z) {
+    const rsk_tree *t = &q->tree;
+    const double coherence = q->spec->coherence;
+    double sum = 0.0, count = 0.0;
+    for (int32_t o = eldest; o >= 0; o = t->kin[o]) sum += g[o], count += 1.0;
+    for (int32_t o = eldest; o >= 0; o = t->kin[o])
+        z[o] = (g[o] - coherence / (1.0 - coherence + coherence * count) * sum) / (1.0 - coherence);
+}
+
+static void decorrelate(const void *context, const double *g, double *z) {
+    const rsk_fit *q = context;
+    for (int32_t i = 0; i < q->tree.count; i++) {
+        if (!q->tree.eldest[i]) continue;
+        decorrelate_attributes(q, i, g, z);
+        decorrelate_counters(q, i, g + q->map.attributes, z + q->map.attributes);
+    }
 }
 
 int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_stop *stop, int worker, rsk_fit *q) {
@@ -69,7 +75,7 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_st
     ptrdiff_t least = spec->module[0].length;
     for (ptrdiff_t m = 1; m < spec->modules; m++)
         if (spec->module[m].length < least) least = spec->module[m].length;
-    /* sparse attributes may have more elements than the sketch has coordinates */
+    /* Sparse attributes may have more elements than the sketch has coordinates. */
     const ptrdiff_t d = spec->dim, room = q->room = (q->sparse ? RSK_SPARSE_ROOM : 1) * d;
     const ptrdiff_t capacity = q->capacity = room / (least + 1) + 1;
     double *v = q->s = rsk_alloc(3 * d + 7 * room, sizeof *v);
@@ -77,10 +83,12 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_st
     q->map.input = f;
     q->c = rsk_alloc(3 * capacity, sizeof *q->c);
     q->rho2 = rsk_alloc(2 * spec->modules, sizeof *q->rho2);
+    q->tally = rsk_alloc(4 * spec->modules, sizeof *q->tally);
     q->drop = rsk_alloc(capacity, sizeof *q->drop);
     q->moved = rsk_alloc(capacity, sizeof *q->moved);
     q->scale = rsk_alloc(room, sizeof *q->scale);
-    if (!v || !f || !q->c || !q->rho2 || !q->scale || !q->drop || !q->moved || !rsk_tree_create(spec, capacity, params->max_depth, &q->tree)) {
+    if (!v || !f || !q->c || !q->rho2 || !q->tally || !q->scale || !q->drop || !q->moved ||
+        !rsk_tree_create(spec, capacity, params->max_depth, &q->tree)) {
         rsk_fit_free(q);
         return 0;
     }
@@ -101,20 +109,16 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_st
 
 int rsk_fit_load(rsk_fit *q, const float *sketch, const uint8_t *mask, double noise) {
     q->map.mask = mask;
-    q->kept = q->iterations = 0;
-    for (ptrdiff_t k = 0; k < q->spec->dim; k++) {
-        q->s[k] = 0.0;
-        if (mask && !mask[k]) continue;
-        if (!(fabsf(sketch[k]) <= RSK_MAX_VALUE)) return 0;
-        q->s[k] = (double)sketch[k];
-        q->kept++;
-    }
+    q->iterations = 0;
+    q->kept = rsk_load_kept(q->spec, sketch, mask, q->s);
+    if (q->kept < 0) return 0;
     q->energy = rsk_dot(q->s, q->s, q->spec->dim);
-    q->floor = ROUNDING * ROUNDING * q->energy;
+    q->floor = RSK_TWO_SWEEPS * RSK_TWO_SWEEPS * q->energy;
     q->noise2 = noise * noise;
     q->root = sqrt((double)q->kept / (double)q->spec->dim);
-    /* the squared amplitudes of a level sum to top^2, share^2 of the level's above; 1 + norm^2 of each is energy: norms are at
-     * least so large, unless counters of one tuple add up */
+    /* The squared amplitudes of the outputs sum to top^2, those of each further level to share^2 of the level above. An object of
+     * squared amplitude A^2 and attribute norm n brings the energy A^2 (1 + n^2). Norms are at least as large as follows from the
+     * sketch's energy, unless the counters of one tuple add up. */
     const double top = rsk_tree_root(q->spec) * q->root, share = rsk_tree_share(q->spec);
     const double energy = fmax(q->energy - q->noise2 * (double)q->kept, 0.0);
     q->norm2 = q->kept ? fmax(energy * (1.0 - share * share) / (top * top) - 1.0, 1.0) : 1.0;
@@ -140,7 +144,10 @@ double rsk_fit_free_element(const rsk_fit *q, int64_t k) { return q->x[k] * (1.0
 /* The square norm of an attribute, times the amplitude's square. */
 static double energy_of(const rsk_fit *q, ptrdiff_t i) {
     double sum = 0.0;
-    for (int64_t k = q->tree.plan.attribute_ends[i]; k < q->tree.plan.attribute_ends[i + 1]; k++) sum += rsk_fit_free_element(q, k) * rsk_fit_free_element(q, k);
+    for (int64_t k = q->tree.plan.attribute_ends[i]; k < q->tree.plan.attribute_ends[i + 1]; k++) {
+        const double element = rsk_fit_free_element(q, k);
+        sum += element * element;
+    }
     return sum;
 }
 
@@ -160,7 +167,7 @@ void rsk_fit_remove(rsk_fit *q) {
     rsk_tree *t = &q->tree;
     const ptrdiff_t n = t->count;
     int64_t *ends = t->plan.attribute_ends;
-    ptrdiff_t kept = 0; /* the elements move before the tree rewrites their offsets */
+    ptrdiff_t kept = 0; /* Elements move first, as the tree then rewrites their offsets. */
     for (ptrdiff_t i = 0; i < n; i++) {
         if (t->node[i].parent >= 0 && q->drop[t->node[i].parent]) q->drop[i] = 1;
         for (int64_t k = ends[i]; !q->drop[i] && k < ends[i + 1]; k++, kept++)
@@ -196,7 +203,7 @@ void rsk_fit_estimate_noise(rsk_fit *q) {
 }
 
 int rsk_fit_clean(const rsk_fit *q) {
-    return q->square <= 100.0 * q->floor || q->square <= 1.3 * q->noise2 * (double)q->kept;
+    return q->square <= RSK_NEARLY * q->floor || q->square <= 1.3 * q->noise2 * (double)q->kept;
 }
 
 int rsk_fit_in_support(const rsk_fit *q, int64_t k) { return !q->sparse || q->prior[k] >= q->spread * q->spread; }
@@ -234,7 +241,7 @@ void rsk_fit_solve(rsk_fit *q, double damping, double tolerance) {
     rsk_linear_adjoint(&q->map, w->r, w->g);
     for (ptrdiff_t i = 0; i < all; i++) w->g[i] -= q->damping[i] * w->u[i];
     if (damping > 0.0)
-        q->iterations += rsk_cgls(&q->map, w, q->damping, 0.1 * ROUNDING * ROUNDING * q->energy,
+        q->iterations += rsk_cgls(&q->map, w, q->damping, 0.1 * RSK_TWO_SWEEPS * RSK_TWO_SWEEPS * q->energy,
                                   tolerance * (double)(all < d ? all : d) / (double)q->kept, MOST);
     else
         q->iterations += rsk_cgls(&q->map, w, NULL, 1e-4 * rsk_dot(w->g, w->g, all), 0.0, MOST_EXACT);
@@ -242,12 +249,15 @@ void rsk_fit_solve(rsk_fit *q, double damping, double tolerance) {
     memcpy(q->c, w->u + attributes, sizeof *w->u * (size_t)n);
 }
 
-/* ---------------------------------------------------------------- what it says of each object */
+/* ---------------------------------------------------------------- what the fit says of each object */
 
-/* A sparse attribute's element is zero, or, with probability `rate`, of variance A^2 rho^2 / (a rate): its log-likelihood ratio
- * against zero for sure, and its posterior share of the second. */
+/* The prior of a sparse attribute's element: zero, or with probability `rate` Gaussian of variance A^2 rho^2 / (a rate). For an
+ * estimate y of the element, the log-likelihood ratio of the second against the first is of_square y^2 + constant. */
 typedef struct odds {
-    double rate, of_square, constant, kept; /* kept: what of a non-zero element its noise leaves */
+    double rate;
+    double of_square;
+    double constant;
+    double kept; /* the share of y that is the element's posterior mean if it is not zero */
 } odds;
 
 static odds odds_of(const rsk_fit *q, ptrdiff_t i) {
@@ -258,15 +268,17 @@ static odds odds_of(const rsk_fit *q, ptrdiff_t i) {
     return o;
 }
 
-static double share_of(const rsk_fit *q, const odds *o, double y, double *ratio) {
+/* The posterior probability that an element of estimate y is not zero. Adds to `ratio`, if that is not NULL, the log-likelihood ratio
+ * of this prior against an element that is certainly zero. */
+static double probability(const rsk_fit *q, const odds *o, double y, double *ratio) {
     const double l = q->nonnegative && y < 0.0 ? -HUGE_VAL : fmin(y * y * o->of_square + o->constant, 600.0);
     const double both = 1.0 - o->rate + o->rate * exp(l);
     if (ratio) *ratio += log(both);
     return o->rate * exp(l) / both;
 }
 
-/* The prior of an object's elements for the next fit. */
-static void expect(rsk_fit *q, ptrdiff_t i) {
+/* Sets the prior of an object's elements for the next fit. */
+static void set_prior(rsk_fit *q, ptrdiff_t i) {
     const int64_t begin = q->tree.plan.attribute_ends[i], end = q->tree.plan.attribute_ends[i + 1];
     const double spread2 = q->spread * q->spread;
     if (!q->sparse) {
@@ -275,13 +287,13 @@ static void expect(rsk_fit *q, ptrdiff_t i) {
         return;
     }
     const odds o = odds_of(q, i);
-    for (int64_t k = begin; k < end; k++) { /* such that the next fit shrinks to the posterior mean */
-        const double m = fmin(share_of(q, &o, rsk_fit_free_element(q, k), NULL) * o.kept, 1.0 - 1e-9);
+    for (int64_t k = begin; k < end; k++) { /* m: what the next fit must shrink y by, so that it arrives at the posterior mean */
+        const double m = fmin(probability(q, &o, rsk_fit_free_element(q, k), NULL) * o.kept, 1.0 - 1e-9);
         q->prior[k] = spread2 * fmax(m / (1.0 - m), 0.01);
     }
 }
 
-/* An object's best amplitude, and the evidence for it alone. */
+/* Sets an object's likeliest amplitude. Returns the evidence for the object alone. */
 static double weigh(rsk_fit *q, ptrdiff_t i) {
     const double a = length_of(q, i), rho2 = q->rho2[q->tree.node[i].module], z = q->c[i] / q->spread;
     double best = -HUGE_VAL, at = fmax(z, 0.0);
@@ -290,68 +302,85 @@ static double weigh(rsk_fit *q, ptrdiff_t i) {
         const odds o = odds_of(q, i);
         best = z * at - 0.5 * at * at;
         for (int64_t k = q->tree.plan.attribute_ends[i]; k < q->tree.plan.attribute_ends[i + 1]; k++)
-            share_of(q, &o, rsk_fit_free_element(q, k), &best);
+            probability(q, &o, rsk_fit_free_element(q, k), &best);
         return best;
     }
     const double e = energy_of(q, i) / (q->spread * q->spread);
-    const double from = fmax(z - 3.0, 0.0), to = fmax(z, 0.0) + 3.0; /* within 3 errors of what the counter says */
-    enum { STEPS = 24 };
+    /* Amplitudes within three standard errors of what the counter says; more densely near the lower end where attributes are large,
+     * as these tell amplitudes that are far below the counter's error. */
+    const double from = fmax(z - 3.0, 0.0), to = fmax(z, 0.0) + 3.0;
     for (int k = 1; k <= STEPS; k++) {
-        const double step = (double)k / STEPS; /* a large attribute tells amplitudes that are far below the counter's error */
-        const double alpha = from + (to - from) * (q->norm2 > 1.0 ? step * step : step), l = rsk_likelihood(z, e, a, alpha, rho2);
+        const double step = (double)k / STEPS;
+        const double alpha = from + (to - from) * (q->norm2 > 1.0 ? step * step : step);
+        const double l = rsk_likelihood(z, e, a, alpha, rho2);
         if (l > best) best = l, at = alpha;
     }
     q->alpha[i] = fmax(at, FAINTEST / sqrt(q->norm2)) * q->spread;
     return best;
 }
 
+/* The length of the prefix of p's tuple with the most evidence, and that evidence: 0 of an empty prefix. */
+static int32_t best_prefix(rsk_fit *q, ptrdiff_t p, double *most) {
+    const rsk_tree *t = &q->tree;
+    int32_t *node_at = q->moved; /* the node at each position; the first one where one is being replaced */
+    int32_t members = 0, length = 0;
+    double sum = 0.0;
+    *most = 0.0;
+    for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c]) node_at[members++] = -1;
+    for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c]) {
+        const int32_t position = t->node[c].position;
+        if (position < members && node_at[position] < 0) node_at[position] = c;
+    }
+    for (int32_t at = 0; at < members && node_at[at] >= 0; at++) {
+        sum += t->node[node_at[at]].evidence;
+        if (sum > *most) *most = sum, length = at + 1;
+    }
+    return length;
+}
+
 ptrdiff_t rsk_fit_prune(rsk_fit *q, double cost) {
     const rsk_tree *t = &q->tree;
-    const int32_t *child = t->order, *next = t->order + t->capacity + 1;
     ptrdiff_t marks = 0;
     memset(q->drop, 0, (size_t)t->count);
     for (ptrdiff_t i = 0; i < t->count; i++) {
         t->node[i].evidence = t->node[i].own = weigh(q, i) - cost;
-        expect(q, i);
+        set_prior(q, i);
     }
-    for (ptrdiff_t p = t->count - 1; p >= -1; p--) { /* children stand after p, and are judged */
-        double sum = 0.0, most = 0.0;
-        int32_t length = 0, members = 0;
-        for (int32_t c = child[p + 1]; c >= 0; c = next[c]) members++;
-        for (int32_t at = 0; at < members; at++) {
-            int32_t c = child[p + 1];
-            while (c >= 0 && t->node[c].position != at) c = next[c];
-            if (c < 0) break;
-            sum += t->node[c].evidence;
-            if (sum > most) most = sum, length = at + 1;
-        }
-        for (int32_t c = child[p + 1]; c >= 0; c = next[c])
+    for (ptrdiff_t p = t->count - 1; p >= RSK_ROOT; p--) { /* children stand after p: their evidence is complete */
+        double most;
+        const int32_t length = best_prefix(q, p, &most);
+        for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c])
             if (t->node[c].position >= length) q->drop[c] = 1, marks++;
-        if (p >= 0) t->node[p].evidence += most;
+        if (p != RSK_ROOT) t->node[p].evidence += most;
     }
-    rsk_fit_estimate_noise(q); /* the priors are others now, and with them the degrees of freedom */
+    rsk_fit_estimate_noise(q); /* The priors have changed, and with them the degrees of freedom. */
     return marks;
 }
 
 void rsk_fit_norms(rsk_fit *q) {
+    const ptrdiff_t modules = q->spec->modules;
     const double noise2 = q->spread * q->spread;
-    for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
-        double own = 0.0, counters = 0.0, nonzero = 1.0, elements = 10.0;
-        for (ptrdiff_t i = 0; i < q->tree.count; i++) {
-            if (q->tree.node[i].module != m || q->c[i] < RSK_CLEAR * q->spread) continue;
-            counters += q->c[i] * q->c[i] - noise2;
-            if (!q->sparse) {
-                own += fmax(energy_of(q, i) - length_of(q, i) * noise2, 0.0);
-                continue;
-            }
-            const odds o = odds_of(q, i);
-            for (int64_t k = q->tree.plan.attribute_ends[i]; k < q->tree.plan.attribute_ends[i + 1]; k++) {
-                const double y = rsk_fit_free_element(q, k), share = share_of(q, &o, y, NULL);
-                own += share * fmax(y * y - noise2, 0.0);
-                nonzero += share, elements += 1.0;
-            }
+    /* Of each module: energy of its attributes and of its counters without the noise, elements that are not zero, and all elements;
+     * these two with a prior of one in ten. */
+    double *own = q->tally, *counters = own + modules, *nonzero = counters + modules, *elements = nonzero + modules;
+    for (ptrdiff_t m = 0; m < modules; m++) own[m] = counters[m] = 0.0, nonzero[m] = 1.0, elements[m] = 10.0;
+    for (ptrdiff_t i = 0; i < q->tree.count; i++) {
+        const int32_t m = q->tree.node[i].module;
+        if (q->c[i] < RSK_CLEAR * q->spread) continue;
+        counters[m] += q->c[i] * q->c[i] - noise2;
+        if (!q->sparse) {
+            own[m] += fmax(energy_of(q, i) - length_of(q, i) * noise2, 0.0);
+            continue;
         }
-        q->rho2[m] = counters > 0.0 ? fmin(fmax(own / counters, 0.1), 100.0 * q->norm2) : q->norm2;
-        if (q->sparse && !q->nonzeros) q->rate[m] = fmin(fmax(nonzero / elements, 1e-3), 0.5);
+        const odds o = odds_of(q, i);
+        for (int64_t k = q->tree.plan.attribute_ends[i]; k < q->tree.plan.attribute_ends[i + 1]; k++) {
+            const double y = rsk_fit_free_element(q, k), p = probability(q, &o, y, NULL);
+            own[m] += p * fmax(y * y - noise2, 0.0);
+            nonzero[m] += p, elements[m] += 1.0;
+        }
+    }
+    for (ptrdiff_t m = 0; m < modules; m++) {
+        q->rho2[m] = counters[m] > 0.0 ? fmin(fmax(own[m] / counters[m], 0.1), 100.0 * q->norm2) : q->norm2;
+        if (q->sparse && !q->nonzeros) q->rate[m] = fmin(fmax(nonzero[m] / elements[m], 1e-3), 0.5);
     }
 }

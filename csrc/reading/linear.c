@@ -1,7 +1,20 @@
-/* One trace's map from unknowns to sketch, as solvers see it: columns scaled, erased coordinates left out; CGLS on it. */
+/* One trace's map from unknowns to sketch as solvers see it, with scaled columns and without erased coordinates; and CGLS on it. */
 #include "reading/reading.h"
 
+#include <math.h>
 #include <string.h>
+
+ptrdiff_t rsk_load_kept(const rsk_spec *spec, const float *sketch, const uint8_t *mask, double *s) {
+    ptrdiff_t kept = 0;
+    for (ptrdiff_t k = 0; k < spec->dim; k++) {
+        s[k] = 0.0;
+        if (mask && !mask[k]) continue;
+        if (!(fabsf(sketch[k]) <= RSK_MAX_VALUE)) return -1;
+        s[k] = (double)sketch[k];
+        kept++;
+    }
+    return kept;
+}
 
 int rsk_linear_forward(const rsk_linear *l, float counter) {
     const float *counters = l->counters ? l->input + l->attributes : NULL;
@@ -20,7 +33,7 @@ void rsk_linear_adjoint(const rsk_linear *l, const double *r, double *g) {
 double rsk_linear_resolution(const rsk_linear *l) {
     ptrdiff_t unknowns = l->counters;
     for (ptrdiff_t i = 0; i < l->attributes; i++) unknowns += l->scale[i] != 0.0;
-    return 2.5e-13 * (double)unknowns / (double)l->spec->dim;
+    return RSK_SOLVER_ROUNDING * RSK_SOLVER_ROUNDING * (double)unknowns / (double)l->spec->dim;
 }
 
 int rsk_cgls(const rsk_linear *l, const rsk_cgls_work *w, const double *damping, double goal, double relative, int most) {

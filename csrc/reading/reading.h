@@ -1,204 +1,281 @@
-/* From a sketch back to the run: one trace's linear map, the solvers on it, and the search for an unknown structure. */
+/* From a sketch back to the run: one trace's linear map, the solvers on it, and the search for an unknown structure.
+ *
+ * docs/design.md has the mathematics: section 4 that of linear.c, solve.c and htp_sketch.c, section 8 that of the others. */
 #ifndef RSK_READING_H
 #define RSK_READING_H
 
 #include "recursion/recursion.h"
 
+/* ---------------------------------------------------------------- rounding */
+
+/* What one float32 sweep rounds, as a share of the sketch's norm. Measured against tests/reference.py (float64, d = 512, trees of
+ * depth 0 to 5, both rotations): 0.4e-7 to 1.6e-7. An adjoint sweep of r rounds a column of norm one by 1.3e-7 to 3e-7 times
+ * |r| / sqrt(d). Every other floor is a multiple of this one. */
+#define RSK_SWEEP_ROUNDING 1e-7
+/* A sketch less what its exact unknowns sweep to: two sweeps, sqrt(2) 1.6e-7 at most. */
+#define RSK_TWO_SWEEPS (3.0 * RSK_SWEEP_ROUNDING)
+/* The same twice over, where a solver must not mistake rounding for a signal. */
+#define RSK_SOLVER_ROUNDING (5.0 * RSK_SWEEP_ROUNDING)
+
 /* ---------------------------------------------------------------- linear.c */
 
-/* One trace's map as solvers see it: n = attributes + counters unknowns, in the order of the plan's columns. */
+/* One trace's map as solvers see it. Its n = attributes + counters unknowns are in the order of the plan's columns. */
 typedef struct rsk_linear {
     const rsk_spec *spec;
     const rsk_plan *plan;
     ptrdiff_t trace;
-    const uint8_t *mask;           /* (d,) 0: erased; NULL: none */
-    ptrdiff_t attributes, counters; /* unknown attribute elements; then one counter an object, or 0: counters are known */
-    double *scale;                 /* (n,) an unknown is scale times the solvers' variable, which has a column of norm one;
-                                    * 0: not an unknown */
-    float *input, *image;          /* (n,), (d,) */
+    const uint8_t *mask;  /* (d,) 0: erased; NULL: nothing is */
+    ptrdiff_t attributes; /* unknown attribute elements */
+    ptrdiff_t counters;   /* unknown counters, one an object; or 0: they are known */
+    double *scale;        /* (n,) an unknown is scale times the solvers' variable, whose column has norm one; 0: not an unknown */
+    float *input;         /* (n,) scratch: what the forward sweep reads and the adjoint writes */
+    float *image;         /* (d,) scratch: what the forward sweep writes and the adjoint reads */
     rsk_scratch *scratch;
 } rsk_linear;
 
-/* image = mask (A input), known counters being `counter`; 0 if an input was out of range. */
+/* s = the kept coordinates of a sketch, 0 where it is erased. Returns how many are kept, or -1 if one of them is NaN or larger than
+ * RSK_MAX_VALUE. */
+ptrdiff_t rsk_load_kept(const rsk_spec *spec, const float *sketch, const uint8_t *mask, double *s);
+
+/* image = mask (A input), where known counters are `counter`. Returns 0 if an input was out of range. */
 int rsk_linear_forward(const rsk_linear *map, float counter);
-/* g = scale A^T r. r is zero where erased. Overwrites input and image. */
+/* g = scale A^T r; r is zero where the sketch is erased. Overwrites input and image. */
 void rsk_linear_adjoint(const rsk_linear *map, const double *r, double *g);
 
-/* Of |g|^2 / |r|^2, what a gradient of float32 sweeps no longer tells: a sweep rounds by about 1e-7 |r| in a direction of its own,
- * 1e-7 / sqrt(d) along a column; five times that. Iterations beyond it go astray. */
+/* The value of |g|^2 / |r|^2 below which a gradient is only the rounding of the float32 sweep that computed it: over all unknowns,
+ * RSK_SOLVER_ROUNDING / sqrt(d) each. Iterations beyond it go astray. */
 double rsk_linear_resolution(const rsk_linear *map);
 
-/* min |r0 - A scale (u - u0)|^2 + sum damping u^2. damping NULL: none. */
+/* CGLS for min |r0 - A scale (u - u0)|^2 + sum damping u^2. */
 typedef struct rsk_cgls_work {
     double *r;    /* (d,) in and out: the residual at u */
     double *u;    /* (n,) in and out */
     double *g;    /* (n,) in and out: the gradient scale A^T r - damping u */
-    double *p;    /* (n,) */
-    double *wide; /* (d,) */
-    /* z = M g, M symmetric and near the inverse of scale A^T A scale + damping; NULL: M is the identity, z is not used */
+    double *p;    /* (n,) scratch: the direction */
+    double *wide; /* (d,) scratch: its image */
+    /* z = M g with M symmetric and near the inverse of scale A^T A scale + damping; NULL: M is the identity, and z is not used */
     void (*precondition)(const void *context, const double *g, double *z);
     const void *context;
-    double *z; /* (n,) */
+    double *z; /* (n,) scratch */
 } rsk_cgls_work;
 
-/* Iterates until |g|^2 <= goal or |g|^2 <= relative |r|^2, `most` times at most; returns how often. */
+/* Iterates until |g|^2 <= goal or |g|^2 <= relative |r|^2, at most `most` times. Returns how often. damping (n,) or NULL: none. */
 int rsk_cgls(const rsk_linear *map, const rsk_cgls_work *work, const double *damping, double goal, double relative, int most);
 
 /* ---------------------------------------------------------------- htp_sketch.c */
 
 /* What is sought, and memory for the search. */
 typedef struct rsk_pursuit {
-    ptrdiff_t most, each; /* non-zero attribute elements, of all and of one object; 0: as many as stand out of the noise */
-    int nonnegative;      /* attribute elements are >= 0: steers the search, what it returns is not clipped */
-    ptrdiff_t kept;       /* coordinates */
-    double noise;         /* norm of what the kept part of s carries beside A x */
-    double *scale;        /* (n,) out: the map's scale as it was */
-    double *y, *best;     /* (n,) */
-    double *a;            /* (attributes,) */
+    ptrdiff_t most;  /* non-zero attribute elements of all objects; 0: as many as stand out of the noise */
+    ptrdiff_t each;  /* the same of one object */
+    int nonnegative; /* attribute elements are >= 0: steers the search; what it returns is not clipped */
+    ptrdiff_t kept;  /* coordinates */
+    double noise;    /* norm of what the kept part of s carries beside A x */
+    double *scale;   /* (n,) out: the map's scale as it was */
+    double *y;       /* (n,) scratch */
+    double *best;    /* (n,) scratch */
+    double *a;       /* (attributes,) scratch */
 } rsk_pursuit;
 
-/* Sparse u with |s - mask A scale u| as small as can be, from nothing. s is (d,), zero where erased. Known counters are 1,
- * unknown ones always in. Uses all of work and all of map. On return map->scale is 0 outside the support, work->u is the
- * solution, rough (see rsk_cgls for the last digits), and 0 there. Returns the iterations of CGLS, `most` at most. */
+/* Sparse u that makes |s - mask A scale u| small, from nothing. s is (d,), zero where erased. Known counters are 1; unknown ones are
+ * always in the support. Overwrites all of work and of map. On return map->scale is 0 outside the support, and work->u is the
+ * solution, rough (see rsk_cgls for the last digits), and 0 there. Returns the iterations of CGLS, at most `most`. */
 int rsk_pursue(const rsk_linear *map, const rsk_cgls_work *work, const rsk_pursuit *pursuit, const double *s, int most);
 
 /* ---------------------------------------------------------------- tree.c */
 
+enum { RSK_ROOT = -1 }; /* as a node's number: the owner of the network's outputs */
+
 typedef struct rsk_node {
-    int32_t parent, position, module, depth; /* parent -1: an output, of depth 0 */
-    double own, evidence;                    /* nats, for the node by itself, and with all below it */
+    int32_t parent;   /* the node that it is an input of; RSK_ROOT: an output */
+    int32_t position; /* in its tuple */
+    int32_t module;
+    int32_t depth;   /* 0: an output */
+    double own;      /* nats of evidence for the node by itself */
+    double evidence; /* the same, with all below it */
 } rsk_node;
 
-/* A plan of one trace that grows: nodes stand after their parents, weights are 1, so that an object's unknowns are its parts
- * times the weights of its path. */
+/* A plan of one trace that grows. Nodes stand after their parents. Weights are 1, so that an object's unknowns are its attribute
+ * and its counter times the weights of its path. Owns all its arrays. */
 typedef struct rsk_tree {
     const rsk_spec *spec;
-    ptrdiff_t count, capacity;
-    rsk_node *node;
+    ptrdiff_t count, capacity; /* nodes there are, and that there is memory for */
+    rsk_node *node;            /* (capacity,) */
     rsk_plan plan;
-    int32_t *order; /* child (capacity + 1): the first of node i - 1 (0: of the outputs); next (capacity); a stack */
+    /* What rsk_tree_program writes, each a list in the order of the nodes' numbers that ends with -1: */
+    int32_t *child; /* (capacity + 1,) node p's first child is child[p + 1]; the first output is child[RSK_ROOT + 1] */
+    int32_t *next;  /* (capacity,) the next child of the same parent */
+    int32_t *kin;   /* (capacity,) the next child of the same parent that is of the same module */
+    uint8_t *eldest; /* (capacity,) 1: no sibling before it is of its module, so that it begins a list of kin */
+    /* Scratch of rsk_tree_program: */
+    int32_t *stack; /* (capacity,) */
+    uint8_t *wide;  /* (capacity + 1,) whether a child of node p has children, at p + 1 */
+    int32_t *last;  /* (modules,) */
 } rsk_tree;
 
 int rsk_tree_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, rsk_tree *tree); /* 0: no memory */
 void rsk_tree_free(rsk_tree *tree);
 void rsk_tree_clear(rsk_tree *tree);
-/* Amplitude of an output of weight 1, and that of an input over its user's. */
+static inline int32_t rsk_tree_first(const rsk_tree *tree, ptrdiff_t p) { return tree->child[p + 1]; }
+/* Amplitude of an output of weight 1, and that of an input of weight 1 over its user's. */
 double rsk_tree_root(const rsk_spec *spec);
 double rsk_tree_share(const rsk_spec *spec);
-/* The counters of a tuple's members are known in sum: their parts (squares; with linear weighting themselves) add up to the
- * whole that the counter of its owner tells; root: the amplitude of the outputs' tuple (p -1). */
+/* The counters of a tuple's members are known in sum: their parts (a counter's square, or with linear weighting itself) add up to
+ * the whole that the counter of the tuple's owner p tells. root: the amplitude of the outputs' tuple. */
 double rsk_tree_part(const rsk_spec *spec, double counter);
 double rsk_tree_whole(const rsk_tree *tree, ptrdiff_t p, const double *counter, double root);
 void rsk_tree_add(rsk_tree *tree, int32_t parent, int32_t position, int32_t module);
-/* Removes the nodes that drop marks, and all below them; moved[i] = the new number of node i, or -1. */
+/* Removes the nodes that drop marks, and all below them, marking these too. moved[i] = the new number of node i, or -1. */
 void rsk_tree_prune(rsk_tree *tree, uint8_t *drop, int32_t *moved);
-/* Writes the plan's steps and `order`. */
+/* Writes the plan's steps and the lists above. */
 void rsk_tree_program(rsk_tree *tree);
 
 /* ---------------------------------------------------------------- detect.c */
 
-#define RSK_WINDOW 256 /* positions of a tuple that are looked at; fewer, but 16, if their scores were more than this: */
+/* How many positions of a tuple are looked at. Halved, down to 16, while their scores are more than RSK_WINDOW_FLOATS. */
+#define RSK_WINDOW 256
 #define RSK_WINDOW_FLOATS ((ptrdiff_t)1 << 24)
 
-/* New inputs of one object: count modules from modules[first] on, from `position` on; or, where that is taken, another one. */
+/* Inputs that an object seems to have: a group of new ones at the end of its tuple, or another module in the place of one. */
 typedef struct rsk_proposal {
-    int32_t parent, position, count, first;
-    double score, amplitude; /* nats; of one member, expected */
+    int32_t parent;   /* the object, or RSK_ROOT */
+    int32_t position; /* of the first new input, or of the one that is replaced */
+    int32_t replaces; /* that one's node; -1: none, the inputs are new */
+    int32_t count;    /* of inputs; 1 where one is replaced */
+    int32_t first;    /* their modules are modules[first] .. modules[first + count - 1] of the detector */
+    double score;     /* nats */
+    double amplitude; /* expected of each */
 } rsk_proposal;
 
 typedef struct rsk_detector {
     const rsk_spec *spec;
-    ptrdiff_t capacity, window;
-    /* set by the caller for each call */
-    const uint8_t *allowed; /* (modules + 1, modules): which module may be an input of which; the last row: an output */
-    const double *counter;  /* of the tree's nodes, fitted */
+    ptrdiff_t capacity; /* of trees it is used for */
+    ptrdiff_t window;   /* positions of a tuple that are looked at */
+    /* Set by the caller before each call: */
+    const uint8_t *allowed; /* (modules + 1, modules) not 0: the column's module may be an input of the row's; last row: an output */
+    const double *counter;  /* (nodes,) of the tree, fitted */
     const double *rho2;     /* (modules,) mean square norm of a module's attributes */
-    double share;           /* of the coordinates, kept */
-    double noise, shrink;   /* of a column's score: its standard deviation; its mean over the amplitude */
-    double threshold, root; /* least score of a proposal; amplitude of the outputs' tuple, 1 without a mask */
+    double share;           /* of the coordinates that are kept */
+    double noise;           /* standard deviation of the score of a column */
+    double shrink;          /* mean of that score over the column's amplitude */
+    double threshold;       /* nats, least score of a proposal */
+    double root;            /* amplitude of the outputs' tuple, 1 without a mask */
     ptrdiff_t max_depth;
     rsk_stop *stop; /* as in rsk_scratch */
     int worker;
-    /* results */
-    ptrdiff_t proposals, used;
-    rsk_proposal *proposal;
-    int32_t *modules;
-    /* scratch */
-    float *below, *object, *spare, *padded, *work, *scores;
-    double *z, *e, *like, *seen;
-    int32_t *taken, *child_at, *path;
+    /* Results: */
+    ptrdiff_t proposals;    /* how many, at most 2 capacity + 1: one a node that is replaced, and one a tuple */
+    ptrdiff_t used;         /* how many modules they name, at most capacity + window */
+    rsk_proposal *proposal; /* (2 capacity + 1,) */
+    int32_t *modules;       /* (capacity + window,) */
+    /* Scratch. Of the tuple that is looked at: */
+    float *below;      /* three vectors of d: the residual below the path's nodes, in turn */
+    float *scores;     /* (window, length + 1): a module's attribute and counter scores at each position */
+    double *z, *e;     /* (window, modules): counter's score, and sum of the attribute's squared scores, in units of the noise */
+    double *like;      /* (window, modules): log-likelihood ratio */
+    double *noise_of;  /* (modules,) the factor that decorrelation changes the noise by */
+    double *frequency; /* (modules,) how often a module has come up so far, while modules are learned */
+    int32_t *taken;    /* (window,) module at a position; -1: none */
+    int32_t *child_at; /* (window,) its node, where one is */
+    int32_t *path;     /* (depth + 1,) nodes up to the outputs */
+    /* Of a sweep: */
+    float *object, *spare, *padded, *work;
 } rsk_detector;
 
-int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, rsk_detector *detector);
+int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, rsk_detector *detector); /* 0: no memory */
 void rsk_detector_free(rsk_detector *detector);
-/* All proposals that a residual supports. tree has a program. */
+/* All proposals that a residual (d,) supports. The tree's lists are up to date. */
 void rsk_detect(rsk_detector *detector, const rsk_tree *tree, const float *residual);
-/* The log-likelihood ratio of an object, from its scores in units of the noise. */
+/* The log-likelihood ratio of an object of amplitude alpha against none: z is its counter's score, e the sum of its attribute's squared
+ * scores, length of them; z, e and alpha in units of the noise. */
 double rsk_likelihood(double z, double e, double length, double alpha, double rho2);
 
 /* ---------------------------------------------------------------- fit.c */
 
-/* The objects of a tree, fitted jointly to one sketch. An object's unknowns are its attribute and its counter, times the
- * amplitude: x and c, whose columns have norm one on the kept coordinates. */
+/* The objects of a tree, fitted jointly to one sketch. An object's unknowns are its attribute and its counter times the amplitude:
+ * x and c, whose columns have norm one on the kept coordinates. Amplitudes, x and c are in the sketch's unit. */
 typedef struct rsk_fit {
     const rsk_spec *spec;
     rsk_tree tree;
     rsk_linear map;
-    rsk_cgls_work work;                 /* work.r: the residual */
-    int sparse, nonnegative;            /* attributes are mostly zero; their elements are never negative */
-    ptrdiff_t nonzeros;                 /* of a sparse attribute, expected; 0: not known */
-    ptrdiff_t capacity, room;           /* objects, unknowns that there is memory for */
-    ptrdiff_t kept, iterations;
-    double energy, floor, noise2, root; /* |mask s|^2; what of |r|^2 rounding may leave; the sketch's own error, squared, a
-                                         * coordinate; amplitude of the outputs' tuple */
-    double square, spread, shrink;      /* |r|^2; standard error of a fitted column; 1 - degrees of freedom / kept */
-    double missing;                     /* energy of what was not found; a part of it is in the fit, the rest in |r|^2 */
-    double norm2;                       /* of attributes of which nothing is known, squared */
-    double *s;                          /* (d,) */
-    double *x, *damping, *prior, *scale; /* (room,) elements; what they were damped by; their variance before the sketch is seen;
-                                          * the map's scale */
-    double *c, *alpha, *error;          /* (capacity,) counter; likeliest amplitude; standard error of c, and of x undamped: of the answer,
-                                          * before that what c is taken for where its inputs are looked for */
-    double *rho2, *rate;                /* (modules,) mean square norm of an attribute; share of its elements that are not zero */
-    uint8_t *drop;                      /* (capacity,) marks for rsk_fit_remove */
-    int32_t *moved;
+    rsk_cgls_work work; /* work.r: the residual */
+    /* What the caller says of attributes: */
+    int sparse;         /* they are mostly zero */
+    int nonnegative;    /* elements of sparse ones are never negative */
+    ptrdiff_t nonzeros; /* expected of a sparse one; 0: not known */
+    ptrdiff_t capacity; /* objects that there is memory for */
+    ptrdiff_t room;     /* unknowns that there is memory for */
+    /* Of the sketch: */
+    double *s;        /* (d,) its kept coordinates, 0 where it is erased */
+    ptrdiff_t kept;   /* how many are kept */
+    double energy;    /* |s|^2 */
+    double floor;     /* what rounding may leave of |r|^2 */
+    double noise2;    /* the sketch's own error, squared, a coordinate */
+    double root;      /* amplitude of the outputs' tuple: sqrt(kept / d) */
+    double norm2;     /* squared norm expected of attributes of which nothing is known */
+    /* Of the fit as a whole: */
+    ptrdiff_t iterations; /* of CGLS, since the sketch was loaded */
+    double square;        /* |r|^2 */
+    double spread;        /* standard error of a fitted column */
+    double shrink;        /* 1 - degrees of freedom / kept */
+    double missing;       /* energy of what was not found: partly in |r|^2, partly in the fitted objects */
+    /* Of unknowns and objects: */
+    double *x;       /* (room,) attribute elements */
+    double *damping; /* (room,) that they were fitted with */
+    double *prior;   /* (room,) their variance before the sketch is seen */
+    double *scale;   /* (room,) the map's scale */
+    double *c;       /* (capacity,) counters */
+    double *alpha;   /* (capacity,) likeliest amplitudes */
+    /* (capacity,) During the search it holds the counters that detection assumes; afterwards, the standard error of c and of an
+     * undamped x. */
+    double *error;
+    double *rho2;   /* (modules,) mean square norm of an attribute */
+    double *rate;   /* (modules,) the share of its elements that are not zero */
+    double *tally;  /* (4, modules) scratch of rsk_fit_norms */
+    uint8_t *drop;  /* (capacity,) marks for rsk_fit_remove */
+    int32_t *moved; /* (capacity,) scratch */
 } rsk_fit;
 
-#define RSK_CLEAR 6.0      /* errors at which a counter is told from none for sure */
+#define RSK_CLEAR 6.0      /* standard errors at which a counter certainly differs from none */
 #define RSK_SPARSE_ROOM 12 /* unknowns a coordinate that there is memory for where attributes are sparse */
-/* stop is looked at as `worker`. 0: no memory */
+/* Multiples of rsk_fit.floor, which is a squared norm: */
+#define RSK_EXACT 4.0      /* twice as large as a norm: all is explained */
+#define RSK_NEARLY 100.0   /* ten times as large: nothing can be missing, though the fit may not have converged */
+
+/* stop is looked at as `worker`. Returns 0 if there is no memory. */
 int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_stop *stop, int worker, rsk_fit *fit);
 void rsk_fit_free(rsk_fit *fit);
-/* Starts with a sketch and no objects; 0 if a kept coordinate is no number. noise: its error, a coordinate. */
+/* Starts with a sketch and no objects. Returns 0 if a kept coordinate is NaN or too large. noise: rms error of a coordinate. */
 int rsk_fit_load(rsk_fit *fit, const float *sketch, const uint8_t *mask, double noise);
 ptrdiff_t rsk_fit_unknowns(const rsk_fit *fit);
-/* The caller sees to it that there is room: count < capacity, unknowns <= room. */
+/* Needs count < capacity, and that many unknowns more within room. */
 void rsk_fit_add(rsk_fit *fit, int32_t parent, int32_t position, int32_t module, double amplitude);
 /* Removes what drop marks, and all below it. */
 void rsk_fit_remove(rsk_fit *fit);
-/* Fits all from where they are, until |g|^2 <= tolerance |r|^2 unknowns / kept. damping: 1, less to run ahead of a residual
- * that falls; 0: least squares, |g|^2 down by 1e-4: the last digits of what is nearly there. */
+/* Fits all unknowns from where they are, until |g|^2 <= tolerance |r|^2 unknowns / kept. damping 1: as the priors say; less: as for a
+ * residual so much smaller. 0: least squares until |g|^2 has fallen by 1e-4, for the last digits of a fit that is nearly there. */
 void rsk_fit_solve(rsk_fit *fit, double damping, double tolerance);
 /* An element as it would be without damping: A^T r = damping x, and one more column would see A^T r = shrink times what it adds. */
 double rsk_fit_free_element(const rsk_fit *fit, int64_t k);
-/* Whether an element is likelier not zero than zero; always where attributes are dense. */
+/* Whether an element is likelier not zero than zero; always true where attributes are dense. */
 int rsk_fit_in_support(const rsk_fit *fit, int64_t k);
 /* Whether nothing can be missing: the residual is about that of rounding, or of the sketch's own error. */
 int rsk_fit_clean(const rsk_fit *fit);
-/* The map of the objects there are: its scales and damping. */
+/* Sets the map, its scales and the damping for the tree as it is. */
 void rsk_fit_prepare(rsk_fit *fit, double damping);
-/* square, spread and shrink, of the residual. A prior of variance tau^2 shrinks an element by tau^2 / (tau^2 + spread^2);
- * for a random operator spread^2 = |r|^2 / kept / shrink^2, and 1 - shrink is the sum of all those factors over kept. */
+/* square, spread and shrink of the residual. A prior of variance tau^2 shrinks an element by tau^2 / (tau^2 + spread^2). For a
+ * random operator spread^2 = |r|^2 / kept / shrink^2, where 1 - shrink is the sum of all those factors over kept. */
 void rsk_fit_estimate_noise(rsk_fit *fit);
-/* Evidence of every object and all below it, less cost each. Marks what the tuples are better off without: of each tuple, the
- * positions behind the prefix of largest evidence. Returns the number of marks. */
+/* Computes the evidence of every object and of all below it, less `cost` each. Marks what tuples are better off without: of each
+ * tuple, the positions behind the prefix of largest evidence. Returns the number of marks. */
 ptrdiff_t rsk_fit_prune(rsk_fit *fit, double cost);
-/* rho2, from the objects that are clearly there. */
+/* rho2 and rate, from the objects that are certainly there. */
 void rsk_fit_norms(rsk_fit *fit);
 
 /* ---------------------------------------------------------------- uncertainty.c */
 
-/* error and missing, for a fit that may have left things out. spare: 2 (d + room + capacity) doubles. */
+/* error and missing, for a fit that may have left things out. spare: rsk_fit_spare(fit) doubles. */
 void rsk_fit_uncertainty(rsk_fit *fit, const uint8_t *allowed, ptrdiff_t max_depth, double *spare);
+ptrdiff_t rsk_fit_spare(const rsk_fit *fit);
 
 #endif

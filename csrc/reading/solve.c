@@ -9,13 +9,14 @@
 #include <math.h>
 #include <string.h>
 
-#define INNER_TOLERANCE 1e-5 /* of the normal residual, a restart: well above what float32 sweeps can resolve */
-/* Of the gradient that noise alone makes. Measured with float16 and int8 sketches at loads of 0.1 to 0.65: errors 0.5% above
- * those of the converged answer, after 10 to 38 iterations; a share of 0.1 costs 4%, and saves 5 iterations. */
+/* CGLS restarts once the gradient has fallen by this factor, which is well above what float32 sweeps can resolve. */
+#define INNER_TOLERANCE 1e-5
+/* CGLS stops where the gradient is this share of the one that the sketch's noise alone makes. Measured with float16 and int8 sketches
+ * at loads of 0.1 to 0.65: errors 0.5% above those of the converged answer, after 10 to 38 iterations; a share of 0.1 costs 4%, and
+ * saves 5 iterations. */
 #define NOISE_SHARE 0.03
-/* An object this faint left nothing in a float32 sketch, which holds 24 bits. */
+/* An object so much fainter than the loudest left nothing in a float32 sketch, which holds 24 bits. */
 #define FAINT 0x1p-40
-#define ROUNDING 5e-7 /* of a sketch's norm: what its float32 sweep and the solver's leave, with room to spare */
 
 typedef struct job {
     const rsk_spec *spec;
@@ -32,10 +33,11 @@ typedef struct job {
     int32_t *iterations;
     rsk_stop *stop;
     rsk_scratch *scratch;
-    double *doubles; /* per worker: s, r, wide (d each); x, u, p, g, scale and the pursuit's (unknowns each) */
-    float *floats;   /* per worker: image (d), input (unknowns) */
-    ptrdiff_t unknowns, doubles_each, floats_each;
-    uint8_t *bad; /* (traces,) */
+    double *doubles; /* (workers, doubles_each): s, r, wide (d each); x, u, p, g, scale and the pursuit's (unknowns each) */
+    float *floats;   /* (workers, floats_each): image (d), input (unknowns) */
+    ptrdiff_t unknowns; /* of the largest trace */
+    ptrdiff_t doubles_each, floats_each;
+    uint8_t *bad; /* (traces,) 1: a kept coordinate is NaN or too large */
 } job;
 
 /* One trace's problem, in a worker's memory. */
@@ -44,34 +46,22 @@ typedef struct problem {
     rsk_linear map;
     rsk_cgls_work work;
     rsk_pursuit pursuit;
-    double *s, *x; /* the kept coordinates; the attributes */
+    double *s; /* (d,) the kept coordinates of the sketch, 0 where it is erased */
+    double *x; /* (attributes,) */
     ptrdiff_t kept;
 } problem;
 
-/* s = the kept coordinates; their number, or -1 if one of them is no number */
-static ptrdiff_t load(const problem *q) {
-    const float *sketch = q->j->sketches + q->map.trace * q->map.spec->dim;
-    ptrdiff_t kept = 0;
-    for (ptrdiff_t k = 0; k < q->map.spec->dim; k++) {
-        q->s[k] = 0.0;
-        if (q->map.mask && !q->map.mask[k]) continue;
-        if (!(fabsf(sketch[k]) <= RSK_MAX_VALUE)) return -1;
-        q->s[k] = (double)sketch[k];
-        kept++;
-    }
-    return kept;
-}
-
-/* What the gradient may keep: a share of |A^T e| for an error e of that size in each of the kept coordinates. */
+/* The gradient at which to stop: a share of |A^T e| for an error e of the told size in each kept coordinate. */
 static double noise_floor(const problem *q) {
     if (!q->j->noise) return 0.0;
     ptrdiff_t unknowns = 0;
     for (ptrdiff_t i = 0; i < q->map.attributes; i++) unknowns += q->map.scale[i] != 0.0;
-    const double columns = (double)unknowns * (double)q->kept / (double)q->map.spec->dim; /* the sum of their squared norms */
+    /* the sum of the columns' squared norms on the kept coordinates */
+    const double columns = (double)unknowns * (double)q->kept / (double)q->map.spec->dim;
     return NOISE_SHARE * q->j->noise[q->map.trace] * sqrt(columns);
 }
 
-/* The amplitude of an attribute that its scale has brought to norm one. */
+/* The amplitude of an attribute of norm one. Scales are taken out, as they say how large a module's attributes are. */
 static double loudness(const job *j, int64_t o) {
     return j->plan->amplitude[o] / j->spec->module[j->plan->module[o]].scale;
 }
@@ -89,8 +79,8 @@ static void set_scales(const problem *q) {
     }
 }
 
-/* From x to the least squares over the elements whose scale is not 0; best is the float32 answer, x the last one tried.
- * Returns the norm of best's residual. */
+/* Moves x to the least squares over the elements whose scale is not 0. best is the float32 answer of least residual, whose norm is
+ * returned; x ends as the last one tried. */
 static double refine(const problem *q, double norm, float *best, int *left) {
     const rsk_linear *map = &q->map;
     const rsk_cgls_work *w = &q->work;
@@ -118,7 +108,7 @@ static double refine(const problem *q, double norm, float *best, int *left) {
     return least;
 }
 
-/* x and the scales of its support, by pursuit. */
+/* Chooses a support by pursuit: sets x, and the scales outside the support to 0. */
 static void choose(problem *q, double norm, int *left) {
     const rsk_sparse_params *sparse = q->j->sparse;
     rsk_pursuit *p = &q->pursuit;
@@ -126,14 +116,14 @@ static void choose(problem *q, double norm, int *left) {
     p->each = sparse->per_object;
     p->nonnegative = sparse->nonnegative;
     p->kept = q->kept;
-    p->noise = ROUNDING * norm;
+    p->noise = RSK_SOLVER_ROUNDING * norm;
     const double told = sparse->noise ? sparse->noise[q->map.trace] * sqrt((double)q->kept) : 0.0;
     if (told > p->noise) p->noise = told;
     *left -= rsk_pursue(&q->map, &q->work, p, q->s, *left);
     for (ptrdiff_t i = 0; i < q->map.attributes; i++) q->x[i] = q->work.u[i] * q->map.scale[i];
 }
 
-/* Leaves out what a least squares made negative; 0 if that is nothing. */
+/* Takes elements that least squares made negative out of the support. Returns 0 if there are none. */
 static int clip(const problem *q, const float *best) {
     int negative = 0;
     for (ptrdiff_t i = 0; i < q->map.attributes; i++) {
@@ -145,7 +135,8 @@ static int clip(const problem *q, const float *best) {
 }
 
 static int solve_trace(problem *q, float *best) {
-    const ptrdiff_t n = q->map.attributes, kept = q->kept = load(q);
+    const float *sketch = q->j->sketches + q->map.trace * q->map.spec->dim;
+    const ptrdiff_t n = q->map.attributes, kept = q->kept = rsk_load_kept(q->map.spec, sketch, q->map.mask, q->s);
     if (kept < 0) return 0;
     set_scales(q);
     memset(q->x, 0, sizeof *q->x * (size_t)n);
@@ -211,10 +202,10 @@ static rsk_status solve(job *j, int threads, rsk_where *where) {
     return status;
 }
 
-/* What both ask of their arguments, parameters apart. */
+/* The checks that both functions share. */
 static int acceptable(const job *j, int threads, rsk_where *where) {
     if (where) where->trace = where->object = -1;
-    if (!j->spec || !j->plan || j->plan->spec != j->spec || !j->sketches || threads < 1) return 0;
+    if (!j->spec || !j->plan || !rsk_plan_is_of(j->plan, j->spec) || !j->sketches || threads < 1) return 0;
     if (!j->attributes || !j->residual || !j->iterations) return 0;
     return !j->mask || j->mask_rows == 1 || j->mask_rows == j->plan->traces;
 }

@@ -1,4 +1,4 @@
-/* A tree of objects that grows and shrinks, and the plan that the sweeps run for it: what unrolling fits. */
+/* The structure that unrolling fits: a tree of objects that grows and shrinks, and the plan that the sweeps run for it. */
 #include "reading/reading.h"
 
 #include <math.h>
@@ -6,7 +6,9 @@
 
 void rsk_tree_free(rsk_tree *t) {
     rsk_free(t->node);
-    rsk_free(t->order);
+    rsk_free(t->child);
+    rsk_free(t->eldest);
+    rsk_free(t->last);
     rsk_free(t->plan.objects);
     rsk_free(t->plan.attribute_ends);
     rsk_free(t->plan.begin);
@@ -23,9 +25,11 @@ int rsk_tree_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, r
     t->spec = spec;
     t->capacity = capacity;
     t->node = rsk_alloc(capacity, sizeof *t->node);
-    t->order = rsk_alloc(3 * capacity + 1, sizeof *t->order);
+    t->child = rsk_alloc(4 * capacity + 1, sizeof *t->child); /* and next, kin, stack */
+    t->eldest = rsk_alloc(2 * capacity + 1, sizeof *t->eldest); /* and wide */
+    t->last = rsk_alloc(spec->modules, sizeof *t->last);
     rsk_plan *p = &t->plan;
-    p->spec = spec;
+    p->spec = spec->identity;
     p->traces = 1;
     p->vectors = p->wide_vectors = depth;
     p->objects = rsk_calloc(2, sizeof *p->objects);
@@ -36,11 +40,15 @@ int rsk_tree_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, r
     p->uses = rsk_alloc(capacity, sizeof *p->uses);
     p->amplitude = rsk_alloc(capacity, sizeof *p->amplitude);
     p->steps = rsk_alloc(capacity, sizeof *p->steps);
-    if (t->node && t->order && p->objects && p->attribute_ends && p->begin && p->count && p->module && p->uses &&
-        p->amplitude && p->steps)
-        return 1;
-    rsk_tree_free(t);
-    return 0;
+    if (!t->node || !t->child || !t->eldest || !t->last || !p->objects || !p->attribute_ends || !p->begin || !p->count ||
+        !p->module || !p->uses || !p->amplitude || !p->steps) {
+        rsk_tree_free(t);
+        return 0;
+    }
+    t->next = t->child + capacity + 1, t->kin = t->next + capacity, t->stack = t->kin + capacity;
+    t->wide = t->eldest + capacity;
+    for (ptrdiff_t m = 0; m < spec->modules; m++) t->last[m] = -1;
+    return 1;
 }
 
 void rsk_tree_clear(rsk_tree *t) {
@@ -50,8 +58,7 @@ void rsk_tree_clear(rsk_tree *t) {
 }
 
 double rsk_tree_share(const rsk_spec *spec) {
-    const double t2 = spec->cosine * spec->cosine + spec->sine * spec->sine;
-    return spec->branch * t2 * sqrt(t2);
+    return spec->branch * spec->stretch2 * sqrt(spec->stretch2);
 }
 
 double rsk_tree_root(const rsk_spec *spec) { return rsk_tree_share(spec) * spec->gain; }
@@ -61,20 +68,21 @@ double rsk_tree_part(const rsk_spec *spec, double counter) {
 }
 
 double rsk_tree_whole(const rsk_tree *t, ptrdiff_t p, const double *counter, double root) {
-    return rsk_tree_part(t->spec, p < 0 ? rsk_tree_root(t->spec) * root : rsk_tree_share(t->spec) * fmax(counter[p], 0.0));
+    const double amplitude = p == RSK_ROOT ? rsk_tree_root(t->spec) * root : rsk_tree_share(t->spec) * fmax(counter[p], 0.0);
+    return rsk_tree_part(t->spec, amplitude);
 }
 
 void rsk_tree_add(rsk_tree *t, int32_t parent, int32_t position, int32_t module) {
     const int32_t i = (int32_t)t->count++;
-    const int32_t depth = parent < 0 ? 0 : t->node[parent].depth + 1;
-    const rsk_node n = {parent, position, module, depth, 0.0, 0.0};
+    const rsk_node n = {.parent = parent, .position = position, .module = module,
+                        .depth = parent == RSK_ROOT ? 0 : t->node[parent].depth + 1};
+    double unscaled = rsk_tree_root(t->spec); /* amplitude of the counter */
+    if (parent != RSK_ROOT)
+        unscaled = t->plan.amplitude[parent] / t->spec->module[t->node[parent].module].scale * rsk_tree_share(t->spec);
     t->node[i] = n;
-    const double above = depth == 0 ? rsk_tree_root(t->spec)
-                                    : t->plan.amplitude[parent] / t->spec->module[t->node[parent].module].scale *
-                                          rsk_tree_share(t->spec);
     t->plan.module[i] = module;
     t->plan.uses[i] = 1;
-    t->plan.amplitude[i] = above * t->spec->module[module].scale;
+    t->plan.amplitude[i] = unscaled * t->spec->module[module].scale;
     t->plan.attribute_ends[i + 1] = t->plan.attribute_ends[i] + t->spec->module[module].length;
     t->plan.objects[1] = t->count;
 }
@@ -83,11 +91,11 @@ void rsk_tree_prune(rsk_tree *t, uint8_t *drop, int32_t *moved) {
     int32_t kept = 0;
     for (int32_t i = 0; i < t->count; i++) {
         const rsk_node n = t->node[i];
-        if (n.parent >= 0 && drop[n.parent]) drop[i] = 1;
+        if (n.parent != RSK_ROOT && drop[n.parent]) drop[i] = 1;
         moved[i] = drop[i] ? -1 : kept;
         if (drop[i]) continue;
         t->node[kept] = n;
-        t->node[kept].parent = n.parent < 0 ? -1 : moved[n.parent];
+        t->node[kept].parent = n.parent == RSK_ROOT ? RSK_ROOT : moved[n.parent];
         t->plan.module[kept] = n.module;
         t->plan.amplitude[kept] = t->plan.amplitude[i];
         t->plan.attribute_ends[kept + 1] = t->plan.attribute_ends[kept] + t->spec->module[n.module].length;
@@ -97,34 +105,54 @@ void rsk_tree_prune(rsk_tree *t, uint8_t *drop, int32_t *moved) {
     t->plan.objects[1] = kept;
 }
 
-void rsk_tree_program(rsk_tree *t) {
+/* The lists of children, and of each tuple what its members have in common. */
+static void list_children(rsk_tree *t) {
     const int32_t n = (int32_t)t->count;
-    /* children of each node as a list: child[i + 1] is the first (child[0]: of the root), next[i] the following one */
-    int32_t *child = t->order, *next = t->order + t->capacity + 1, *stack = next + t->capacity;
-    for (int32_t i = 0; i <= n; i++) child[i] = -1;
-    for (int32_t i = n - 1; i >= 0; i--) next[i] = child[t->node[i].parent + 1], child[t->node[i].parent + 1] = i;
+    for (int32_t i = 0; i <= n; i++) t->child[i] = -1;
+    for (int32_t i = n - 1; i >= 0; i--) {
+        int32_t *first = &t->child[t->node[i].parent + 1];
+        t->next[i] = *first;
+        *first = i;
+    }
+    for (int32_t p = RSK_ROOT; p < n; p++) {
+        t->wide[p + 1] = 0;
+        for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c]) {
+            int32_t *last = &t->last[t->node[c].module];
+            if (rsk_tree_first(t, c) >= 0) t->wide[p + 1] = 1;
+            t->eldest[c] = *last < 0;
+            if (*last >= 0) t->kin[*last] = c;
+            t->kin[c] = -1;
+            *last = c;
+        }
+        for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c]) t->last[t->node[c].module] = -1;
+    }
+}
+
+/* A node's step stands after those of its children. Its tuple's vector has the number of its depth. */
+static rsk_step step_of(const rsk_tree *t, int32_t i) {
+    const rsk_node *v = &t->node[i];
+    const int first = rsk_tree_first(t, v->parent) == i;
+    const rsk_step s = {.object = i, .module = v->module, .position = v->position, .weight = 1.0f, .kind = RSK_STEP_OBJECT,
+                        .src = rsk_tree_first(t, i) >= 0 ? v->depth : RSK_SLOT_NONE,
+                        .dst = v->parent == RSK_ROOT ? RSK_SLOT_SKETCH : v->depth - 1,
+                        .flags = (uint8_t)((first ? RSK_FIRST : 0) | (t->wide[v->parent + 1] ? RSK_WIDE_DST : 0) |
+                                           (t->wide[i + 1] ? RSK_WIDE_SRC : 0))};
+    return s;
+}
+
+void rsk_tree_program(rsk_tree *t) {
+    list_children(t);
     rsk_step *step = t->plan.steps;
-    int32_t top = 0, at = child[0];
-    /* stack: the nodes whose children are being done. A node's step stands after those of its children; its tuple's vector
-     * has the number of its depth, and is one of doubles if one of the tuple's members has inputs */
-    while (at >= 0 || top > 0) {
-        if (at >= 0 && child[at + 1] >= 0) {
-            stack[top++] = at;
-            at = child[at + 1];
+    int32_t top = 0, at = rsk_tree_first(t, RSK_ROOT);
+    while (at >= 0 || top > 0) { /* the stack holds the nodes whose children are being visited */
+        if (at >= 0 && rsk_tree_first(t, at) >= 0) {
+            t->stack[top++] = at;
+            at = rsk_tree_first(t, at);
             continue;
         }
-        const int32_t i = at >= 0 ? at : stack[--top];
-        const rsk_node *v = &t->node[i];
-        int own = 0, inside = 0;
-        for (int32_t c = child[v->parent + 1]; c >= 0; c = next[c]) own |= child[c + 1] >= 0;
-        for (int32_t c = child[i + 1]; c >= 0; c = next[c]) inside |= child[c + 1] >= 0;
-        const rsk_step s = {.object = i, .module = v->module, .position = v->position,
-                            .src = child[i + 1] >= 0 ? v->depth : -1, .dst = v->parent < 0 ? -1 : v->depth - 1,
-                            .weight = 1.0f, .kind = RSK_STEP_OBJECT,
-                            .flags = (uint8_t)((child[v->parent + 1] == i ? RSK_FIRST : 0) | (own ? RSK_WIDE_DST : 0) |
-                                               (inside ? RSK_WIDE_SRC : 0))};
-        *step++ = s;
-        at = next[i];
+        const int32_t i = at >= 0 ? at : t->stack[--top];
+        *step++ = step_of(t, i);
+        at = t->next[i];
     }
-    t->plan.count[0] = n;
+    t->plan.count[0] = (int32_t)t->count;
 }

@@ -1,31 +1,39 @@
-/* How wrong a fit may be: a parametric bootstrap. Where all is explained but for noise of a known size, noise is made up: the
- * columns of siblings of one module, and of all below them, share identity branches, which no single column's norm tells of.
- * Where the sketch is not explained, what is missing is no white noise to the
- * objects that were found; it shares identity branches with them. So it is made up: below every object new ones of as much
- * energy as its counter says that there is; sketched, fitted by the found objects, and what they make of it is their error. */
+/* How wrong a fit may be: a parametric bootstrap. Sketches are made up from what the fit says it did not explain; the found objects are
+ * fitted to them, and what these make of a sketch that holds none of them is their error.
+ *
+ * Where all is explained but for noise of a known size, the made-up sketch is such noise. The fit tells its own errors from columns of
+ * norm one; but the columns of siblings of one module, and of all below them, share identity branches, and the bootstrap shows how
+ * that enlarges errors.
+ *
+ * Where the sketch is not explained, the missing objects are no white noise to those that were found, because they share identity
+ * branches with them. The made-up sketch then holds new objects below every found one, of as much energy as its counter says that its
+ * inputs have. */
 #include "reading/reading.h"
 
 #include <math.h>
 #include <string.h>
 
-#define DRAWS 3       /* made-up sketches */
-#define ENOUGH 500.0  /* elements that noise was fitted by: more is time */
-#define POOL 24.0     /* elements' worth of weight that the average error of all objects has in that of each */
-#define TOLERANCE 1e-3
-/* What was taken for an object and is none, and what was looked for in the noise, err in ways that this does not make up:
- * measured, loads 1 to 4. */
+#define DRAWS 3        /* made-up sketches, at most */
+#define ENOUGH 500.0   /* unknowns that noise was fitted by, after which no further sketch is drawn */
+#define TOLERANCE 1e-3 /* of their fits, see rsk_fit_solve */
+/* The average error of all objects enters that of each object with the weight of so many unknowns. */
+#define POOL 24.0
+/* Objects that were taken for others err in ways that this does not make up. Measured at loads of 1 to 4: errors larger by this. */
 #define CALIBRATION 1.15
-#define HIDDEN 0.1    /* of a tuple's mean share: what is missing of it at least, as its siblings hide it */
+/* Something of a tuple is always taken to be missing, because its siblings would hide it: at least this part of a mean share. */
+#define HIDDEN 0.1
+
+/* ---------------------------------------------------------------- random numbers */
 
 typedef struct dice {
-    uint32_t counter[4], word[4];
-    int used;
+    uint32_t counter[4], word[4]; /* of Philox */
+    int used;                     /* words that were used */
 } dice;
 
 static uint32_t roll(dice *q) {
-    static const uint32_t key[2] = {0x6a09e667u, 0xbb67ae85u};
+    static const uint32_t key[2] = {0x6a09e667u, 0xbb67ae85u}; /* digits of sqrt(2) and sqrt(3) */
     if (q->used == 4) {
-        rsk_philox4x32(q->counter, key, q->word);
+        (void)rsk_philox4x32(q->counter, key, q->word);
         q->counter[0]++;
         q->used = 0;
     }
@@ -33,130 +41,189 @@ static uint32_t roll(dice *q) {
 }
 
 static double uniform(dice *q) { return ((double)roll(q) + 0.5) * 0x1p-32; }
+static double random_sign(dice *q, double size) { return roll(q) & 1 ? size : -size; }
 
-/* A module that may stand below `user`, as frequent as among the found; -1 if there is none. */
-static int32_t draw_module(const rsk_fit *f, const uint8_t *allowed, ptrdiff_t found, dice *q) {
-    double total = 0.0;
-    for (int turn = 0; turn < 2; turn++) {
-        double at = turn ? uniform(q) * total : 0.0, sum = 0.0;
-        for (int32_t m = 0; m < f->spec->modules; m++) {
-            if (!allowed[m]) continue;
-            sum += 0.5;
-            for (ptrdiff_t i = 0; i < found; i++) sum += f->tree.node[i].module == m;
-            if (turn && at <= sum) return m;
-        }
-        total = sum;
+/* ---------------------------------------------------------------- a trial */
+
+/* A second fit of the same tree, to a made-up sketch. It shares the fit's memory but for what the fit still needs: the sketch, the
+ * unknowns, their damping, and the residual have memory of their own. */
+typedef struct trial {
+    rsk_fit fit;
+    ptrdiff_t found;    /* objects of the tree; what stands behind them is made up */
+    double *frequency;  /* (modules,) how often a module is among the found, and half more */
+    double fan;         /* inputs of a made-up tuple */
+    const uint8_t *allowed;
+    ptrdiff_t max_depth;
+    dice dice;
+} trial;
+
+ptrdiff_t rsk_fit_spare(const rsk_fit *f) { return 2 * (f->spec->dim + f->room + f->capacity) + f->spec->modules; }
+
+/* sum (capacity) is the part of spare that the trial leaves. */
+static trial trial_of(const rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, double *spare, double **sum) {
+    trial t = {.fit = *f, .found = f->tree.count, .allowed = allowed, .max_depth = max_depth};
+    t.fit.s = spare;
+    t.fit.work.r = t.fit.s + f->spec->dim;
+    t.fit.x = t.fit.work.r + f->spec->dim;
+    t.fit.damping = t.fit.x + f->room;
+    t.fit.c = t.fit.damping + f->room;
+    *sum = t.fit.c + f->capacity;
+    t.frequency = *sum + f->capacity;
+    double tuples = 0.0;
+    for (ptrdiff_t m = 0; m < f->spec->modules; m++) t.frequency[m] = 0.5;
+    for (ptrdiff_t i = 0; i < t.found; i++) {
+        t.frequency[f->tree.node[i].module] += 1.0;
+        tuples += f->tree.node[i].position == 0;
+    }
+    t.fan = fmax(2.0, floor((double)t.found / fmax(tuples, 1.0) + 0.5));
+    return t;
+}
+
+/* A module that may stand below p, as frequent as among the found; -1 if none may. */
+static int32_t draw_module(trial *t, ptrdiff_t p) {
+    const rsk_spec *spec = t->fit.spec;
+    const uint8_t *allowed = t->allowed + (p == RSK_ROOT ? spec->modules : t->fit.tree.node[p].module) * spec->modules;
+    double total = 0.0, sum = 0.0;
+    for (int32_t m = 0; m < spec->modules; m++)
+        if (allowed[m]) total += t->frequency[m];
+    const double at = uniform(&t->dice) * total;
+    for (int32_t m = 0; m < spec->modules; m++) {
+        if (!allowed[m]) continue;
+        sum += t->frequency[m];
+        if (at <= sum) return m;
     }
     return -1;
 }
 
-/* Adds what is missing below p (-1: at the outputs), in the units of the fit; 0 if there is no more room. */
-static int simulate_missing(rsk_fit *f, const uint8_t *allowed, ptrdiff_t p, double fan, ptrdiff_t found, dice *q) {
+/* Adds an object of random attribute. Returns 0 if there is no more room. */
+static int add_made_up(trial *t, ptrdiff_t p, int32_t position, int32_t module, double amplitude) {
+    rsk_fit *f = &t->fit;
+    const ptrdiff_t a = f->spec->module[module].length, i = f->tree.count;
+    if (i + 1 >= f->capacity || rsk_fit_unknowns(f) + a + 1 > f->room) return 0;
+    const double each = amplitude * sqrt(f->rho2[module] / (double)a);
+    rsk_fit_add(f, (int32_t)p, position, module, amplitude);
+    f->c[i] = amplitude;
+    for (int64_t k = f->tree.plan.attribute_ends[i]; k < f->tree.plan.attribute_ends[i + 1]; k++)
+        f->x[k] = random_sign(&t->dice, each);
+    return 1;
+}
+
+/* Adds what is missing below p. Returns 0 if there is no more room. */
+static int make_up_inputs(trial *t, ptrdiff_t p) {
+    const rsk_fit *f = &t->fit;
     const rsk_spec *spec = f->spec;
     double used = 0.0;
     int32_t members = 0, last = -1;
-    for (ptrdiff_t c = 0; c < found; c++) {
-        if (f->tree.node[c].parent != p) continue;
+    for (int32_t c = rsk_tree_first(&f->tree, p); c >= 0; c = f->tree.next[c], members++) {
         used += rsk_tree_part(spec, f->c[c]);
         if (f->tree.node[c].position > last) last = f->tree.node[c].position;
-        members++;
     }
     const double whole = rsk_tree_whole(&f->tree, p, f->c, f->root);
     const double left = fmax(whole - used, members ? HIDDEN * whole / (members + 1) : 0.0);
     if (!(left > 0.0)) return 1;
-    double n = members ? fmax(1.0, floor(left / (used / members + 1e-300) + 0.5)) : fan;
-    n = fmin(n, fmin((double)(spec->max_inputs - last - 1), fan));
+    /* as many as have the mean share of those that are there */
+    double n = members ? fmax(1.0, floor(left / (used / members + 1e-300) + 0.5)) : t->fan;
+    n = fmin(n, fmin((double)(spec->max_inputs - last - 1), t->fan));
+    const double amplitude = spec->energy ? sqrt(left / n) : left / n;
     for (int32_t k = 0; k < (int32_t)n; k++) {
-        const int32_t m = draw_module(f, allowed + (p < 0 ? spec->modules : f->tree.node[p].module) * spec->modules, found, q);
-        if (m < 0) return 1;
-        const ptrdiff_t a = spec->module[m].length, size = rsk_fit_unknowns(f) + a + 1;
-        if (f->tree.count + 1 >= f->capacity || size > f->room) return 0;
-        const double amplitude = spec->energy ? sqrt(left / n) : left / n, each = amplitude * sqrt(f->rho2[m] / (double)a);
-        const ptrdiff_t i = f->tree.count;
-        rsk_fit_add(f, (int32_t)p, last + 1 + k, m, amplitude);
-        f->c[i] = amplitude;
-        for (int64_t j = f->tree.plan.attribute_ends[i]; j < f->tree.plan.attribute_ends[i + 1]; j++)
-            f->x[j] = roll(q) & 1 ? each : -each;
+        const int32_t module = draw_module(t, p);
+        if (module < 0) return 1;
+        if (!add_made_up(t, p, last + 1 + k, module, amplitude)) return 0;
     }
     return 1;
 }
 
-/* s = a made-up sketch of what is missing; the tree is as before. */
-static void simulate_sketch(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, dice *q) {
-    const ptrdiff_t found = f->tree.count;
-    double tuples = 0.0, fan = 0.0;
-    for (ptrdiff_t i = 0; i < found; i++) fan += 1.0, tuples += f->tree.node[i].position == 0;
-    fan = fmax(2.0, floor(fan / fmax(tuples, 1.0) + 0.5));
-    /* from a random object on, round: there may be no room for all */
-    const ptrdiff_t start = (ptrdiff_t)(uniform(q) * (double)(found + 1));
-    for (ptrdiff_t k = 0; k <= found; k++) {
-        const ptrdiff_t p = (start + k) % (found + 1) - 1;
-        if ((p < 0 || f->tree.node[p].depth + 1 < max_depth) && !simulate_missing(f, allowed, p, fan, found, q)) break;
-    }
+/* The sketch of the made-up objects alone; 0 if there are none. */
+static void sketch_made_up(trial *t) {
+    rsk_fit *f = &t->fit;
     rsk_fit_prepare(f, 1.0);
-    const int64_t first = f->tree.plan.attribute_ends[found];
-    for (int64_t i = 0; i < f->map.attributes; i++) f->map.input[i] = i < first ? 0.0f : (float)(f->x[i] * f->map.scale[i]);
-    for (ptrdiff_t i = 0; i < f->tree.count; i++)
-        f->map.input[f->map.attributes + i] = i < found ? 0.0f : (float)(f->c[i] * f->map.scale[f->map.attributes + i]);
-    const int good = f->tree.count > found && rsk_linear_forward(&f->map, 0.0f);
+    const int64_t first = f->tree.plan.attribute_ends[t->found];
+    for (int64_t k = 0; k < f->map.attributes; k++) f->map.input[k] = k < first ? 0.0f : (float)(f->x[k] * f->map.scale[k]);
+    for (ptrdiff_t i = 0; i < f->tree.count; i++) {
+        const ptrdiff_t k = f->map.attributes + i;
+        f->map.input[k] = i < t->found ? 0.0f : (float)(f->c[i] * f->map.scale[k]);
+    }
+    const int good = f->tree.count > t->found && rsk_linear_forward(&f->map, 0.0f);
     for (ptrdiff_t k = 0; k < f->spec->dim; k++) f->s[k] = good ? (double)f->map.image[k] : 0.0;
-    f->tree.count = found;
-    f->tree.plan.objects[1] = found;
 }
 
-/* s = white noise as the sketch has. */
-static void simulate_noise(rsk_fit *f, dice *q) {
+/* s = the sketch of what may be missing below the found objects. The tree is then as it was. */
+static void make_up_missing(trial *t) {
+    rsk_fit *f = &t->fit;
+    /* There may be no room for all, so begin at a random object, and go round. */
+    const ptrdiff_t start = (ptrdiff_t)(uniform(&t->dice) * (double)(t->found + 1));
+    for (ptrdiff_t k = 0; k <= t->found; k++) {
+        const ptrdiff_t p = (start + k) % (t->found + 1) - 1;
+        const ptrdiff_t depth = p == RSK_ROOT ? 0 : f->tree.node[p].depth + 1;
+        if (depth < t->max_depth && !make_up_inputs(t, p)) break;
+    }
+    sketch_made_up(t);
+    f->tree.count = t->found;
+    f->tree.plan.objects[1] = t->found;
+}
+
+/* s = white noise of the size that the residual tells. */
+static void make_up_noise(trial *t) {
+    rsk_fit *f = &t->fit;
     const double sigma = f->spread * sqrt(f->shrink);
     for (ptrdiff_t k = 0; k < f->spec->dim; k++) {
-        const double value = roll(q) & 1 ? sigma : -sigma;
+        const double value = random_sign(&t->dice, sigma);
         f->s[k] = f->map.mask && !f->map.mask[k] ? 0.0 : value;
     }
 }
 
+/* Makes up sketch number `draw`, and fits the found objects to it. Returns the sketch's energy. */
+static double try_once(trial *t, const rsk_fit *f, uint32_t draw, int noise) {
+    const size_t elements = (size_t)f->tree.plan.attribute_ends[t->found], objects = (size_t)t->found;
+    t->dice = (dice){.counter = {0, draw, 0, 0}, .used = 4};
+    memcpy(t->fit.x, f->x, sizeof *f->x * elements);
+    memcpy(t->fit.c, f->c, sizeof *f->c * objects);
+    if (noise) make_up_noise(t);
+    else make_up_missing(t);
+    memset(t->fit.x, 0, sizeof *f->x * elements);
+    memset(t->fit.c, 0, sizeof *f->c * objects);
+    t->fit.work.context = &t->fit;
+    t->fit.map.plan = &t->fit.tree.plan;
+    rsk_fit_solve(&t->fit, 1.0, TOLERANCE);
+    return rsk_dot(t->fit.s, t->fit.s, f->spec->dim);
+}
+
+/* The squared error of an object's unknowns: all that the trial fitted. */
+static double squared_error(const rsk_fit *f, ptrdiff_t i) {
+    double sum = f->c[i] * f->c[i];
+    for (int64_t k = f->tree.plan.attribute_ends[i]; k < f->tree.plan.attribute_ends[i + 1]; k++)
+        sum += rsk_fit_free_element(f, k) * rsk_fit_free_element(f, k);
+    return sum;
+}
+
+static double unknowns_of(const rsk_fit *f, ptrdiff_t i) {
+    return (double)(f->tree.plan.attribute_ends[i + 1] - f->tree.plan.attribute_ends[i] + 1);
+}
+
 void rsk_fit_uncertainty(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, double *spare) {
-    const ptrdiff_t d = f->spec->dim, n = f->tree.count, room = f->room;
-    const int64_t *ends = f->tree.plan.attribute_ends;
+    const ptrdiff_t d = f->spec->dim, n = f->tree.count;
     for (ptrdiff_t i = 0; i < n; i++) f->error[i] = f->spread;
     f->missing = f->square;
     const int clean = rsk_fit_clean(f);
     if (n == 0 || (clean && f->noise2 == 0.0)) return;
-    double *s = spare, *r = spare + d, *x = spare + 2 * d, *damping = x + room, *c = damping + room, *sum = c + f->capacity;
-    memcpy(s, f->s, sizeof *s * (size_t)d);
-    memcpy(x, f->x, sizeof *x * (size_t)ends[n]);
-    memcpy(damping, f->damping, sizeof *x * (size_t)ends[n]);
-    memcpy(r, f->work.r, sizeof *r * (size_t)d);
-    memcpy(c, f->c, sizeof *c * (size_t)n);
+    double *sum, drawn = 0.0, missing = 0.0, all = 0.0, unknowns = 0.0;
+    trial t = trial_of(f, allowed, max_depth, spare, &sum);
     memset(sum, 0, sizeof *sum * (size_t)n);
-    double drawn = 0.0, missing = 0.0;
     for (uint32_t draw = 0; draw < DRAWS && !(clean && drawn * (double)rsk_fit_unknowns(f) > ENOUGH); draw++) {
-        dice q = {{0, draw, 0, 0}, {0}, 4};
-        memcpy(f->x, x, sizeof *x * (size_t)ends[n]);
-        memcpy(f->c, c, sizeof *c * (size_t)n);
-        if (clean) simulate_noise(f, &q);
-        else simulate_sketch(f, allowed, max_depth, &q);
-        const double whole = rsk_dot(f->s, f->s, d);
-        memset(f->x, 0, sizeof *f->x * (size_t)ends[n]);
-        memset(f->c, 0, sizeof *f->c * (size_t)n);
-        rsk_fit_solve(f, 1.0, TOLERANCE);
-        const double left = rsk_dot(f->work.r, f->work.r, d);
+        const double whole = try_once(&t, f, draw, clean), left = rsk_dot(t.fit.work.r, t.fit.work.r, d);
         if (!(left > 0.0)) continue;
+        /* made-up objects scaled so that as much of them is left as of the sketch */
         const double scale = clean ? 1.0 : f->square / left;
         drawn += 1.0;
         missing += clean ? f->square : scale * whole;
-        for (ptrdiff_t i = 0; i < n; i++) {
-            double own = f->c[i] * f->c[i];
-            for (int64_t k = ends[i]; k < ends[i + 1]; k++) own += rsk_fit_free_element(f, k) * rsk_fit_free_element(f, k);
-            sum[i] += own * scale;
-        }
+        for (ptrdiff_t i = 0; i < n; i++) sum[i] += squared_error(&t.fit, i) * scale;
     }
-    double all = 0.0, elements = 0.0;
-    for (ptrdiff_t i = 0; i < n; i++) all += sum[i], elements += drawn * (double)(ends[i + 1] - ends[i] + 1);
-    for (ptrdiff_t i = 0; i < n && drawn > 0.0; i++)
-        f->error[i] = (clean ? 1.0 : CALIBRATION) * sqrt((sum[i] + POOL * all / elements) / (drawn * (double)(ends[i + 1] - ends[i] + 1) + POOL));
-    if (drawn > 0.0) f->missing = fmin(missing / drawn, f->energy);
-    memcpy(f->s, s, sizeof *s * (size_t)d);
-    memcpy(f->x, x, sizeof *x * (size_t)ends[n]);
-    memcpy(f->damping, damping, sizeof *x * (size_t)ends[n]);
-    memcpy(f->work.r, r, sizeof *r * (size_t)d);
-    memcpy(f->c, c, sizeof *c * (size_t)n);
+    f->iterations = t.fit.iterations;
+    if (drawn == 0.0) return;
+    for (ptrdiff_t i = 0; i < n; i++) all += sum[i], unknowns += drawn * unknowns_of(f, i);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const double pooled = (sum[i] + POOL * all / unknowns) / (drawn * unknowns_of(f, i) + POOL);
+        f->error[i] = (clean ? 1.0 : CALIBRATION) * sqrt(pooled);
+    }
+    f->missing = fmin(missing / drawn, f->energy);
 }

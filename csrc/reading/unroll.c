@@ -1,23 +1,31 @@
-/* Blind unrolling: propose groups of objects that the residual supports, fit all of them jointly, drop what the fit weakens,
- * until nothing is left to explain (docs/design.md, section 8). */
+/* Blind unrolling: propose groups of objects that the residual supports, fit all objects jointly, drop those that the fit weakens, and
+ * repeat until nothing is left to explain (docs/design.md, section 8). */
 #include "reading/reading.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define FIT 3e-2        /* squared gradient over squared residual where a fit is good enough to go on */
-#define FINE 3e-5       /* the same at the end */
-#define OBJECT_COST 3.0 /* nats an object must bring */
-#define SURE 6.0        /* nats one must bring by itself, or something below it, to be reported */
-#define SEEN 2.5        /* and errors that its counter must reach */
-#define LEAD 0.1        /* a proposal of less than this share of the best one's evidence waits */
-#define FULL 0.97       /* unknowns over kept coordinates that are never passed */
-#define ROOMY 0.6       /* 1 - degrees of freedom / kept, above which little damping is needed */
-#define LITTLE 0.005    /* of the sketch's energy: with that left, too */
+#define FIT 3e-2        /* squared gradient over squared residual at which a fit is good enough to go on */
+#define FINE 3e-5       /* the same for the last fit */
+#define OBJECT_COST 3.0 /* nats of evidence an object must bring */
+#define SURE 6.0        /* nats that an object, or one below it, must bring by itself to be reported */
+#define SEEN 2.5        /* standard errors that the counter of such an object must reach */
+#define LEAD 0.1        /* a proposal of less than this share of the best one's evidence waits for the next round */
+#define FULL 0.97       /* unknowns over kept coordinates, at most */
 #define SETTLED 0.5     /* a fit that leaves more than this share of the squared residual has come to rest */
-#define RESTED 0.9      /* the same where nothing new was found */
-#define PATIENCE 4      /* rounds without progress */
+#define RESTED 0.9      /* the same in a round that found nothing new, and with sparse attributes */
+#define PATIENCE 4      /* rounds without progress after which the search ends */
+/* Damping. Dense attributes are damped by LIGHT instead of 1 once the fit has more than ROOMY of the kept coordinates to spare and
+ * the squared residual is below LITTLE of the sketch's energy; and by AHEAD once a fit divided the squared residual by FALLEN, as
+ * nothing is missing then. */
+#define LIGHT 0.03
+#define ROOMY 0.6
+#define LITTLE 0.005
+#define AHEAD 1e-3
+#define FALLEN 4.0
 
+/* One sketch's answer; memory holds the view's arrays. */
 typedef struct found {
     rsk_unrolled_view view;
     void *memory;
@@ -34,17 +42,19 @@ typedef struct search {
     const rsk_unroll_params *params;
     rsk_fit fit;
     rsk_detector detector;
-    float *residual;
-    double *spare;
+    rsk_proposal **order; /* scratch: pointers to the detector's proposals */
+    float *residual;      /* (d,) scratch */
+    double *spare;        /* scratch of rsk_fit_uncertainty */
     int rounds;
 } search;
 
 static void search_free(search *q) {
     rsk_fit_free(&q->fit);
     rsk_detector_free(&q->detector);
+    rsk_free(q->order);
     rsk_free(q->residual);
     rsk_free(q->spare);
-    memset(q, 0, sizeof *q); /* one that could not be made is freed again with the others */
+    memset(q, 0, sizeof *q); /* a search that could not be made is freed once more with all others */
 }
 
 static int search_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_stop *stop, int worker, search *q) {
@@ -52,10 +62,12 @@ static int search_create(const rsk_spec *spec, const rsk_unroll_params *params, 
     q->params = params;
     q->residual = rsk_alloc(spec->dim, sizeof *q->residual);
     if (q->residual && rsk_fit_create(spec, params, stop, worker, &q->fit) &&
-        rsk_detector_create(spec, q->fit.capacity, params->max_depth, &q->detector))
-        q->spare = rsk_alloc(2 * (spec->dim + q->fit.room + q->fit.capacity), sizeof *q->spare);
+        rsk_detector_create(spec, q->fit.capacity, params->max_depth, &q->detector)) {
+        q->order = rsk_alloc(2 * q->fit.capacity + 1, sizeof *q->order);
+        q->spare = rsk_alloc(rsk_fit_spare(&q->fit), sizeof *q->spare);
+    }
     q->detector.stop = stop, q->detector.worker = worker;
-    if (q->spare) return 1;
+    if (q->order && q->spare) return 1;
     search_free(q);
     return 0;
 }
@@ -64,20 +76,19 @@ static int search_create(const rsk_spec *spec, const rsk_unroll_params *params, 
 
 static int is_stopped(const search *q) { return rsk_stopped(q->detector.stop, q->detector.worker); }
 
-/* Fits and prunes until that changes nothing. The damping follows the residual down, and runs ahead of it once it falls fast:
- * then nothing is missing any more. */
+/* Fits and prunes until that changes nothing. */
 static void refit(search *q, double settled) {
     rsk_fit *f = &q->fit;
-    double before = HUGE_VAL, ease = 1.0;
+    double before = HUGE_VAL, damping = 1.0;
     for (int turn = 0; turn < 40 && !is_stopped(q); turn++) {
         const int light = !f->sparse && f->shrink > ROOMY && f->square < LITTLE * f->energy;
-        rsk_fit_solve(f, light ? fmin(ease, 0.03) : ease, FIT);
+        rsk_fit_solve(f, light ? fmin(damping, LIGHT) : damping, FIT);
         rsk_fit_estimate_noise(f);
         rsk_fit_norms(f);
         const ptrdiff_t marks = rsk_fit_prune(f, OBJECT_COST);
         if (marks) rsk_fit_remove(f);
-        else if (f->square <= 4.0 * f->floor || f->square > (f->sparse ? RESTED : settled) * before) break;
-        ease = !f->sparse && !marks && f->square < 0.25 * before && turn > 0 ? 1e-3 : 1.0;
+        else if (f->square <= RSK_EXACT * f->floor || f->square > (f->sparse ? RESTED : settled) * before) break;
+        damping = !f->sparse && !marks && f->square < before / FALLEN && turn > 0 ? AHEAD : 1.0;
         before = marks ? HUGE_VAL : f->square;
     }
 }
@@ -87,7 +98,7 @@ static void detect(search *q) {
     const rsk_fit *f = &q->fit;
     rsk_tree_program(&q->fit.tree);
     det->allowed = q->params->allowed;
-    /* a counter that its own large attribute drowns says less of the inputs than the two together */
+    /* Where an object's large attribute drowns its counter, the likeliest amplitude, which follows from both, says more of its inputs. */
     for (ptrdiff_t i = 0; i < f->tree.count; i++)
         f->error[i] = f->norm2 > 1.0 && f->c[i] < RSK_CLEAR * f->spread ? f->alpha[i] : f->c[i];
     det->counter = f->error;
@@ -108,69 +119,77 @@ static int has_room(const rsk_fit *f, int32_t module) {
     return f->sparse ? f->shrink > 1.0 - FULL : (double)unknowns <= FULL * (double)f->kept;
 }
 
-/* Takes the strongest proposals; returns how many objects came in. */
+/* Largest score first, the first of equals. */
+static int compare(const void *left, const void *right) {
+    const rsk_proposal *a = *(rsk_proposal *const *)left, *b = *(rsk_proposal *const *)right;
+    if (a->score != b->score) return a->score > b->score ? -1 : 1;
+    return a < b ? -1 : a > b;
+}
+
+/* Adds the objects of the strongest proposals, strongest first. Returns how many objects that were. */
 static ptrdiff_t accept(search *q) {
     const rsk_detector *det = &q->detector;
     rsk_fit *f = &q->fit;
-    double best = 0.0;
-    for (ptrdiff_t i = 0; i < det->proposals; i++) best = fmax(best, det->proposal[i].score);
     ptrdiff_t came = 0, replaced = 0;
     memset(f->drop, 0, (size_t)f->capacity);
-    for (;;) { /* in the order of their scores; there are few */
-        rsk_proposal *p = NULL;
-        for (ptrdiff_t i = 0; i < det->proposals; i++)
-            if (det->proposal[i].count > 0 && (!p || det->proposal[i].score > p->score)) p = &det->proposal[i];
-        if (!p || p->score < LEAD * best) break;
+    for (ptrdiff_t i = 0; i < det->proposals; i++) q->order[i] = &det->proposal[i];
+    if (det->proposals) qsort(q->order, (size_t)det->proposals, sizeof *q->order, compare);
+    for (ptrdiff_t i = 0; i < det->proposals; i++) {
+        const rsk_proposal *p = q->order[i];
         const int32_t *modules = det->modules + p->first;
-        int32_t incumbent = f->tree.order[p->parent + 1];
-        while (incumbent >= 0 && f->tree.node[incumbent].position != p->position)
-            incumbent = f->tree.order[f->capacity + 1 + incumbent];
-        if (incumbent < 0)
+        if (p->score < LEAD * q->order[0]->score) break;
+        if (p->replaces < 0) {
             for (int32_t k = 0; k < p->count && has_room(f, modules[k]); k++, came++)
                 rsk_fit_add(f, p->parent, p->position + k, modules[k], p->amplitude);
-        else if (f->tree.node[incumbent].evidence < p->score && has_room(f, modules[0])) {
-            /* the new module stands beside the old one until that is removed */
+        } else if (f->tree.node[p->replaces].evidence < p->score && has_room(f, modules[0])) {
+            /* The new module stands beside the old one until that is removed below. */
             rsk_fit_add(f, p->parent, p->position, modules[0], p->amplitude);
-            f->drop[incumbent] = 1, replaced++, came++;
+            f->drop[p->replaces] = 1, replaced++, came++;
         }
-        p->count = 0;
     }
     if (replaced) rsk_fit_remove(f);
     return came;
 }
 
-/* Once everything is explained: marks tuples that fall far short of what their owner's counter tells, as they were taken for
- * another one's inputs, and objects that hold no more than rounding. */
+/* For a fit that explains everything: marks tuples that fall far short of what their owner's counter tells, as they were taken for
+ * another object's inputs; and objects that hold no more than rounding. Returns how many new marks there are. */
 static ptrdiff_t mark_false(rsk_fit *f) {
     const rsk_tree *t = &f->tree;
-    const int32_t *next = t->order + t->capacity + 1;
     ptrdiff_t marks = 0;
     for (ptrdiff_t p = 0; p < t->count; p++) {
         double sum = 0.0;
-        for (int32_t c = t->order[p + 1]; c >= 0; c = next[c]) sum += rsk_tree_part(f->spec, f->c[c]);
+        for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c]) sum += rsk_tree_part(f->spec, f->c[c]);
         const int others = sum < 0.5 * rsk_tree_whole(t, p, f->c, f->root);
-        for (int32_t c = t->order[p + 1]; others && c >= 0; c = next[c]) marks += !f->drop[c], f->drop[c] = 1;
+        for (int32_t c = rsk_tree_first(t, p); others && c >= 0; c = t->next[c]) marks += !f->drop[c], f->drop[c] = 1;
         const int64_t begin = t->plan.attribute_ends[p], end = t->plan.attribute_ends[p + 1];
         const double energy = f->c[p] * f->c[p] + rsk_dot(f->x + begin, f->x + begin, (ptrdiff_t)(end - begin));
-        if (!f->drop[p] && energy < 100.0 * f->floor) marks++, f->drop[p] = 1;
+        if (!f->drop[p] && energy < RSK_NEARLY * f->floor) marks++, f->drop[p] = 1;
     }
     return marks;
 }
 
-/* Leaves only what is sure, and fits it well. */
-static void report(search *q) {
+/* Marks objects that are not sure, but for those with a sure one below them. Returns how many new marks there are. */
+static ptrdiff_t mark_unsure(rsk_fit *f) {
+    const rsk_tree *t = &f->tree;
+    int32_t *sure = f->moved;
+    ptrdiff_t marks = 0;
+    for (ptrdiff_t i = 0; i < t->count; i++) sure[i] = t->node[i].own >= SURE && f->c[i] >= SEEN * f->spread;
+    for (ptrdiff_t i = t->count - 1; i >= 0; i--) { /* children stand after their parents */
+        if (sure[i] && !f->drop[i] && t->node[i].parent != RSK_ROOT) sure[t->node[i].parent] = 1;
+        if (!sure[i] && !f->drop[i]) f->drop[i] = 1, marks++;
+    }
+    return marks;
+}
+
+/* Leaves only objects that are sure, and fits them well. */
+static void finish(search *q) {
     rsk_fit *f = &q->fit;
-    rsk_tree *t = &f->tree;
-    rsk_tree_program(t);
+    rsk_tree_program(&f->tree);
     for (int turn = 0; turn < 8 && !is_stopped(q); turn++) {
-        const int near = f->square <= 100.0 * f->floor;
+        const int near = f->square <= RSK_NEARLY * f->floor;
         ptrdiff_t marks = rsk_fit_prune(f, OBJECT_COST);
         if (near) marks += mark_false(f);
-        for (ptrdiff_t i = t->count - 1; i >= 0; i--) f->moved[i] = t->node[i].own >= SURE && f->c[i] >= SEEN * f->spread;
-        for (ptrdiff_t i = t->count - 1; i >= 0; i--) {
-            if (f->moved[i] && !f->drop[i] && t->node[i].parent >= 0) f->moved[t->node[i].parent] = 1;
-            if (!f->moved[i] && !f->drop[i]) f->drop[i] = 1, marks++;
-        }
+        marks += mark_unsure(f);
         if (marks) rsk_fit_remove(f);
         else if (turn > 0 || (f->square <= f->floor && !f->sparse)) break;
         rsk_fit_solve(f, near ? 0.0 : 1.0, FINE);
@@ -191,37 +210,43 @@ static void unroll(search *q) {
         refit(q, thorough ? RESTED : SETTLED);
         idle = f->square < 0.98 * least ? 0 : idle + 1;
         least = fmin(least, f->square);
-        if (f->square <= 4.0 * f->floor) break;
+        if (f->square <= RSK_EXACT * f->floor) break;
     }
-    report(q);
+    finish(q);
     if (!is_stopped(q)) rsk_fit_uncertainty(f, q->params->allowed, q->params->max_depth, q->spare);
 }
 
+/* The standard error of an object's reported elements: damping shortens the error of a free element, and leaves out a part of what the
+ * prior allows. Both are those of the object's least damped element. */
+static double element_error(const rsk_fit *f, ptrdiff_t i) {
+    double damping = HUGE_VAL, prior = 0.0;
+    for (int64_t k = f->tree.plan.attribute_ends[i]; k < f->tree.plan.attribute_ends[i + 1]; k++)
+        if (f->damping[k] < damping) damping = f->damping[k], prior = f->prior[k];
+    const double part = 1.0 / (1.0 + damping / f->shrink);
+    return hypot(part * f->error[i], (1.0 - part) * sqrt(prior));
+}
+
+/* Copies the answer; 0 if there is no memory. */
 static int keep(const search *q, found *out) {
     const rsk_fit *f = &q->fit;
     const ptrdiff_t n = f->tree.count, a = (ptrdiff_t)f->tree.plan.attribute_ends[n];
-    double *v = out->memory = rsk_alloc(4 * n + a + (3 * n + 1) / 2, sizeof *v);
-    if (!v) return 0;
-    int32_t *tags = (int32_t *)(void *)(v + 4 * n + a);
-    out->objects = n, out->attributes = a;
+    double *amplitude = out->memory = rsk_alloc(4 * n + a + (3 * n + 1) / 2, sizeof *amplitude);
+    if (!amplitude) return 0;
+    double *evidence = amplitude + n, *spread = evidence + n, *amplitude_spread = spread + n, *attributes = amplitude_spread + n;
+    int32_t *parent = (int32_t *)(void *)(attributes + a), *position = parent + n, *module = position + n;
     const rsk_unrolled_view view = {.residual = f->square, .energy = f->energy, .missing = f->missing, .rounds = q->rounds,
-                                    .iterations = (int32_t)f->iterations, .parent = tags, .position = tags + n,
-                                    .module = tags + 2 * n, .amplitude = v, .evidence = v + n, .spread = v + 2 * n,
-                                    .amplitude_spread = v + 3 * n, .attributes = v + 4 * n};
+                                    .iterations = (int32_t)f->iterations, .parent = parent, .position = position,
+                                    .module = module, .amplitude = amplitude, .evidence = evidence, .spread = spread,
+                                    .amplitude_spread = amplitude_spread, .attributes = attributes};
+    out->objects = n, out->attributes = a;
     out->view = view;
     for (ptrdiff_t i = 0; i < n; i++) {
         const rsk_node *o = &f->tree.node[i];
-        tags[i] = o->parent, tags[n + i] = o->position, tags[2 * n + i] = o->module;
-        v[i] = f->c[i], v[n + i] = o->evidence;
-        /* what the damping left of the noise, and what it took of that which the prior holds */
-        double damping = HUGE_VAL, prior = 0.0;
-        for (int64_t k = f->tree.plan.attribute_ends[i]; k < f->tree.plan.attribute_ends[i + 1]; k++)
-            if (f->damping[k] < damping) damping = f->damping[k], prior = f->prior[k];
-        const double shared = 1.0 / (1.0 + damping / f->shrink);
-        v[2 * n + i] = hypot(shared * f->error[i], (1.0 - shared) * sqrt(prior));
-        v[3 * n + i] = f->error[i];
+        parent[i] = o->parent, position[i] = o->position, module[i] = o->module;
+        amplitude[i] = f->c[i], evidence[i] = o->evidence;
+        spread[i] = element_error(f, i), amplitude_spread[i] = f->error[i];
     }
-    for (ptrdiff_t k = 0; k < a; k++) v[4 * n + k] = rsk_fit_in_support(f, k) ? f->x[k] : 0.0;
+    for (ptrdiff_t k = 0; k < a; k++) attributes[k] = rsk_fit_in_support(f, k) ? f->x[k] : 0.0;
     return 1;
 }
 

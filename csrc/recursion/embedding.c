@@ -1,5 +1,5 @@
-/* E_M x = D2 tile(H D1 [x; 0]) / sqrt(d), or folded where a' > d (docs/design.md section 2): all but the tiling and D2, which
- * a rotation family fuses with T_attr. */
+/* The part of E_M x = D2 tile(H D1 [x; 0]) / sqrt(d) before the tiling, and its transpose; where a' > d, the folding too
+ * (docs/design.md, section 2). A rotation family fuses the tiling and D2 with T_attr. */
 #include "recursion/recursion.h"
 
 #include <float.h>
@@ -17,7 +17,7 @@ int rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, d
     const float most = (float)fmin((double)RSK_MAX_VALUE / scale, FLT_MAX);
     int bad = 0;
     for (ptrdiff_t i = 0; i < m->length; i++) {
-        bad |= !(fabsf(x[i]) <= most); /* true for NaN */
+        bad |= !(fabsf(x[i]) <= most); /* catches NaN as well */
         h[i] = (double)x[i] * scale;
     }
     if (bad) return 0;

@@ -4,55 +4,83 @@
 #include <math.h>
 #include <string.h>
 
-/* Room for the largest trace, per worker. */
+enum { OUTPUTS = -1 }; /* stands for the network's output tuple where an object's number is expected */
+
+/* A tuple whose members are being visited. */
 typedef struct frame {
-    int32_t object;   /* -1: the network's outputs */
-    int32_t position; /* of the next input of positive weight */
-    int32_t slot;     /* where its inputs are summed; -2 before the first, -1 for the sketch itself */
-    int32_t wide;     /* 1 if in doubles: a member has inputs */
-    int64_t edge, end;
-    double total; /* of its weights */
+    int32_t object;         /* whose inputs they are, or OUTPUTS */
+    int32_t position;       /* that the next member of positive weight takes */
+    int32_t slot;           /* where the members are summed; RSK_SLOT_NONE before the first is */
+    int wide;               /* the slot is one of doubles, as a member has inputs of its own */
+    const int32_t *members; /* of the batch, as weights */
+    const double *weights;
+    int64_t next, end; /* the next member's index, and one past the last's */
+    double total;      /* of the weights */
 } frame;
 
+/* One worker's memory, enough for the largest trace. */
 typedef struct room {
-    frame *stack;
-    int32_t *left;   /* uses not yet added */
-    int32_t *stored; /* slot of a shared object's sketch, -1 before it is made */
-    int32_t *free[2]; /* slots to hand out again: of floats, of doubles */
-    double *reach;   /* squared */
+    frame *stack;     /* tuples from the outputs down to the one that is being visited */
+    int32_t *left;    /* of each object: uses that are still to come */
+    int32_t *stored;  /* of each object: the slot of a shared one's sketch, or RSK_SLOT_NONE */
+    int32_t *free[2]; /* slots given back, to be handed out again: of floats, of doubles */
+    double *reach;    /* of each object: the squared factor at which it arrives at the sketch */
 } room;
 
 typedef struct builder {
     const rsk_spec *spec;
     const rsk_batch *batch;
     rsk_plan *plan;
-    room *rooms;
-    rsk_status *status; /* of each trace */
-    int32_t *object;    /* where it failed */
-    int32_t *vectors;   /* (traces, 2) slots it needs: of floats, of doubles */
+    room *rooms;        /* one a worker */
+    rsk_status *status; /* (traces,) */
+    int32_t *object;    /* (traces,) where a check failed */
+    int32_t *vectors;   /* (traces, 2) slots needed: of floats, of doubles */
 } builder;
 
 /* ---------------------------------------------------------------- checks */
 
-#define LARGEST ((int64_t)1 << 30) /* objects and uses of a trace: steps are counted in 32 bits */
+/* Objects and uses of a trace. Steps, slots and objects are counted in 32 bits. */
+#define LARGEST ((int64_t)1 << 30)
 
 static int rises(const int64_t *offsets, ptrdiff_t n) {
-    if (!offsets || offsets[0] != 0) return 0;
+    if (offsets[0] != 0) return 0;
     for (ptrdiff_t i = 0; i < n; i++)
         if (offsets[i + 1] < offsets[i]) return 0;
     return 1;
 }
 
-/* A tuple's weights: finite, non-negative, one of them positive; at most max_inputs positive. */
+/* The first trace with too many objects, inputs or outputs, each or in all; -1 if there is none. It is asked for objects and
+ * outputs before the columns of objects are read (input_ends NULL), and again for all. */
+static ptrdiff_t too_large(const rsk_batch *t, const int64_t *input_ends) {
+    for (ptrdiff_t i = 0; i < t->traces; i++) {
+        const int64_t begin = t->objects[i], end = t->objects[i + 1];
+        const int64_t objects = end - begin, outputs = t->output_ends[i + 1] - t->output_ends[i];
+        const int64_t inputs = input_ends ? input_ends[end] - input_ends[begin] : 0;
+        if (objects > LARGEST || inputs > LARGEST || outputs > LARGEST || objects + inputs + outputs > LARGEST) return i;
+    }
+    return -1;
+}
+
+/* What can be said of a batch from its offsets alone. Nothing is read that an earlier check has not shown to be there. */
+static rsk_status check_offsets(const rsk_batch *t, ptrdiff_t *large) {
+    *large = -1;
+    if (!rises(t->objects, t->traces) || !rises(t->output_ends, t->traces)) return RSK_EOFFSETS;
+    if ((*large = too_large(t, NULL)) >= 0) return RSK_ESIZE;
+    const ptrdiff_t n = (ptrdiff_t)t->objects[t->traces];
+    if (!rises(t->attribute_ends, n) || !rises(t->input_ends, n)) return RSK_EOFFSETS;
+    return (*large = too_large(t, t->input_ends)) >= 0 ? RSK_ESIZE : RSK_OK;
+}
+
+/* A tuple's weights: finite and not negative, at least one of them positive, at most max_inputs of them positive. */
 static rsk_status check_weights(const rsk_spec *spec, const double *w, int64_t begin, int64_t end) {
     double total = 0.0;
     int64_t positive = 0;
     for (int64_t e = begin; e < end; e++) {
-        if (!(w[e] >= 0.0) || !(w[e] <= 1e300)) return RSK_EWEIGHT;
+        if (!(w[e] >= 0.0)) return RSK_EWEIGHT;
         total += w[e];
         positive += w[e] > 0.0;
     }
-    if (!(total > 0.0) || !(total <= 1e300)) return RSK_EWEIGHT;
+    if (!(total > 0.0) || !(total <= RSK_MAX_WEIGHT)) return RSK_EWEIGHT;
     return positive > spec->max_inputs ? RSK_EFANOUT : RSK_OK;
 }
 
@@ -71,13 +99,12 @@ static rsk_status check_trace(const builder *b, ptrdiff_t trace, int32_t *where)
     const rsk_batch *t = b->batch;
     const int64_t base = t->objects[trace], n = t->objects[trace + 1] - base;
     const int64_t begin = t->output_ends[trace], end = t->output_ends[trace + 1];
-    rsk_status status = RSK_OK;
-    *where = -1;
-    const int64_t edges = t->input_ends[base + n] - t->input_ends[base];
-    if (n > LARGEST || edges > LARGEST || end - begin > LARGEST || n + edges + end - begin > LARGEST) return RSK_ESIZE;
-    for (int32_t i = 0; i < n && status == RSK_OK; i++)
-        if ((status = check_object(b, base, i)) != RSK_OK) *where = i;
-    if (status != RSK_OK) return status;
+    for (int32_t i = 0; i < n; i++) {
+        const rsk_status status = check_object(b, base, i);
+        *where = i;
+        if (status != RSK_OK) return status;
+    }
+    *where = OUTPUTS;
     if (begin == end) return RSK_EOUTPUT;
     for (int64_t e = begin; e < end; e++)
         if (t->outputs[e] < 0 || t->outputs[e] >= n) return RSK_EOUTPUT;
@@ -96,25 +123,26 @@ static double sum_of(const double *w, int64_t begin, int64_t end) {
     return total;
 }
 
-/* One tuple's share in its members' uses and reach. tail2: the square of what a member's position operator is followed by. */
+/* Adds one tuple's part to its members' uses and reach. tail2 is the squared factor of what follows a member's position
+ * operator on the way to the sketch. */
 static void spread_reach(const builder *b, const room *r, const int32_t *members, const double *w, int64_t begin, int64_t end,
                          double tail2, int32_t *uses) {
-    const double total = sum_of(w, begin, end), t2 = b->spec->cosine * b->spec->cosine + b->spec->sine * b->spec->sine;
+    const double total = sum_of(w, begin, end);
     for (int64_t e = begin; e < end; e++) {
         if (w[e] <= 0.0) continue;
         const double alpha = share(b->spec, w[e], total);
         uses[members[e]]++;
-        r->reach[members[e]] += alpha * alpha * t2 * tail2;
+        r->reach[members[e]] += alpha * alpha * b->spec->stretch2 * tail2;
     }
 }
 
-/* Users come after what they use, so that going backwards every object's uses are complete when it is reached. */
+/* Users come after what they use: going backwards, an object's uses are complete when it is reached. */
 static void count_uses(const builder *b, const room *r, ptrdiff_t trace) {
     const rsk_batch *t = b->batch;
     const rsk_spec *spec = b->spec;
     const int64_t base = t->objects[trace];
     const int32_t n = (int32_t)(t->objects[trace + 1] - base);
-    const double t2 = spec->cosine * spec->cosine + spec->sine * spec->sine, branch2 = spec->branch * spec->branch * t2;
+    const double t2 = spec->stretch2, branch2 = spec->branch * spec->branch * t2;
     int32_t *uses = b->plan->uses + base;
     memset(uses, 0, sizeof *uses * (size_t)n);
     memset(r->reach, 0, sizeof *r->reach * (size_t)n);
@@ -132,89 +160,101 @@ static void count_uses(const builder *b, const room *r, ptrdiff_t trace) {
 
 /* ---------------------------------------------------------------- the program */
 
-typedef struct program {
+/* A trace's program while it is written. */
+typedef struct writer {
+    const builder *b;
+    int64_t base; /* the trace's first object */
     rsk_step *next;
     room *room;
-    int32_t free[2], made[2]; /* free slots on the stack, slots ever made */
-} program;
+    int32_t free[2]; /* how many slots room->free holds */
+    int32_t made[2]; /* how many slots there are */
+} writer;
 
-static int32_t take_slot(program *p, int wide) {
+static int32_t take_slot(writer *p, int wide) {
     return p->free[wide] ? p->room->free[wide][--p->free[wide]] : p->made[wide]++;
 }
-static void give_slot(program *p, int wide, int32_t slot) { p->room->free[wide][p->free[wide]++] = slot; }
+static void give_slot(writer *p, int wide, int32_t slot) { p->room->free[wide][p->free[wide]++] = slot; }
 
 static int has_inputs(const rsk_batch *t, int64_t o) { return t->input_ends[o + 1] > t->input_ends[o]; }
 
-static frame frame_of(const builder *b, ptrdiff_t trace, int32_t object) {
-    const rsk_batch *t = b->batch;
-    const int64_t base = t->objects[trace];
-    frame f = {.object = object, .slot = object < 0 ? -1 : -2};
-    f.edge = object < 0 ? t->output_ends[trace] : t->input_ends[base + object];
-    f.end = object < 0 ? t->output_ends[trace + 1] : t->input_ends[base + object + 1];
-    const int32_t *members = object < 0 ? t->outputs : t->inputs;
-    const double *weights = object < 0 ? t->output_weights : t->weights;
-    f.total = sum_of(weights, f.edge, f.end);
-    for (int64_t e = f.edge; e < f.end; e++) f.wide |= weights[e] > 0.0 && has_inputs(t, base + members[e]);
+/* A tuple's frame with no member visited yet. */
+static frame frame_of(const writer *p, ptrdiff_t trace, int32_t object) {
+    const rsk_batch *t = p->b->batch;
+    const int64_t o = p->base + object;
+    frame f = {.object = object};
+    if (object == OUTPUTS) {
+        f.members = t->outputs, f.weights = t->output_weights, f.slot = RSK_SLOT_SKETCH;
+        f.next = t->output_ends[trace], f.end = t->output_ends[trace + 1];
+    } else {
+        f.members = t->inputs, f.weights = t->weights, f.slot = RSK_SLOT_NONE;
+        f.next = t->input_ends[o], f.end = t->input_ends[o + 1];
+    }
+    f.total = sum_of(f.weights, f.next, f.end);
+    for (int64_t e = f.next; e < f.end; e++) f.wide |= f.weights[e] > 0.0 && has_inputs(t, p->base + f.members[e]);
     return f;
 }
 
-/* The step that adds `object` (its inputs summed in src) to the tuple f, as its next member. */
-static void add_member(const builder *b, program *p, frame *f, rsk_step step, double weight) {
+/* Completes and appends the step that adds the tuple's next member to its vector. */
+static void add_member(writer *p, frame *f, rsk_step step) {
     const int first = f->position == 0;
-    if (f->slot == -2) f->slot = take_slot(p, f->wide);
+    if (f->slot == RSK_SLOT_NONE) f->slot = take_slot(p, f->wide);
     step.position = f->position++;
     step.dst = f->slot;
-    step.weight = (float)share(b->spec, weight, f->total);
+    step.weight = (float)share(p->b->spec, f->weights[f->next++], f->total);
     step.flags = (uint8_t)(step.flags | (first ? RSK_FIRST : 0) | (f->wide ? RSK_WIDE_DST : 0));
     *p->next++ = step;
-    f->edge++;
 }
 
-/* Depth first from the outputs: a tuple's vector is taken when its first member is done, and given back when the object
- * that reads it is; a tree needs as many as it is deep. */
+/* The tuple's next member is a shared object whose sketch is stored. */
+static void use_stored(writer *p, frame *f, int32_t c) {
+    const rsk_batch *t = p->b->batch;
+    const int32_t src = p->room->stored[c];
+    const int last = --p->room->left[c] == 0, wide = has_inputs(t, p->base + c);
+    const rsk_step step = {.object = c, .module = t->module[p->base + c], .src = src, .kind = RSK_STEP_USE,
+                           .flags = (uint8_t)((last ? RSK_LAST : 0) | (wide ? RSK_WIDE_SRC : 0))};
+    add_member(p, f, step);
+    if (last) give_slot(p, wide, src);
+}
+
+/* All inputs of done->object are summed: its sketch goes to its user, or, if it has several users, to a slot of its own. In
+ * that case the user's frame, on top of the stack again, will find it there. */
+static void finish_object(writer *p, const frame *done, frame *user) {
+    const rsk_batch *t = p->b->batch;
+    const int32_t c = done->object;
+    rsk_step step = {.object = c, .module = t->module[p->base + c], .src = done->slot, .weight = 1.0f, .kind = RSK_STEP_OBJECT,
+                     .flags = (uint8_t)(done->wide ? RSK_WIDE_SRC : 0)};
+    if (p->b->plan->uses[p->base + c] > 1) {
+        const int wide = has_inputs(t, p->base + c);
+        step.kind = RSK_STEP_STORE;
+        step.dst = p->room->stored[c] = take_slot(p, wide);
+        if (wide) step.flags |= RSK_WIDE_DST;
+        *p->next++ = step;
+    } else {
+        add_member(p, user, step);
+    }
+    if (done->slot != RSK_SLOT_NONE) give_slot(p, done->wide, done->slot);
+}
+
+/* Depth first from the outputs. A tuple's vector is taken when its first member is done, and given back when the object that
+ * reads it is, so that a tree needs as many vectors as it is deep. */
 static void write_program(const builder *b, room *r, ptrdiff_t trace) {
-    const rsk_batch *t = b->batch;
-    const int64_t base = t->objects[trace];
-    const int32_t *uses = b->plan->uses + base;
+    const int64_t base = b->batch->objects[trace], n = b->batch->objects[trace + 1] - base;
     rsk_step *const start = b->plan->steps + b->plan->begin[trace];
-    program p = {start, r, {0, 0}, {0, 0}};
-    for (int32_t i = 0; i < t->objects[trace + 1] - base; i++) r->left[i] = uses[i], r->stored[i] = -1;
-    int32_t depth = 0;
-    r->stack[0] = frame_of(b, trace, -1);
+    writer p = {.b = b, .base = base, .next = start, .room = r};
+    for (int64_t i = 0; i < n; i++) r->left[i] = b->plan->uses[base + i], r->stored[i] = RSK_SLOT_NONE;
+    ptrdiff_t depth = 0;
+    r->stack[0] = frame_of(&p, trace, OUTPUTS);
     while (depth >= 0) {
         frame *f = &r->stack[depth];
-        const int32_t *members = f->object < 0 ? t->outputs : t->inputs;
-        const double *weights = f->object < 0 ? t->output_weights : t->weights;
-        while (f->edge < f->end && weights[f->edge] <= 0.0) f->edge++;
-        if (f->edge < f->end) { /* the next member; a shared one that is there already is only used */
-            const int32_t c = members[f->edge];
-            if (r->stored[c] < 0) {
-                r->stack[++depth] = frame_of(b, trace, c);
-                continue;
-            }
-            const int32_t src = r->stored[c], last = --r->left[c] == 0, wide = has_inputs(t, base + c);
-            const rsk_step use = {c, t->module[base + c], 0, src, 0, 0.0f, RSK_STEP_USE,
-                                  (uint8_t)((last ? RSK_LAST : 0) | (wide ? RSK_WIDE_SRC : 0))};
-            add_member(b, &p, f, use, weights[f->edge]);
-            if (last) give_slot(&p, wide, src);
-            continue;
-        }
-        if (--depth < 0) break; /* the outputs are done */
-        const frame done = *f;
-        const int32_t c = done.object, src = done.slot == -2 ? -1 : done.slot;
-        rsk_step step = {c, t->module[base + c], 0, src, 0, 1.0f, RSK_STEP_OBJECT, (uint8_t)(done.wide ? RSK_WIDE_SRC : 0)};
-        if (uses[c] > 1) { /* stored now; its user's frame, on top again, finds it */
-            step.kind = RSK_STEP_STORE;
-            const int wide = has_inputs(t, base + c);
-            step.dst = r->stored[c] = take_slot(&p, wide);
-            if (wide) step.flags |= RSK_WIDE_DST;
-            *p.next++ = step;
+        while (f->next < f->end && f->weights[f->next] <= 0.0) f->next++;
+        if (f->next == f->end) { /* of the outputs, or of done's inputs */
+            if (--depth < 0) break;
+            finish_object(&p, f, &r->stack[depth]);
+        } else if (r->stored[f->members[f->next]] != RSK_SLOT_NONE) {
+            use_stored(&p, f, f->members[f->next]);
         } else {
-            frame *user = &r->stack[depth];
-            const double *w = user->object < 0 ? t->output_weights : t->weights;
-            add_member(b, &p, user, step, w[user->edge]);
+            r->stack[++depth] = frame_of(&p, trace, f->members[f->next]);
         }
-        if (src >= 0) give_slot(&p, done.wide, src);
     }
     b->plan->count[trace] = (int32_t)(p.next - start);
     b->vectors[2 * trace] = p.made[0];
@@ -264,7 +304,7 @@ static room *rooms_create(ptrdiff_t objects, int workers) {
 
 static int copy_columns(rsk_plan *plan, const rsk_batch *t) {
     const int64_t n = t->objects[t->traces];
-    /* one step an object, and one a use where it is shared */
+    /* An object takes one step, and one more for each use where it is shared. */
     const int64_t steps = n + t->input_ends[n] + t->output_ends[t->traces];
     plan->objects = rsk_alloc(t->traces + 1, sizeof *plan->objects);
     plan->attribute_ends = rsk_alloc((ptrdiff_t)n + 1, sizeof *plan->attribute_ends);
@@ -285,7 +325,8 @@ static int copy_columns(rsk_plan *plan, const rsk_batch *t) {
     return 1;
 }
 
-static rsk_status first_failure(builder *b, rsk_where *where) {
+/* The status of the first trace that failed; without one, how many vectors the neediest trace takes. */
+static rsk_status finish_plan(builder *b, rsk_where *where) {
     for (ptrdiff_t i = 0; i < b->batch->traces; i++) {
         if (b->status[i] != RSK_OK) {
             if (where) where->trace = i, where->object = b->object[i];
@@ -297,16 +338,27 @@ static rsk_status first_failure(builder *b, rsk_where *where) {
     return RSK_OK;
 }
 
+static int has_offsets(const rsk_batch *t) { return t->objects && t->attribute_ends && t->input_ends && t->output_ends; }
+
+/* What has no elements may be NULL. */
+static int has_columns(const rsk_batch *t) {
+    const int64_t n = t->objects[t->traces];
+    return (t->module || n == 0) && ((t->inputs && t->weights) || t->input_ends[n] == 0) &&
+           ((t->outputs && t->output_weights) || t->output_ends[t->traces] == 0);
+}
+
 rsk_status rsk_plan_create(const rsk_spec *spec, const rsk_batch *t, int threads, rsk_plan **out, rsk_where *where) {
     if (where) where->trace = where->object = -1;
     if (!out) return RSK_EINVAL;
     *out = NULL;
-    if (!spec || !t || t->traces < 1 || threads < 1) return RSK_EINVAL;
-    if (!rises(t->objects, t->traces) || !rises(t->output_ends, t->traces)) return RSK_EOFFSETS;
-    const int64_t n = t->objects[t->traces];
-    if (!rises(t->attribute_ends, (ptrdiff_t)n) || !rises(t->input_ends, (ptrdiff_t)n)) return RSK_EOFFSETS;
-    if ((n && !t->module) || (t->input_ends[n] && (!t->inputs || !t->weights))) return RSK_EINVAL;
-    if (t->output_ends[t->traces] && (!t->outputs || !t->output_weights)) return RSK_EINVAL;
+    if (!spec || !t || !has_offsets(t) || t->traces < 1 || threads < 1) return RSK_EINVAL;
+    ptrdiff_t large;
+    rsk_status status = check_offsets(t, &large);
+    if (status != RSK_OK) {
+        if (where) where->trace = large;
+        return status;
+    }
+    if (!has_columns(t)) return RSK_EINVAL;
 
     enum { CHUNK = 16 };
     const int workers = rsk_parallel_threads(threads, t->traces, CHUNK);
@@ -316,14 +368,14 @@ rsk_status rsk_plan_create(const rsk_spec *spec, const rsk_batch *t, int threads
     rsk_plan *plan = rsk_calloc(1, sizeof *plan);
     builder b = {spec, t, plan, rooms_create(largest, workers), rsk_alloc(t->traces, sizeof *b.status),
                  rsk_alloc(t->traces, sizeof *b.object), rsk_alloc(t->traces, 2 * sizeof *b.vectors)};
-    rsk_status status = plan && b.rooms && b.status && b.object && b.vectors ? RSK_OK : RSK_ENOMEM;
+    status = plan && b.rooms && b.status && b.object && b.vectors ? RSK_OK : RSK_ENOMEM;
     if (status == RSK_OK) {
-        plan->spec = spec, plan->traces = t->traces;
+        plan->spec = spec->identity, plan->traces = t->traces;
         status = copy_columns(plan, t) ? RSK_OK : RSK_ENOMEM;
     }
     if (status == RSK_OK) {
         rsk_parallel(threads, t->traces, CHUNK, build, &b);
-        status = first_failure(&b, where);
+        status = finish_plan(&b, where);
     }
     rooms_free(b.rooms, workers);
     rsk_free(b.status);

@@ -1,4 +1,7 @@
-/* The map from a run to its sketch: the specification and its random operators, the plan of a batch, the two sweeps. */
+/* The map from a run to its sketch: the specification and its random operators, the plan of a batch, the two sweeps.
+ *
+ * The letters are those of docs/design.md: d is the sketch's dimension, a an attribute's length, a' the power of two that it
+ * is padded to, T an operator, E_M the embedding of module M's attributes, c_M the module's counter. */
 #ifndef RSK_RECURSION_H
 #define RSK_RECURSION_H
 
@@ -7,24 +10,27 @@
 
 /* ---------------------------------------------------------------- rotation families */
 
-/* One sampled rotation: rows of d sign bits, and what else its family needs. */
+/* One sampled rotation R. Its sign rows belong to the specification's pool. */
 typedef struct rsk_rotation {
-    uint16_t *bits[2];
-    ptrdiff_t mask;
+    uint16_t *bits[2]; /* d sign bits each; a family with one row leaves the second NULL */
+    ptrdiff_t mask;    /* skew: R moves element k ^ mask to k. hadamard: 0, not read */
 } rsk_rotation;
 
 typedef struct rsk_module rsk_module;
 
 /* The seam for a new rotation: one file that fills this table, one line in rotation.c.
- * All take T = c I + s R; transpose asks for c I + s R^T. out does not overlap x. scratch is 2 d elements. */
+ *
+ * All functions take T = c I + s R with the specification's cosine c and sine s. transpose is 0 or 1; 1 asks for c I + s R^T.
+ * accumulate is 0 (out is overwritten) or 1 (added to). out does not overlap x. scratch has 2 d elements. The functions whose
+ * names end in _wide compute in doubles. */
 typedef struct rsk_family {
     const char *name;
     int rows; /* sign rows a rotation, 1 or 2 */
     rsk_status (*sample)(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *rotation);
-    /* out[k] = the sign of (R s)[k] for a vector of signs s, where R s is one again; NULL where it is not. With it T E_M x is
-     * two terms of rsk_spread, without it one and an operator */
+    /* out[k] = the sign of (R s)[k] for a vector s of signs, where R s is a vector of signs again. NULL where it is not. With
+     * this function T E_M x is one rsk_spread of two terms; without it, a spread of one term followed by an operator. */
     void (*turn_signs)(const rsk_rotation *rotation, const uint16_t *signs, uint16_t *out, ptrdiff_t d);
-    /* out (+)= f T x. wide: in doubles */
+    /* out (+)= f T x */
     void (*apply)(const rsk_spec *spec, const rsk_rotation *rotation, double f, int transpose, const float *x, float *out,
                   int accumulate, float *scratch);
     void (*apply_wide)(const rsk_spec *spec, const rsk_rotation *rotation, double f, const double *x, double *out,
@@ -34,116 +40,148 @@ typedef struct rsk_family {
                   const float *x, float *out, int accumulate, float *scratch);
     void (*chain_wide)(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const double *x,
                        double *out, int accumulate, double *scratch);
-    /* out = T_attr (f E_M x + counter c_M), x from rsk_embed_begin. work is 2 max(a', d) elements */
+    /* out = T_attr (f E_M x + counter c_M); x comes from rsk_embed_begin; work has 2 max(a', d) elements */
     void (*embed)(const rsk_spec *spec, const rsk_module *module, double f, float counter, const double *x, float *out,
-                 float *work, float *scratch);
-    /* the same in doubles, plus extra, which may be NULL */
+                  float *work, float *scratch);
+    /* The same in doubles, plus extra (d floats), which may be NULL. */
     void (*embed_wide)(const rsk_spec *spec, const rsk_module *module, double f, float counter, const double *x,
-                      const float *extra, double *out, double *work, double *scratch);
-    /* the transpose of embed: x = f E_M^T T_attr^T y, ready for rsk_embed_end; *counter = f_counter c_M^T T_attr^T y */
+                       const float *extra, double *out, double *work, double *scratch);
+    /* The transpose of embed: x = f E_M^T T_attr^T y, ready for rsk_embed_end; *counter = f_counter c_M^T T_attr^T y. */
     void (*embed_adjoint)(const rsk_spec *spec, const rsk_module *module, float f, float f_counter, const float *y, float *x,
-                   float *counter, float *work, float *scratch);
+                          float *counter, float *work, float *scratch);
 } rsk_family;
 
 extern const rsk_family rsk_family_skew;
 extern const rsk_family rsk_family_hadamard;
-const rsk_family *rsk_family_find(const char *name);
+const rsk_family *rsk_family_find(const char *name); /* NULL if there is none of that name */
 
 /* ---------------------------------------------------------------- spec.c */
 
+/* One module. Its sign rows belong to the specification's pool. */
 struct rsk_module {
-    ptrdiff_t length, padded; /* a, a' */
-    double scale;
-    uint16_t *inner; /* D1, a' bits */
-    uint16_t *outer; /* D2, max(a', d) bits */
-    uint16_t *counter;
-    rsk_spread spread;
+    ptrdiff_t length;  /* a */
+    ptrdiff_t padded;  /* a' */
+    double scale;      /* attributes are multiplied by it before they are embedded */
+    uint16_t *inner;   /* D1 of E_M, a' bits */
+    uint16_t *outer;   /* D2 of E_M, max(a', d) bits */
+    uint16_t *counter; /* the signs of c_M, d bits */
+    rsk_spread spread; /* T_attr E_M and T_attr c_M as the kernels take them */
     rsk_rotation rotation;
 };
 
 struct rsk_spec {
-    ptrdiff_t dim, modules, max_inputs, max_padded, max_length;
-    double cosine, sine, gain, branch;
-    int energy;
+    uint64_t identity; /* a digest of all parameters: equal for two specifications of the same parameters */
+    ptrdiff_t dim;     /* d */
+    ptrdiff_t modules;
+    ptrdiff_t max_inputs;
+    ptrdiff_t max_padded;  /* the largest a' */
+    ptrdiff_t max_length;  /* the largest a */
+    double cosine, sine;   /* c and s of T = c I + s R */
+    double stretch2;       /* c^2 + s^2: the factor by which T multiplies squared norms; for "hadamard", on average */
+    double coherence;      /* c^2 / (c^2 + s^2): the inner product of T_i x and T_j x over their norms, on average */
+    double gain, branch;   /* g and b */
+    int energy;            /* 1: alpha = sqrt(w); 0: alpha = w */
     const rsk_family *family;
-    rsk_rotation *positions;
-    rsk_rotation attr, in;
-    rsk_module *module;
-    uint16_t *zeros;     /* d sign bits, none set */
-    unsigned char *pool; /* all sign rows */
-    ptrdiff_t bytes;
+    rsk_rotation *positions; /* (max_inputs,) */
+    rsk_rotation attr, in;   /* T_attr and T_in */
+    rsk_module *module;      /* (modules,) */
+    uint16_t *zeros;         /* d sign bits, none of them set */
+    unsigned char *pool;     /* owns all sign rows */
+    ptrdiff_t bytes;         /* of the pool, in use */
 };
 
 /* ---------------------------------------------------------------- embedding.c */
 
-/* x (length) -> h = [fold] H D1 [x; 0], ready for embed; 0 if an element is NaN or too large, else 1.
- * In doubles: the log2(a') roundings would be half of all that a sketch suffers. */
+/* x (a) -> h = [fold] H D1 [x; 0] (a'), ready for rsk_family.embed. Returns 0 if an element is NaN or too large, else 1.
+ * It computes in doubles, as the log2(a') roundings would otherwise be half of all that a sketch suffers. */
 int rsk_embed_begin(const rsk_spec *spec, const rsk_module *module, const float *x, double *h);
-/* The transpose: h -> x. Overwrites h. */
+/* The transpose: h (max(a', d) elements, overwritten) -> x (a). */
 void rsk_embed_end(const rsk_spec *spec, const rsk_module *module, float *h, float *x);
 /* 1 / sqrt(d), or 1 / sqrt(a') where the attribute is folded. */
 double rsk_embed_norm(const rsk_spec *spec, const rsk_module *module);
 
 /* ---------------------------------------------------------------- plan.c */
 
-enum { RSK_STEP_OBJECT, RSK_STEP_STORE, RSK_STEP_USE };
-enum { RSK_FIRST = 1, RSK_LAST = 2, RSK_WIDE_SRC = 4, RSK_WIDE_DST = 8 };
+/* A slot is the number of a scratch vector, or one of these. */
+enum {
+    RSK_SLOT_SKETCH = -1, /* as a destination: the sketch itself */
+    RSK_SLOT_NONE = -2    /* as a source: the object has no inputs */
+};
 
-/* One step of a trace's program, run forwards by the forward sweep and backwards by the adjoint:
+enum { RSK_STEP_OBJECT, RSK_STEP_STORE, RSK_STEP_USE };
+enum {
+    RSK_FIRST = 1,    /* dst is set; without this flag it is added to */
+    RSK_LAST = 2,     /* the last use of src */
+    RSK_WIDE_SRC = 4, /* src is a vector of doubles */
+    RSK_WIDE_DST = 8  /* dst is a vector of doubles */
+};
+
+/* One step of a trace's program. The forward sweep runs the steps in order, the adjoint sweep in reverse:
  *   OBJECT  dst (+)= weight T_position s_object,   s_object = T_M(b T_attr z + b T_in src)
  *   STORE   dst    = s_object, of an object used more than once
  *   USE     dst (+)= weight T_position src, src a stored object
- * dst -1 is the sketch; src -1 is no input. FIRST: dst is set, not added to. LAST: the last use of src.
  *
- * WIDE_SRC, WIDE_DST: that vector is one of doubles in the forward sweep, and counted on its own. Objects with inputs, and
- * tuples that have one among their members, are wide: rounding then hardly grows with depth, while the leaves, which are
- * most of a tree, stay in floats (docs/design.md, section 5). */
+ * Slots of floats and of doubles are numbered separately. Objects with inputs, and tuples that have such an object among
+ * their members, are doubles in the forward sweep: rounding then hardly grows with depth, while the leaves, which are most of
+ * a tree, stay floats (docs/design.md, section 5). In the adjoint sweep every vector is one of floats. */
 typedef struct rsk_step {
-    int32_t object, module, position, src, dst;
-    float weight;
+    int32_t object; /* its number in the trace */
+    int32_t module;
+    int32_t position;
+    int32_t src;
+    int32_t dst;
+    float weight; /* alpha */
     uint8_t kind, flags;
 } rsk_step;
 
 struct rsk_plan {
-    const rsk_spec *spec; /* whose plan it is; compared, not read */
-    ptrdiff_t traces, vectors, wide_vectors; /* of the neediest trace */
-    int64_t *objects;        /* (traces + 1,) */
-    int64_t *attribute_ends; /* (N + 1,) */
-    int64_t *begin;          /* (traces,) of steps */
-    int32_t *count;          /* (traces,) of steps */
-    int32_t *module, *uses;  /* (N,) */
+    uint64_t spec; /* identity of the specification it was made for */
+    ptrdiff_t traces;
+    ptrdiff_t vectors;       /* slots of floats that the neediest trace takes */
+    ptrdiff_t wide_vectors;  /* the same of doubles */
+    int64_t *objects;        /* (traces + 1,) offsets, as in rsk_batch; let N = objects[traces] */
+    int64_t *attribute_ends; /* (N + 1,) offsets, as in rsk_batch */
+    int64_t *begin;          /* (traces,) a trace's first step */
+    int32_t *count;          /* (traces,) how many steps it has */
+    int32_t *module;         /* (N,) */
+    int32_t *uses;           /* (N,) */
     double *amplitude;       /* (N,) */
     rsk_step *steps;
 };
 
+/* Whether spec has the parameters of the specification that the plan was made for. */
+static inline int rsk_plan_is_of(const rsk_plan *plan, const rsk_spec *spec) { return plan->spec == spec->identity; }
+
 /* ---------------------------------------------------------------- sweep.c */
 
-/* Scratch of one worker. */
+/* One worker's scratch: parts of one allocation. */
 typedef struct rsk_scratch {
     rsk_stop *stop;      /* looked at between the steps of a trace, or NULL */
     int worker;          /* whose scratch it is */
-    unsigned char *base; /* what is freed */
+    unsigned char *base; /* the allocation */
     ptrdiff_t stride;    /* between slots, in elements */
-    float *slots;        /* vectors of the plan */
-    double *wide_slots;  /* and its wide ones; d floats each in the adjoint sweep */
+    float *slots;        /* the plan's vectors of floats */
+    double *wide_slots;  /* its vectors of doubles; the adjoint sweep keeps d floats in each */
     float *object;       /* d */
-    float *spare;        /* 2 d, a family's scratch */
+    float *spare;        /* 2 d, scratch of a family's functions */
     float *padded;       /* max(max_padded, d) */
-    float *work;         /* two of those */
-    double *wide_padded; /* the same in doubles */
+    float *work;         /* twice that */
+    double *wide_padded; /* as padded, work, object and spare, of doubles */
     double *wide_work;
-    double *wide_root;   /* d, the outputs' tuple if that is wide */
-    double *wide_object, *wide_source; /* d each */
-    double *wide_spare;  /* 2 d */
+    double *wide_object;
+    double *wide_spare;
+    double *wide_root;   /* d: the sketch, where the outputs' tuple is of doubles */
+    double *wide_source; /* d: a vector of floats, converted */
 } rsk_scratch;
 
-/* scratch[0..workers) for the sweeps of a plan; NULL if memory is short. */
+/* scratch[0..workers) for the sweeps of a plan; free with rsk_scratch_free. NULL if memory is short or a size overflows. */
 rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int workers, rsk_stop *stop);
-void rsk_scratch_free(rsk_scratch *scratch, int workers);
+void rsk_scratch_free(rsk_scratch *scratch, int workers); /* NULL is allowed */
 
-/* One trace. attributes and counters are that trace's part of the batch's arrays; counters NULL takes `counter` for every
- * object. The forward sweep returns the number of an object with a bad attribute, or -1. Once scratch->stop says so, both sweeps
- * return at once with their outputs unfinished, the forward sweep 0. */
+/* The sweeps of one trace. attributes and counters are that trace's part of the batch's arrays; counters NULL stands for
+ * `counter` for every object (forward), or for no interest in them (adjoint). The forward sweep returns the number of an
+ * object with a bad attribute, or -1. Once scratch->stop says so, both sweeps return at once with their outputs unfinished, the
+ * forward sweep 0. */
 ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes,
                             const float *counters, float counter, float *out, rsk_scratch *scratch);
 void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *y, float *attributes,

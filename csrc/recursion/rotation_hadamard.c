@@ -1,4 +1,5 @@
-/* R = D' H D / sqrt(d), the paper's rotation up to its distribution: a transform an operator. */
+/* R = D' H D / sqrt(d), D and D' random signs: orthonormal like the paper's rotation, of another distribution. Every operator costs
+ * one Walsh-Hadamard transform. */
 #include "recursion/recursion.h"
 
 #include <math.h>
@@ -10,7 +11,7 @@ static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotati
     return status;
 }
 
-/* out may be x, since blend allows it; so in apply_wide */
+/* Here and in apply_wide out may be x, since blend allows it. */
 static void apply(const rsk_spec *spec, const rsk_rotation *r, double f, int transpose, const float *x, float *out,
                   int accumulate, float *scratch) {
     const rsk_kernels *k = rsk_kernels_current();

@@ -1,6 +1,6 @@
-/* R x[k] = sigma(k) x[k ^ mask] with sigma(k ^ mask) = -sigma(k): orthonormal and skew-symmetric, one streaming pass.
+/* R x[k] = sigma(k) x[k ^ mask] with sigma(k ^ mask) = -sigma(k): orthonormal and skew-symmetric, computed in one pass.
  *
- * T is then a set of plane rotations of the pairs (k, k ^ mask): exactly orthonormal for every angle. */
+ * T = c I + s R rotates every pair (k, k ^ mask) in its plane, so that T is orthonormal for every angle. */
 #include "recursion/recursion.h"
 
 #include <string.h>
@@ -22,7 +22,7 @@ static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotati
     rsk_status status = rsk_stream_words(seed, stream, 2, 2, word);
     if (status == RSK_OK) status = rsk_stream_signs(seed, stream, 0, d, r->bits[0]);
     if (status != RSK_OK) return status;
-    /* floor((d - 1) u / 2^64) of a 64-bit u, in two exact steps: d - 1 < 2^24 */
+    /* The mask is 1 + floor((d - 1) u / 2^64) of a 64-bit u. Both steps are exact, as d - 1 < 2^24. */
     const uint64_t n = (uint64_t)d - 1, low = (n * word[0]) >> 32, high = n * word[1];
     r->mask = 1 + (ptrdiff_t)((high + low) >> 32);
     /* of each pair (k, k ^ mask) the one in which mask's highest bit is set gets the other sign */
@@ -58,7 +58,7 @@ static void apply_wide(const rsk_spec *spec, const rsk_rotation *r, double f, co
     rsk_kernels_current()->rotate_f64(out, x, spec->dim, &t, accumulate);
 }
 
-/* Whether rsk_kernels.rotate2 takes the two. */
+/* Whether rsk_kernels.rotate2 takes the two: above the 16 lanes of a block, their masks are neither 0 nor equal. */
 static int mix_four_blocks(const rsk_turn *one, const rsk_turn *two) {
     const ptrdiff_t a = one->mask / RSK_LANES, b = two->mask / RSK_LANES;
     return a && b && a != b;
@@ -88,14 +88,14 @@ static void chain_wide(const rsk_spec *spec, const rsk_rotation *first, const rs
     }
 }
 
-/* T_attr D2 tile(h) = cosine D2 tile(h) + sine D2' tile(h'): h' is h with its indices masked, D2' the signs D2 masked times
- * sigma. No pass over d but the last. */
+/* T_attr D2 tile(h) = cosine D2 tile(h) + sine D2' tile(h'), where h' is h with its indices exclusive-or the mask, and D2' are the
+ * signs D2 with theirs likewise, times sigma. Only the last step passes over d elements. */
 static void embed(const rsk_spec *spec, const rsk_module *m, double f, float counter, const double *x, float *out, float *work,
                  float *scratch) {
     const ptrdiff_t width = m->spread.width, mask = spec->attr.mask & (width - 1);
     float *const rows[2] = {work, work + width};
     const float c = (float)spec->cosine, s = (float)spec->sine, counters[2] = {c * counter, s * counter};
-    float *narrow = scratch; /* width <= d */
+    float *narrow = scratch; /* it has 2 d elements, and width <= d */
     rsk_kernels_current()->narrow(narrow, x, width);
     rsk_kernels_current()->split_f32(rows[0], rows[1], narrow, width, mask, (float)(spec->cosine * f), (float)(spec->sine * f));
     rsk_kernels_current()->spread(out, spec->dim, &m->spread, (const float *const *)rows, counters);

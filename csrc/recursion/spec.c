@@ -12,11 +12,42 @@ static int valid(const rsk_spec_params *p) {
     const double factor[] = {p->cosine, p->sine, p->gain, p->branch};
     for (int i = 0; i < 4; i++)
         if (!(fabs(factor[i]) <= 1.0)) return 0;
-    if (!(p->gain > 0.0) || !(p->branch > 0.0) || (p->cosine == 0.0 && p->sine == 0.0)) return 0;
+    if (!(p->gain > 0.0) || !(p->branch > 0.0) || !(p->cosine * p->cosine + p->sine * p->sine >= RSK_MIN_STRETCH)) return 0;
     if (!p->lengths || !p->scales || !p->positions || !p->operators || !p->embeddings || !p->counters) return 0;
     for (ptrdiff_t i = 0; i < p->modules; i++)
         if (p->lengths[i] < 1 || p->lengths[i] > RSK_MAX_LENGTH || !(p->scales[i] >= 1e-30) || !(p->scales[i] <= 1e30)) return 0;
     return rsk_family_find(p->rotation) != NULL;
+}
+
+/* SplitMix64's finalizer (Steele, Lea, Flood, 2014) chained over words: different sequences of one length collide by chance only. */
+static uint64_t mix(uint64_t digest, uint64_t word) {
+    uint64_t z = (digest ^ word) + 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+static uint64_t mix_double(uint64_t digest, double x) {
+    uint64_t word;
+    memcpy(&word, &x, sizeof word);
+    return mix(digest, word);
+}
+
+/* The counts come first, so that the sequences that follow them have one length for all that share these. */
+static uint64_t identity_of(const rsk_spec_params *p) {
+    const uint64_t whole[] = {(uint64_t)p->dim, (uint64_t)p->modules, (uint64_t)p->max_inputs, p->seed, p->branch_attr,
+                              p->branch_in, p->energy != 0};
+    const double real[] = {p->cosine, p->sine, p->gain, p->branch};
+    uint64_t digest = strlen(p->rotation);
+    for (const char *c = p->rotation; *c; c++) digest = mix(digest, (unsigned char)*c);
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) digest = mix(digest, whole[i]);
+    for (size_t i = 0; i < sizeof real / sizeof *real; i++) digest = mix_double(digest, real[i]);
+    for (ptrdiff_t i = 0; i < p->modules; i++) {
+        digest = mix_double(mix(digest, (uint64_t)p->lengths[i]), p->scales[i]);
+        digest = mix(mix(mix(digest, p->operators[i]), p->embeddings[i]), p->counters[i]);
+    }
+    for (ptrdiff_t i = 0; i < p->max_inputs; i++) digest = mix(digest, p->positions[i]);
+    return digest;
 }
 
 static ptrdiff_t padded(ptrdiff_t length) {
@@ -25,7 +56,7 @@ static ptrdiff_t padded(ptrdiff_t length) {
     return n;
 }
 
-/* The next `bits` sign bits of the pool, at a cache line. */
+/* The pool's next `bits` sign bits. Every row begins at a cache line. */
 static uint16_t *take(rsk_spec *spec, ptrdiff_t bits) {
     uint16_t *p = (uint16_t *)(void *)(spec->pool + spec->bytes);
     spec->bytes += (bits / 8 + 63) / 64 * 64;
@@ -37,7 +68,7 @@ static rsk_status rotation(rsk_spec *spec, uint64_t seed, uint64_t stream, rsk_r
     return spec->family->sample(seed, stream, spec->dim, r);
 }
 
-/* bit i at 2i */
+/* Moves bit i to place 2 i. */
 static uint32_t spaced(uint32_t bits) {
     bits = (bits | bits << 8) & 0x00ff00ffu;
     bits = (bits | bits << 4) & 0x0f0f0f0fu;
@@ -86,7 +117,18 @@ static rsk_status draw(rsk_spec *spec, const rsk_spec_params *p, rsk_stop *stop)
     return status;
 }
 
-/* An upper bound of what draw takes, or -1 where that is beyond any memory. */
+static void set_lengths(rsk_spec *spec, const rsk_spec_params *p) {
+    for (ptrdiff_t i = 0; i < p->modules; i++) {
+        rsk_module *m = &spec->module[i];
+        m->length = p->lengths[i];
+        m->padded = padded(p->lengths[i]);
+        m->scale = p->scales[i];
+        if (m->padded > spec->max_padded) spec->max_padded = m->padded;
+        if (m->length > spec->max_length) spec->max_length = m->length;
+    }
+}
+
+/* An upper bound of what draw takes of the pool, or -1 if no memory is so large. */
 static ptrdiff_t pool_bytes(const rsk_spec *spec, const rsk_spec_params *p) {
     const double row = (double)spec->dim / 8 + 64;
     double bytes = row * (1.0 + spec->family->rows * (2.0 + (double)p->max_inputs));
@@ -101,18 +143,17 @@ rsk_status rsk_spec_create(const rsk_spec_params *p, rsk_stop *stop, rsk_spec **
     rsk_spec *spec = rsk_calloc(1, sizeof *spec);
     if (!spec) return RSK_ENOMEM;
     spec->dim = p->dim, spec->modules = p->modules, spec->max_inputs = p->max_inputs;
-    spec->cosine = p->cosine, spec->sine = p->sine, spec->gain = p->gain, spec->branch = p->branch, spec->energy = p->energy;
+    spec->cosine = p->cosine, spec->sine = p->sine, spec->gain = p->gain, spec->branch = p->branch;
+    spec->stretch2 = p->cosine * p->cosine + p->sine * p->sine;
+    spec->coherence = p->cosine * p->cosine / spec->stretch2;
+    spec->energy = p->energy != 0;
+    spec->identity = identity_of(p);
     spec->family = rsk_family_find(p->rotation);
     spec->positions = rsk_calloc(p->max_inputs, sizeof *spec->positions);
     spec->module = rsk_calloc(p->modules, sizeof *spec->module);
     rsk_status status = spec->positions && spec->module ? RSK_OK : RSK_ENOMEM;
     if (status == RSK_OK) {
-        for (ptrdiff_t i = 0; i < p->modules; i++) {
-            spec->module[i].length = p->lengths[i], spec->module[i].scale = p->scales[i];
-            spec->module[i].padded = padded(p->lengths[i]);
-            if (spec->module[i].padded > spec->max_padded) spec->max_padded = spec->module[i].padded;
-            if (p->lengths[i] > spec->max_length) spec->max_length = p->lengths[i];
-        }
+        set_lengths(spec, p);
         spec->pool = rsk_alloc(pool_bytes(spec, p), 1);
         status = spec->pool ? draw(spec, p, stop) : RSK_ENOMEM;
     }
@@ -145,7 +186,7 @@ rsk_status rsk_operator(const rsk_spec *spec, int kind, ptrdiff_t index, int tra
     return RSK_OK;
 }
 
-/* The embedding without T_attr: one term, whatever the family. */
+/* The embedding without T_attr, which has one term in every family. */
 static rsk_spread plain(const rsk_module *m) {
     rsk_spread s = m->spread;
     s.terms = 1;

@@ -11,7 +11,7 @@ void rsk_scratch_free(rsk_scratch *scratch, int workers) {
     rsk_free(scratch);
 }
 
-/* The next n elements of a worker's memory; with base NULL it only counts. */
+/* Takes the next n elements of a worker's memory. With base NULL it only counts the bytes. */
 static void *take(unsigned char *base, ptrdiff_t *used, ptrdiff_t n, size_t each) {
     void *p = base ? base + *used : NULL;
     *used += (n * (ptrdiff_t)each + 63) / 64 * 64;
@@ -19,7 +19,7 @@ static void *take(unsigned char *base, ptrdiff_t *used, ptrdiff_t n, size_t each
 }
 
 static ptrdiff_t lay_out(const rsk_spec *spec, const rsk_plan *plan, rsk_scratch *s) {
-    /* vectors are kept off each other's cache sets: a power of two apart they would share them */
+    /* Vectors a power of two apart would share cache sets. Five blocks of 16 between them prevent that. */
     const ptrdiff_t d = spec->dim + 5 * RSK_LANES;
     const ptrdiff_t wide = (spec->max_padded > spec->dim ? spec->max_padded : spec->dim) + 5 * RSK_LANES;
     ptrdiff_t used = 0;
@@ -61,7 +61,7 @@ static double attribute_factor(const rsk_spec *spec, const rsk_module *m) {
 }
 static float counter_factor(const rsk_spec *spec) { return (float)(spec->branch * spec->gain / sqrt((double)spec->dim)); }
 
-/* Vector `slot` of floats, or of doubles. */
+/* Vector number `slot` of floats, and of doubles. */
 static float *slot_of(const rsk_scratch *s, int32_t slot) { return s->slots + slot * s->stride; }
 static double *wide_slot_of(const rsk_scratch *s, int32_t slot) { return s->wide_slots + slot * s->stride; }
 
@@ -70,20 +70,21 @@ static void run_use(const rsk_spec *spec, const rsk_step *step, float *out, rsk_
     const rsk_rotation *r = &spec->positions[step->position];
     const int add = !(step->flags & RSK_FIRST);
     if (!(step->flags & RSK_WIDE_DST)) {
-        float *dst = step->dst < 0 ? out : slot_of(s, step->dst);
+        float *dst = step->dst == RSK_SLOT_SKETCH ? out : slot_of(s, step->dst);
         family->apply(spec, r, step->weight, 0, slot_of(s, step->src), dst, add, s->spare);
         return;
     }
     const int wide = step->flags & RSK_WIDE_SRC;
     if (!wide) rsk_kernels_current()->widen(s->wide_source, slot_of(s, step->src), spec->dim);
     family->apply_wide(spec, r, step->weight, wide ? wide_slot_of(s, step->src) : s->wide_source,
-                       step->dst < 0 ? s->wide_root : wide_slot_of(s, step->dst), add, s->wide_spare);
+                       step->dst == RSK_SLOT_SKETCH ? s->wide_root : wide_slot_of(s, step->dst), add, s->wide_spare);
 }
 
-/* A leaf among leaves -> its tuple, or its own slot. Its attribute is in s->wide_padded. */
+/* An object without inputs, in a tuple of such objects: to its tuple's vector, or to a slot of its own. s->wide_padded holds its
+ * attribute. */
 static void run_leaf(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, float counter, float *out, rsk_scratch *s) {
     const rsk_family *family = spec->family;
-    float *dst = step->dst < 0 ? out : slot_of(s, step->dst);
+    float *dst = step->dst == RSK_SLOT_SKETCH ? out : slot_of(s, step->dst);
     family->embed(spec, m, attribute_factor(spec, m), counter, s->wide_padded, s->object, s->work, s->spare);
     if (step->kind == RSK_STEP_STORE)
         family->apply(spec, &m->rotation, 1.0, 0, s->object, dst, 0, s->spare);
@@ -92,11 +93,11 @@ static void run_leaf(const rsk_spec *spec, const rsk_module *m, const rsk_step *
                       !(step->flags & RSK_FIRST), s->spare);
 }
 
-/* Any other object, in doubles from where its inputs are: T_in of a tuple of leaves is made in floats, and weighs little. */
+/* Any other object, in doubles. Only T_in of a tuple of leaves is computed in floats: its rounding weighs little. */
 static void run_wide(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, float counter, rsk_scratch *s) {
     const rsk_family *family = spec->family;
-    const int inputs = step->src >= 0, wide = step->flags & RSK_WIDE_SRC;
-    double *object = s->wide_object, *dst = step->dst < 0 ? s->wide_root : wide_slot_of(s, step->dst);
+    const int inputs = step->src != RSK_SLOT_NONE, wide = step->flags & RSK_WIDE_SRC;
+    double *object = s->wide_object, *dst = step->dst == RSK_SLOT_SKETCH ? s->wide_root : wide_slot_of(s, step->dst);
     if (inputs && !wide) family->apply(spec, &spec->in, spec->branch, 0, slot_of(s, step->src), s->object, 0, s->spare);
     family->embed_wide(spec, m, attribute_factor(spec, m), counter, s->wide_padded, inputs && !wide ? s->object : NULL, object,
                       s->wide_work, s->wide_spare);
@@ -109,14 +110,15 @@ static void run_wide(const rsk_spec *spec, const rsk_module *m, const rsk_step *
                            !(step->flags & RSK_FIRST), s->wide_spare);
 }
 
-/* The attribute is needed soon: objects are not sketched in the order in which their attributes lie. */
+/* Brings an attribute that the next step needs into the cache. Objects are not sketched in the order in which their attributes
+ * lie in memory, so that the hardware would not foresee it. */
 static void fetch(const rsk_plan *plan, int64_t object, const float *attributes, int64_t first) {
     const int64_t begin = plan->attribute_ends[object], end = plan->attribute_ends[object + 1];
-    const int64_t most = 64 * RSK_LANES; /* the hardware goes on by itself */
+    const int64_t most = 64 * RSK_LANES; /* beyond these the hardware prefetches by itself */
     for (int64_t i = begin; i < end && i < begin + most; i += RSK_LANES) RSK_PREFETCH(attributes + (i - first));
 }
 
-/* Whether to give up at step i. A step takes about 2 ns a coordinate: rsk_stopped is looked at every 65,536 of them. */
+/* Whether to give up at step i. A step takes about 2 ns a coordinate: rsk_stopped is asked once every 65,536 of them. */
 static int gives_up(const rsk_spec *spec, const rsk_scratch *s, ptrdiff_t i) {
     return (i * spec->dim & 0xffff) < spec->dim && rsk_stopped(s->stop, s->worker);
 }
@@ -144,12 +146,12 @@ ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_
     return -1;
 }
 
-/* In the adjoint sweep every vector is one of floats. */
+/* A slot in the adjoint sweep, where every vector is one of floats. */
 static float *narrow_slot_of(const rsk_scratch *s, int32_t slot, int wide) {
     return wide ? (float *)(void *)wide_slot_of(s, slot) : slot_of(s, slot);
 }
 
-/* The steps backwards: a vector that was read is written, one that was added to is read. */
+/* Runs the steps backwards: a vector that the forward sweep reads is written here, and one that it adds to is read. */
 void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *y, float *attributes,
                        float *counters, rsk_scratch *s) {
     const rsk_family *family = spec->family;
@@ -163,8 +165,8 @@ void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t tra
     }
     while (step-- > begin) {
         if (gives_up(spec, s, step - begin)) return;
-        const float *dst = step->dst < 0 ? y : narrow_slot_of(s, step->dst, step->flags & RSK_WIDE_DST);
-        float *src = step->src < 0 ? NULL : narrow_slot_of(s, step->src, step->flags & RSK_WIDE_SRC);
+        const float *dst = step->dst == RSK_SLOT_SKETCH ? y : narrow_slot_of(s, step->dst, step->flags & RSK_WIDE_DST);
+        float *src = step->src == RSK_SLOT_NONE ? NULL : narrow_slot_of(s, step->src, step->flags & RSK_WIDE_SRC);
         if (step->kind == RSK_STEP_USE) {
             family->apply(spec, &spec->positions[step->position], step->weight, 1, dst, src, !(step->flags & RSK_LAST), s->spare);
             continue;
@@ -188,10 +190,10 @@ void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t tra
 typedef struct job {
     const rsk_spec *spec;
     const rsk_plan *plan;
-    const float *in, *counters_in;
+    const float *in, *counters_in; /* counters may be NULL */
     float *out, *counters_out;
     rsk_scratch *scratch;
-    int32_t *bad; /* of each trace: an object with a bad attribute, or -1 */
+    int32_t *bad; /* (traces,) the number of an object with a bad attribute, or -1; forward only */
 } job;
 
 static ptrdiff_t first_object(const job *j, ptrdiff_t trace) { return (ptrdiff_t)j->plan->objects[trace]; }
@@ -215,7 +217,7 @@ static void adjoint_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t e
 rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *attributes, const float *counters, float *out,
                       int threads, rsk_stop *stop, rsk_where *where) {
     if (where) where->trace = where->object = -1;
-    if (!spec || !plan || plan->spec != spec || !attributes || !out || threads < 1) return RSK_EINVAL;
+    if (!spec || !plan || !rsk_plan_is_of(plan, spec) || !attributes || !out || threads < 1) return RSK_EINVAL;
     const int workers = rsk_parallel_threads(threads, plan->traces, 1);
     job j = {spec, plan, attributes, counters, out, NULL, rsk_scratch_create(spec, plan, workers, stop),
              rsk_alloc(plan->traces, sizeof *j.bad)};
@@ -233,7 +235,7 @@ rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *a
 
 rsk_status rsk_adjoint(const rsk_spec *spec, const rsk_plan *plan, const float *y, float *attributes, float *counters,
                        int threads, rsk_stop *stop) {
-    if (!spec || !plan || plan->spec != spec || !y || !attributes || threads < 1) return RSK_EINVAL;
+    if (!spec || !plan || !rsk_plan_is_of(plan, spec) || !y || !attributes || threads < 1) return RSK_EINVAL;
     const int workers = rsk_parallel_threads(threads, plan->traces, 1);
     job j = {spec, plan, y, NULL, attributes, counters, rsk_scratch_create(spec, plan, workers, stop), NULL};
     if (!j.scratch) return RSK_ENOMEM;

@@ -1,4 +1,4 @@
-/* Every documented status of csrc/recsketch.h, provoked. NULL where it is not allowed is outside the contract. */
+/* Every documented status of csrc/recsketch.h, provoked. */
 #include "contract.h"
 
 /* ---------------------------------------------------------------- instruction sets, random bits, transforms */
@@ -244,6 +244,13 @@ static void test_spec_parameters(void) {
     EXPECT_SPEC(RSK_EINVAL, q.p.sine = (double)INFINITY);
     EXPECT_SPEC(RSK_EINVAL, q.p.gain = (double)NAN);
     EXPECT_SPEC(RSK_EINVAL, q.p.branch = (double)NAN);
+    EXPECT_SPEC(RSK_EINVAL, q.p.gain = 0);
+    EXPECT_SPEC(RSK_EINVAL, q.p.branch = -0.5);
+    EXPECT_SPEC(RSK_EINVAL, q.p.branch = 1.001);
+    EXPECT_SPEC(RSK_EINVAL, q.p.cosine = -1.001);
+    EXPECT_SPEC(RSK_EINVAL, q.p.cosine = q.p.sine = 0);
+    EXPECT_SPEC(RSK_EINVAL, q.p.cosine = q.p.sine = 0.999 * sqrt(RSK_MIN_STRETCH / 2));
+    EXPECT_SPEC(RSK_OK, q.p.cosine = q.p.sine = 1.001 * sqrt(RSK_MIN_STRETCH / 2));
     const ptrdiff_t lengths[] = {0, -1, PTRDIFF_MIN, RSK_MAX_LENGTH + 1, PTRDIFF_MAX};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) EXPECT_SPEC(RSK_EINVAL, q.lengths[MODULES - 1] = lengths[i]);
     EXPECT_SPEC(RSK_OK, q.lengths[0] = 1);
@@ -351,6 +358,23 @@ static void test_plan_offsets(void) {
     EXPECT_PLAN(RSK_EOFFSETS, ANYWHERE, 0, s.output_ends[2] = 0);
 }
 
+/* A trace of more than 2^30 objects, inputs and outputs is refused by its offsets alone: none of the rest is there. */
+static void test_plan_sizes(void) {
+    const int64_t large = ((int64_t)1 << 30) + 1, half = (int64_t)1 << 29;
+    EXPECT_PLAN(RSK_ESIZE, 1, -1, s.objects[2] = s.objects[1] + large);
+    EXPECT_PLAN(RSK_ESIZE, 0, -1, (s.objects[1] = large, s.objects[2] = 2 * large)); /* the first of two */
+    EXPECT_PLAN(RSK_ESIZE, 1, -1, s.objects[2] = INT64_MAX);
+    EXPECT_PLAN(RSK_ESIZE, 1, -1, s.output_ends[2] = 1 + large);
+    EXPECT_PLAN(RSK_ESIZE, 1, -1, s.output_ends[2] = INT64_MAX);
+    EXPECT_PLAN(RSK_ESIZE, 1, -1, s.input_ends[4] = large);
+    EXPECT_PLAN(RSK_ESIZE, 1, -1, s.input_ends[3] = s.input_ends[4] = large);
+    EXPECT_PLAN(RSK_ESIZE, 0, -1, (s.input_ends[1] = s.input_ends[2] = s.input_ends[3] = s.input_ends[4] = large));
+    EXPECT_PLAN(RSK_ESIZE, 1, -1, s.input_ends[4] = INT64_MAX);
+    EXPECT_PLAN(RSK_ESIZE, 1, -1, s.input_ends[4] = large - 4); /* with three objects and one output: 2^30 + 1 */
+    EXPECT_PLAN(RSK_ESIZE, 1, -1, (s.objects[2] = 1 + half + 1, s.output_ends[2] = 1 + half));
+    EXPECT_PLAN(RSK_ESIZE, 1, -1, (s.input_ends[4] = large, s.module[0] = 9)); /* before all else */
+}
+
 static void test_plan_objects(void) {
     EXPECT_PLAN(RSK_EMODULE, 1, 1, s.module[2] = MODULES);
     EXPECT_PLAN(RSK_EMODULE, 0, 0, s.module[0] = -1);
@@ -378,6 +402,10 @@ static void test_plan_objects(void) {
     EXPECT_PLAN(RSK_EWEIGHT, 1, -1, s.output_weights[1] = -0.0);
     EXPECT_PLAN(RSK_OK, 0, 0, s.weights[2] = 0);
     EXPECT_PLAN(RSK_OK, 0, 0, (s.weights[2] = 0x1p-1074, s.weights[3] = 1e290));
+    EXPECT_PLAN(RSK_OK, 0, 0, (s.weights[2] = 0, s.weights[3] = RSK_MAX_WEIGHT));
+    EXPECT_PLAN(RSK_EWEIGHT, 1, 2, s.weights[3] = 1.001 * RSK_MAX_WEIGHT);
+    EXPECT_PLAN(RSK_EWEIGHT, 1, 2, s.weights[2] = s.weights[3] = 0.6 * RSK_MAX_WEIGHT);
+    EXPECT_PLAN(RSK_EWEIGHT, 1, -1, s.output_weights[1] = 1.001 * RSK_MAX_WEIGHT);
     /* six inputs: two of weight zero fit, one does not */
     EXPECT_PLAN(RSK_EFANOUT, 1, 2, (s.input_ends[3] = 0, s.input_ends[4] = 6, s.inputs[1] = 1, s.weights[5] = 0));
     EXPECT_PLAN(RSK_OK, 0, 0, (s.input_ends[3] = 0, s.input_ends[4] = 6, s.inputs[1] = 1, s.weights[5] = s.weights[0] = 0));
@@ -389,7 +417,7 @@ static void test_plan_objects(void) {
 /* ---------------------------------------------------------------- sweeps and solvers */
 
 static void test_sweeps(void) {
-    rsk_spec *spec = spec_make(64, "skew", 1), *other = spec_make(64, "skew", 1);
+    rsk_spec *spec = spec_make(64, "skew", 1), *other = spec_other(64, "skew", 1);
     small s;
     small_fill(&s);
     rsk_plan *plan = NULL;
@@ -435,8 +463,60 @@ static void test_sweeps(void) {
     rsk_spec_free(other);
 }
 
+/* A plan goes with every specification of the parameters that it was made for, and with no other, wherever they lie in memory. */
+static void test_plan_identity(void) {
+    small s;
+    small_fill(&s);
+    params p;
+    float x[63] = {0}, y[128], again[128];
+    rsk_plan *plan = NULL;
+    params_fill(&p, 64, "skew", 1);
+    rsk_spec *spec = spec_of(&p);
+    CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &s.batch, 1, &plan, NULL));
+    for (int i = 0; i < 63; i++) x[i] = (float)(i % 5 - 2);
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL, NULL));
+    rsk_spec_free(spec);
+    spec = spec_of(&p); /* the plan needs the one that is gone no more */
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, again, 1, NULL, NULL));
+    CHECK(!memcmp(y, again, sizeof y));
+    rsk_spec_free(spec);
+    for (int change = 0; change < 20; change++) { /* most allocators put it where the last one was */
+        params_fill(&p, 64, "skew", 1);
+        switch (change) {
+        case 0: p.p.dim = 128; break;
+        case 1: p.p.modules--; break;
+        case 2: p.p.max_inputs--; break;
+        case 3: p.p.seed ^= (uint64_t)1 << 63; break;
+        case 4: p.p.rotation = "hadamard"; break;
+        case 5: p.p.cosine = -p.p.cosine; break;
+        case 6: p.p.sine = -p.p.sine; break;
+        case 7: p.p.gain /= 2; break;
+        case 8: p.p.branch /= 2; break;
+        case 9: p.p.energy = 0; break;
+        case 10: p.lengths[MODULES - 1]--; break;
+        case 11: p.scales[0] = 2; break;
+        case 12: p.positions[MAX_INPUTS - 1]++; break;
+        case 13: p.operators[0]++; break;
+        case 14: p.embeddings[1]++; break;
+        case 15: p.counters[2]++; break;
+        case 16: p.p.branch_attr += 7; break;
+        case 17: p.p.branch_in += 7; break;
+        case 18: p.p.branch_attr = 2, p.p.branch_in = 1; break; /* exchanged */
+        default: p.operators[0] = 200, p.embeddings[0] = 0x123456789abcdef0u; break;
+        }
+        spec = spec_of(&p);
+        if (!CHECK_STATUS(RSK_EINVAL, rsk_sketch(spec, plan, x, NULL, y, 1, NULL, NULL))) printf("  change %d\n", change);
+        rsk_spec_free(spec);
+    }
+    params_fill(&p, 64, "skew", 256); /* whatever is not 0 is the same flag */
+    spec = spec_of(&p);
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, again, 1, NULL, NULL));
+    rsk_spec_free(spec);
+    rsk_plan_free(plan);
+}
+
 static void test_lstsq_arguments(void) {
-    rsk_spec *spec = spec_make(64, "skew", 1), *other = spec_make(64, "skew", 1);
+    rsk_spec *spec = spec_make(64, "skew", 1), *other = spec_other(64, "skew", 1);
     small s;
     small_fill(&s);
     rsk_plan *plan = NULL;
@@ -496,7 +576,7 @@ static void test_lstsq_arguments(void) {
 }
 
 static void test_sparse_arguments(void) {
-    rsk_spec *spec = spec_make(64, "skew", 1), *other = spec_make(64, "skew", 1);
+    rsk_spec *spec = spec_make(64, "skew", 1), *other = spec_other(64, "skew", 1);
     small s;
     small_fill(&s);
     rsk_plan *plan = NULL;
@@ -585,6 +665,58 @@ static void test_sparse_arguments(void) {
     rsk_spec_free(other);
 }
 
+/* ---------------------------------------------------------------- flags */
+
+/* Whatever is not 0 sets a flag, and keeps a coordinate. */
+static void test_flags(void) {
+    static const int flags[] = {2, -1, 256, INT32_MIN};
+    for (int rotation = 0; rotation < 2; rotation++) {
+        rsk_spec *spec = spec_make(64, rotation ? "hadamard" : "skew", 1);
+        small s;
+        small_fill(&s);
+        rsk_plan *plan = NULL;
+        CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &s.batch, 1, &plan, NULL));
+        float x[64] = {0}, y[128], want[64], got[64];
+        uint8_t mask[64], bytes[64];
+        uint64_t state = 5;
+        double residual[2];
+        int32_t iterations[2];
+        for (int k = 0; k < 63; k++) x[k] = next_float(&state);
+        for (int k = 0; k < 64; k++) mask[k] = k % 4 != 0, bytes[k] = (uint8_t)(k % 4 ? 1u << k % 8 | 128u * (k % 3 == 0) : 0);
+        CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL, NULL));
+        const rsk_lstsq_params all = {1e-6, 30, NULL};
+        CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, mask, 1, &all, want, residual, iterations, 1, NULL, NULL));
+        CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, bytes, 1, &all, got, residual, iterations, 1, NULL, NULL));
+        CHECK(!memcmp(want, got, 63 * sizeof *got));
+        for (int i = 0; i < 4; i++) {
+            for (int kind = 0; kind < 3; kind++) {
+                CHECK_STATUS(RSK_OK, rsk_operator(spec, kind, 0, 1, x, want));
+                CHECK_STATUS(RSK_OK, rsk_operator(spec, kind, 0, flags[i], x, got));
+                CHECK(!memcmp(want, got, sizeof got));
+            }
+            rsk_sparse_params few = {4, 0, 1, NULL, 30};
+            CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, mask, 1, &few, want, residual, iterations, 1, NULL, NULL));
+            few.nonnegative = flags[i];
+            CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, bytes, 1, &few, got, residual, iterations, 1, NULL, NULL));
+            CHECK(!memcmp(want, got, 63 * sizeof *got));
+        }
+        rsk_plan_free(plan);
+        rsk_spec_free(spec);
+    }
+    uint16_t signs[6] = {1, 2, 4, 8, 16, 32};
+    const rsk_projection p = {20, 32, 32, signs, 1.0};
+    float x[32], want[32], got[32];
+    double wide[32], wide_want[32], wide_got[32];
+    for (int k = 0; k < 32; k++) x[k] = (float)(k * 7 % 11), wide[k] = (double)x[k];
+    CHECK_STATUS(RSK_OK, rsk_project_f32(&p, 1, x, 1, want, 1));
+    CHECK_STATUS(RSK_OK, rsk_project_f64(&p, 1, wide, 1, wide_want, 1));
+    for (int i = 0; i < 4; i++) {
+        CHECK_STATUS(RSK_OK, rsk_project_f32(&p, flags[i], x, 1, got, 1));
+        CHECK_STATUS(RSK_OK, rsk_project_f64(&p, flags[i], wide, 1, wide_got, 1));
+        CHECK(!memcmp(want, got, 20 * sizeof *got) && !memcmp(wide_want, wide_got, 20 * sizeof *wide_got));
+    }
+}
+
 /* ---------------------------------------------------------------- memory */
 
 /* Fails the first allocation, then the second, ... until none is left to fail: always RSK_ENOMEM, nothing leaks. */
@@ -645,31 +777,36 @@ static void test_memory(void) {
 }
 
 void test_statuses(void) {
-    test_isa();
-    test_philox();
-    test_fwht();
-    test_within();
-    test_fits();
-    test_projection();
-    test_hashing();
-    test_tensor();
-    test_spec_parameters();
-    test_operators();
-    test_plan_offsets();
-    test_plan_objects();
-    test_sweeps();
-    test_lstsq_arguments();
-    test_sparse_arguments();
-    test_memory();
+    RUN(test_isa);
+    RUN(test_philox);
+    RUN(test_fwht);
+    RUN(test_within);
+    RUN(test_fits);
+    RUN(test_projection);
+    RUN(test_hashing);
+    RUN(test_tensor);
+    RUN(test_spec_parameters);
+    RUN(test_operators);
+    RUN(test_plan_offsets);
+    RUN(test_plan_sizes);
+    RUN(test_plan_objects);
+    RUN(test_flags);
+    RUN(test_sweeps);
+    RUN(test_plan_identity);
+    RUN(test_lstsq_arguments);
+    RUN(test_sparse_arguments);
+    RUN(test_memory);
 }
 
 int main(void) {
     setvbuf(stdout, NULL, _IOLBF, 0); /* a forked child must not print a buffer twice */
     test_statuses();
-    test_solvers();
-    test_stopping();
-    test_laws();
-    test_unrolling();
+    RUN(test_pointers);
+    RUN(test_private);
+    RUN(test_solvers);
+    RUN(test_stopping);
+    RUN(test_laws);
+    RUN(test_unrolling);
     printf("%d passed, %d failed\n", checks_passed, checks_failed);
     return checks_failed > 0;
 }

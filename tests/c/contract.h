@@ -2,6 +2,8 @@
  *
  *   fixtures.c  random specs and batches, exact in every architecture; allocation failures; the digest
  *   contract.c  every documented status, and main
+ *   pointers.c  every pointer of every function NULL in turn
+ *   private.c   the core's private functions: sizes that overflow, what fits and searches keep
  *   unrolling.c statuses, laws and a digest of unrolling
  *   solvers.c   sampled Hadamard matrices, sparse solvers, scans: all of these for them
  *   stopping.c  calls that are ended early
@@ -42,7 +44,9 @@ typedef struct params {
     uint64_t positions[MAX_INPUTS], operators[MODULES], embeddings[MODULES], counters[MODULES];
 } params;
 void params_fill(params *out, ptrdiff_t dim, const char *rotation, int energy);
-rsk_spec *spec_make(ptrdiff_t dim, const char *rotation, int energy);
+rsk_spec *spec_of(const params *p);
+rsk_spec *spec_make(ptrdiff_t dim, const char *rotation, int energy); /* of params_fill */
+rsk_spec *spec_other(ptrdiff_t dim, const char *rotation, int energy); /* the same with another seed */
 
 /* Random runs: shared objects, an input used twice, zero weights, dead objects, one object alone. */
 typedef struct runs {
@@ -67,9 +71,18 @@ uint64_t fnv(uint64_t hash, const void *data, size_t count, size_t size);
  * cannot be intercepted. */
 int fail_allocations(long after);
 
+/* How many allocations are not freed yet; 0 where they cannot be intercepted. */
+long live_allocations(void);
+
+/* Runs a test, which must free all that it and the core allocate. */
+#define RUN(test) check_frees((test), #test, __LINE__)
+void check_frees(void (*test)(void), const char *name, int line);
+
 extern const char *const ISA_LEVELS[]; /* all there are, then NULL */
 
 void test_statuses(void);
+void test_pointers(void);
+void test_private(void);
 void test_laws(void);
 void test_unrolling(void);
 void test_solvers(void);

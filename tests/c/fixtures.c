@@ -1,5 +1,9 @@
 #include "contract.h"
 
+#if defined(RSK_TEST_WRAP)
+#include <stdatomic.h>
+#endif
+
 int checks_passed, checks_failed;
 
 const char *const ISA_LEVELS[] = {"portable", "avx2", "avx512", "neon", NULL};
@@ -31,35 +35,64 @@ static int refuse(void) {
     return 0;
 }
 
+static atomic_long live; /* allocations that are not freed yet; some are made by several threads at once */
+
+static void *count(void *p) {
+    if (p) atomic_fetch_add(&live, 1);
+    return p;
+}
+
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *p, size_t size);
 int __real_posix_memalign(void **p, size_t align, size_t size);
 void *__real_aligned_alloc(size_t align, size_t size);
+void __real_free(void *p);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *p, size_t size);
 int __wrap_posix_memalign(void **p, size_t align, size_t size);
 void *__wrap_aligned_alloc(size_t align, size_t size);
+void __wrap_free(void *p);
 
-void *__wrap_malloc(size_t size) { return refuse() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t count, size_t size) { return refuse() ? NULL : __real_calloc(count, size); }
-void *__wrap_realloc(void *p, size_t size) { return refuse() ? NULL : __real_realloc(p, size); }
-int __wrap_posix_memalign(void **p, size_t align, size_t size) {
-    return refuse() ? 12 : __real_posix_memalign(p, align, size); /* ENOMEM */
+void *__wrap_malloc(size_t size) { return refuse() ? NULL : count(__real_malloc(size)); }
+void *__wrap_calloc(size_t n, size_t size) { return refuse() ? NULL : count(__real_calloc(n, size)); }
+void *__wrap_realloc(void *p, size_t size) {
+    void *moved = refuse() ? NULL : __real_realloc(p, size);
+    return p ? moved : count(moved);
 }
-void *__wrap_aligned_alloc(size_t align, size_t size) { return refuse() ? NULL : __real_aligned_alloc(align, size); }
+int __wrap_posix_memalign(void **p, size_t align, size_t size) {
+    const int error = refuse() ? 12 : __real_posix_memalign(p, align, size); /* ENOMEM */
+    if (!error) count(*p);
+    return error;
+}
+void *__wrap_aligned_alloc(size_t align, size_t size) { return refuse() ? NULL : count(__real_aligned_alloc(align, size)); }
+void __wrap_free(void *p) {
+    if (p) atomic_fetch_sub(&live, 1);
+    __real_free(p);
+}
 
 int fail_allocations(long after) {
     allocations_left = after;
     return 1;
 }
+
+long live_allocations(void) { return atomic_load(&live); }
 #else
 int fail_allocations(long after) {
     (void)after;
     return 0;
 }
+
+long live_allocations(void) { return 0; }
 #endif
+
+void check_frees(void (*test)(void), const char *name, int line) {
+    const long before = live_allocations();
+    test();
+    const long lost = live_allocations() - before;
+    if (!check_that(lost == 0, __FILE__, line, name)) printf("  %ld allocations are not freed\n", lost);
+}
 
 void *need(size_t count, size_t size) {
     void *p = calloc(count ? count : 1, size);
@@ -119,12 +152,23 @@ void params_fill(params *out, ptrdiff_t dim, const char *rotation, int energy) {
                                .branch_attr = 1, .branch_in = 2};
 }
 
+rsk_spec *spec_of(const params *p) {
+    rsk_spec *spec = NULL;
+    if (!CHECK_STATUS(RSK_OK, rsk_spec_create(&p->p, NULL, &spec))) exit(1);
+    return spec;
+}
+
 rsk_spec *spec_make(ptrdiff_t dim, const char *rotation, int energy) {
     params p;
-    rsk_spec *spec = NULL;
     params_fill(&p, dim, rotation, energy);
-    if (!CHECK_STATUS(RSK_OK, rsk_spec_create(&p.p, NULL, &spec))) exit(1);
-    return spec;
+    return spec_of(&p);
+}
+
+rsk_spec *spec_other(ptrdiff_t dim, const char *rotation, int energy) {
+    params p;
+    params_fill(&p, dim, rotation, energy);
+    p.p.seed++;
+    return spec_of(&p);
 }
 
 void runs_make(runs *out, ptrdiff_t traces, ptrdiff_t most, uint64_t seed) {

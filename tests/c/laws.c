@@ -170,6 +170,118 @@ static void test_sparse_round_trip(const char *rotation) {
     runs_free(&r);
 }
 
+/* ---------------------------------------------------------------- noise */
+
+/* TOLD traces of an object and its four inputs, at a load of 0.58 of the kept coordinates: one in four. */
+enum { TOLD = 4, TOLD_DIM = 1024, TOLD_KEPT = TOLD_DIM / 4, TOLD_ELEMENTS = 4 * 33 + 16 };
+
+typedef struct told {
+    rsk_spec *spec;
+    rsk_plan *plan;
+    int64_t objects[TOLD + 1], attribute_ends[5 * TOLD + 1], input_ends[5 * TOLD + 1], output_ends[TOLD + 1];
+    int32_t module[5 * TOLD], inputs[4 * TOLD], outputs[TOLD];
+    double weights[4 * TOLD], output_weights[TOLD], amplitude[5 * TOLD];
+    float x[TOLD * TOLD_ELEMENTS], y[TOLD * TOLD_DIM];
+    uint8_t mask[TOLD_DIM];
+} told;
+
+static told *told_make(void) {
+    told *t = need(1, sizeof *t);
+    uint64_t state = 31;
+    t->spec = spec_make(TOLD_DIM, "skew", 1);
+    for (int i = 0; i < TOLD; i++) {
+        t->objects[i + 1] = 5 * (i + 1), t->output_ends[i + 1] = i + 1, t->outputs[i] = 4, t->output_weights[i] = 1;
+        for (int k = 0; k < 5; k++) {
+            const int o = 5 * i + k;
+            t->module[o] = k < 4 ? 2 : 1;
+            t->attribute_ends[o + 1] = t->attribute_ends[o] + (k < 4 ? 33 : 16);
+            t->input_ends[o + 1] = 4 * i + (k < 4 ? 0 : 4);
+            if (k < 4) t->inputs[4 * i + k] = k, t->weights[4 * i + k] = 1 + k;
+        }
+    }
+    for (int k = 0; k < TOLD_DIM; k++) t->mask[k] = k % 4 == 1;
+    for (int k = 0; k < TOLD * TOLD_ELEMENTS; k++) t->x[k] = next_float(&state);
+    const rsk_batch b = {.traces = TOLD, .objects = t->objects, .module = t->module, .attribute_ends = t->attribute_ends,
+                         .input_ends = t->input_ends, .inputs = t->inputs, .weights = t->weights, .output_ends = t->output_ends,
+                         .outputs = t->outputs, .output_weights = t->output_weights};
+    if (!CHECK_STATUS(RSK_OK, rsk_plan_create(t->spec, &b, 1, &t->plan, NULL))) exit(1);
+    CHECK_STATUS(RSK_OK, rsk_plan_amplitudes(t->plan, t->amplitude, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sketch(t->spec, t->plan, t->x, NULL, t->y, 1, NULL, NULL));
+    return t;
+}
+
+static void told_free(told *t) {
+    rsk_plan_free(t->plan);
+    rsk_spec_free(t->spec);
+    free(t);
+}
+
+/* |D A^T mask (s - A x)| of one trace. */
+static double gradient_of(const told *t, const float *back, ptrdiff_t trace) {
+    float *image = need(TOLD * TOLD_DIM, sizeof *image), *g = need(TOLD * TOLD_ELEMENTS, sizeof *g);
+    CHECK_STATUS(RSK_OK, rsk_sketch(t->spec, t->plan, back, NULL, image, 1, NULL, NULL));
+    for (int k = 0; k < TOLD * TOLD_DIM; k++) image[k] = t->mask[k % TOLD_DIM] ? t->y[k] - image[k] : 0;
+    CHECK_STATUS(RSK_OK, rsk_adjoint(t->spec, t->plan, image, g, NULL, 1, NULL));
+    double sum = 0;
+    for (ptrdiff_t o = 5 * trace; o < 5 * trace + 5; o++)
+        for (int64_t k = t->attribute_ends[o]; k < t->attribute_ends[o + 1]; k++)
+            sum += (double)g[k] * (double)g[k] / (t->amplitude[o] * t->amplitude[o]);
+    free(image), free(g);
+    return sqrt(sum);
+}
+
+/* Told a noise e, least squares stops as soon as |D A^T r| <= 0.03 e sqrt(n kept / d), and not before. The gradient falls by less than
+ * half an iteration here, so that a bound without kept / d, which is twice as large, ends too early. The bound is 1e4 times what the
+ * sweeps round. */
+static void test_noise_ends_least_squares(void) {
+    told *t = told_make();
+    float *back = need(TOLD * TOLD_ELEMENTS, sizeof *back);
+    double residual[TOLD], noise[TOLD];
+    int32_t iterations[TOLD], fewer[TOLD];
+    uint64_t state = 37;
+    for (int i = 0; i < TOLD; i++) noise[i] = 0.01 * (i + 1);
+    for (int k = 0; k < TOLD * TOLD_DIM; k++) t->y[k] += (float)noise[k / TOLD_DIM] * (next_word(&state) & 1 ? 1.0f : -1.0f);
+    const rsk_lstsq_params p = {0, 400, noise};
+    CHECK_STATUS(RSK_OK, rsk_lstsq(t->spec, t->plan, t->y, t->mask, 1, &p, back, residual, iterations, 2, NULL, NULL));
+    for (int i = 0; i < TOLD; i++) {
+        const double bound = 0.03 * noise[i] * sqrt((double)TOLD_ELEMENTS * TOLD_KEPT / TOLD_DIM);
+        CHECK(iterations[i] > 3 && iterations[i] < 400 && gradient_of(t, back, i) <= 1.001 * bound);
+    }
+    for (int i = 0; i < TOLD; i++) { /* one iteration less is too few */
+        const rsk_lstsq_params q = {0, iterations[i] - 1, noise};
+        const double bound = 0.03 * noise[i] * sqrt((double)TOLD_ELEMENTS * TOLD_KEPT / TOLD_DIM);
+        CHECK_STATUS(RSK_OK, rsk_lstsq(t->spec, t->plan, t->y, t->mask, 1, &q, back, residual, fewer, 2, NULL, NULL));
+        CHECK(fewer[i] == iterations[i] - 1 && gradient_of(t, back, i) > 0.999 * bound);
+    }
+    free(back);
+    told_free(t);
+}
+
+/* Told a noise e, pursuit keeps an element of u (its value times its amplitude) if |u| is above sqrt(1.4 b) e sqrt(d / kept), b = 8 the
+ * bits of 148 unknowns: 6.7 e with one coordinate in four. Elements of 1.5 and of 0.6 times that, ten e and four, are told apart; of
+ * bounds that are twice as large or as small, as without kept or d, one finds none and one finds all. No noise is there. */
+static void test_noise_limits_the_support(void) {
+    told *t = told_make();
+    float *back = need(TOLD * TOLD_ELEMENTS, sizeof *back);
+    const double e = 1e-3, bound = sqrt(1.4 * 8) * e * sqrt((double)TOLD_DIM / TOLD_KEPT);
+    double residual[TOLD], noise[TOLD] = {e, e, e, e};
+    int32_t iterations[TOLD];
+    const rsk_sparse_params p = {0, 0, 0, noise, 200};
+    memset(t->x, 0, sizeof t->x);
+    for (int i = 0; i < TOLD; i++) { /* one of each a trace, in objects that differ, as siblings' elements of one place correlate */
+        const int large = 5 * i + i % 4, little = 5 * i + (i + 1) % 4;
+        t->x[t->attribute_ends[large] + 3] = (float)(1.5 * bound / t->amplitude[large]);
+        t->x[t->attribute_ends[little] + 9] = (float)(0.6 * bound / t->amplitude[little]);
+    }
+    CHECK_STATUS(RSK_OK, rsk_sketch(t->spec, t->plan, t->x, NULL, t->y, 1, NULL, NULL));
+    CHECK_STATUS(RSK_OK, rsk_sparse(t->spec, t->plan, t->y, t->mask, 1, &p, back, residual, iterations, 1, NULL, NULL));
+    for (int o = 0; o < 5 * TOLD; o++)
+        for (int64_t k = t->attribute_ends[o]; k < t->attribute_ends[o + 1]; k++)
+            CHECK((back[k] != 0) == (o % 5 == o / 5 % 4 && k - t->attribute_ends[o] == 3));
+    free(back);
+    told_free(t);
+}
+
 /* ---------------------------------------------------------------- equal bits */
 
 static uint64_t answer(uint64_t hash, const runs *r, float *back, const double *residual, const int32_t *iterations) {
@@ -337,6 +449,8 @@ void test_laws(void) {
         test_sparse_round_trip("hadamard");
     }
     CHECK_STATUS(RSK_OK, rsk_isa_select(NULL));
+    RUN(test_noise_ends_least_squares);
+    RUN(test_noise_limits_the_support);
     test_fork();
     test_digest();
 }

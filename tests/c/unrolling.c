@@ -155,6 +155,53 @@ static void test_views(void) {
     rsk_spec_free(spec);
 }
 
+/* Whether two answers have the same bits. */
+static int same(const rsk_unrolled *a, const rsk_unrolled *b) {
+    for (ptrdiff_t i = 0; i < SKETCHES; i++) {
+        rsk_unrolled_view v, w;
+        const size_t n = (size_t)rsk_unrolled_objects(a, i), size = (size_t)rsk_unrolled_attributes(a, i);
+        if (rsk_unrolled_get(a, i, &v) || rsk_unrolled_get(b, i, &w) || n != (size_t)rsk_unrolled_objects(b, i)) return 0;
+        if (memcmp(v.parent, w.parent, n * 4) || memcmp(v.position, w.position, n * 4) || memcmp(v.module, w.module, n * 4)) return 0;
+        if (memcmp(v.attributes, w.attributes, size * 8) || memcmp(v.evidence, w.evidence, n * 8)) return 0;
+        if (memcmp(v.spread, w.spread, n * 8) || memcmp(v.amplitude, w.amplitude, n * 8)) return 0;
+        if (v.residual != w.residual || v.missing != w.missing || v.iterations != w.iterations) return 0;
+    }
+    return 1;
+}
+
+/* Whatever is not 0 allows a module, keeps a coordinate, sets a flag; and a module that is not allowed does not come up. */
+static void test_unroll_flags(void) {
+    rsk_spec *spec = spec_make(DIM, "skew", 1);
+    float *s = need(SKETCHES * DIM, sizeof *s);
+    uint8_t mask[DIM], bytes[DIM], some[sizeof anything], others[sizeof anything];
+    sketches_make(spec, s);
+    for (int k = 0; k < DIM; k++) mask[k] = k % 10 != 0, bytes[k] = (uint8_t)(k % 10 ? 255 - k % 7 : 0);
+    for (size_t k = 0; k < sizeof some; k++) {
+        some[k] = k % MODULES < 2; /* modules 0 and 1, as inputs of any and as outputs */
+        others[k] = (uint8_t)(some[k] ? k % 2 ? 255 : 2 << k % 7 : 0);
+    }
+    for (int sparse = 0; sparse < 2; sparse++) {
+        rsk_unroll_params p = usual();
+        rsk_unrolled *a = NULL, *b = NULL;
+        p.allowed = some, p.sparse = sparse, p.nonnegative = sparse;
+        CHECK_STATUS(RSK_OK, rsk_unroll(spec, SKETCHES, s, mask, 1, &p, &a, 1, NULL, NULL));
+        p.allowed = others, p.sparse = sparse ? 256 : 0, p.nonnegative = sparse ? -1 : 0;
+        CHECK_STATUS(RSK_OK, rsk_unroll(spec, SKETCHES, s, bytes, 1, &p, &b, 1, NULL, NULL));
+        CHECK(a && b && same(a, b));
+        ptrdiff_t all = 0;
+        for (ptrdiff_t i = 0; a && i < SKETCHES; i++) {
+            rsk_unrolled_view v;
+            CHECK_STATUS(RSK_OK, rsk_unrolled_get(a, i, &v));
+            for (ptrdiff_t k = 0; k < rsk_unrolled_objects(a, i); k++, all++) CHECK(v.module[k] < 2);
+        }
+        CHECK(all > 0);
+        rsk_unrolled_free(a);
+        rsk_unrolled_free(b);
+    }
+    free(s);
+    rsk_spec_free(spec);
+}
+
 static void test_unroll_memory(void) {
     if (!fail_allocations(-1)) return;
     rsk_spec *spec = spec_make(DIM, "skew", 1);
@@ -383,6 +430,7 @@ static void test_unroll_digest(void) {
 void test_unrolling(void) {
     test_unroll_arguments();
     test_views();
+    test_unroll_flags();
     test_unroll_memory();
     test_tree_sweeps("skew");
     test_tree_sweeps("hadamard");
