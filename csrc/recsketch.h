@@ -108,43 +108,62 @@ typedef struct rsk_hadamard rsk_hadamard;
  *   rows    (m,) ascending, distinct, from 0 to n - 1; 1 <= m <= n
  *   stream  its part 1 has the signs, docs/design.md section 1
  *   out     NULL on error; free with rsk_hadamard_free
- * RSK_EINVAL  n, m, rows;  RSK_ENOMEM */
+ * RSK_EINVAL  NULL, n, m, rows;  RSK_ENOMEM */
 rsk_status rsk_hadamard_create(ptrdiff_t n, ptrdiff_t m, const int32_t *rows, uint64_t seed, uint64_t stream, rsk_hadamard **out);
 void rsk_hadamard_free(rsk_hadamard *hadamard); /* NULL is allowed */
 
-/* y (batch, m) = A x, x (batch, n); with adjoint y (batch, n) = A^T x, x (batch, m). No overlap.
- * RSK_EINVAL  batch < 0, threads < 1;  RSK_ENOMEM  scratch: n elements a thread */
+/* y (batch, m) = A x, x (batch, n); with adjoint y (batch, n) = A^T x, x (batch, m). No overlap. Numbers so large that sums of n of
+ * them overflow make y infinite or NaN: the caller sees to that.
+ * RSK_EINVAL  NULL, batch < 0, threads < 1;  RSK_ENOMEM  scratch: n elements a thread;  RSK_ESTOP */
 rsk_status rsk_hadamard_product_f32(const rsk_hadamard *hadamard, ptrdiff_t batch, const float *x, float *y, int adjoint,
-                                    int threads);
+                                    int threads, rsk_stop *stop);
 rsk_status rsk_hadamard_product_f64(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *x, double *y, int adjoint,
-                                    int threads);
+                                    int threads, rsk_stop *stop);
 
 /* ---------------------------------------------------------------- sparse solvers (omp.c, htp_hadamard.c) */
 
 typedef struct rsk_support_params {
-    ptrdiff_t sparsity;  /* non-zeros at most, or blocks of them; sparsity * block <= m */
-    ptrdiff_t block;     /* columns of a block, a divisor of n; 1: none */
-    double tolerance;    /* stop where |y - A x|^2 is at most this; >= 0 */
-    int nonnegative;     /* 1: x >= 0; only with block 1 */
-    int max_iterations; /* of rsk_htp, >= 1 */
+    ptrdiff_t sparsity;      /* non-zeros at most, or blocks of them; sparsity * block <= m */
+    ptrdiff_t block;         /* columns of a block, a divisor of n; 1: none */
+    const double *tolerance; /* (batch,) stop where |y - A x|^2 is at most this, >= 0; NULL: 0 */
+    int nonnegative;         /* 1: x >= 0; only with block 1 */
+    int max_iterations;      /* of rsk_htp, >= 1 */
 } rsk_support_params;
 
-/* Sparse x with y = A x, one signal after the other. K = sparsity * block.
+/* Why a solver left a signal. */
+typedef enum rsk_reason {
+    RSK_TOLERANCE, /* |y - A x|^2 is at most the tolerance */
+    RSK_EXACT,     /* the residual is nothing but rounding */
+    RSK_COUNT,     /* rsk_omp: there are as many columns or blocks as asked for */
+    RSK_SUPPORT,   /* rsk_htp: another step chooses the same support */
+    RSK_STALLED,   /* rsk_omp: no column makes the residual smaller; rsk_htp: for six steps it did not become smaller */
+    RSK_ITERATIONS /* max_iterations; of rsk_omp with nonnegative, where columns come and go, 3 sparsity */
+} rsk_reason;
+
+/* What was found. K = sparsity * block. */
+typedef struct rsk_supports {
+    int32_t *support;    /* (batch, K) columns, then -1: in the order found (rsk_omp), or ascending (rsk_htp) */
+    double *coef;        /* (batch, K) their coefficients, then 0 */
+    int32_t *count;      /* (batch,) how many */
+    double *residual;    /* (batch,) |y - A x| */
+    int32_t *iterations; /* (batch,) */
+    int32_t *reason;     /* (batch,) an rsk_reason */
+} rsk_supports;
+
+/* Sparse x with y = A x, one signal after the other.
  *
- *   y           (batch, m) finite, at most RSK_MAX_VALUE: the caller checks
- *   support     (batch, K) columns, then -1: in the order found (rsk_omp), or ascending (rsk_htp)
- *   coef        (batch, K) their coefficients, then 0
- *   count       (batch,) how many
- *   residual    (batch,) |y - A x|
- *   iterations  (batch,)
- * RSK_EINVAL  batch < 0, threads < 1, parameters; for rsk_htp block is 1
- * RSK_ENOMEM  scratch a thread: 2 K^2 doubles and n floats (rsk_omp), 4 n doubles (rsk_htp); K > 2^16 (rsk_omp) */
+ *   y    (batch, m) finite. Correlations are float32: signals far from one in size lose digits there, so scale them
+ *   out  overwritten; its arrays must not overlap anything
+ *   stop or NULL
+ * RSK_EINVAL  NULL, batch < 0, threads < 1, parameters; for rsk_htp block is 1
+ * RSK_EVALUE  an element of y is NaN or larger than RSK_MAX_VALUE
+ * RSK_ENOMEM  scratch a thread: n floats, and for k columns found k m / 8 bytes and k^2 / 2 doubles, up to four times as many
+ *             (rsk_omp); 4 n doubles (rsk_htp)
+ * RSK_ESTOP */
 rsk_status rsk_omp(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *y, const rsk_support_params *params,
-                   int32_t *support, double *coef, int32_t *count, double *residual, int32_t *iterations, int threads,
-                   rsk_stop *stop);
+                   const rsk_supports *out, int threads, rsk_stop *stop);
 rsk_status rsk_htp(const rsk_hadamard *hadamard, ptrdiff_t batch, const double *y, const rsk_support_params *params,
-                   int32_t *support, double *coef, int32_t *count, double *residual, int32_t *iterations, int threads,
-                   rsk_stop *stop);
+                   const rsk_supports *out, int threads, rsk_stop *stop);
 
 /* Gram-Schmidt for many signals at a time: their columns, chosen elsewhere, as Q T, and y as Q z + residual. */
 typedef struct rsk_fits {
@@ -157,7 +176,7 @@ typedef struct rsk_fits {
 
 /* One column more for each of the signals who (n,), unless it depends on those that are there: then it counts for nothing.
  *   columns  (n, m), overwritten
- * RSK_EINVAL  a signal outside 0..batch - 1, or with `most` columns already */
+ * RSK_EINVAL  NULL, n < 0, a size < 1, a signal outside 0..batch - 1, or with `most` columns already */
 rsk_status rsk_fits_extend(const rsk_fits *fits, ptrdiff_t n, const int64_t *who, double *columns);
 
 /* ---------------------------------------------------------------- scans (scan.c) */

@@ -71,4 +71,41 @@ static inline int rsk_sign_bit(const uint16_t *bits, ptrdiff_t k) { return (bits
 /* The sum of a[i] b[i], in sixteen interleaved sums that are folded in one order: the same bits however it is compiled. */
 double rsk_dot(const double *a, const double *b, ptrdiff_t n);
 
+/* ---------------------------------------------------------------- least squares (cgls.c) */
+
+/* A linear map A (m, n) in a solver's hands. */
+typedef struct rsk_map {
+    ptrdiff_t m, n;
+    int (*forward)(const void *context, const double *p, double *image);  /* image = A p; 0: the iterations are to end */
+    void (*adjoint)(const void *context, const double *r, double *g);     /* g = A^T r */
+    const void *context;
+    /* 0: the gradient is computed from the residual, whose rounding error is relative to the residual.
+     * 1: it is updated by A^T A p, whose rounding error is relative to the gradient: better where a small gradient stands on a
+     *    large residual. Without damping and precondition only; needs z. */
+    int updates;
+} rsk_map;
+
+/* min |r0 - A (u - u0)|^2 + sum damping u^2. */
+typedef struct rsk_cgls_work {
+    double *r;     /* (m,) in and out: the residual at u */
+    double *u;     /* (n,) in and out */
+    double *g;     /* (n,) in: the gradient A^T r - damping u; out: unspecified */
+    double *p;     /* (n,) */
+    double *image; /* (m,) */
+    /* z = M g, M symmetric and near the inverse of A^T A + damping; NULL: M is the identity, z is not used */
+    void (*precondition)(const void *context, const double *g, double *z);
+    const void *context;
+    double *z; /* (n,) */
+} rsk_cgls_work;
+
+/* Iterates until |g|^2 <= goal or, with relative > 0, |g|^2 <= relative |r|^2; `most` times at most, with as many products A p and
+ * one less A^T r. damping (n,) or NULL for none. Returns how often. */
+int rsk_cgls(const rsk_map *map, const rsk_cgls_work *work, const double *damping, double goal, double relative, int most);
+
+/* ---------------------------------------------------------------- selection (select.c) */
+
+/* The rank-th largest of n keys; rank becomes how many keys equal to it are among the rank largest. 1 <= *rank <= n.
+ * spare: n keys. Floats that are not negative are in the order of their bits. */
+uint32_t rsk_select(const uint32_t *keys, ptrdiff_t n, ptrdiff_t *rank, uint32_t *spare);
+
 #endif

@@ -12,8 +12,9 @@ static int log2_of(ptrdiff_t n) {
 
 rsk_status rsk_hadamard_create(ptrdiff_t n, ptrdiff_t m, const int32_t *rows, uint64_t seed, uint64_t stream,
                                rsk_hadamard **out) {
+    if (!out) return RSK_EINVAL;
     *out = NULL;
-    if (!rsk_is_order(n) || m < 1 || m > n) return RSK_EINVAL;
+    if (!rows || !rsk_is_order(n) || m < 1 || m > n) return RSK_EINVAL;
     for (ptrdiff_t i = 0; i < m; i++)
         if (rows[i] < 0 || rows[i] >= n || (i && rows[i] <= rows[i - 1])) return RSK_EINVAL;
     rsk_hadamard *h = rsk_calloc(1, sizeof *h);
@@ -119,21 +120,50 @@ static void run(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     }
 }
 
-static rsk_status product(const rsk_hadamard *h, ptrdiff_t batch, const void *x, void *y, int adjoint, int threads, int wide) {
-    if (batch < 0 || threads < 1) return RSK_EINVAL;
+static rsk_status product(const rsk_hadamard *h, ptrdiff_t batch, const void *x, void *y, int adjoint, int threads, rsk_stop *stop,
+                          int wide) {
+    if (!h || !x || !y || batch < 0 || threads < 1) return RSK_EINVAL;
     const ptrdiff_t chunk = h->n < 16384 ? 16384 / h->n : 1;
     const int workers = rsk_parallel_threads(threads, batch, chunk);
     void *work = rsk_alloc(workers * h->n, wide ? sizeof(double) : sizeof(float));
     if (!work) return RSK_ENOMEM;
     job j = {h, x, y, work, 1.0 / sqrt((double)h->m), wide, adjoint};
-    rsk_parallel(workers, batch, chunk, run, &j);
+    const rsk_status status = rsk_parallel_until(stop, workers, batch, chunk, run, &j);
     rsk_free(work);
-    return RSK_OK;
+    return status;
 }
 
-rsk_status rsk_hadamard_product_f32(const rsk_hadamard *h, ptrdiff_t batch, const float *x, float *y, int adjoint, int threads) {
-    return product(h, batch, x, y, adjoint, threads, 0);
+rsk_status rsk_hadamard_product_f32(const rsk_hadamard *h, ptrdiff_t batch, const float *x, float *y, int adjoint, int threads,
+                                    rsk_stop *stop) {
+    return product(h, batch, x, y, adjoint, threads, stop, 0);
 }
-rsk_status rsk_hadamard_product_f64(const rsk_hadamard *h, ptrdiff_t batch, const double *x, double *y, int adjoint, int threads) {
-    return product(h, batch, x, y, adjoint, threads, 1);
+rsk_status rsk_hadamard_product_f64(const rsk_hadamard *h, ptrdiff_t batch, const double *x, double *y, int adjoint, int threads,
+                                    rsk_stop *stop) {
+    return product(h, batch, x, y, adjoint, threads, stop, 1);
+}
+
+/* ---------------------------------------------------------------- what the solvers share */
+
+int rsk_support_valid(const rsk_hadamard *h, ptrdiff_t batch, const double *y, const rsk_support_params *p, const rsk_supports *out,
+                      int threads) {
+    if (!h || !y || !p || !out || !out->support || !out->coef || !out->count || !out->residual || !out->iterations || !out->reason)
+        return 0;
+    if (batch < 0 || threads < 1 || p->block < 1 || p->block > h->n || h->n % p->block || p->sparsity < 1 ||
+        p->sparsity > h->m / p->block || (p->nonnegative && p->block > 1))
+        return 0;
+    for (ptrdiff_t i = 0; p->tolerance && i < batch; i++)
+        if (!(p->tolerance[i] >= 0.0)) return 0;
+    return 1;
+}
+
+void rsk_support_write(const rsk_supports *out, ptrdiff_t signal, ptrdiff_t wide, const rsk_hadamard *h, const int32_t *at,
+                       const double *u, ptrdiff_t count) {
+    const double scale = sqrt((double)h->m);
+    int32_t *support = out->support + signal * wide;
+    double *coef = out->coef + signal * wide;
+    for (ptrdiff_t i = 0; i < wide; i++) {
+        support[i] = i < count ? at[i] : -1;
+        coef[i] = i < count ? scale * u[i] : 0.0;
+    }
+    out->count[signal] = (int32_t)count;
 }

@@ -9,33 +9,61 @@
 #include <math.h>
 #include <string.h>
 
-#define DEPENDENT 1e-10    /* of a column's squared norm: what is less, once the others are projected out, is none */
-#define NOTHING 0x1p-100 /* of |y|^2: a residual of rounding */
+/* Of a column's squared norm: a column of which less is left, once the others are projected out, depends on them. What is left
+ * of one is known to about 2^-53 times the condition of the others squared; 1e-10 is the square of 1e-5. */
+#define DEPENDENT 1e-10
+#define ROOM 32 /* columns that there is memory for at first */
 
-typedef struct job {
-    const rsk_hadamard *h;
-    const double *y;
-    const rsk_support_params *params;
-    rsk_stop *stop;
-    int32_t *support, *count, *iterations;
-    double *coef, *residual;
-    ptrdiff_t most, padded, doubles;
-    double *memory;
-    float *correlation; /* n a worker */
-    uint16_t *bits;     /* most columns a worker */
-} job;
-
-/* One signal's fit, in a worker's memory: min |y - B u| over the columns chosen. */
+/* One worker's signal: min |y - B u| over the columns chosen. Memory grows with them. */
 typedef struct fit {
     const rsk_hadamard *h;
-    ptrdiff_t count, most, padded;
-    int32_t *at;                  /* (most,) which columns */
-    uint16_t *bits;               /* (most, words) */
-    double *y, *r;                /* (padded,) */
-    double *rows, *columns;       /* (most, most) the Cholesky factor L, twice, for unit strides */
-    double *inverse;              /* (most,) 1 / L_kk */
-    double *b, *z, *u, *old, *w;  /* (most,) B^T y, L^-1 b, the solution, the one before, scratch */
+    rsk_stop *stop;
+    int worker, failed;          /* failed: memory was short */
+    ptrdiff_t count, most, room; /* columns: chosen, at most, that there is memory for */
+    double *y, *r;               /* (padded,) */
+    float *c;                    /* (n,) correlations */
+    double *memory;              /* what follows is in it */
+    int32_t *at;                 /* (room,) which columns */
+    uint16_t *bits;              /* (room, words) */
+    double *rows;                /* the Cholesky factor L, row k of k numbers after k (k - 1) / 2: the diagonal is below */
+    double *inverse;             /* (room,) 1 / L_kk */
+    double *b, *z, *u, *old;     /* (room,) B^T y, L^-1 b, the solution, the one before */
 } fit;
+
+typedef struct job {
+    const double *y;
+    const rsk_support_params *params;
+    const rsk_supports *out;
+    fit *fits; /* one a worker */
+} job;
+
+static ptrdiff_t padded(const fit *f) { return f->h->words * RSK_LANES; }
+static double *row(const fit *f, ptrdiff_t k) { return f->rows + k * (k - 1) / 2; }
+
+/* Memory for twice as many columns; 0 if there is none. */
+static int more_room(fit *f) {
+    const ptrdiff_t wanted = f->room ? 2 * f->room : ROOM, room = wanted < f->most ? wanted : f->most;
+    const ptrdiff_t k = f->count, words = f->h->words;
+    if (room > PTRDIFF_MAX / 8 / room || room > PTRDIFF_MAX / 8 / words) return 0;
+    fit g = *f;
+    g.room = room;
+    g.memory = rsk_alloc(6 * room + room * (room - 1) / 2 + (room * words + 3) / 4, sizeof *g.memory);
+    if (!g.memory) return 0;
+    g.inverse = g.memory, g.b = g.inverse + room, g.z = g.b + room, g.u = g.z + room, g.old = g.u + room;
+    g.rows = g.old + room, g.at = (int32_t *)(void *)(g.rows + room * (room - 1) / 2), g.bits = (uint16_t *)(void *)(g.at + 2 * room);
+    if (k) {
+        memcpy(g.inverse, f->inverse, sizeof *g.inverse * (size_t)k);
+        memcpy(g.b, f->b, sizeof *g.b * (size_t)k);
+        memcpy(g.z, f->z, sizeof *g.z * (size_t)k);
+        memcpy(g.old, f->old, sizeof *g.old * (size_t)k);
+        memcpy(g.rows, f->rows, sizeof *g.rows * (size_t)(k * (k - 1) / 2));
+        memcpy(g.at, f->at, sizeof *g.at * (size_t)k);
+        memcpy(g.bits, f->bits, sizeof *g.bits * (size_t)(k * words));
+    }
+    rsk_free(f->memory);
+    *f = g;
+    return 1;
+}
 
 static int chosen(const fit *f, ptrdiff_t j) {
     for (ptrdiff_t i = 0; i < f->count; i++)
@@ -45,16 +73,18 @@ static int chosen(const fit *f, ptrdiff_t j) {
 
 /* L gets a row for column j, whose bits and b stand at place `count`; 0 if j depends on the others. */
 static int extend(fit *f, ptrdiff_t j) {
-    const ptrdiff_t k = f->count, most = f->most;
-    double *w = f->w, pivot = (double)f->h->m;
-    for (ptrdiff_t i = 0; i < k; i++) w[i] = rsk_hadamard_gram(f->h, f->at[i], j);
+    const ptrdiff_t k = f->count;
+    double *w = row(f, k), pivot = (double)f->h->m;
     for (ptrdiff_t i = 0; i < k; i++) {
-        const double *column = f->columns + i * most, value = w[i] *= f->inverse[i];
-        for (ptrdiff_t t = i + 1; t < k; t++) w[t] -= value * column[t];
+        const double *l = row(f, i);
+        double value = rsk_hadamard_gram(f->h, f->at[i], j);
+        if (i < RSK_LANES)
+            for (ptrdiff_t t = 0; t < i; t++) value -= w[t] * l[t];
+        else value -= rsk_dot(w, l, i);
+        w[i] = value * f->inverse[i];
     }
     pivot -= rsk_dot(w, w, k);
     if (!(pivot > DEPENDENT * (double)f->h->m)) return 0;
-    for (ptrdiff_t i = 0; i < k; i++) f->rows[k * most + i] = f->columns[i * most + k] = w[i];
     f->inverse[k] = 1.0 / sqrt(pivot);
     f->z[k] = (f->b[k] - rsk_dot(w, f->z, k)) * f->inverse[k];
     f->at[k] = (int32_t)j;
@@ -62,18 +92,23 @@ static int extend(fit *f, ptrdiff_t j) {
     return 1;
 }
 
-static int add(fit *f, ptrdiff_t j) {
+/* Column j joins those that are fitted, unless it depends on them. */
+static void add(fit *f, ptrdiff_t j) {
+    if (f->count == f->room && !more_room(f)) {
+        f->failed = 1;
+        return;
+    }
     uint16_t *bits = f->bits + f->count * f->h->words;
     rsk_hadamard_column(f->h, j, bits);
-    f->b[f->count] = rsk_kernels_current()->signs_dot(f->y, bits, f->padded);
-    return extend(f, j);
+    f->b[f->count] = rsk_kernels_current()->signs_dot(f->y, bits, padded(f));
+    extend(f, j);
 }
 
 static void solve(fit *f, double *u) {
     memcpy(u, f->z, sizeof *u * (size_t)f->count);
     for (ptrdiff_t i = f->count - 1; i >= 0; i--) {
-        const double *row = f->rows + i * f->most, value = u[i] *= f->inverse[i];
-        for (ptrdiff_t t = 0; t < i; t++) u[t] -= value * row[t];
+        const double *l = row(f, i), value = u[i] *= f->inverse[i];
+        for (ptrdiff_t t = 0; t < i; t++) u[t] -= value * l[t];
     }
 }
 
@@ -83,7 +118,7 @@ static void compact(fit *f) {
     ptrdiff_t first = 0;
     while (first < n && f->old[first] > 0.0) first++;
     f->count = first;
-    for (ptrdiff_t i = first; i < n; i++) {
+    for (ptrdiff_t i = first; i < n && !rsk_stopped(f->stop, f->worker); i++) {
         if (!(f->old[i] > 0.0)) continue;
         const ptrdiff_t k = f->count;
         f->old[k] = f->old[i];
@@ -134,78 +169,81 @@ static ptrdiff_t choose(const fit *f, float *c, const rsk_support_params *p) {
     return first;
 }
 
-static void pursue(const job *j, int worker, ptrdiff_t signal, fit *f, float *c) {
-    const rsk_hadamard *h = j->h;
+/* One more column or block for a residual that correlates with it; 0 if there is none. */
+static int step(fit *f, const rsk_support_params *p) {
+    rsk_hadamard_correlate(f->h, f->r, f->c);
+    const ptrdiff_t first = choose(f, f->c, p), before = f->count;
+    for (ptrdiff_t i = 0; first >= 0 && i < p->block && !f->failed; i++) add(f, first + i);
+    if (f->count == before) return 0; /* nothing correlates, or only what depends on what is there */
+    if (p->nonnegative) {
+        f->old[before] = 0.0;
+        solve_nonnegative(f);
+    } else {
+        solve(f, f->u);
+    }
+    rsk_kernels_current()->signs_subtract(f->r, f->y, padded(f), f->bits, f->h->words, f->u, f->count);
+    return 1;
+}
+
+static void pursue(const job *j, ptrdiff_t signal, fit *f) {
+    const ptrdiff_t m = f->h->m;
     const rsk_support_params *p = j->params;
-    const rsk_kernels *k = rsk_kernels_current();
     const int limit = (int)(p->nonnegative ? 3 * p->sparsity : p->sparsity);
-    memcpy(f->y, j->y + signal * h->m, sizeof *f->y * (size_t)h->m);
-    for (ptrdiff_t i = h->m; i < f->padded; i++) f->y[i] = f->r[i] = 0.0;
-    memcpy(f->r, f->y, sizeof *f->y * (size_t)h->m);
+    const double tolerance = p->tolerance ? p->tolerance[signal] : 0.0;
+    memcpy(f->y, j->y + signal * m, sizeof *f->y * (size_t)m);
+    memcpy(f->r, f->y, sizeof *f->r * (size_t)m);
+    for (ptrdiff_t i = m; i < padded(f); i++) f->y[i] = f->r[i] = 0.0;
     f->count = 0;
-    const double energy = rsk_dot(f->y, f->y, h->m);
-    double square = energy;
+    const double energy = rsk_dot(f->y, f->y, m);
+    double square = energy, last = INFINITY;
     int done = 0;
-    while (done < limit && f->count + p->block <= j->most && square > NOTHING * energy && square > p->tolerance &&
-           !rsk_stopped(j->stop, worker)) {
-        rsk_hadamard_correlate(h, f->r, c);
-        const ptrdiff_t first = choose(f, c, p), before = f->count;
-        for (ptrdiff_t i = 0; first >= 0 && i < p->block; i++) add(f, first + i);
-        if (f->count == before) break; /* nothing correlates, or only what is there already */
-        if (p->nonnegative) {
-            f->old[before] = 0.0;
-            solve_nonnegative(f);
-        } else {
-            solve(f, f->u);
+    rsk_reason reason;
+    for (;; done++) {
+        if (square <= tolerance && tolerance > 0.0) reason = RSK_TOLERANCE;
+        else if (square <= RSK_NOTHING * energy) reason = RSK_EXACT;
+        else if (!(square < last)) reason = RSK_STALLED;
+        else if (f->count + p->block > f->most) reason = RSK_COUNT;
+        else if (done == limit) reason = p->nonnegative ? RSK_ITERATIONS : RSK_COUNT;
+        else if (rsk_stopped(f->stop, f->worker) || !step(f, p)) reason = RSK_STALLED;
+        else {
+            last = square;
+            square = rsk_dot(f->r, f->r, m);
+            continue;
         }
-        k->signs_subtract(f->r, f->y, f->padded, f->bits, h->words, f->u, f->count);
-        const double last = square;
-        square = rsk_dot(f->r, f->r, h->m);
-        done++;
-        if (!(square < last)) break;
+        break;
     }
-    const double scale = sqrt((double)h->m);
-    for (ptrdiff_t i = 0; i < j->most; i++) {
-        j->support[signal * j->most + i] = i < f->count ? f->at[i] : -1;
-        j->coef[signal * j->most + i] = i < f->count ? scale * f->u[i] : 0.0;
-    }
-    j->count[signal] = (int32_t)f->count;
-    j->residual[signal] = sqrt(square);
-    j->iterations[signal] = done;
+    rsk_support_write(j->out, signal, f->most, f->h, f->at, f->u, f->count);
+    j->out->residual[signal] = sqrt(square);
+    j->out->iterations[signal] = done;
+    j->out->reason[signal] = reason;
 }
 
 static void run(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     const job *j = context;
-    const ptrdiff_t most = j->most;
-    fit f = {.h = j->h, .most = most, .padded = j->padded, .bits = j->bits + worker * most * j->h->words};
-    double *at = j->memory + worker * j->doubles;
-    f.y = at, f.r = at + j->padded, f.rows = f.r + j->padded, f.columns = f.rows + most * most;
-    f.inverse = f.columns + most * most, f.b = f.inverse + most, f.z = f.b + most, f.u = f.z + most, f.old = f.u + most;
-    f.w = f.old + most, f.at = (int32_t *)(void *)(f.w + most);
-    for (ptrdiff_t i = begin; i < end; i++) pursue(j, worker, i, &f, j->correlation + worker * j->h->n);
+    fit *f = &j->fits[worker];
+    for (ptrdiff_t i = begin; i < end && !f->failed; i++) pursue(j, i, f);
 }
 
-rsk_status rsk_omp(const rsk_hadamard *h, ptrdiff_t batch, const double *y, const rsk_support_params *params, int32_t *support,
-                   double *coef, int32_t *count, double *residual, int32_t *iterations, int threads, rsk_stop *stop) {
-    const ptrdiff_t block = params->block, sparsity = params->sparsity;
-    if (batch < 0 || threads < 1 || block < 1 || block > h->n || h->n % block || sparsity < 1 || sparsity > h->m / block ||
-        !(params->tolerance >= 0.0) || (params->nonnegative && block > 1))
-        return RSK_EINVAL;
-    if (batch == 0) return RSK_OK;
-    const ptrdiff_t chunk = 2, most = sparsity * block, padded = h->words * RSK_LANES;
+rsk_status rsk_omp(const rsk_hadamard *h, ptrdiff_t batch, const double *y, const rsk_support_params *params,
+                   const rsk_supports *out, int threads, rsk_stop *stop) {
+    if (!rsk_support_valid(h, batch, y, params, out, threads)) return RSK_EINVAL;
+    if (!rsk_within_f64(y, batch * h->m, 1, RSK_MAX_VALUE)) return RSK_EVALUE;
+    const ptrdiff_t chunk = 2;
     const int workers = rsk_parallel_threads(threads, batch, chunk);
-    job j = {.h = h, .y = y, .params = params, .stop = stop, .support = support, .count = count, .iterations = iterations, .coef = coef,
-             .residual = residual, .most = most, .padded = padded};
-    if (most > (ptrdiff_t)1 << 16 || most > PTRDIFF_MAX / 64 / most) return RSK_ENOMEM; /* two factors of 32 GiB */
-    j.doubles = 2 * padded + 2 * most * most + 7 * most;
-    j.memory = rsk_alloc(j.doubles, sizeof(double) * (size_t)workers);
-    j.correlation = rsk_alloc(h->n, sizeof(float) * (size_t)workers);
-    j.bits = rsk_alloc(most * h->words, sizeof *j.bits * (size_t)workers);
-    const int enough = j.memory && j.correlation && j.bits;
-    rsk_status status = enough ? rsk_parallel_until(stop, workers, batch, chunk, run, &j) : RSK_ENOMEM;
-    rsk_free(j.memory);
-    rsk_free(j.correlation);
-    rsk_free(j.bits);
+    job j = {.y = y, .params = params, .out = out, .fits = rsk_calloc(workers, sizeof *j.fits)};
+    rsk_status status = j.fits ? RSK_OK : RSK_ENOMEM;
+    for (int i = 0; status == RSK_OK && i < workers; i++) {
+        fit *f = &j.fits[i];
+        f->h = h, f->stop = stop, f->worker = i, f->most = params->sparsity * params->block;
+        f->y = rsk_alloc(padded(f), sizeof *f->y), f->r = rsk_alloc(padded(f), sizeof *f->r), f->c = rsk_alloc(h->n, sizeof *f->c);
+        if (!f->y || !f->r || !f->c) status = RSK_ENOMEM;
+    }
+    if (status == RSK_OK) status = rsk_parallel_until(stop, workers, batch, chunk, run, &j);
+    for (int i = 0; j.fits && i < workers; i++) {
+        if (j.fits[i].failed) status = RSK_ENOMEM;
+        rsk_free(j.fits[i].y), rsk_free(j.fits[i].r), rsk_free(j.fits[i].c), rsk_free(j.fits[i].memory);
+    }
+    rsk_free(j.fits);
     return status;
 }
 
@@ -216,6 +254,9 @@ static void subtract(double *a, double factor, const double *q, ptrdiff_t m) {
 }
 
 rsk_status rsk_fits_extend(const rsk_fits *f, ptrdiff_t n, const int64_t *who, double *columns) {
+    if (!f || !f->q || !f->triangle || !f->z || !f->residual || !f->square || !f->size || !who || !columns || n < 0 || f->batch < 1 ||
+        f->most < 1 || f->m < 1)
+        return RSK_EINVAL;
     const ptrdiff_t m = f->m, most = f->most;
     for (ptrdiff_t i = 0; i < n; i++)
         if (who[i] < 0 || who[i] >= f->batch || f->size[who[i]] < 0 || f->size[who[i]] >= most) return RSK_EINVAL;

@@ -26,4 +26,14 @@ static inline double rsk_hadamard_gram(const rsk_hadamard *h, ptrdiff_t i, ptrdi
     return rsk_sign_bit(h->signs, i) != rsk_sign_bit(h->signs, j) ? -g : g;
 }
 
+/* What rsk_omp and rsk_htp have in common. Whether a call's arguments are within their ranges, but for y. */
+int rsk_support_valid(const rsk_hadamard *h, ptrdiff_t batch, const double *y, const rsk_support_params *p, const rsk_supports *out,
+                      int threads);
+/* Writes one signal's row of every array of out, K wide, and scales coefficients of B to those of A. */
+void rsk_support_write(const rsk_supports *out, ptrdiff_t signal, ptrdiff_t wide, const rsk_hadamard *h, const int32_t *at,
+                       const double *u, ptrdiff_t count);
+
+/* Of |y|^2: a residual of rounding. Doubles leave at least (2^-53)^2 of it; sums and products some 2^6 times as much. */
+#define RSK_NOTHING 0x1p-100
+
 #endif

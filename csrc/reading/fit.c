@@ -96,7 +96,7 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_st
     q->rate = q->rho2 + spec->modules;
     q->x = u, q->damping = u + room, q->prior = u + 2 * room;
     q->alpha = q->c + capacity, q->error = q->c + 2 * capacity;
-    const rsk_cgls_work work = {.r = v + d, .wide = v + 2 * d, .u = u + 3 * room, .g = u + 4 * room, .p = u + 5 * room,
+    const rsk_cgls_work work = {.r = v + d, .image = v + 2 * d, .u = u + 3 * room, .g = u + 4 * room, .p = u + 5 * room,
                                 .precondition = decorrelate, .context = q, .z = u + 6 * room};
     const rsk_linear map = {.spec = spec, .plan = &q->tree.plan, .scale = q->scale, .input = f, .image = f + room,
                             .scratch = rsk_scratch_create(spec, &q->tree.plan, 1, stop)};
@@ -241,10 +241,10 @@ void rsk_fit_solve(rsk_fit *q, double damping, double tolerance) {
     rsk_linear_adjoint(&q->map, w->r, w->g);
     for (ptrdiff_t i = 0; i < all; i++) w->g[i] -= q->damping[i] * w->u[i];
     if (damping > 0.0)
-        q->iterations += rsk_cgls(&q->map, w, q->damping, 0.1 * RSK_TWO_SWEEPS * RSK_TWO_SWEEPS * q->energy,
+        q->iterations += rsk_linear_cgls(&q->map, w, q->damping, 0.1 * RSK_TWO_SWEEPS * RSK_TWO_SWEEPS * q->energy,
                                   tolerance * (double)(all < d ? all : d) / (double)q->kept, MOST);
     else
-        q->iterations += rsk_cgls(&q->map, w, NULL, 1e-4 * rsk_dot(w->g, w->g, all), 0.0, MOST_EXACT);
+        q->iterations += rsk_linear_cgls(&q->map, w, NULL, 1e-4 * rsk_dot(w->g, w->g, all), 0.0, MOST_EXACT);
     memcpy(q->x, w->u, sizeof *w->u * (size_t)attributes);
     memcpy(q->c, w->u + attributes, sizeof *w->u * (size_t)n);
 }

@@ -48,27 +48,31 @@ static void look(search *q) {
     q->size = sqrt(rsk_dot(w->r, w->r, l->spec->dim));
 }
 
-/* Leaves the k largest of a[0..n), the first of equals, and sets the others to 0. a >= 0: its bits are in order. */
-static void keep_largest(double *a, ptrdiff_t n, ptrdiff_t k) {
-    uint64_t known = 0, value = 0, bits;
-    ptrdiff_t ties = k, some = 0; /* how many of those equal to the k-th largest are kept */
+/* In the order of a >= 0: the bits of a double without its sign. */
+static uint64_t key_of(double a) {
+    uint64_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    return bits << 1;
+}
+
+/* Leaves the k largest of a[0..n), the first of equals, and sets the others to 0; a >= 0. The k-th largest is found by the high
+ * halves of the keys, and then by the low ones of those whose high half is its own. scratch: n doubles. */
+static void keep_largest(double *a, ptrdiff_t n, ptrdiff_t k, double *scratch) {
+    uint32_t *halves = (uint32_t *)(void *)scratch, *spare = halves + n;
+    ptrdiff_t some = 0, left = 0, ties = k; /* ties: how many of those equal to the k-th largest are kept */
     for (ptrdiff_t i = 0; i < n; i++) some += a[i] > 0.0;
     if (some <= k) return;
-    for (int shift = 56; shift >= 0; shift -= 8) {
-        ptrdiff_t count[256] = {0};
-        for (ptrdiff_t i = 0; i < n; i++) {
-            memcpy(&bits, &a[i], sizeof bits);
-            if ((bits & known) == value) count[bits >> shift & 255]++;
-        }
-        uint64_t digit = 255;
-        for (; count[digit] < ties; digit--) ties -= count[digit];
-        known |= (uint64_t)255 << shift;
-        value |= digit << shift;
+    if (k == 0) {
+        memset(a, 0, sizeof *a * (size_t)n);
+        return;
     }
-    for (ptrdiff_t i = 0; i < n; i++) {
-        memcpy(&bits, &a[i], sizeof bits);
-        if (bits < value || (bits == value && ties-- <= 0)) a[i] = 0.0;
-    }
+    for (ptrdiff_t i = 0; i < n; i++) halves[i] = (uint32_t)(key_of(a[i]) >> 32);
+    const uint32_t high = rsk_select(halves, n, &ties, spare);
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (key_of(a[i]) >> 32 == high) halves[left++] = (uint32_t)key_of(a[i]);
+    const uint64_t least = (uint64_t)high << 32 | rsk_select(halves, left, &ties, spare);
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (key_of(a[i]) < least || (key_of(a[i]) == least && ties-- <= 0)) a[i] = 0.0;
 }
 
 /* At most `each` of every object, then at most `most` of all. */
@@ -77,8 +81,8 @@ static void keep_within(const search *q, double *a, ptrdiff_t most, ptrdiff_t ea
     const int64_t begin = plan->objects[q->map->trace], end = plan->objects[q->map->trace + 1];
     const int64_t *ends = plan->attribute_ends;
     for (int64_t o = begin; each > 0 && o < end; o++)
-        keep_largest(a + (ends[o] - ends[begin]), (ptrdiff_t)(ends[o + 1] - ends[o]), each);
-    if (most > 0) keep_largest(a, q->map->attributes, most);
+        keep_largest(a + (ends[o] - ends[begin]), (ptrdiff_t)(ends[o + 1] - ends[o]), each, q->work->p);
+    if (most > 0) keep_largest(a, q->map->attributes, most, q->work->p);
 }
 
 /* One round: a step along the gradient, a new support, a refit on it. 0 if that is the support there was. */
@@ -97,7 +101,7 @@ static int go(search *q, enum stage stage, double threshold) {
         p->a[i] = p->scale[i] > 0.0 && a > threshold ? a : 0.0;
     }
     if (stage != SEEK) keep_within(q, p->a, p->most, p->each);
-    keep_largest(p->a, l->attributes, q->cap);
+    keep_largest(p->a, l->attributes, q->cap, w->p);
     ptrdiff_t changed = 0;
     q->found = 0;
     for (ptrdiff_t i = 0; i < l->attributes; i++) {
@@ -113,7 +117,7 @@ static int go(search *q, enum stage stage, double threshold) {
     rsk_linear_adjoint(l, w->r, w->g);
     const double goal = REFIT_TOLERANCE * REFIT_TOLERANCE * rsk_dot(w->g, w->g, n);
     const int refit = stage == SETTLE || q->size < NEARLY ? LAST_REFIT : REFIT;
-    q->left -= rsk_cgls(l, w, NULL, goal, rsk_linear_resolution(l), q->left < refit ? q->left : refit);
+    q->left -= rsk_linear_cgls(l, w, NULL, goal, rsk_linear_resolution(l), q->left < refit ? q->left : refit);
     look(q);
     return changed > 0;
 }

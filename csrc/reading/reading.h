@@ -46,21 +46,8 @@ void rsk_linear_adjoint(const rsk_linear *map, const double *r, double *g);
  * RSK_SOLVER_ROUNDING / sqrt(d) each. Iterations beyond it go astray. */
 double rsk_linear_resolution(const rsk_linear *map);
 
-/* CGLS for min |r0 - A scale (u - u0)|^2 + sum damping u^2. */
-typedef struct rsk_cgls_work {
-    double *r;    /* (d,) in and out: the residual at u */
-    double *u;    /* (n,) in and out */
-    double *g;    /* (n,) in and out: the gradient scale A^T r - damping u */
-    double *p;    /* (n,) scratch: the direction */
-    double *wide; /* (d,) scratch: its image */
-    /* z = M g with M symmetric and near the inverse of scale A^T A scale + damping; NULL: M is the identity, and z is not used */
-    void (*precondition)(const void *context, const double *g, double *z);
-    const void *context;
-    double *z; /* (n,) scratch */
-} rsk_cgls_work;
-
-/* Iterates until |g|^2 <= goal or |g|^2 <= relative |r|^2, at most `most` times. Returns how often. damping (n,) or NULL: none. */
-int rsk_cgls(const rsk_linear *map, const rsk_cgls_work *work, const double *damping, double goal, double relative, int most);
+/* rsk_cgls on the map A scale: work's m is d, its n attributes + counters. Uses input and image. */
+int rsk_linear_cgls(const rsk_linear *map, const rsk_cgls_work *work, const double *damping, double goal, double relative, int most);
 
 /* ---------------------------------------------------------------- htp_sketch.c */
 
@@ -79,7 +66,7 @@ typedef struct rsk_pursuit {
 
 /* Sparse u that makes |s - mask A scale u| small, from nothing. s is (d,), zero where erased. Known counters are 1; unknown ones are
  * always in the support. Overwrites all of work and of map. On return map->scale is 0 outside the support, and work->u is the
- * solution, rough (see rsk_cgls for the last digits), and 0 there. Returns the iterations of CGLS, at most `most`. */
+ * solution, rough (rsk_linear_cgls finds the last digits), and 0 there. Returns the iterations of CGLS, at most `most`. */
 int rsk_pursue(const rsk_linear *map, const rsk_cgls_work *work, const rsk_pursuit *pursuit, const double *s, int most);
 
 /* ---------------------------------------------------------------- tree.c */

@@ -102,7 +102,7 @@ static double refine(const problem *q, double norm, float *best, int *left) {
         memset(w->u, 0, sizeof *w->u * (size_t)n);
         rsk_linear_adjoint(map, w->r, w->g);
         const double gradient = sqrt(rsk_dot(w->g, w->g, n)), goal = fmax(INNER_TOLERANCE * gradient, still / size);
-        *left -= rsk_cgls(map, w, NULL, goal * goal, rsk_linear_resolution(map), *left);
+        *left -= rsk_linear_cgls(map, w, NULL, goal * goal, rsk_linear_resolution(map), *left);
         for (ptrdiff_t i = 0; i < n; i++) q->x[i] += size * w->u[i] * map->scale[i];
     }
     return least;
@@ -166,7 +166,7 @@ static void task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
         problem q = {
             .j = j, .s = w, .x = v,
             .pursuit = {.scale = v + 5 * most, .y = v + 6 * most, .best = v + 7 * most, .a = v + 8 * most},
-            .work = {.r = w + d, .wide = w + 2 * d, .u = v + most, .p = v + 2 * most, .g = v + 3 * most},
+            .work = {.r = w + d, .image = w + 2 * d, .u = v + most, .p = v + 2 * most, .g = v + 3 * most},
             .map = {.spec = j->spec, .plan = j->plan, .trace = t, .attributes = n,
                     .mask = j->mask ? j->mask + (j->mask_rows > 1 ? t * d : 0) : NULL, .scale = v + 4 * most,
                     .image = f, .input = f + d, .scratch = &j->scratch[worker]}};

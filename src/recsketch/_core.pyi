@@ -148,13 +148,13 @@ class Hadamard:
         self,
         method: str,
         y: _F64,
+        tolerance: _F64,
         sparsity: int,
         block: int,
-        tolerance: float,
         nonnegative: bool,
         max_iterations: int,
         threads: int,
-    ) -> tuple[_I32, _F64, _I32, _F64, _I32]: ...
+    ) -> tuple[_I32, _F64, _I32, _F64, _I32, _I32]: ...
 
 def extend(
     who: _I64, columns: _F64, q: _F64, triangle: _F64, z: _F64, residual: _F64, square: _F64, size: _I64

@@ -1,4 +1,4 @@
-# Sampled Hadamard matrices, sparse solvers, scans: the sections of recsketch.h behind hadamard.c, greedy.c, threshold.c, scan.c.
+# Sampled Hadamard matrices, sparse solvers, scans: the sections of recsketch.h behind hadamard.c, omp.c, htp_hadamard.c, scan.c.
 
 from libc.stdint cimport int8_t, uint16_t
 
@@ -7,8 +7,15 @@ cdef extern from "recsketch.h" nogil:
         pass
     ctypedef struct rsk_support_params:
         ptrdiff_t sparsity, block
-        double tolerance
+        const double *tolerance
         int nonnegative, max_iterations
+    ctypedef struct rsk_supports:
+        int32_t *support
+        double *coef
+        int32_t *count
+        double *residual
+        int32_t *iterations
+        int32_t *reason
     ctypedef struct rsk_fits:
         ptrdiff_t batch, most, m
         double *q
@@ -25,12 +32,10 @@ cdef extern from "recsketch.h" nogil:
         RSK_SCAN_BF16
     rsk_status rsk_hadamard_create(ptrdiff_t, ptrdiff_t, const int32_t *, uint64_t, uint64_t, rsk_hadamard **)
     void rsk_hadamard_free(rsk_hadamard *)
-    rsk_status rsk_hadamard_product_f32(const rsk_hadamard *, ptrdiff_t, const float *, float *, int, int)
-    rsk_status rsk_hadamard_product_f64(const rsk_hadamard *, ptrdiff_t, const double *, double *, int, int)
-    rsk_status rsk_omp(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_support_params *, int32_t *, double *, int32_t *,
-                       double *, int32_t *, int, rsk_stop *)
-    rsk_status rsk_htp(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_support_params *, int32_t *, double *, int32_t *,
-                       double *, int32_t *, int, rsk_stop *)
+    rsk_status rsk_hadamard_product_f32(const rsk_hadamard *, ptrdiff_t, const float *, float *, int, int, rsk_stop *)
+    rsk_status rsk_hadamard_product_f64(const rsk_hadamard *, ptrdiff_t, const double *, double *, int, int, rsk_stop *)
+    rsk_status rsk_omp(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_support_params *, const rsk_supports *, int, rsk_stop *)
+    rsk_status rsk_htp(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_support_params *, const rsk_supports *, int, rsk_stop *)
     rsk_status rsk_scan(rsk_scan_type, const void *, const float *, ptrdiff_t, ptrdiff_t, const float *, ptrdiff_t, ptrdiff_t,
                         float *, int64_t *, int, rsk_stop *)
 
@@ -59,46 +64,56 @@ cdef class Hadamard:
         return 0
 
     def product_f32(self, const float[:, ::1] x, float[:, ::1] out, bint adjoint, int threads) -> None:
+        cdef rsk_stop stop = watch()
         cdef rsk_status status
         self._expect(x.shape[0], x.shape[1], out.shape[0], out.shape[1], adjoint)
         if x.shape[0]:
             with nogil:
-                status = rsk_hadamard_product_f32(self.ptr, x.shape[0], &x[0, 0], &out[0, 0], adjoint, threads)
+                status = rsk_hadamard_product_f32(self.ptr, x.shape[0], &x[0, 0], &out[0, 0], adjoint, threads, &stop)
             check(status, nowhere())
 
     def product_f64(self, const double[:, ::1] x, double[:, ::1] out, bint adjoint, int threads) -> None:
+        cdef rsk_stop stop = watch()
         cdef rsk_status status
         self._expect(x.shape[0], x.shape[1], out.shape[0], out.shape[1], adjoint)
         if x.shape[0]:
             with nogil:
-                status = rsk_hadamard_product_f64(self.ptr, x.shape[0], &x[0, 0], &out[0, 0], adjoint, threads)
+                status = rsk_hadamard_product_f64(self.ptr, x.shape[0], &x[0, 0], &out[0, 0], adjoint, threads, &stop)
             check(status, nowhere())
 
-    def pursue(self, str method, const double[:, ::1] y, ptrdiff_t sparsity, ptrdiff_t block, double tolerance, bint nonnegative,
-               int max_iterations, int threads):
-        """rsk_omp or rsk_htp: (support, coef, count, residual, iterations)."""
+    def pursue(self, str method, const double[:, ::1] y, const double[::1] tolerance, ptrdiff_t sparsity, ptrdiff_t block,
+               bint nonnegative, int max_iterations, int threads):
+        """rsk_omp or rsk_htp: (support, coef, count, residual, iterations, reason)."""
         cdef rsk_support_params p
+        cdef rsk_supports out
         cdef rsk_stop stop = watch()
         cdef rsk_status status
         cdef bint greedy = method == "omp"
         cdef ptrdiff_t batch = y.shape[0]
-        if y.shape[1] != self.m or batch < 1 or not (1 <= sparsity <= self.m and 1 <= block <= self.m):
-            raise ValueError(f"y: wanted rows of {self.m} numbers, and at most as many non-zeros; got {y.shape[1]}, {sparsity}")
+        if (y.shape[1] != self.m or batch < 1 or tolerance.shape[0] != batch
+                or not (1 <= sparsity <= self.m and 1 <= block <= self.m)):
+            raise ValueError(f"y: wanted rows of {self.m} numbers, a tolerance each, and at most as many non-zeros; got "
+                             f"{y.shape[1]}, {tolerance.shape[0]} tolerances and {sparsity}")
         support, coef = np.empty((batch, sparsity * block), np.int32), np.empty((batch, sparsity * block))
-        count, residual, iterations = np.empty(batch, np.int32), np.empty(batch), np.empty(batch, np.int32)
+        residual = np.empty(batch)
+        count, iterations, reason = np.empty((3, batch), np.int32)
         cdef int32_t[:, ::1] s = support
         cdef double[:, ::1] c = coef
         cdef int32_t[::1] n = count
         cdef double[::1] r = residual
         cdef int32_t[::1] i = iterations
-        p.sparsity, p.block, p.tolerance, p.nonnegative, p.max_iterations = sparsity, block, tolerance, nonnegative, max_iterations
+        cdef int32_t[::1] w = reason
+        out.support, out.coef, out.count = &s[0, 0], &c[0, 0], &n[0]
+        out.residual, out.iterations, out.reason = &r[0], &i[0], &w[0]
+        p.sparsity, p.block, p.tolerance, p.nonnegative = sparsity, block, &tolerance[0], nonnegative
+        p.max_iterations = max_iterations
         with nogil:
             if greedy:
-                status = rsk_omp(self.ptr, batch, &y[0, 0], &p, &s[0, 0], &c[0, 0], &n[0], &r[0], &i[0], threads, &stop)
+                status = rsk_omp(self.ptr, batch, &y[0, 0], &p, &out, threads, &stop)
             else:
-                status = rsk_htp(self.ptr, batch, &y[0, 0], &p, &s[0, 0], &c[0, 0], &n[0], &r[0], &i[0], threads, &stop)
+                status = rsk_htp(self.ptr, batch, &y[0, 0], &p, &out, threads, &stop)
         check(status, nowhere())
-        return support, coef, count, residual, iterations
+        return support, coef, count, residual, iterations, reason
 
 
 def extend(const int64_t[::1] who, double[:, ::1] columns, double[:, :, ::1] q, double[:, :, ::1] triangle, double[:, ::1] z,

@@ -21,16 +21,23 @@ static rsk_hadamard *make(void) {
 
 /* What a solver returns, with room for BATCH signals of at most ROWS non-zeros. */
 typedef struct answer {
-    int32_t support[BATCH * ROWS], count[BATCH], iterations[BATCH];
+    int32_t support[BATCH * ROWS], count[BATCH], iterations[BATCH], reason[BATCH];
     double coef[BATCH * ROWS], residual[BATCH];
 } answer;
 
-typedef rsk_status solver(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_support_params *, int32_t *, double *,
-                          int32_t *, double *, int32_t *, int, rsk_stop *);
+typedef rsk_status solver(const rsk_hadamard *, ptrdiff_t, const double *, const rsk_support_params *, const rsk_supports *, int,
+                          rsk_stop *);
+static solver *const solvers[] = {rsk_omp, rsk_htp};
+
+static rsk_supports supports(answer *a) {
+    const rsk_supports out = {a->support, a->coef, a->count, a->residual, a->iterations, a->reason};
+    return out;
+}
 
 static rsk_status solve(solver *s, const rsk_hadamard *h, ptrdiff_t batch, const double *y, const rsk_support_params *p,
                         answer *a, int threads) {
-    return s(h, batch, y, p, a->support, a->coef, a->count, a->residual, a->iterations, threads, NULL);
+    const rsk_supports out = supports(a);
+    return s(h, batch, y, p, &out, threads, NULL);
 }
 
 static void test_matrix(void) {
@@ -59,16 +66,16 @@ static void test_matrix(void) {
     h = make();
     float x[ORDER] = {0}, y[ROWS];
     double wide[ORDER] = {0}, wide_y[ROWS];
-    CHECK_STATUS(RSK_EINVAL, rsk_hadamard_product_f32(h, -1, x, y, 0, 1));
-    CHECK_STATUS(RSK_EINVAL, rsk_hadamard_product_f64(h, 1, wide, wide_y, 0, 0));
-    CHECK_STATUS(RSK_OK, rsk_hadamard_product_f32(h, 0, x, y, 1, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_hadamard_product_f32(h, -1, x, y, 0, 1, NULL));
+    CHECK_STATUS(RSK_EINVAL, rsk_hadamard_product_f64(h, 1, wide, wide_y, 0, 0, NULL));
+    CHECK_STATUS(RSK_OK, rsk_hadamard_product_f32(h, 0, x, y, 1, 1, NULL));
     x[37] = 2, wide[37] = 2;
-    CHECK_STATUS(RSK_OK, rsk_hadamard_product_f32(h, 1, x, y, 0, 3));
-    CHECK_STATUS(RSK_OK, rsk_hadamard_product_f64(h, 1, wide, wide_y, 0, 1));
+    CHECK_STATUS(RSK_OK, rsk_hadamard_product_f32(h, 1, x, y, 0, 3, NULL));
+    CHECK_STATUS(RSK_OK, rsk_hadamard_product_f64(h, 1, wide, wide_y, 0, 1, NULL));
     double norm = 0;
     for (int i = 0; i < ROWS; i++) norm += wide_y[i] * wide_y[i], CHECK(fabs((double)y[i] - wide_y[i]) <= 1e-7);
     CHECK(fabs(norm - 4) <= 1e-12);
-    CHECK_STATUS(RSK_OK, rsk_hadamard_product_f64(h, 1, wide_y, wide, 1, 1)); /* A^T A e_37 has 1 at 37 */
+    CHECK_STATUS(RSK_OK, rsk_hadamard_product_f64(h, 1, wide_y, wide, 1, 1, NULL)); /* A^T A e_37 has 1 at 37 */
     CHECK(fabs(wide[37] - 2) <= 1e-12);
     rsk_hadamard_free(h);
 }
@@ -77,25 +84,25 @@ static void test_solver_arguments(void) {
     static answer a;
     rsk_hadamard *h = make();
     double y[ROWS] = {1};
-    solver *const solvers[] = {rsk_omp, rsk_htp};
+    const double negative = -1.0, nan = (double)NAN;
     for (int s = 0; s < 2; s++) {
-        const rsk_support_params good = {SPARSITY, 1, 0.0, 0, 10};
+        const rsk_support_params good = {SPARSITY, 1, NULL, 0, 10};
         CHECK_STATUS(RSK_OK, solve(solvers[s], h, 0, y, &good, &a, 1));
         CHECK_STATUS(RSK_OK, solve(solvers[s], h, 1, y, &good, &a, 1000));
         CHECK_STATUS(RSK_EINVAL, solve(solvers[s], h, -1, y, &good, &a, 1));
         CHECK_STATUS(RSK_EINVAL, solve(solvers[s], h, 1, y, &good, &a, 0));
-        const rsk_support_params bad[] = {{0, 1, 0.0, 0, 10}, {ROWS + 1, 1, 0.0, 0, 10}, {PTRDIFF_MAX, 1, 0.0, 0, 10},
-                                         {8, 0, 0.0, 0, 10}, {8, 3, 0.0, 0, 10}, {8, 2 * ORDER, 0.0, 0, 10},
-                                         {8, 1, -1.0, 0, 10}, {8, 1, (double)NAN, 0, 10}, {49, 2, 0.0, 0, 10}, {4, 2, 0.0, 1, 10}};
+        const rsk_support_params bad[] = {{0, 1, NULL, 0, 10}, {ROWS + 1, 1, NULL, 0, 10}, {PTRDIFF_MAX, 1, NULL, 0, 10},
+                                         {8, 0, NULL, 0, 10}, {8, 3, NULL, 0, 10}, {8, 2 * ORDER, NULL, 0, 10},
+                                         {8, 1, &negative, 0, 10}, {8, 1, &nan, 0, 10}, {49, 2, NULL, 0, 10}, {4, 2, NULL, 1, 10}};
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) CHECK_STATUS(RSK_EINVAL, solve(solvers[s], h, 1, y, &bad[i], &a, 1));
     }
-    const rsk_support_params blocks = {8, 2, 0.0, 0, 10}, no_steps = {8, 1, 0.0, 0, 0};
+    const rsk_support_params blocks = {8, 2, NULL, 0, 10}, no_steps = {8, 1, NULL, 0, 0};
     CHECK_STATUS(RSK_OK, solve(rsk_omp, h, 1, y, &blocks, &a, 1));
     CHECK_STATUS(RSK_EINVAL, solve(rsk_htp, h, 1, y, &blocks, &a, 1));
     CHECK_STATUS(RSK_OK, solve(rsk_omp, h, 1, y, &no_steps, &a, 1));
     CHECK_STATUS(RSK_EINVAL, solve(rsk_htp, h, 1, y, &no_steps, &a, 1));
     memset(y, 0, sizeof y);
-    const rsk_support_params good = {SPARSITY, 1, 0.0, 0, 10};
+    const rsk_support_params good = {SPARSITY, 1, NULL, 0, 10};
     for (int s = 0; s < 2; s++) {
         CHECK_STATUS(RSK_OK, solve(solvers[s], h, 1, y, &good, &a, 1));
         CHECK(a.count[0] == 0 && a.residual[0] == 0 && a.iterations[0] == 0 && a.support[0] == -1 && a.coef[0] == 0);
@@ -111,11 +118,11 @@ static void test_recovery(void) {
     uint64_t state = 3;
     for (int b = 0; b < BATCH; b++)
         for (int i = 0; i < SPARSITY; i++) x[b * ORDER + (int)(next_word(&state) % ORDER)] = 1.0 + i;
-    CHECK_STATUS(RSK_OK, rsk_hadamard_product_f64(h, BATCH, x, y, 0, 2));
-    solver *const solvers[] = {rsk_omp, rsk_htp};
+    CHECK_STATUS(RSK_OK, rsk_hadamard_product_f64(h, BATCH, x, y, 0, 2, NULL));
     for (int s = 0; s < 2; s++)
         for (int sign = 0; sign < 2; sign++) {
-            const rsk_support_params p = {SPARSITY, 1, 1e-24, sign, 50};
+            const double enough[BATCH] = {1e-24, 1e-24, 1e-24, 1e-24, 1e-24};
+            const rsk_support_params p = {SPARSITY, 1, enough, sign, 50};
             CHECK_STATUS(RSK_OK, solve(solvers[s], h, BATCH, y, &p, &a, 2));
             for (int b = 0; b < BATCH; b++) {
                 double back[ORDER] = {0};
@@ -215,11 +222,11 @@ static void test_solver_memory(void) {
     rows_fill(rows);
     float x[ORDER] = {1}, y[ORDER];
     double wide[ORDER] = {1}, out[ORDER];
-    const rsk_support_params p = {SPARSITY, 1, 0.0, 0, 10};
+    const rsk_support_params p = {SPARSITY, 1, NULL, 0, 10};
     EACH_ALLOCATION((rsk_hadamard_free(made), made = NULL, rsk_hadamard_create(ORDER, ROWS, rows, 7, 1, &made)));
     CHECK(made != NULL);
-    EACH_ALLOCATION(rsk_hadamard_product_f32(h, 1, x, y, 0, 1));
-    EACH_ALLOCATION(rsk_hadamard_product_f64(h, 1, wide, out, 1, 1));
+    EACH_ALLOCATION(rsk_hadamard_product_f32(h, 1, x, y, 0, 1, NULL));
+    EACH_ALLOCATION(rsk_hadamard_product_f64(h, 1, wide, out, 1, 1, NULL));
     EACH_ALLOCATION(solve(rsk_omp, h, 1, wide, &p, &a, 1));
     EACH_ALLOCATION(solve(rsk_htp, h, 1, wide, &p, &a, 1));
     scanned *s = scan_make();
@@ -239,11 +246,12 @@ static uint64_t solver_digest(int threads) {
     for (int i = 0; i < BATCH * ORDER; i++) x[i] = next_float(&state), y[i] = (double)next_float(&state) / 3;
     for (int adjoint = 0; adjoint < 2; adjoint++) {
         const size_t size = BATCH * (adjoint ? ORDER : ROWS);
-        CHECK_STATUS(RSK_OK, rsk_hadamard_product_f32(h, BATCH, x, narrow, adjoint, threads));
-        CHECK_STATUS(RSK_OK, rsk_hadamard_product_f64(h, BATCH, y, back, adjoint, threads));
+        CHECK_STATUS(RSK_OK, rsk_hadamard_product_f32(h, BATCH, x, narrow, adjoint, threads, NULL));
+        CHECK_STATUS(RSK_OK, rsk_hadamard_product_f64(h, BATCH, y, back, adjoint, threads, NULL));
         hash = fnv(fnv(hash, narrow, size, 4), back, size, 8);
     }
-    const rsk_support_params p[] = {{20, 1, 0.0, 0, 30}, {20, 1, 0.0, 1, 30}, {5, 4, 1.0, 0, 30}};
+    const double one[BATCH] = {1.0, 1.0, 1.0, 1.0, 1.0};
+    const rsk_support_params p[] = {{20, 1, NULL, 0, 30}, {20, 1, NULL, 1, 30}, {5, 4, one, 0, 30}};
     for (int i = 0; i < 5; i++) {
         const int k = (int)(p[i % 3].sparsity * p[i % 3].block);
         CHECK_STATUS(RSK_OK, solve(i < 3 ? rsk_omp : rsk_htp, h, BATCH, y, &p[i % 3], &a, threads));

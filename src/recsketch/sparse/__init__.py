@@ -17,6 +17,7 @@ Examples
 """
 
 from recsketch.sparse._hadamard import SubsampledHadamard
-from recsketch.sparse._solvers import Solution, bomp, cgls, htp, omp
+from recsketch.sparse._solution import Solution
+from recsketch.sparse._solvers import bomp, cgls, htp, omp
 
 __all__ = ["Solution", "SubsampledHadamard", "bomp", "cgls", "htp", "omp"]
