@@ -34,7 +34,7 @@ def worst_errors(
             sketch[~mask] = np.nan
         found = sk.recover(sketch, trace, mask=mask)
         errors = np.array(list(_errors(found.attributes, trace)))
-        amplitudes = plan(sk._core, sk.spec, rs.TraceBatch.from_traces([trace]), 1).amplitudes()[0]
+        amplitudes = plan(sk._matrices.core, sk.spec, rs.TraceBatch.from_traces([trace]), 1).amplitudes()[0]
         worst.append(errors.max())
         scaled.append((errors * amplitudes).max())
         loads.append(sk.load(trace) * d / kept)

@@ -42,7 +42,7 @@ class Problem:
     def dense(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(A, y, norms): columns of norm one, what the sketch says of them, and what they were divided by."""
         d = self.sketcher.spec.dim
-        p = plan(self.sketcher._core, self.sketcher.spec, rs.TraceBatch.from_traces([self.trace] * d), 1)
+        p = plan(self.sketcher._matrices.core, self.sketcher.spec, rs.TraceBatch.from_traces([self.trace] * d), 1)
         rows = np.empty(p.attributes, np.float32)
         p.adjoint(np.eye(d, dtype=np.float32), rows, None, 1)
         a = rows.reshape(d, -1)

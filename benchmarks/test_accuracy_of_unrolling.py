@@ -290,7 +290,7 @@ class Beyond:
         batch = rs.TraceBatch.from_traces([trace])
         attributes = batch.attributes * np.repeat(true, np.diff(batch.attribute_ends))
         own = np.empty_like(s[None])
-        plan(sk._core, sk.spec, batch, 1).sketch(attributes, true.astype(np.float32), own, 1)
+        plan(sk._matrices.core, sk.spec, batch, 1).sketch(attributes, true.astype(np.float32), own, 1)
         self.off.append(found.explained - (1.0 - float(((s - own[0]) ** 2).sum() / (s**2).sum())))
 
 

@@ -35,7 +35,7 @@ def recursion(effort: int) -> Iterator[Figure]:
         peer, tuned = NumpyRecursion(d, A), NumpyRecursion(d, A, tuned=True)
         work = {
             "recsketch": partial(sk.sketch, batch),
-            "plan": partial(plan, sk._core, sk.spec, batch, 1),
+            "plan": partial(plan, sk._matrices.core, sk.spec, batch, 1),
             "numpy": partial(peer.forward, tree, peer.rows(tree)),
             "tuned": partial(tuned.forward, tree, tuned.rows(tree)),
         }

@@ -99,7 +99,10 @@ def test_limits_are_kept_to_and_told(most):
     lines = list(drawing.text(drawn(trace), most))
     assert Checked(html).tags.count("meter") == most
     assert len(lines) == most + (most < 7)
-    assert (f"more than {most} objects" in html) == (f"more than {most} lines" in lines[-1]) == (most < 7)
+    plural = "s" if most > 1 else ""
+    assert (
+        (f"more than {most} object{plural})" in html) == (f"more than {most} line{plural})" in lines[-1]) == (most < 7)
+    )
 
 
 def test_shared_objects_appear_at_every_use():

@@ -148,6 +148,7 @@ def test_against_every_support(build: Any, erase: float, nonnegative: bool) -> N
         assert got.residual == pytest.approx(misfit, rel=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore::recsketch.StructureWarning")  # a dozen of elements leaves most of a dense sketch
 def test_an_answer_is_the_least_squares_over_its_support(build: Any, variant: dict[str, Any]) -> None:
     """Whatever support is found, also where there is no sparse truth: values as the reference's least squares over it,
     to the tolerance of CGLS, 1e-5 of the normal residual, over the squared least singular value."""
@@ -361,6 +362,7 @@ print(json.dumps({"isa": recsketch.isa(), "bits": test_sparse.answers(2)}))
 """
 
 
+@pytest.mark.filterwarnings("ignore::recsketch.StructureWarning")  # limits leave most of a sketch
 def test_the_same_bits_for_every_instruction_set_and_any_threads(isa_levels: list[str], run_python: Any) -> None:
     want = answers(1)
     assert answers(2) == answers(4) == want
@@ -438,6 +440,7 @@ def test_capacity(build: Any) -> None:
     s = s + rng.standard_normal(64).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", rs.StructureWarning)  # the noise is louder than the run
         sk.recover(s, trace, "sparse", nonzeros=63)
     caught: Callable[[], Any] = lambda: pytest.warns(rs.CapacityWarning, match="unknown numbers a kept")  # noqa: E731
     with caught() as record:

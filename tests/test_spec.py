@@ -159,6 +159,54 @@ def test_bad_json() -> None:
             rs.SketchSpec.from_json(value)  # type: ignore[arg-type]
 
 
+def test_json_as_others_write_it() -> None:
+    """A byte order mark, other encodings and spaces are passed over; a key that comes twice is refused."""
+    spec = rs.SketchSpec(**FULL)
+    text = spec.to_json()
+    for given in (
+        "\ufeff" + text,
+        " \n" + text,
+        text.encode("utf-8-sig"),
+        text.encode("utf-16"),
+        bytearray(text.encode()),
+    ):
+        assert rs.SketchSpec.from_json(given) == spec  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"specification: .* the key 'seed' twice"):
+        rs.SketchSpec.from_json(text[:-1] + ', "seed": 3}')
+    with pytest.raises(ValueError, match=r"specification: .* the key 'a' twice"):
+        rs.SketchSpec.from_json(text.replace('"modules": {', '"modules": {"a": 9, '))
+    with pytest.raises(TypeError, match=r"^specification: wanted a JSON text; got None"):
+        rs.SketchSpec.from_json(None)  # type: ignore[arg-type]
+
+
+def test_json_keeps_the_order_of_modules() -> None:
+    """Which is that of `allowed`."""
+    for names in ("ab", "ba"):
+        spec = rs.SketchSpec(64, dict.fromkeys(names, 3), wiring={None: ["a"]})
+        twin = rs.SketchSpec.from_json(spec.to_json())
+        assert list(twin.modules) == list(names)
+        assert twin.allowed()[-1].tolist() == [name == "a" for name in names]
+
+
+def test_scales_of_modules() -> None:
+    spec = rs.SketchSpec(64, {"a": 1, "b": 2}, scales={"a": 0.5})
+    assert (spec.scale("a"), spec.scale("b")) == (0.5, 1.0)
+    for bad in ("zz", "", None, 3, ["a"]):
+        with pytest.raises(ValueError, match=r"^module: wanted 'a' or 'b'; got"):
+            spec.scale(bad)  # type: ignore[arg-type]
+
+
+def test_with_scales_wants_traces() -> None:
+    spec = rs.SketchSpec(64, {"a": 1})
+    for none in ([], (), rs.TraceBatch.from_traces([])):
+        with pytest.raises(ValueError, match=r"^traces: wanted at least one; got none"):
+            spec.with_scales(none)
+    tiny = rs.Trace()
+    tiny.outputs([tiny.add("a", [1e-37])])
+    with pytest.raises(ValueError, match=r"scales.'a'.: wanted a number above 1e-30 and up to 1e30"):
+        spec.with_scales(tiny)
+
+
 def held_by_json(value: Any) -> bool:
     try:
         return repr(json.loads(json.dumps(value))) == repr(value)

@@ -137,6 +137,21 @@ def test_bad_outputs_are_refused_and_leave_no_mark(ids: Any) -> None:
     assert t.output_ids == (0,)
 
 
+def test_weights_may_sum_to_a_limit() -> None:
+    """1e300 in all, however many: beyond it the kernels' sums could overflow. Refused where it is said."""
+    t = rs.Trace()
+    t.add("a", [1.0])
+    for good in ([1e300], [5e299, 5e299], [0.0, 1e300], [1e-300, 1e-300], [5e-324], [9e299, 1e290]):
+        t.add("a", [1.0], [0] * len(good), good)
+        t.outputs([0] * len(good), good)
+        assert t.objects[-1].weights == t.output_weights == tuple(good)
+        rs.Sketcher(rs.SketchSpec(64, {"a": 1})).sketch(t)
+    for bad in ([1.01e300], [6e299, 6e299], [1e308, 1e308], [1e300, 1e290], [np.inf], [-1.0, 2.0], [1.0, np.nan]):
+        for call in (lambda w: t.add("a", [1.0], [0] * len(w), w), lambda w: t.outputs([0] * len(w), w)):
+            with pytest.raises(ValueError, match=r"^weights: wanted .* 1e\+300 in all at most; got"):
+                call(bad)
+
+
 def test_a_message_says_what_was_wanted_and_what_came() -> None:
     t = rs.Trace()
     t.add("a", [1.0])
@@ -168,6 +183,32 @@ def test_slices(runs: list[rs.Trace]) -> None:
             batch[bad]
     with pytest.raises((TypeError, ValueError)):
         batch["a"]  # type: ignore[call-overload]
+
+
+def test_numbers_of_a_batch_s_objects_are_checked_to_the_last() -> None:
+    """Inputs from 0 to the object before, outputs to the last: columns may have been written by anybody."""
+    t = rs.Trace()
+    t.add("a", [1.0])
+    t.add("a", [2.0], [0])
+    t.add("a", [3.0], [1, 0])
+    t.outputs([2])
+    good = columns(rs.TraceBatch.from_traces([t, t]))
+    for inputs in ([0, 0, 0], [0, 1, 1]):
+        batch = rs.TraceBatch(**{**good, "inputs": [0, 1, 0, *inputs]})
+        assert batch[1].objects[2].inputs == tuple(inputs[1:])
+    for outputs in (0, 2):
+        assert rs.TraceBatch(**{**good, "outputs": [2, outputs]})[1].output_ids == (outputs,)
+    for name, bad in (
+        ("inputs", [0, 1, 0, 1, 0, 0]),
+        ("inputs", [0, 1, 0, 0, 2, 0]),
+        ("inputs", [0, 1, 0, 0, 1, -1]),
+        ("outputs", [2, 3]),
+        ("outputs", [2, -1]),
+    ):
+        batch = rs.TraceBatch(**{**good, name: bad})
+        assert batch[0] == t
+        with pytest.raises(ValueError, match=f"^{name} of trace 1: wanted numbers of objects of the trace"):
+            batch[1]
 
 
 def test_columns_make_an_equal_batch(runs: list[rs.Trace]) -> None:

@@ -287,7 +287,9 @@ leaves = [run.add("a", rng.standard_normal(7) / 3) for _ in range(4)]
 run.outputs([run.add("b", rng.standard_normal(20) / 4, inputs=leaves), leaves[0]])
 sk = rs.Sketcher(spec, threads=2)
 found = sk.unroll(np.stack([sk.sketch(run), rng.standard_normal(512).astype(np.float32) / 20, 2 * sk.sketch(run)]))
-bits = [(u[1:], [(o.attribute.tobytes(), o.error.tobytes(), *o[2:7]) for o in u.objects]) for u in found]
+def fields(x):
+    return [v.tobytes() if isinstance(v, np.ndarray) else v for k, v in vars(x).items() if k != "objects"]
+bits = [(fields(u), [fields(o) for o in u.objects]) for u in found]
 print(rs.isa(), hashlib.sha256(repr(bits).encode()).hexdigest())
 """
 

@@ -107,6 +107,52 @@ def test_float16_arrays_are_known_to_be_rounded(build: Any) -> None:
         assert not sk.unroll(s.astype(np.float32)).complete  # nobody said so
 
 
+def test_what_is_told_decides_what_is_complete(build: Any) -> None:
+    """The residual is compared with the noise that was told: enough, it explains it; a fifth less, and something is
+    missing. Energy of 1,024 coordinates has a deviation of 4.4% and four are allowed: 0.8^2 is eight of them short."""
+    spec = ref.RefSpec(1024, LENGTHS, 3, max_inputs=8)
+    trace = loaded(build, 3, spec, 0.02, 0.1, depth=2, fan=3)
+    sk = build.sketcher(spec)
+    s = sk.sketch(build.trace(trace))
+    noise = 1e-3 * float(np.linalg.norm(s)) / 32
+    noisy = s + (noise * np.random.default_rng(0).standard_normal(1024)).astype(np.float32)
+    assert [sk.unroll(noisy, noise=noise * f).complete for f in (0.0, 0.5, 0.75, 1.0, 2.0)] == [0, 0, 0, 1, 1]
+    assert sk.unroll(s).complete
+
+
+@pytest.mark.parametrize("keep", [1.0, 0.5])
+@pytest.mark.parametrize("weighting", ["energy", "linear"])
+def test_weights_of_a_tuple_that_lacks_an_input(build: Any, weighting: str, keep: float) -> None:
+    """Weights of 0.5 and 0.3 stay what they are although the third of 0.2 is of a module that nobody may look for.
+
+    Its owner's counter says what all three amount to, of the network's outputs the specification does. Were the others
+    shared out among themselves, they would be 0.63 and 0.37. An amplitude is known to the noise of what is missing,
+    sqrt(0.2 / 4096) of the tuple's, over sqrt(0.3) of it: 1.3%, of half the coordinates 1.8%, and a weight is wrong by
+    twice that: below 0.06 within three of them. Linear weights let the missing less through, and the others, too."""
+    lengths = {"m": 8, "hidden": 8, "top": 16}
+    plain = rs.SketchSpec(4096, lengths, 2, max_inputs=4, weighting=weighting)
+    wired = plain.replace(wiring={None: ["top", "m"], "top": ["m"]})
+    mask = np.random.default_rng(1).random(4096) < keep
+    for below in (True, False):
+        trace = rs.Trace()
+        ids = [trace.add(name, chosen(k, lengths, name)) for k, name in enumerate(["m", "m", "hidden"])]
+        if below:
+            trace.outputs([trace.add("top", chosen(9, lengths, "top"), ids, [0.5, 0.3, 0.2])])
+        else:
+            trace.outputs(ids, [0.5, 0.3, 0.2])
+        s = np.where(mask, rs.Sketcher(plain, threads=1).sketch(trace), np.nan)
+        found = rs.Sketcher(wired, threads=1).unroll(s, mask)
+        assert not found.complete
+        weights = found.objects[-1].weights if below else found.weights
+        assert len(weights) == 2
+        assert np.abs(np.array(weights) - (0.5, 0.3)).max() <= 0.06
+        whole = rs.Sketcher(plain, threads=1).unroll(s, mask)
+        assert whole.complete
+        weights = whole.objects[-1].weights if below else whole.weights
+        assert np.abs(np.array(weights) - (0.5, 0.3, 0.2)).max() <= 1e-5
+        assert abs(sum(weights) - 1) < 1e-12
+
+
 def test_noise_is_in_the_errors(build: Any) -> None:
     """Gaussian noise of 1% of the sketch: 95% intervals hold 93 to 97% of 3,000 elements, deviation 0.4 points."""
     inside = elements = 0
@@ -214,6 +260,26 @@ def test_no_deeper_than_asked_for(build: Any, depth: int) -> None:
     assert found.complete == (depth == 3)
     got = uses(found)
     assert all(got[p].module == o.module for p, o in uses(trace).items() if len(p) == 1)
+
+
+def test_the_end_at_max_depth_is_told(build: Any) -> None:
+    """Where objects stand there and something is left; not of a run that ends there, nor where nothing got so far."""
+    spec = ref.RefSpec(1024, LENGTHS, 3, max_inputs=8)
+    trace = loaded(build, 3, spec, 0.2, 0.4)
+    sk = build.sketcher(spec)
+    s = sk.sketch(build.trace(trace))
+    for depth in (1, 2):
+        found = sk.unroll(s, max_depth=depth)
+        assert found.max_depth == depth
+        for text in (str(found), repr(found), found._repr_html_()):
+            assert f"the search ended at max_depth = {depth}, residual" in text
+    for found in (sk.unroll(s, max_depth=3), sk.unroll(s)):
+        assert found.complete
+        assert "max_depth" not in str(found)
+    assert sk.unroll(s).max_depth == 16
+    noisy = sk.unroll(s + np.float32(0.01), max_depth=8)
+    assert not noisy.complete
+    assert "max_depth" not in str(noisy)
 
 
 # ---------------------------------------------------------------- hostile

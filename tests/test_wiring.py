@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import recsketch as rs
+import recsketch._core as _core
 
 MODULES = {"page": 3, "line": 2, "char": 4}
 WIRING: dict[str | None, list[str]] = {None: ["page"], "page": ["line", "char"], "line": ["char"]}
@@ -81,6 +82,25 @@ def test_allowed() -> None:
     assert plain.flags.c_contiguous
 
 
+def test_the_core_gets_zeros_and_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`allowed` as C checks it: bytes of 0 and 1 in C order, one row a module and one for the outputs."""
+    seen = []
+    unrolling = _core.Unrolling
+
+    def spy(core: Any, sketches: Any, mask: Any, allowed: np.ndarray, *more: Any) -> Any:
+        seen.append(allowed)
+        return unrolling(core, sketches, mask, allowed, *more)
+
+    monkeypatch.setattr(_core, "Unrolling", spy)
+    for wiring in (None, {}, WIRING):
+        rs.Sketcher(spec(wiring), threads=1).unroll(np.zeros(64))
+    for allowed in seen:
+        assert allowed.dtype == np.uint8
+        assert allowed.shape == (4, 3)
+        assert allowed.flags.c_contiguous
+        assert set(allowed.ravel().tolist()) <= {0, 1}
+
+
 @pytest.mark.parametrize(
     ("bad", "match"),
     [
@@ -119,9 +139,9 @@ def test_runs_that_break_it_are_refused() -> None:
     top = run()
     top.outputs([3, 2])
     cases = (
-        (below, r"object 4 \(line\): wanted inputs among \('char',\) by the wiring; got 'line'"),
+        (below, r"object 4 \(line\): wanted inputs among \['char'\] by the wiring; got 'line'"),
         (closed, r"object 4 \(char\): wanted no inputs by the wiring; got 'char'"),
-        (top, r"outputs of trace \d+: wanted outputs among \('page',\) by the wiring; got 'line'"),
+        (top, r"outputs of trace \d+: wanted outputs among \['page'\] by the wiring; got 'line'"),
     )
     for bad, match in cases:
         for call in (sk.sketch, sk.load, lambda t: sk.recover(np.zeros(64), t)):
@@ -164,5 +184,5 @@ def test_what_is_wrong_otherwise_is_told_first() -> None:
         outputs=[0],
         output_weights=[1.0],
     )
-    with pytest.raises(ValueError, match="wanted inputs from objects before it"):
+    with pytest.raises(ValueError, match="wanted no inputs of the first object"):
         rs.Sketcher(spec()).sketch(batch)

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recsketch._check import CapacityWarning
+from recsketch._check import CapacityWarning, StructureWarning
 from recsketch._config import isa, show_config
 from recsketch._scan import scan
 from recsketch.runs.batch import TraceBatch
-from recsketch.runs.trace import Trace, TraceObject
-from recsketch.sketcher import Sketcher, suggest_dim
+from recsketch.runs.trace import Trace
+from recsketch.sketcher import Sketcher
+from recsketch.sketching.load import suggest_dim
 from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
     from recsketch import erasure, sparse, transforms
-    from recsketch.reading.pooled import Summary
-    from recsketch.reading.recover import Recovery
-    from recsketch.reading.unroll import Unrolled, UnrolledObject
+    from recsketch.reading.results import Recovery, Summary, Unrolled, UnrolledObject
+    from recsketch.runs.objects import TraceObject
     from recsketch.sketching import packing as storage
     from recsketch.sketching.packing import PackedSketches, pack
     from recsketch.sparse import SubsampledHadamard
@@ -30,6 +30,7 @@ __all__ = [
     "Recovery",
     "SketchSpec",
     "Sketcher",
+    "StructureWarning",
     "SubsampledHadamard",
     "Summary",
     "Trace",
@@ -52,11 +53,12 @@ __all__ = [
 # Loaded when asked for, so that a program that only sketches starts fast: name -> module, or module:attribute.
 _LATER = {
     "PackedSketches": "sketching.packing:PackedSketches",
-    "Recovery": "reading.recover:Recovery",
+    "Recovery": "reading.results:Recovery",
     "SubsampledHadamard": "sparse:SubsampledHadamard",
-    "Summary": "reading.pooled:Summary",
-    "Unrolled": "reading.unroll:Unrolled",
-    "UnrolledObject": "reading.unroll:UnrolledObject",
+    "Summary": "reading.results:Summary",
+    "TraceObject": "runs.objects:TraceObject",
+    "Unrolled": "reading.results:Unrolled",
+    "UnrolledObject": "reading.results:UnrolledObject",
     "__version__": "_config:version",
     "datasets": "datasets",
     "erasure": "erasure",

@@ -6,7 +6,8 @@ import operator
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping, Set
+from reprlib import Repr
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -21,19 +22,72 @@ Floats: TypeAlias = "npt.NDArray[np.float32]"
 
 LARGEST = 1e30  # RSK_MAX_VALUE
 MIN_DIM, MAX_DIM = 64, 1 << 24  # RSK_MIN_DIM, RSK_MAX_DIM
-FINITE = "wanted finite numbers of at most 1e30 in every kept coordinate; got NaN or larger"
 
 
 class CapacityWarning(UserWarning):
     """More unknowns than numbers to read them from: the answer is only one of many that fit."""
 
 
+class StructureWarning(UserWarning):
+    """A structure explains less of a sketch than noise as loud as the run would leave: it is probably another run's."""
+
+
+# ---------------------------------------------------------------- words for messages, which stay below 1,000 characters
+
+
+class _Short(Repr):
+    """`repr` that never writes out the whole of a long value, nor fails."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        digits = int(abs(x).bit_length() * 0.30103)  # Python refuses to write integers of more than 4,300 digits
+        return repr(x) if digits < 40 else f"{'-' * (x < 0)}10**{digits}"
+
+
+_SHORT = _Short()
+_SHORT.maxstring = _SHORT.maxother = 60
+LISTED = 300  # characters of a list of names
+
+
+def shown(x: object) -> str:
+    """A value as Python writes it, cut to 60 characters."""
+    text = _SHORT.repr(x)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
 def describe(x: object) -> str:
-    """What a value is, in a few words, for the end of an error message."""
+    """What a value is, in at most 120 characters, for the end of an error message."""
     if isinstance(x, np.ndarray):
-        return f"an array of shape {x.shape} and dtype {x.dtype}"
-    text = repr(x)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(x).__name__})"
+        text = f"an array of shape {x.shape} and dtype {x.dtype}"
+    else:
+        text = f"{shown(x)} ({type(x).__name__})"
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def listed(names: Collection[object]) -> str:
+    """Names as Python writes a list of them, as many as fit into 300 characters, and how many there are."""
+    out: list[str] = []
+    size = 0
+    for name in names:
+        text = shown(name)
+        size += len(text) + 2
+        if size > LISTED:
+            return f"[{', '.join(out)}, ... {len(names)} in all]"
+        out.append(text)
+    return f"[{', '.join(out)}]"
+
+
+def count(n: int, what: str) -> str:
+    """So many of something, in words: "1 object", "2 objects".
+
+    Examples
+    --------
+    >>> count(1, "object"), count(0, "object"), count(1200, "trace")
+    ('1 object', '0 objects', '1200 traces')
+    """
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+# ---------------------------------------------------------------- numbers and words
 
 
 def integer(name: str, x: object, low: int, high: int) -> int:
@@ -45,47 +99,54 @@ def integer(name: str, x: object, low: int, high: int) -> int:
     if value is None:
         raise TypeError(f"{name}: wanted an integer from {low} to {high}; got {describe(x)}")
     if not low <= value <= high:
-        raise ValueError(f"{name}: wanted an integer from {low} to {high}; got {value}")
+        raise ValueError(f"{name}: wanted an integer from {low} to {high}; got {shown(value)}")
     return value
 
 
-def choice(name: str, x: object, options: Sequence[str]) -> str:
+def choice(name: str, x: object, options: Collection[str]) -> str:
     """`x` if it is one of the options."""
     if not isinstance(x, str) or x not in options:
-        wanted = " or ".join(repr(o) for o in options)
+        wanted = " or ".join(map(shown, options)) if len(options) <= 4 else f"one of {listed(options)}"
         raise ValueError(f"{name}: wanted {wanted}; got {describe(x)}")
     return x
 
 
 def number(name: str, x: object, what: str, low: float, high: float) -> float:
-    """`x` as a float with low < x <= high."""
+    """`x` as a float with low < x <= high; texts, bools and arrays are refused."""
+    if isinstance(x, (bool, np.bool_, str, bytes, bytearray)) or (isinstance(x, np.ndarray) and x.ndim):
+        raise TypeError(f"{name}: wanted {what}; got {describe(x)}")
     try:
         value = float(x)  # type: ignore[arg-type]  # whatever float() takes
     except (TypeError, ValueError):
         raise TypeError(f"{name}: wanted {what}; got {describe(x)}") from None
     except OverflowError:  # an integer of more than 308 digits
         value = np.inf
-    if isinstance(x, (bool, str)) or not low < value <= high:
+    if not low < value <= high:
         raise ValueError(f"{name}: wanted {what}; got {describe(x)}")
     return value
 
 
 def unmasked(name: str, x: object, what: str) -> None:
     """Refuse an array with masked elements, which NumPy would hand over as numbers."""
-    ma = sys.modules.get("numpy.ma")  # not loaded, there is none
+    ma = sys.modules.get("numpy.ma")  # while it is not loaded, there is no masked array
     if ma is not None and isinstance(x, ma.MaskedArray) and ma.is_masked(x):
         raise ValueError(f"{name}: wanted {what}; got a masked array: fill it or leave masked elements out")
 
 
-def reals(name: str, x: object, what: str) -> npt.NDArray[Any]:
-    """`x` as a real numeric array; objects, strings, complex numbers and masked elements are refused."""
+def _array(name: str, x: object, what: str) -> npt.NDArray[Any]:
+    """`x` as an array of any type; ragged lists and masked elements are refused."""
     unmasked(name, x, what)
     try:
-        array = np.asarray(x)
-    except ValueError:  # a ragged list
+        return np.asarray(x)
+    except ValueError:
         raise ValueError(f"{name}: wanted {what}; got a ragged sequence") from None
+
+
+def reals(name: str, x: object, what: str) -> npt.NDArray[Any]:
+    """`x` as a real numeric array; objects, strings, complex numbers and masked elements are refused."""
+    array = _array(name, x, what)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: wanted {what}; got {describe(array)}")
+        raise TypeError(f"{name}: wanted {what}; got {describe(array if array.ndim else x)}")
     return array
 
 
@@ -129,19 +190,23 @@ def threads(x: object) -> int:
     return _core.max_threads() if x is None else integer("threads", x, 1, 1 << 16)
 
 
+SLICE_SECONDS = 0.2
+
+
 def slices(n: int, workers: int) -> Iterator[slice]:
-    """range(n) in slices that take some 0.2 s each: Python serves Ctrl-C between two calls of C, not in one."""
+    """range(n) in slices that take some 0.2 s each: Python serves Ctrl-C between two calls of C, not in one.
+
+    The first has four items a worker. Every other is as long as the time of the one before suggests, at most eight
+    times as long as that, and at least two items a worker, so that no worker waits for one other.
+    """
     begin, size = 0, 4 * workers
     while begin < n:
         start = time.perf_counter()
         yield slice(begin, min(begin + size, n))
+        elapsed = time.perf_counter() - start
         begin += size
-        size = max(2 * workers, int(size * min(8.0, 0.2 / (time.perf_counter() - start + 1e-9))))
-
-
-def rows(mask: npt.NDArray[np.uint8] | None, part: slice) -> npt.NDArray[np.uint8] | None:
-    """That part of a mask of one row for all, or one each."""
-    return mask if mask is None or len(mask) == 1 else mask[part]
+        growth = min(8.0, SLICE_SECONDS / max(elapsed, 1e-9))
+        size = max(2 * workers, int(size * growth))
 
 
 Number = np.int32 | np.int64 | np.float32 | np.float64
@@ -185,12 +250,25 @@ def mask(x: object, dim: int, rows: int) -> npt.NDArray[np.uint8] | None:
     """A mask of kept coordinates as bytes of shape (1, dim) or (rows, dim); None stays None."""
     if x is None:
         return None
-    array = np.asarray(x)
+    what = "booleans, True where a coordinate is kept"
+    array = _array("mask", x, what)
     if array.dtype != np.bool_:
-        raise TypeError(f"mask: wanted booleans, True where a coordinate is kept; got {describe(array)}")
+        raise TypeError(f"mask: wanted {what}; got {describe(array if array.ndim else x)}")
     if array.shape not in ((dim,), (1, dim), (rows, dim)):
         raise ValueError(f"mask: wanted shape ({dim},) or ({rows}, {dim}); got {describe(array)}")
     return np.ascontiguousarray(array.reshape(-1, dim)).view(np.uint8)
+
+
+def known(name: str, x: Floats, mask: npt.NDArray[np.uint8] | None) -> None:
+    """Refuse NaN, infinity and what is above 1e30 in the kept coordinates of sketches (n, dim), mask as of `mask`."""
+    if mask is None and _core.within(x.reshape(-1), LARGEST):
+        return
+    for i, row in enumerate(x):
+        kept = row if mask is None else row[mask[i % len(mask)].view(np.bool_)]
+        if not _core.within(kept, LARGEST):
+            where = name if len(x) == 1 else f"{name}[{i}]"
+            wanted = "finite numbers of at most 1e30 in every kept coordinate"
+            raise ValueError(f"{where}: wanted {wanted}; got NaN or larger")
 
 
 def noise(x: object, rows: int) -> npt.NDArray[np.float64] | None:
@@ -213,18 +291,27 @@ def flag(name: str, x: object) -> bool:
     return bool(x)
 
 
-def module_name(name: str, x: object) -> str:
-    """`x` as a module's name: not empty, and such that text files, UTF-8 and NumPy's strings can hold it."""
-    if not isinstance(x, str) or not x:
-        raise TypeError(f"{name}: wanted a non-empty module name; got {describe(x)}")
-    if "\0" in x or (not x.isascii() and x.encode("utf-8", "replace").decode() != x):
-        raise ValueError(f"{name}: wanted a module name without NUL that UTF-8 can hold; got {x!r}")
-    return x
+def members(name: str, x: object, what: str) -> list[Any]:
+    """What an iterable holds; texts, mappings, sets (which have no order) and 0-d arrays are none."""
+    unordered = isinstance(x, Set) and not isinstance(x, KeysView)
+    iterable = isinstance(x, Iterable) and not isinstance(x, (str, bytes, bytearray, Mapping)) and not unordered
+    if not iterable or (isinstance(x, np.ndarray) and not x.ndim):
+        raise TypeError(f"{name}: wanted {what}; got {describe(x)}")
+    return list(x)  # type: ignore[call-overload,no-any-return]
 
 
 def picks(index: Any) -> Any:
     """An index that picks several, as NumPy takes it: an empty list is one of integers."""
     return np.zeros(0, np.intp) if isinstance(index, list) and not index else index
+
+
+def module_name(name: str, x: object) -> str:
+    """`x` as a module's name, a str that is not empty and that text files, UTF-8 and NumPy's strings can hold."""
+    if not isinstance(x, str) or not x:
+        raise TypeError(f"{name}: wanted a non-empty module name; got {describe(x)}")
+    if "\0" in x or (not x.isascii() and x.encode("utf-8", "replace").decode() != x):
+        raise ValueError(f"{name}: wanted a module name without NUL that UTF-8 can hold; got {shown(x)}")
+    return x if type(x) is str else str(x)
 
 
 def path(name: str, x: object) -> str:

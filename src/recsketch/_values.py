@@ -45,6 +45,7 @@ class Record:
 
     __slots__ = ()
 
+    __array_ufunc__: ClassVar[None] = None  # so that an array compares with it as a whole, and not element by element
     __hash__: ClassVar[None]  # type: ignore[assignment]  # as Python marks what cannot be hashed
 
     def __eq__(self, other: object) -> bool:

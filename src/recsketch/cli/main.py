@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 import numpy as np
@@ -245,7 +246,7 @@ def _unrolled(i: int, u: Any, whole: bool) -> dict[str, Any]:
         row |= {"outputs": list(u.outputs), "weights": list(u.weights)}
         vectors = ("attribute", "error")
         row["tree"] = [
-            {k: [_finite(x) for x in v] if k in vectors else v for k, v in o._asdict().items()} for o in u.objects
+            {k: [_finite(x) for x in v] if k in vectors else v for k, v in asdict(o).items()} for o in u.objects
         ]
     return row
 

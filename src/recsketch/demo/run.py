@@ -25,7 +25,8 @@ from recsketch.display.terminal import progress
 from recsketch.runs import drawing
 from recsketch.runs.batch import TraceBatch
 from recsketch.runs.trace import Trace
-from recsketch.sketcher import Sketcher, suggest_dim
+from recsketch.sketcher import Sketcher
+from recsketch.sketching.load import suggest_dim
 from recsketch.sketching.spec import SketchSpec
 
 Figures = dict[str, Any]

@@ -5,53 +5,30 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-import recsketch._core as _core
 from recsketch._check import CapacityWarning, Floats
-from recsketch.sketching.spec import SketchSpec, constants, gain
+from recsketch.reading.results import Summary
+from recsketch.sketching.matrices import factors
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from recsketch.sketching.matrices import Matrices
 
 Doubles: TypeAlias = "npt.NDArray[np.float64]"
 POSITION, MODULE, BRANCH = 0, 1, 2  # kinds of rsk_operator
 ATTR, IN = 0, 1
 
-
-class Summary(NamedTuple):
-    """What a sketch says of the objects of one module.
-
-    Attributes
-    ----------
-    count : float
-        Estimated number of objects, if all objects at that depth weigh about the same (see `Sketcher.summary`).
-    mean : (a,) float32
-        Mean of their attributes, each counted with its share alpha. NaN where fewer objects are seen than the noise
-        hides.
-    covariance : (a, a) float32 or None
-        None: the specification does not sketch second moments.
-    count_error, mean_error : float
-        Standard errors; `mean_error` is that of one element.
-    """
-
-    count: float  # type: ignore[assignment]  # tuple.count is not missed
-    mean: Floats
-    covariance: Floats | None
-    count_error: float
-    mean_error: float
-
-    def __str__(self) -> str:
-        count = f"{self.count:.1f} ± {self.count_error:.1f} objects"
-        return f"{count}, mean of {self.mean.size} elements ± {self.mean_error:.2g}"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{self}</p>"
+SIGNIFICANT = 4.0  # standard errors of a stray counter: one false alarm in 16,000 counters
+SEEN = 2.0  # standard errors of a count from which on a mean is told: it is then known to half its size
+MAX_ITERATIONS = 60
+CONVERGED = 1e-8  # of the first gradient's energy
 
 
-class Pool:
+class _Pool:
     """The joint model of a sketch's pooled content: one unknown attribute sum and one counter sum per module and level.
 
     An object reached through the modules p_1 .. p_k is seen through ``T_i1 T_p1 T_in T_i2 T_p2 T_in .. T_i T_M
@@ -61,13 +38,15 @@ class Pool:
     parents' operators are replaced by their common part, too. What the rotations of replaced operators add is noise.
     """
 
-    def __init__(self, core: _core.Spec, spec: SketchSpec, below: Sequence[str], room: int) -> None:
-        self.core, self.spec = core, spec
+    def __init__(self, matrices: Matrices, below: Sequence[str], room: int) -> None:
+        self.core, spec = matrices.core, matrices.spec
+        self.dim = spec.dim
         self.names = list(spec.modules)
         self.below = [self.names.index(name) for name in below]
-        self.norm, cosine, _, mix = constants(spec)
-        # what an object of level h amounts to: h + 1 positions, modules and branches, one embedding
-        self.levels = [(self.norm**3 * cosine * mix) ** (h + 1) * gain(spec) for h in range(len(below) + 1)]
+        f = factors(spec)
+        self.norm = f.norm
+        # What an object of level h amounts to per alpha: h + 1 tuples, of whose positions the cosine is left, one gain.
+        self.levels = [(f.inputs * f.cosine) ** (h + 1) * f.gain for h in range(len(below) + 1)]
         self.ends = np.cumsum([0, *(a + 1 for a in spec.lengths.values())])
         width = int(self.ends[-1])
         self.stray = max(0, min(len(self.levels), room // width - len(self.levels)))
@@ -79,7 +58,7 @@ class Pool:
         total = self._objects(z[known - 1])
         for h in reversed(range(known - 1)):
             total = self._objects(z[h]) + self._apply(MODULE, self.below[h], self._apply(BRANCH, IN, total))
-        deeper = np.zeros(self.spec.dim)
+        deeper = np.zeros(self.dim)
         for h in reversed(range(known, known + self.stray)):
             deeper = self._apply(BRANCH, IN, self._objects(z[h]) + deeper)
         return total + deeper
@@ -98,7 +77,7 @@ class Pool:
 
     def _objects(self, row: Doubles) -> Doubles:
         """T_M T_attr z, summed over the modules."""
-        total = np.zeros(self.spec.dim)
+        total = np.zeros(self.dim)
         for m in range(len(self.names)):
             part = row[self.ends[m] : self.ends[m + 1]].astype(np.float32)
             z = self.core.embed(m, part[:-1]) + part[-1] * self.core.counter(m)
@@ -127,8 +106,8 @@ class Pool:
         z, r = np.zeros(self.shape), keep(s)
         g = self.adjoint(r)
         p, gamma = g, float((g * g).sum())
-        target = 1e-8 * gamma
-        for _ in range(60):
+        target = CONVERGED * gamma
+        for _ in range(MAX_ITERATIONS):
             if gamma <= target:
                 break
             q = keep(self.forward(p))
@@ -141,63 +120,82 @@ class Pool:
         return z, float(np.linalg.norm(r)) / math.sqrt(free) if free > 0 else math.inf
 
     def counters(self, z: Doubles) -> Doubles:
-        """(levels, modules)"""
+        """(levels, modules) The counters' sums among the unknowns."""
         return np.asarray(z[:, self.ends[1:] - 1])
 
 
-def fit(
-    core: _core.Spec, spec: SketchSpec, below: Sequence[str], s: Doubles, kept: npt.NDArray[np.bool_] | None
-) -> tuple[Pool, Doubles, float]:
-    """The pooled model that a sketch asks for: stray levels stay out unless one of their counters is significant."""
+def _fit(
+    matrices: Matrices, below: Sequence[str], s: Doubles, kept: npt.NDArray[np.bool_] | None
+) -> tuple[_Pool, Doubles, float]:
+    """The pooled model that a sketch asks for, its unknowns, and the standard error of one (infinite: not known).
+
+    Stray levels stay out unless one of their counters is significant.
+    """
     count = s.size if kept is None else int(kept.sum())
     share = max(count, 1) / s.size
-    pool = Pool(core, spec, below, count // 2)
+    pool = _Pool(matrices, below, count // 2)
     z, sigma = pool.solve(s, kept)
     if pool.stray and np.abs(pool.counters(z)[len(pool.levels) :]).max() < SIGNIFICANT * sigma / math.sqrt(share):
-        pool = Pool(core, spec, below, 0)
+        pool = _Pool(matrices, below, 0)
         z, sigma = pool.solve(s, kept)
     free = 1.0 - z.size / max(count, 1)  # of a random operator's singular values, the mean inverse square is 1 / free
     return pool, z, sigma / math.sqrt(share * free) if free > 0.0 else math.inf
 
 
-SIGNIFICANT = 4.0  # standard errors: one false alarm in 16,000 counters
-
-
 def summarise(
-    core: _core.Spec,
-    spec: SketchSpec,
+    matrices: Matrices,
     s: Floats,
     module: str,
     below: Sequence[str],
     total: float | None,
     kept: npt.NDArray[np.bool_] | None,
 ) -> Summary:
-    """Count and mean of one module's objects at the end of a path; arguments checked by the caller."""
-    pool, z, sigma = fit(core, spec, below, s.astype(np.float64), kept)
-    m, last = pool.names.index(module), len(pool.levels) - 1
-    amounts = pool.counters(z)[: last + 1] / np.array(pool.levels)[:, None]  # sums of alpha
-    a, noise = float(amounts[last, m]), sigma / pool.levels[-1]
-    everything = float(amounts[last].sum())
-    if spec.weighting == "linear" or total is not None:
-        factor = 1.0 if total is None else (total if spec.weighting == "linear" else math.sqrt(total))
-        count, error = a * factor, noise * factor
-    else:  # equal weights: alpha = sqrt(share / n), k objects amount to k sqrt(share / n), all n to sqrt(n share)
-        share = 1.0
-        for level, name in zip(amounts[:-1], pool.below, strict=True):
-            share *= min(max(float(level[name]) / max(float(level.sum()), 1e-9), 1e-9), 1.0)
-        share = max(share, 1e-100)  # of a long path
-        count = max(a, 0.0) * max(everything, 0.0) / share
-        slope = math.hypot(a + everything, a * math.sqrt(len(pool.names) - 1))
-        error = noise * slope / share if noise < math.inf else math.inf
+    """Count and mean of one module's objects at the end of a path. The caller checks arguments."""
+    spec = matrices.spec
+    pool, z, sigma = _fit(matrices, below, s.astype(np.float64), kept)
     if sigma == math.inf:
         text = f"{z.size} pooled unknowns, as many as kept coordinates or more: nothing can be said. Use a larger dim"
         warnings.warn(text, CapacityWarning, stacklevel=3)
-        count = math.nan
-    begin, end = pool.ends[m], pool.ends[m] + spec.modules[module]
-    if a > 2.0 * noise:
-        mean = z[last, begin:end] / pool.levels[-1] / a
-        mean_error = noise / a * math.sqrt(1.0 + float(np.mean(mean**2)))
+    m, last = pool.names.index(module), len(pool.levels) - 1
+    sums = pool.counters(z)[: last + 1] / np.array(pool.levels)[:, None]  # of alpha, (levels, modules)
+    own, noise = float(sums[last, m]), sigma / pool.levels[last]
+    count, error = _count(sums, m, noise, _share(sums, pool.below), total, linear=spec.weighting == "linear")
+    if own > SEEN * noise:
+        begin = pool.ends[m]
+        mean = z[last, begin : begin + spec.modules[module]] / pool.levels[last] / own
+        mean_error = noise / own * math.sqrt(1.0 + float(np.mean(mean**2)))
     else:
-        mean, mean_error = np.full(end - begin, np.nan), math.inf
+        mean, mean_error = np.full(spec.modules[module], np.nan), math.inf
     scale = spec.scale(module)
-    return Summary(count, (mean / scale).astype(np.float32), None, error, mean_error / scale)
+    return Summary(count, (mean / scale).astype(np.float32), error, mean_error / scale)
+
+
+def _share(sums: Doubles, path: Sequence[int]) -> float:
+    """The share of all weight that goes along a path of modules, if the objects of every level weigh the same."""
+    share = 1.0
+    for level, module in zip(sums, path, strict=False):  # the last level is what the path leads to
+        share *= min(max(float(level[module]) / max(float(level.sum()), 1e-9), 1e-9), 1.0)
+    return max(share, 1e-100)
+
+
+def _count(
+    sums: Doubles, m: int, noise: float, share: float, total: float | None, *, linear: bool
+) -> tuple[float, float]:
+    """How many objects of module m, or what share of all, the last row of sums of alpha speaks of; and its error.
+
+    Let n objects share the weight equally, k of them be of module m. With linear weighting each has alpha = share / n,
+    so that the k sum to share k / n. With energy weighting alpha = sqrt(share / n): the k sum to k sqrt(share / n), and
+    all to sqrt(n share), so that the product of both sums is k share and n need not be known.
+    """
+    own, everything = float(sums[-1, m]), float(sums[-1].sum())
+    if noise == math.inf:
+        return math.nan, math.inf
+    if linear:
+        factor = (1.0 if total is None else total) / share
+        return own * factor, noise * factor
+    if total is not None:
+        factor = math.sqrt(total / share)
+        return own * factor, noise * factor
+    # The errors of all sums are independent and alike; own counts twice, because it is part of everything.
+    slope = math.hypot(own + everything, own * math.sqrt(sums.shape[1] - 1))
+    return max(own, 0.0) * max(everything, 0.0) / share, noise * slope / share

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, overload
 
@@ -13,6 +13,7 @@ import numpy as np
 import recsketch._check as _check
 import recsketch._files as _files
 from recsketch._check import Floats
+from recsketch._values import alike
 from recsketch.runs.trace import Trace
 
 if TYPE_CHECKING:
@@ -43,10 +44,23 @@ class TraceBatch:
     outputs, output_weights : int32 and float64
         The network's outputs and their weights.
 
+    Raises
+    ------
+    ValueError
+        A column of another size, offsets that decrease or end elsewhere, a number of no name, a name twice.
+    TypeError
+        Something that is no vector of such numbers: integers are not taken from floats.
+
     Notes
     -----
-    Arrays of these types are taken as they are, without a copy, and must not change afterwards. Offsets and sizes are
-    checked here, the DAG itself when it is first used with a specification.
+    Arrays of these types are taken as they are, without a copy, and must not change afterwards; others are converted.
+    Offsets and sizes are checked here, the DAG, its weights and attributes when it is first used with a specification.
+
+    Two batches are equal if they hold equal runs in the same order, however they number the modules; a batch has no
+    hash, because its arrays may change.
+
+    Cost: 4 bytes an attribute element, 20 an object, 12 an input, 28 a trace. Checking takes a pass over the offsets.
+    An index of one trace copies it, a slice of step one makes views and new offsets, any other index copies the traces.
 
     Examples
     --------
@@ -58,6 +72,7 @@ class TraceBatch:
     (2, [1.0, 2.0, 1.0, 2.0])
     """
 
+    __array_ufunc__ = None  # so that an array compares with it as a whole, and not element by element
     __slots__ = (
         "attribute_ends",
         "attributes",
@@ -99,15 +114,17 @@ class TraceBatch:
         outputs: npt.ArrayLike,
         output_weights: npt.ArrayLike,
     ) -> None:
-        if isinstance(names, str):
-            raise TypeError(f"names: wanted a sequence of module names; got {_check.describe(names)}")
-        self.names = tuple(_check.module_name("names", name) for name in names)
+        given = _check.members("names", names, "a sequence of module names")
+        self.names = tuple(_check.module_name("names", name) for name in given)
         if len(set(self.names)) != len(self.names):
-            raise ValueError(f"names: wanted each module once; got {self.names}")
+            raise ValueError(f"names: wanted each module once; got {_check.listed(self.names)}")
         self.module = _check.column("module", module, np.int32)
         n = self.module.size
-        if n and not 0 <= int(self.module.min()) <= int(self.module.max()) < len(self.names):
-            raise ValueError(f"module: wanted numbers from 0 to {len(self.names) - 1}, as there are names; got others")
+        if n:
+            low, high = int(self.module.min()), int(self.module.max())
+            if low < 0 or high >= len(self.names):
+                wanted = f"numbers of names, of which there are {len(self.names)}"
+                raise ValueError(f"module: wanted {wanted}; got {low} to {high}")
         self.objects = _check.offsets("objects", objects, None, n)
         self.attributes = _check.column("attributes", attributes, np.float32)
         self.attribute_ends = _check.offsets("attribute_ends", attribute_ends, n + 1, self.attributes.size)
@@ -126,40 +143,57 @@ class TraceBatch:
         ------
         ValueError
             If a module has attributes of different lengths.
+
+        Notes
+        -----
+        Cost: a pass over the objects for every module.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> trace = rs.Trace()
+        >>> trace.outputs([trace.add("eye", [1.0, 2.0])])
+        >>> rs.TraceBatch.from_traces([trace]).modules
+        {'eye': 2}
         """
         lengths = np.diff(self.attribute_ends)
         found = {}
         for k, name in enumerate(self.names):
             own = lengths[self.module == k]
             if own.size and own.min() != own.max():
-                raise ValueError(f"attributes of {name!r}: wanted one length; got {own.min()} to {own.max()}")
+                what = f"attributes of {_check.shown(name)}"
+                raise ValueError(f"{what}: wanted one length; got {own.min()} to {own.max()}")
             if own.size:
                 found[name] = int(own[0])
         return found
 
     @classmethod
     def from_traces(cls, traces: Iterable[Trace]) -> TraceBatch:
-        """Columns of the given traces; an empty sequence gives an empty batch."""
-        if isinstance(traces, (Trace, str, bytes, Mapping)) or not isinstance(traces, Iterable):
-            raise TypeError(f"traces: wanted a list of traces; got {_check.describe(traces)}")
-        ts = list(traces)
-        for t in ts:
-            if not isinstance(t, Trace):
-                raise TypeError(f"traces: wanted Trace objects; got {_check.describe(t)}")
-        names, module = _common_names(ts)
-        return cls._of(
-            names=names,
-            objects=_ends([len(t._module) for t in ts]),
-            module=module,
-            attribute_ends=_ends(_joined([t._lengths for t in ts], np.int64)),
-            attributes=_joined([t._attributes for t in ts], np.float32),
-            input_ends=_ends(_joined([t._fan_in for t in ts], np.int64)),
-            inputs=_joined([t._inputs for t in ts], np.int32),
-            weights=_joined([t._weights for t in ts], np.float64),
-            output_ends=_ends([len(t._outputs) for t in ts]),
-            outputs=_joined([t._outputs for t in ts], np.int32),
-            output_weights=_joined([t._output_weights for t in ts], np.float64),
-        )
+        """Columns of the given traces.
+
+        Parameters
+        ----------
+        traces : iterable of Trace
+            May be empty.
+
+        Raises
+        ------
+        TypeError
+            `traces` is no iterable of Trace; the message says which element is not.
+
+        Notes
+        -----
+        Cost: a copy of the traces: 6 microseconds for a run of 4 objects, 21 for one of 84 (docs/figures.md).
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> trace = rs.Trace()
+        >>> trace.outputs([trace.add("eye", [1.0])])
+        >>> rs.TraceBatch.from_traces([trace, trace])
+        <TraceBatch of 2 traces, 2 objects, modules 'eye'>
+        """
+        return _packed(_listed("traces", traces, "a list of traces"))
 
     @classmethod
     def _of(cls, **columns: Any) -> TraceBatch:
@@ -238,25 +272,6 @@ class TraceBatch:
         trace._output_weights = array("d", part.output_weights.tobytes())
         return trace
 
-    def require_modules(self, modules: Mapping[str, int], first: int = 0) -> npt.NDArray[np.int32]:
-        """The number of each of `names` in `modules`; a name or a length that does not fit is a ValueError."""
-        wanted = np.array([modules.get(name, -1) for name in self.names] or [-1])[self.module]
-        lengths = self.attribute_ends[1:] - self.attribute_ends[:-1]
-        if (lengths != wanted).any():
-            known = wanted >= 0
-            o = int(np.flatnonzero(lengths != wanted)[0]) if known.all() else int(np.flatnonzero(~known)[0])
-            where, name = self.where(o, first), self.names[self.module[o]]
-            if not known[o]:
-                raise ValueError(f"{where}: wanted a module among {list(modules)}; got {name!r}")
-            raise ValueError(f"{where}: wanted an attribute of length {wanted[o]} for {name!r}; got {lengths[o]}")
-        order = {name: k for k, name in enumerate(modules)}
-        return np.array([order.get(name, 0) for name in self.names] or [0], np.int32)
-
-    def where(self, number: int, first: int = 0) -> str:
-        """Which trace and object the object `number` of the whole batch is, for messages."""
-        trace = int(np.searchsorted(self.objects, number, side="right")) - 1
-        return f"trace {first + trace}, object {number - int(self.objects[trace])}"
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all columns to an .npz file, complete or not at all: the old file stays until the new one is done."""
         columns = {name: getattr(self, name) for name in self.__slots__ if name != "names"}
@@ -272,20 +287,55 @@ class TraceBatch:
 
         return _files.load(path, set(cls.__slots__), "TraceBatch.save", make)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TraceBatch):
+            return NotImplemented
+        number = {name: k for k, name in enumerate(self.names)}
+        here = np.array([number.get(name, -1) for name in other.names] or [-1], np.int32)
+        columns = set(self.__slots__) - {"names", "module"}
+        return alike(self.module, here[other.module]) and all(
+            alike(getattr(self, c), getattr(other, c)) for c in columns
+        )
+
     def __repr__(self) -> str:
-        names = ", ".join(repr(name)[1:-1] for name in self.names) or "none"  # line breaks and the like escaped
-        return f"<TraceBatch of {len(self)} traces, {self.module.size} objects, modules {names}>"
+        traces, objects = _check.count(len(self), "trace"), _check.count(self.module.size, "object")
+        names = _check.listed(self.names)[1:-1] or "none"
+        return f"<TraceBatch of {traces}, {objects}, modules {names}>"
 
 
-def as_batch(traces: Trace | TraceBatch | Iterable[Trace]) -> tuple[TraceBatch, bool]:
-    """`traces` as a batch, and whether it was a single trace."""
+def as_batch(traces: object, name: str = "traces") -> tuple[TraceBatch, bool]:
+    """A Trace, a TraceBatch or an iterable of Trace as a batch, and whether it was a single trace."""
     if isinstance(traces, TraceBatch):
         return traces, False
     if isinstance(traces, Trace):
-        return TraceBatch.from_traces([traces]), True
-    if isinstance(traces, (str, bytes, Mapping)) or not isinstance(traces, Iterable):
-        raise TypeError(f"traces: wanted a Trace, a TraceBatch or a list of traces; got {_check.describe(traces)}")
-    return TraceBatch.from_traces(traces), False
+        return _packed([traces]), True
+    return _packed(_listed(name, traces, "a Trace, a TraceBatch or a list of traces")), False
+
+
+def _listed(name: str, traces: object, what: str) -> list[Trace]:
+    found = _check.members(name, traces, what)
+    for i, trace in enumerate(found):
+        if not isinstance(trace, Trace):
+            raise TypeError(f"{name}[{i}]: wanted a Trace; got {_check.describe(trace)}")
+    return found
+
+
+def _packed(ts: list[Trace]) -> TraceBatch:
+    """Columns of the given traces."""
+    names, module = _common_names(ts)
+    return TraceBatch._of(
+        names=names,
+        objects=_ends([len(t._module) for t in ts]),
+        module=module,
+        attribute_ends=_ends(_joined([t._lengths for t in ts], np.int64)),
+        attributes=_joined([t._attributes for t in ts], np.float32),
+        input_ends=_ends(_joined([t._fan_in for t in ts], np.int64)),
+        inputs=_joined([t._inputs for t in ts], np.int32),
+        weights=_joined([t._weights for t in ts], np.float64),
+        output_ends=_ends([len(t._outputs) for t in ts]),
+        outputs=_joined([t._outputs for t in ts], np.int32),
+        output_weights=_joined([t._output_weights for t in ts], np.float64),
+    )
 
 
 def _joined(parts: Iterable[array[Any] | bytearray], dtype: type[np.generic]) -> npt.NDArray[Any]:

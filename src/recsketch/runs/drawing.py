@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import recsketch._check as _check
+
 Note = Callable[[Any], str]  # what to say of an object behind its attribute
 
 # Of pages, under the class recsketch, so that a notebook's other cells keep their looks. Colors are the reader's own:
@@ -66,7 +68,7 @@ def text(drawing: Drawing, most: int, note: Note = lambda o: "", shown: int = 4)
     while stack:
         i, _, lead, label, below = stack.pop()
         if lines == most:
-            yield f"... (more than {most} lines)"
+            yield f"... (more than {_check.count(most, 'line')})"
             return
         lines += 1
         o = drawing.objects[i]
@@ -101,7 +103,7 @@ def page(drawing: Drawing, most: int, note: Note = lambda o: "") -> str:
             depth -= 1
             continue
         if not left:
-            out.append(f"<li>… (more than {most} objects)</li>{end * depth}")
+            out.append(f"<li>… (more than {_check.count(most, 'object')})</li>{end * depth}")
             break
         left -= 1
         inputs = drawing.inputs(item[0])

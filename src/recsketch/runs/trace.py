@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import recsketch._check as _check
-from recsketch._check import Floats
+import recsketch._core as _core
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recsketch.runs import drawing
+    from recsketch.runs.objects import TraceObject
 
-
-class TraceObject(NamedTuple):
-    """One use of a module: which, what it produced, from what, with what weights (as given)."""
-
-    module: str
-    attribute: Floats
-    inputs: tuple[int, ...]
-    weights: tuple[float, ...]
+MAX_WEIGHTS = 1e300  # RSK_EWEIGHT: what the weights of one tuple may sum to
 
 
 class Trace:
-    """One run of a modular network: a DAG of objects, inputs first. Built in one thread at a time.
+    """One run of a modular network: a DAG of objects, inputs first.
+
+    A trace is built by `add` and `outputs`, by one thread at a time. Two traces are equal if they hold equal objects
+    under the same numbers, and the same outputs; a trace can change, and therefore has no hash.
+
+    Notes
+    -----
+    Cost: a trace keeps 4 bytes an attribute element, 20 bytes an object, and 12 bytes an input. `objects` makes a
+    Python object of about 400 bytes for each once they are asked for.
 
     Examples
     --------
@@ -43,6 +45,7 @@ class Trace:
     └─ 0.33 char [1 0]
     """
 
+    __array_ufunc__ = None  # so that an array compares with it as a whole, and not element by element
     __slots__ = (
         "_attributes",
         "_fan_in",
@@ -75,34 +78,61 @@ class Trace:
         inputs: Sequence[int] | npt.NDArray[np.integer[Any]] = (),
         weights: Sequence[float] | npt.NDArray[Any] | None = None,
     ) -> int:
-        """Add an object and return its number.
+        """Add an object and return its number, counted from 0.
 
         Parameters
         ----------
         module : str
+            Not empty, without NUL.
         attribute : array_like of shape (a,)
-            What the module produced; kept as a float32 copy. a must be the module's length in the specification
-            that will sketch it.
+            What the module produced: finite numbers, kept as a float32 copy. a must be the module's length in the
+            specification that will sketch it.
         inputs : sequence of int
             Numbers of objects added before; the same one may come twice.
         weights : sequence of float, optional
-            Non-negative, one per input, of any scale up to 1e300, equal if not given. An input of weight zero leaves no
-            mark.
+            Non-negative, one per input, some positive, summing to 1e300 at most; equal if not given. An input of weight
+            zero leaves no mark.
+
+        Returns
+        -------
+        int
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is not of that form; the trace is then unchanged.
+            An argument is not of that form, or an attribute element is NaN, infinite or beyond float32 (3.4e38); the
+            message names the element. The trace is then unchanged.
+
+        Notes
+        -----
+        Cost: about a microsecond for a float32 vector and no inputs, three for other types, and half a microsecond an
+        input.
+
+        Examples
+        --------
+        >>> trace = Trace()
+        >>> trace.add("char", [0.6, 0.8]), trace.add("line", [1.0], inputs=[0])
+        (0, 1)
+        >>> trace.add("char", [0.6, float("nan")])
+        Traceback (most recent call last):
+            ...
+        ValueError: attribute[1] of object 2 ('char'): wanted a finite number that float32 can hold; got nan
         """
-        if not isinstance(module, str) or module not in self._index:
-            _check.module_name("module", module)
+        if type(module) is not str or module not in self._index:
+            module = _check.module_name("module", module)
+        number = len(self._module)
         if type(attribute) is np.ndarray and attribute.dtype == np.float32 and attribute.ndim == 1:
-            x = attribute
+            x = attribute if attribute.flags.aligned else attribute.copy()
         else:
             x = _check.floats("attribute", attribute, "a vector of numbers", (None,))
         if not x.size:
             raise ValueError("attribute: wanted at least one number; got none")
-        number = len(self._module)
+        if not _core.within(x, np.inf):
+            i = int(np.flatnonzero(~np.isfinite(x))[0])
+            raise ValueError(
+                f"attribute[{i}] of object {number} ({_check.shown(module)}): wanted a finite number that float32 can "
+                f"hold; got {np.asarray(attribute)[i]}"
+            )
         leaf = weights is None and type(inputs) is tuple and not inputs
         ids, shares = ([], []) if leaf else _tuple("inputs", inputs, weights, number)
         self._objects = None
@@ -119,7 +149,27 @@ class Trace:
         objects: Sequence[int] | npt.NDArray[np.integer[Any]],
         weights: Sequence[float] | npt.NDArray[Any] | None = None,
     ) -> None:
-        """Say which objects are the network's outputs, with weights as in `add`. A second call replaces the first."""
+        """Say which objects are the network's outputs. A second call replaces the first.
+
+        Parameters
+        ----------
+        objects : sequence of int
+            Numbers of objects added before, at least one; the same one may come twice.
+        weights : sequence of float, optional
+            As of `add`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument is not of that form; the trace is then unchanged.
+
+        Examples
+        --------
+        >>> trace = Trace()
+        >>> trace.outputs([trace.add("eye", [1.0]), trace.add("eye", [2.0])], weights=[3, 1])
+        >>> trace.output_ids, trace.output_weights
+        ((0, 1), (3.0, 1.0))
+        """
         ids, shares = _tuple("outputs", objects, weights, len(self._module))
         if not ids:
             raise ValueError("outputs: wanted at least one object; got none")
@@ -128,6 +178,13 @@ class Trace:
     def __len__(self) -> int:
         return len(self._module)
 
+    def __eq__(self, other: object) -> bool:
+        from recsketch.runs.batch import TraceBatch
+
+        if not isinstance(other, Trace):
+            return NotImplemented
+        return TraceBatch.from_traces([self]) == TraceBatch.from_traces([other])
+
     def __copy__(self) -> Trace:
         import copy
 
@@ -135,7 +192,12 @@ class Trace:
 
     @property
     def objects(self) -> tuple[TraceObject, ...]:
-        """All objects, in the order they were added; attributes are read-only views of shape (a,), float32."""
+        """All objects, in the order they were added; attributes are read-only views of shape (a,), float32.
+
+        They are made when first asked for, about 2 microseconds each, and kept until the next `add`.
+        """
+        from recsketch.runs.objects import TraceObject
+
         if self._objects is not None:
             return self._objects
         names = tuple(self._index)
@@ -163,7 +225,28 @@ class Trace:
         return tuple(self._output_weights)
 
     def tree(self, most: int = 60) -> str:
-        """The run as an indented text, outputs first, at most so many lines; shared objects appear at every use."""
+        """The run as an indented text, outputs first; shared objects appear at every use.
+
+        Parameters
+        ----------
+        most : int
+            Lines, at least 1. What is left out is told of in one line more.
+
+        Raises
+        ------
+        ValueError, TypeError
+            `most` is no integer from 1 to 10**9.
+
+        Examples
+        --------
+        >>> trace = Trace()
+        >>> eye = trace.add("eye", [1.0])
+        >>> trace.outputs([trace.add("face", [2.0], inputs=[eye, eye])])
+        >>> print(trace.tree(2))
+        face [2]
+        ├─ 0.50 eye [1]
+        ... (more than 2 lines)
+        """
         from recsketch.runs import drawing
 
         return "\n".join(drawing.text(self._drawing(), _check.integer("most", most, 1, 10**9)))
@@ -173,46 +256,38 @@ class Trace:
 
         return drawing.Drawing(self.objects, self.output_ids, self.output_weights)
 
+    def _size(self) -> str:
+        return f"{_check.count(len(self), 'object')}, {_check.count(len(self._outputs), 'output')}"
+
     def __repr__(self) -> str:
-        return f"<Trace of {len(self)} objects, {len(self._outputs)} outputs>"
+        return f"<Trace of {self._size()}>"
 
     def __str__(self) -> str:
-        n, o = len(self), len(self._outputs)
-        return f"Trace: {n} object{'s'[: n != 1]}, {o} output{'s'[: o != 1]}\n{self.tree()}".rstrip()
+        return f"Trace: {self._size()}\n{self.tree()}".rstrip()
 
     def _repr_html_(self) -> str:
-        n, o = len(self), len(self._outputs)
         from recsketch.runs import drawing
 
-        head = f"<p>Trace: {n} object{'s'[: n != 1]}, {o} output{'s'[: o != 1]}</p>"
-        return head + drawing.page(self._drawing(), 2000)
+        return f"<p>Trace: {self._size()}</p>" + drawing.page(self._drawing(), 2000)
 
 
-def _tuple(name: str, ids: Iterable[object], weights: object, before: int) -> tuple[list[int], list[float]]:
-    if type(ids) not in (list, tuple) and (
-        not isinstance(ids, Iterable)
-        or isinstance(ids, (str, bytes, Set, Mapping))
-        or (isinstance(ids, np.ndarray) and ids.ndim != 1)
-    ):
-        raise TypeError(f"{name}: wanted a sequence of numbers of objects; got {_check.describe(ids)}")
-    members = [
-        _check.integer(f"{name}[{i}]", x, 0, before - 1) if before else _none(name, x) for i, x in enumerate(ids)
-    ]
+def _tuple(name: str, ids: object, weights: object, before: int) -> tuple[list[int], list[float]]:
+    """Members of a tuple, numbers below `before`, and their weights, checked; `name` is the argument's."""
+    plain = type(ids) is list or type(ids) is tuple  # checked again, a tuple of a few would take twice as long
+    given: Any = ids if plain else _check.members(name, ids, "a sequence of numbers of objects")
+    if given and not before:
+        raise ValueError(f"{name}: wanted numbers of objects, of which there are none yet; got {_check.describe(ids)}")
+    members = [_check.integer(f"{name}[{i}]", x, 0, before - 1) for i, x in enumerate(given)]
     if weights is None:
         return members, [1.0] * len(members)
-    shares = _check.reals("weights", weights, "non-negative numbers, one per input")
-    what = f"{len(members)} non-negative numbers, one per input"
+    what = f"{_check.count(len(members), 'non-negative number')}, one per input"
+    shares = _check.reals("weights", weights, what)
     if shares.shape != (len(members),):
         raise ValueError(f"weights: wanted {what}; got {_check.describe(shares)}")
-    values = shares.astype(np.float64)
-    if not values.size:
-        return [], []
-    if not 0 <= values.min() <= values.max() <= 1e300 / values.size:  # so that their sum is finite
-        raise ValueError(f"weights: wanted {what}, 1e300 in all at most; got {_check.describe(weights)}")
-    if not values.any():
+    values: list[float] = shares.astype(np.float64).tolist()
+    total = sum(values)
+    if not all(w >= 0.0 for w in values) or not total <= MAX_WEIGHTS:
+        raise ValueError(f"weights: wanted {what}, {MAX_WEIGHTS:g} in all at most; got {_check.describe(weights)}")
+    if values and not total:
         raise ValueError("weights: wanted at least one positive number; got zeros only")
-    return members, values.tolist()
-
-
-def _none(name: str, x: object) -> int:
-    raise ValueError(f"{name}: wanted numbers of objects added before, and there are none; got {_check.describe(x)}")
+    return members, values

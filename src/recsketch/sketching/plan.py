@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+import recsketch._check as _check
 import recsketch._core as _core
 from recsketch.runs.batch import TraceBatch
-from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from recsketch.sketching.spec import SketchSpec
 
 
 def plan(core: _core.Spec, spec: SketchSpec, batch: TraceBatch, threads: int, first: int = 0) -> _core.Plan:
     """Check the batch against the specification and order it. Messages call its first trace number `first`.
 
-    Attributes have the lengths `spec.lengths`: see `recsketch.signature`.
+    Attributes have the lengths `spec.lengths`: see `signature.with_signatures`.
 
     Raises
     ------
     ValueError
         For what a sketch cannot be made of; the message names the trace and the object.
+
+    Notes
+    -----
+    Cost: some 80 bytes an object, and 1 to 10% of the time of sketching the batch (docs/figures.md, speed of
+    recursion).
     """
-    numbers = batch.require_modules(spec.lengths, first)
+    numbers = module_numbers(batch, spec.lengths, first)
     try:
         found = _core.Plan(
             core,
@@ -46,30 +54,75 @@ def plan(core: _core.Spec, spec: SketchSpec, batch: TraceBatch, threads: int, fi
     return found
 
 
+def module_numbers(batch: TraceBatch, modules: Mapping[str, int], first: int = 0) -> npt.NDArray[np.int32]:
+    """The number in `modules` of each of the batch's names, 0 for names that no object has.
+
+    Raises
+    ------
+    ValueError
+        An object's module is none of `modules`, or its attribute has another length than they say. The message names
+        the first such object; its trace is counted from `first`.
+    """
+    unknown = -1
+    wanted = np.array([modules.get(name, unknown) for name in batch.names] or [unknown])[batch.module]
+    lengths = batch.attribute_ends[1:] - batch.attribute_ends[:-1]
+    if (lengths != wanted).any():
+        strangers = np.flatnonzero(wanted == unknown)
+        o = int(strangers[0] if strangers.size else np.flatnonzero(lengths != wanted)[0])
+        name = _check.shown(batch.names[batch.module[o]])
+        if strangers.size:
+            raise ValueError(f"{_where(batch, o, first)}: wanted a module among {_check.listed(modules)}; got {name}")
+        raise ValueError(
+            f"{_where(batch, o, first)}: wanted an attribute of length {wanted[o]} for {name}; got {lengths[o]}"
+        )
+    number = {name: k for k, name in enumerate(modules)}
+    return np.array([number.get(name, 0) for name in batch.names] or [0], np.int32)
+
+
+def object_scales(spec: SketchSpec, batch: TraceBatch) -> npt.NDArray[np.float64]:
+    """(objects,) The scale of every object's module; all modules that are used are the specification's."""
+    scales = spec.scales or {}
+    return np.array([scales.get(name, 1.0) for name in batch.names] or [1.0])[batch.module]
+
+
+def _where(batch: TraceBatch, o: int, first: int) -> str:
+    """Which trace and object the object number o of the whole batch is; its trace is counted from `first`."""
+    trace = int(np.searchsorted(batch.objects, o, side="right")) - 1
+    return f"trace {first + trace}, object {o - int(batch.objects[trace])}"
+
+
 def _check_wiring(spec: SketchSpec, batch: TraceBatch, module: npt.NDArray[np.int32], first: int) -> None:
-    """Refuse inputs of positive weight that the wiring excludes. The batch is right otherwise; `module` in the spec."""
-    allowed, names = spec.allowed(), list(spec.modules)
+    """Refuse inputs of positive weight that the wiring excludes.
+
+    The batch is right in all else; `module` has every object's module, as numbered in the specification.
+    """
+    allowed, names, wiring = spec.allowed(), list(spec.modules), spec.wiring or {}
     start = np.repeat(batch.objects[:-1], np.diff(batch.objects))
     parent = np.repeat(np.arange(module.size), np.diff(batch.input_ends))
     child = start[parent] + batch.inputs
     for i in np.flatnonzero((allowed[module[parent], module[child]] == 0) & (batch.weights > 0)):
-        inputs = (spec.wiring or {}).get(names[module[parent[i]]])
-        wanted = f"inputs among {inputs}" if inputs else "no inputs"
+        name = names[module[parent[i]]]
+        wanted = f"inputs among {_check.listed(wiring[name])}" if name in wiring else "no inputs"
         raise ValueError(
-            f"{batch.where(int(parent[i]), first)} ({names[module[parent[i]]]}): wanted {wanted} by the wiring; "
-            f"got {names[module[child[i]]]!r}"
+            f"{_where(batch, int(parent[i]), first)} ({_short(name)}): wanted {wanted} by the wiring; "
+            f"got {_check.shown(names[module[child[i]]])}"
         )
     trace = np.repeat(np.arange(len(batch)), np.diff(batch.output_ends))
     child = batch.objects[trace] + batch.outputs
     for i in np.flatnonzero((allowed[-1, module[child]] == 0) & (batch.output_weights > 0)):
         raise ValueError(
-            f"outputs of trace {first + trace[i]}: wanted outputs among {(spec.wiring or {})[None]} by the wiring; "
-            f"got {names[module[child[i]]]!r}"
+            f"outputs of trace {first + trace[i]}: wanted outputs among {_check.listed(wiring[None])} by the wiring; "
+            f"got {_check.shown(names[module[child[i]]])}"
         )
 
 
+def _short(name: str) -> str:
+    """A module's name for a message, without quotes."""
+    return _check.shown(name)[1:-1]
+
+
 def explain(error: _core.CoreError, spec: SketchSpec, batch: TraceBatch, first: int = 0) -> str:
-    """What the C library found wrong, where (the batch's first trace is number `first`), and what was there."""
+    """A message: what the C library found wrong, where, and what was there; traces are counted from `first`."""
     if error.trace < 0:
         return str(error)
     trace, number = error.trace, error.object
@@ -79,7 +132,7 @@ def explain(error: _core.CoreError, spec: SketchSpec, batch: TraceBatch, first: 
         members, weights = batch.outputs[begin:end], batch.output_weights[begin:end]
     else:
         row = int(batch.objects[trace]) + number
-        where = f"trace {first + trace}, object {number} ({batch.names[batch.module[row]]})"
+        where = f"trace {first + trace}, object {number} ({_short(batch.names[batch.module[row]])})"
         begin, end = batch.input_ends[row : row + 2].tolist()
         members, weights = batch.inputs[begin:end], batch.weights[begin:end]
     if error.code == "fanout":
@@ -88,9 +141,16 @@ def explain(error: _core.CoreError, spec: SketchSpec, batch: TraceBatch, first: 
     if error.code == "weight":
         return f"{where}: wanted non-negative weights, some positive, of at most 1e300; got {weights[:8].tolist()}"
     if error.code == "order":
-        return f"{where}: wanted inputs from objects before it, 0 to {number - 1}; got {members[:8].tolist()}"
+        wanted = f"inputs from objects before it, 0 to {number - 1}" if number else "no inputs of the first object"
+        return f"{where}: wanted {wanted}; got {members[:8].tolist()}"
     if error.code == "output":
-        return f"{where}: wanted at least one output, call Trace.outputs; got {members[:8].tolist()}"
+        if not members.size:
+            return f"{where}: wanted at least one output, call Trace.outputs; got none"
+        last = int(np.diff(batch.objects[trace : trace + 2])[0]) - 1
+        return f"{where}: wanted numbers of the trace's objects, 0 to {last}; got {members[:8].tolist()}"
     if error.code == "value":
-        return f"{where}: wanted finite attribute values, after scaling at most 1e30; got NaN or larger"
+        values = batch.attributes[batch.attribute_ends[row] : batch.attribute_ends[row + 1]].astype(np.float64)
+        values *= spec.scale(batch.names[batch.module[row]])
+        i = int(np.argmax(np.where(np.isnan(values), np.inf, np.abs(values))))
+        return f"{where}: wanted finite attribute values, after scaling at most 1e30; got {values[i]:g} at element {i}"
     return f"{where}: {error}"

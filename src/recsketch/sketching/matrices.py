@@ -1,0 +1,130 @@
+"""The random matrices of a specification, and the factors they are mixed with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+import recsketch._core as _core
+from recsketch._streams import stream
+from recsketch.sketching.signature import signatures
+
+if TYPE_CHECKING:
+    from recsketch._check import Floats
+    from recsketch.sketching.spec import SketchSpec
+
+KEPT = 4096  # objects whose signatures are drawn once: more than most runs have, at most a megabyte
+
+
+class Factors(NamedTuple):
+    """The numbers of docs/design.md, sections 2 and 3, that a specification fixes.
+
+    Attributes
+    ----------
+    norm : float
+        t, of T = t (c I + s R).
+    cosine, sine : float
+        c and s, the cosine and sine of the angle, so that c² + s² = 1.
+    branch : float
+        b, which both branches of an object are multiplied by.
+    gain : float
+        g, which the parts of an object's z are multiplied by: attribute, counter and, if there is one, signature.
+    """
+
+    norm: float
+    cosine: float
+    sine: float
+    branch: float
+    gain: float
+
+    @property
+    def inputs(self) -> float:
+        """b t³, which times alpha is an input's amplitude over its owner's: T_M, T_in and T_i lie between them."""
+        return self.norm**3 * self.branch
+
+
+def factors(spec: SketchSpec) -> Factors:
+    """The factors of a specification."""
+    angle = math.radians(spec.angle)
+    cosine, sine = _rounded(math.cos(angle)), _rounded(math.sin(angle))
+    if spec.scaling == "paper":
+        return Factors(math.sqrt(0.5), cosine, sine, 0.5, 0.5)
+    parts = 3.0 if spec.signature else 2.0
+    return Factors(1.0, cosine, sine, math.sqrt(0.5), math.sqrt(1.0 / parts))
+
+
+def _rounded(x: float) -> float:
+    """To 40 bits after the point: mathematical libraries differ in the last place, sketches must not."""
+    return math.ldexp(round(math.ldexp(x, 40)), -40)
+
+
+class Matrices:
+    """A specification and its random matrices, drawn for whoever holds this object and freed with it.
+
+    Nothing here is kept beyond that: two specifications that are equal need not have their modules in one order, and
+    `_core.Spec` numbers modules by it. A cache that is keyed by specifications would mix them up.
+
+    Notes
+    -----
+    Drawing costs about 1 ns a bit. The matrices take (max_inputs + 8 modules) d / 8 bytes, and as much again once
+    `rotations` is asked for. Any number of threads may read them: two that ask for `rotations` at once draw equal ones.
+    """
+
+    __slots__ = ("_rotations", "_signatures", "core", "spec")
+
+    def __init__(self, spec: SketchSpec) -> None:
+        self.spec = spec
+        self.core = _drawn(spec)
+        self._rotations: _core.Spec | None = None
+        self._signatures: Floats | None = None
+
+    @property
+    def rotations(self) -> _core.Spec:
+        """The same without the identity in every T, as the paper's decoder uses them; drawn when first asked for."""
+        if self._rotations is None:
+            self._rotations = _drawn(self.spec, transparent=False)
+        return self._rotations
+
+    def signatures(self, n: int) -> Floats:
+        """The first n signatures, (n, spec.signature); up to 4,096 of them are drawn once."""
+        if n > KEPT:
+            return signatures(self.spec, n)
+        if self._signatures is None:
+            self._signatures = signatures(self.spec, KEPT)
+        return self._signatures[:n]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what has been drawn so far."""
+        rotations = 0 if self._rotations is None else self._rotations.nbytes
+        return self.core.nbytes + rotations + (0 if self._signatures is None else self._signatures.nbytes)
+
+
+def _drawn(spec: SketchSpec, *, transparent: bool = True) -> _core.Spec:
+    def streams(role: str, names: Iterable[str]) -> Any:
+        return np.array([stream(role, n) for n in names], np.uint64)
+
+    names = list(spec.modules)
+    f = factors(spec)
+    return _core.Spec(
+        spec.dim,
+        tuple(spec.lengths.values()),
+        spec.max_inputs,
+        spec.seed,
+        spec.rotation,
+        f.norm * f.cosine if transparent else 0.0,
+        f.norm * f.sine,
+        f.gain,
+        f.branch,
+        spec.weighting == "energy",
+        np.array([spec.scale(n) for n in names]),
+        streams("position", map(str, range(spec.max_inputs))),
+        streams("module", names),
+        streams("embedding", names),
+        streams("counter", names),
+        stream("branch", "attr"),
+        stream("branch", "in"),
+    )

@@ -1,0 +1,87 @@
+"""Checks of a specification's parameters, each to one plain value, however it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from types import MappingProxyType
+from typing import TypeAlias
+
+import recsketch._check as _check
+from recsketch._check import MAX_DIM, MIN_DIM
+
+MAX_LENGTH = 1 << 20  # RSK_MAX_LENGTH
+
+Modules: TypeAlias = "Mapping[str, int]"
+Scales: TypeAlias = "Mapping[str, float]"
+Wiring: TypeAlias = "Mapping[str | None, tuple[str, ...]]"
+
+
+def dim(given: object) -> int:
+    """A sketch length: a power of two."""
+    value = _check.integer("dim", given, MIN_DIM, MAX_DIM)
+    if value & (value - 1):
+        raise ValueError(f"dim: wanted a power of two from {MIN_DIM} to {MAX_DIM}; got {value}")
+    return value
+
+
+def modules(given: object, signature: int) -> Modules:
+    """Names and lengths of attributes, which leave room for the signature behind them; read-only."""
+    if not isinstance(given, Mapping) or not given:
+        raise TypeError(f"modules: wanted a mapping of at least one name to a length; got {_check.describe(given)}")
+    found = {}
+    for name, length in given.items():
+        name = _check.module_name("modules", name)
+        key = f"modules[{_check.shown(name)}]"
+        found[name] = _check.integer(key, length, 1, MAX_LENGTH)
+        if signature:
+            _check.integer(f"{key} and the signature", found[name] + signature, 1, MAX_LENGTH)
+    return MappingProxyType(found)
+
+
+def scales(given: object, modules: Modules) -> Scales | None:
+    """Factors of modules, without those that are 1, read-only; None if there are no others."""
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        raise TypeError(f"scales: wanted a mapping of module names to positive numbers; got {_check.describe(given)}")
+    what = "a number above 1e-30 and up to 1e30"
+    found = {}
+    for name, factor in given.items():
+        _module("scales", name, modules)
+        value = _check.number(f"scales[{_check.shown(name)}]", factor, what, 1e-30, 1e30)
+        if value != 1.0:
+            found[name] = value
+    return MappingProxyType(found) if found else None
+
+
+def wiring(given: object, modules: Modules) -> Wiring | None:
+    """Which modules may be inputs of which, read-only.
+
+    Parents and inputs are sorted by name, inputs named once, and parents that take none left out, so that
+    specifications that mean the same compare equal.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        raise TypeError(f"wiring: wanted a mapping of module names to sequences of them; got {_check.describe(given)}")
+    found: dict[str | None, tuple[str, ...]] = {}
+    for parent, inputs in given.items():
+        where = f"wiring[{_check.shown(parent)}]"
+        key = None if parent is None or parent == "" else _module("wiring", parent, modules, "or None")
+        if key in found:
+            raise ValueError('wiring: wanted the outputs once, under None or ""; got both')
+        if isinstance(inputs, (str, bytes)) or not isinstance(inputs, (Sequence, Set)):
+            raise TypeError(f"{where}: wanted a sequence of module names; got {_check.describe(inputs)}")
+        found[key] = tuple(sorted({_module(where, name, modules) for name in inputs}))
+        if key is None and not found[key]:
+            raise ValueError(f"{where}: wanted at least one module for the network's outputs; got none")
+    order = sorted(found, key=lambda name: name or "")
+    return MappingProxyType({name: found[name] for name in order if found[name]})
+
+
+def _module(where: str, name: object, modules: Modules, more: str = "") -> str:
+    """A name of `modules`; `more` is what else would do."""
+    if not isinstance(name, str) or name not in modules:
+        wanted = f"names among {_check.listed(sorted(modules))}{', ' * bool(more)}{more}"
+        raise ValueError(f"{where}: wanted {wanted}; got {_check.describe(name)}")
+    return name

@@ -1,0 +1,221 @@
+"""What is made of what C found: weights, errors, completeness and copies of one object, from numbers chosen by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recsketch as rs
+from recsketch.reading.unroll import _Reader
+
+DIM = 64
+
+
+def read(
+    spec: rs.SketchSpec,
+    objects: list[dict[str, Any]],
+    *,
+    square: float = 0.0,
+    energy: float = 1.0,
+    kept: int = DIM,
+    noise: float = 0.0,
+) -> rs.Unrolled:
+    """As if C had found these objects, users before inputs: parent, position, module, amplitude, x and errors of both.
+
+    `x` holds an attribute's elements, and its signature behind them, as they come out; `spread` is the error of such an
+    element, and `uncertainty` that of the amplitude."""
+    names = list(spec.modules)
+    tags = np.array([[o.get("parent", -1), o.get("position", 0), names.index(o["module"])] for o in objects], np.int32)
+    rows, parts = [], []
+    for o in objects:
+        amplitude, scale = o.get("amplitude", 1.0), spec.scale(o["module"])
+        rows.append([amplitude, 9.0, o.get("spread", 0.0) * amplitude * scale, o.get("uncertainty", 0.0)])
+        parts.append(np.asarray(o["x"], np.float64) * amplitude * scale)
+    found = ((square, energy, 0.0, 3, 7), tags.T, np.array(rows).T, np.concatenate(parts))
+    return _Reader(spec, found, kept, noise).read(16)
+
+
+# ---------------------------------------------------------------- complete
+
+
+PLAIN = rs.SketchSpec(DIM, {"a": 3, "b": 2}, scales={"b": 4.0})
+
+
+def test_complete_takes_fewer_unknowns_than_coordinates() -> None:
+    """Seven here: five elements, of which one is zero and none, and a counter each."""
+    objects = [{"module": "a", "x": [1, 0, 2]}, {"module": "b", "x": [1, 1], "position": 1}]
+    for kept in (0, 5, 6):
+        assert not read(PLAIN, objects, kept=kept).complete
+    for kept in (7, 64):
+        assert read(PLAIN, objects, kept=kept).complete
+
+
+@pytest.mark.parametrize("energy", [1.0, 1e6])
+def test_complete_takes_a_residual_of_rounding_or_of_the_noise(energy: float) -> None:
+    """6e-7 of the norm; the noise's energy and four deviations, sqrt(2 / 64) of it each: 1.7071 times."""
+    objects = [{"module": "a", "x": [1, 1, 2]}]
+    for share, complete in ((0.0, True), (5.9e-7, True), (6.1e-7, False), (1e-3, False)):
+        assert read(PLAIN, objects, square=share**2 * energy, energy=energy).complete is complete
+    for times, complete in ((1.0, True), (1.70, True), (1.72, False)):
+        noise = 0.01 * energy**0.5
+        square = times * 64 * noise**2
+        assert read(PLAIN, objects, square=square, energy=energy, noise=noise).complete is complete
+        few = times * 32 * noise**2  # 4 deviations are as much as the noise's energy
+        assert read(PLAIN, objects, square=few, energy=energy, noise=noise, kept=32).complete
+    assert read(PLAIN, objects, square=1e-20, energy=energy, noise=1e-30).complete
+
+
+# ---------------------------------------------------------------- weights
+
+
+@pytest.mark.parametrize("weighting", ["energy", "linear"])
+@pytest.mark.parametrize("scaling", ["unit", "paper"])
+def test_weights_are_shares_of_what_the_owner_s_counter_says(weighting: Any, scaling: Any) -> None:
+    """b t^3 A of the owner, if that is more than its inputs amount to and something is missing; else of their sum."""
+    spec = rs.SketchSpec(DIM, {"a": 1, "b": 1}, weighting=weighting, scaling=scaling)
+    through = 0.5**0.5 if scaling == "unit" else 0.5 * 0.5**1.5
+    gain = 0.5**0.5 if scaling == "unit" else 0.5
+    power = 2 if weighting == "energy" else 1
+
+    def weights(owner: float, square: float, kept: int = DIM) -> tuple[Any, Any]:
+        found = read(
+            spec,
+            [
+                {"module": "b", "x": [1], "amplitude": owner},
+                {"module": "a", "x": [1], "amplitude": 0.3, "parent": 0},
+                {"module": "a", "x": [1], "amplitude": 0.2, "parent": 0, "position": 1},
+            ],
+            square=square,
+            kept=kept,
+        )
+        return found.objects[-1].weights, found.weights
+
+    own = np.array([0.3, 0.2]) ** power
+    for square in (0.0, 1e-12, 8e-12):  # rounding, or a fit that has not converged
+        assert weights(1.0, square)[0] == pytest.approx(own / own.sum())
+        assert weights(1.0, square)[1] == (1.0,)
+    full = own / (through * 4.0) ** power
+    assert weights(4.0, 1e-2)[0] == pytest.approx(full)
+    assert sum(full) < 1
+    little = weights(0.1, 1e-2)  # its counter says less than there is
+    assert little[0] == pytest.approx(own / own.sum())
+    for kept in (DIM, DIM // 4):
+        whole = through * gain * np.sqrt(kept / DIM)
+        assert weights(0.1, 1e-2, kept)[1] == pytest.approx(((0.1 / max(whole, 0.1)) ** power,))
+        assert weights(4.0, 1e-2, kept)[1] == (1.0,)
+
+
+def test_amplitudes_that_their_errors_hide() -> None:
+    """At least a tenth of the error, and never zero, which attributes are divided by."""
+    for amplitude, uncertainty, want in ((-1.0, 2.0, 0.2), (0.0, 0.0, 1e-30), (0.5, 2.0, 0.5)):
+        objects = [{"module": "a", "x": [1, 1, 1], "amplitude": amplitude, "uncertainty": uncertainty}]
+        reader = _Reader(
+            PLAIN,
+            (
+                (0.0, 1.0, 0.0, 1, 1),
+                np.array([[-1], [0], [0]], np.int32),
+                np.array([[amplitude], [1.0], [0.0], [uncertainty]]),
+                np.full(3, 0.7),
+            ),
+            DIM,
+            0.0,
+        )
+        assert reader.amplitude == [pytest.approx(want)]
+        assert reader.read(16).objects[0].attribute == pytest.approx(np.full(3, np.float32(0.7 / want)))
+        assert len(objects) == 1
+
+
+# ---------------------------------------------------------------- errors
+
+
+def test_errors_are_of_the_elements_and_of_the_counter() -> None:
+    """Independent: hypot(an element's error, the element times the amplitude's relative error), the scale taken out."""
+    for spread, uncertainty in ((0.3, 0.0), (0.0, 0.1), (0.3, 0.1)):
+        found = read(
+            PLAIN,
+            [{"module": "b", "x": [4.0, -1.0], "amplitude": 0.5, "spread": spread, "uncertainty": uncertainty}],
+        )
+        o = found.objects[0]
+        want = np.hypot(spread, np.array([4.0, -1.0]) * uncertainty / 0.5)
+        assert o.attribute.tolist() == [4.0, -1.0]
+        assert o.error == pytest.approx(want)
+        low, high = o.interval(0.6826894921370859)  # one deviation
+        assert high - low == pytest.approx(2 * want, rel=1e-6, abs=1e-6)
+        assert o.confidence == pytest.approx(1 / (1 + np.exp(-9)))
+
+
+# ---------------------------------------------------------------- copies of one object
+
+
+def apart(spec: rs.SketchSpec, distance: float, shift: float = 0.0, **errors: float) -> int:
+    """How many objects two outputs are taken for, whose signatures are so far apart, and their attributes by `shift` of
+    their norm. Errors are of each."""
+
+    def turned(n: int, chord: float) -> np.ndarray:
+        """A vector of norm one, so far from the first axis."""
+        angle = 2 * np.arcsin(chord / 2)
+        return np.array([np.cos(angle), np.sin(angle), *[0.0] * (n - 2)])
+
+    scale = spec.scale("a")
+    one, two = turned(spec.signature, 0.0), turned(spec.signature, distance)
+    x, y = 5.0 * turned(3, 0.0), 5.0 * turned(3, shift)
+    objects = [
+        {"module": "a", "x": np.append(x, one / scale), "amplitude": 0.5, "position": 0, **errors},
+        {"module": "a", "x": np.append(y, two / scale), "amplitude": 0.4, "position": 1, **errors},
+    ]
+    found = read(spec, objects)
+    assert len(found.outputs) == 2
+    if len(found.objects) == 1:
+        assert found.outputs == (0, 0)
+        assert found.objects[0].attribute == pytest.approx(x)  # of the louder use
+    return len(found.objects)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.25, 8.0])
+def test_signatures_decide_which_uses_are_one_object(scale: float) -> None:
+    """Up to 4 errors of their distance, which is sqrt(L (e1^2 + e2^2)) and the relative errors of both amplitudes; at
+    least 0.05, at most 0.4."""
+    spec = rs.SketchSpec(DIM, {"a": 3}, signature=8, scales={"a": scale})
+    for distance, count in ((0.0, 1), (0.049, 1), (0.051, 2), (0.3, 2), (1.414, 2)):
+        assert apart(spec, distance) == count
+    error = 0.2 / 4 / np.sqrt(8 * 2) / scale
+    for distance, count in ((0.199, 1), (0.201, 2)):
+        assert apart(spec, distance, spread=error) == count
+    relative = 0.2 / 4 / np.sqrt(1 / 0.5**2 + 1 / 0.4**2)
+    for distance, count in ((0.199, 1), (0.201, 2)):
+        assert apart(spec, distance, uncertainty=relative) == count
+    for distance, count in ((0.399, 1), (0.401, 2)):
+        assert apart(spec, distance, spread=10 * error, uncertainty=10 * relative) == count
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.25, 8.0])
+def test_attributes_of_copies_are_equal_within_their_errors(scale: float) -> None:
+    """Up to 4 errors, sqrt(a (e1^2 + e2^2)) and the amplitudes' relative errors times the norm of 5, and 2% more."""
+    spec = rs.SketchSpec(DIM, {"a": 3}, signature=8, scales={"a": scale})
+    for shift, count in ((0.0, 1), (0.0199, 1), (0.0201, 2), (1.0, 2)):
+        assert apart(spec, 0.0, shift) == count
+    error = 1.0 / 4 / np.sqrt(3 * 2)  # 1 for the norm of 5: 20%
+    for shift, count in ((0.219, 1), (0.221, 2)):
+        assert apart(spec, 0.0, shift, spread=error) == count
+    relative = 0.2 / 4 / np.sqrt(1 / 0.5**2 + 1 / 0.4**2)
+    for shift, count in ((0.219, 1), (0.221, 2)):
+        assert apart(spec, 0.0, shift, uncertainty=relative) == count
+
+
+def test_copies_have_the_same_module_and_the_same_inputs() -> None:
+    """However alike their attributes and signatures are; inputs that are copies count as the same."""
+    spec = rs.SketchSpec(DIM, {"a": 1, "b": 1}, signature=2)
+    x, y = [1.0, 1.0, 0.0], [1.0, 0.0, 1.0]
+
+    def count(*below: tuple[str, list[float]]) -> list[str]:
+        tops = [{"module": "b", "x": x, "position": k} for k in range(2)]
+        leaves = [{"module": m, "x": v, "parent": k, "amplitude": 0.5} for k, (m, v) in enumerate(below)]
+        return [o.module for o in read(spec, tops + leaves).objects]
+
+    assert count() == ["b"]
+    assert count(("a", x), ("a", x)) == ["a", "b"]
+    assert count(("a", x), ("a", y)) == ["a", "b", "a", "b"]
+    assert count(("a", x), ("b", x)) == ["a", "b", "b", "b"]
+    assert count(("a", x)) == ["a", "b", "b"]
