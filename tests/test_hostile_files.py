@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import pickle
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import pytest
 import reference as ref
 
 import recsketch as rs
+import recsketch._npz as _npz
 
 
 @pytest.fixture
@@ -126,19 +130,191 @@ def test_missing_extra_and_misshapen_arrays(good: Path, tmp_path: Path) -> None:
     refused(path, archive(**{**members, "names": members["names"][:1]}))
 
 
-@pytest.mark.parametrize("name", ["attributes", "objects", "inputs"])
-def test_a_header_that_claims_a_petabyte(good: Path, tmp_path: Path, name: str) -> None:
-    """The size in an array's header is not trusted with an allocation that succeeds: a ValueError either way."""
+def header(text: str, version: bytes = b"\x01\x00") -> bytes:
+    """An .npy file's beginning with this dictionary, which may say anything."""
+    line = text.encode() + b" " * (-(len(text) + 11) % 64) + b"\n"
+    size = 2 if version == b"\x01\x00" else 4
+    return b"\x93NUMPY" + version + len(line).to_bytes(size, "little") + line
+
+
+def claim(descr: str, shape: object, fortran: bool = False) -> bytes:
+    return header(f"{{'descr': {descr!r}, 'fortran_order': {fortran}, 'shape': {shape}, }}")
+
+
+def replaced(path: Path, name: str, body: bytes) -> bytes:
+    """The archive with other bytes as one member, and right check sums."""
     out = io.BytesIO()
-    with zipfile.ZipFile(good) as old, zipfile.ZipFile(out, "w") as new:
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(out, "w") as new:
         for info in old.infolist():
-            body = old.read(info)
-            if info.filename == f"{name}.npy":
-                header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (250000000000000,), }"
-                header += b" " * (-(len(header) + 11) % 64) + b"\n"
-                body = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0" * 64
-            new.writestr(info.filename, body)
-    refused(tmp_path / "bad.npz", out.getvalue())
+            new.writestr(info.filename, body if info.filename == f"{name}.npy" else old.read(info))
+    return out.getvalue()
+
+
+CLAIMS = {
+    "names that take no bytes": claim("<U0", "(100000000,)"),
+    "a petabyte": claim("<f4", "(250000000000000,)") + bytes(64),
+    "more than an address": claim("<f8", "(1099511627776, 1099511627776)") + bytes(64),
+    "more digits than Python writes": claim("<f8", f"(0x{'f' * 900},)") + bytes(64),
+    "a few bytes more than there are": claim("<i4", "(17,)") + bytes(64),
+    "a few bytes less than there are": claim("<i4", "(15,)") + bytes(64),
+    "a negative number of rows": claim("<f4", "(-16,)") + bytes(64),
+    "two negative numbers of them": claim("<f4", "(-4, -4)") + bytes(64),
+    "three dimensions": claim("<f4", "(4, 2, 2)") + bytes(64),
+    "thousands of dimensions": claim("<f4", "(1" + ",1" * 400 + ",)") + bytes(4),
+    "a long string": claim("<U536870911", "(1,)") + bytes(64),
+    "objects": claim("|O", "(1,)") + pickle.dumps([1]),
+    "records": header("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (16,), }") + bytes(64),
+    "arrays in arrays": header("{'descr': ('<f4', (1000000000,)), 'fortran_order': False, 'shape': (), }") + bytes(64),
+    "raw bytes": claim("|V4", "(16,)") + bytes(64),
+    "dates": claim("<M8[s]", "(8,)") + bytes(64),
+    "complex numbers": claim("<c8", "(8,)") + bytes(64),
+    "characters that there are not": claim("<U1", "(3,)") + b"\xff" * 12,
+    "booleans that are neither": claim("|b1", "(64,)") + b"\x02" * 64,
+    "a header that nests": header("{'descr': " + "(" * 450 + ")" * 450 + "}") + bytes(64),
+    "a header of minus signs": header("{'descr': " + "-" * 900 + "1}") + bytes(64),
+    "a header that is code": header("{'descr': exit(), 'fortran_order': False, 'shape': (16,), }") + bytes(64),
+    "no dictionary": header("3") + bytes(64),
+    "another key": header("{'descr': '<f4', 'fortran_order': False, 'shape': (16,), 'more': 1, }") + bytes(64),
+    "a header of four billion bytes": b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(64),
+    "a long header": header("{'descr': '<f4', 'fortran_order': False, 'shape': (16,), }" + " " * 200_000, b"\x02\x00"),
+    "a version to come": b"\x93NUMPY\x09\x00" + bytes(64),
+    "nothing": b"",
+    "another file": b"hello",
+}
+
+
+def peak(path: Path) -> int:
+    """The most bytes held at once while the file is refused, in words of our own."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"bad\.npz: wanted a file written by TraceBatch\.save: ") as caught:
+            rs.TraceBatch.load(path)
+        assert len(str(caught.value)) <= 1000
+        for foreign in ("pickle", "max_header_size", "Python", "codec", "zip file", "int string", "npy file"):
+            assert foreign not in str(caught.value).partition("TraceBatch.save: ")[2]
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", ["attributes", "objects", "names", "recsketch"])
+@pytest.mark.parametrize("what", CLAIMS)
+def test_a_header_is_compared_with_the_bytes_there_are(good: Path, tmp_path: Path, what: str, name: str) -> None:
+    """Nothing is allocated for a claim: two megabytes are for zipfile, NumPy's parser and the longest header."""
+    path = tmp_path / "bad.npz"
+    path.write_bytes(replaced(good, name, CLAIMS[what]))
+    assert peak(path) < 2 << 20
+
+
+def test_an_archive_is_compared_with_the_bytes_there_are(good: Path, tmp_path: Path) -> None:
+    """Sizes and places in its directory, at its end, are as little to be trusted; so are flags and methods."""
+    content, path = good.read_bytes(), tmp_path / "bad.npz"
+    entry = content.index(b"PK\x01\x02")
+    end = content.index(b"PK\x05\x06")
+    for place, value in (
+        (entry + 8, b"\x01"),  # encrypted
+        (entry + 10, b"\x08"),  # deflated
+        (entry + 10, b"\x63"),  # by an unknown method
+        (entry + 20, b"\xff\xff\xff\x7f"),  # stored bytes
+        (entry + 20, b"\xff\xff\xff\x7f\xff\xff\xff\x7f"),  # and bytes once unpacked
+        (entry + 24, b"\xff\xff\xff\x7f"),
+        (entry + 42, b"\xff\xff\xff\x7f"),  # where it begins
+        (entry + 42, b"\x07\x00\x00\x00"),
+        (end + 12, b"\xff\xff\xff\x7f"),  # the directory's size
+        (end + 16, b"\xff\xff\xff\x7f"),  # its place
+    ):
+        path.write_bytes(content[:place] + value + content[place + len(value) :])
+        assert peak(path) < 2 << 20
+
+
+def test_members_of_any_number_and_name(good: Path, tmp_path: Path) -> None:
+    """Too many, one twice, names that are endless: the message stays short."""
+    path = tmp_path / "bad.npz"
+    body = io.BytesIO()
+    np.save(body, np.zeros(3))
+    for names in (["x" * 60_000] * 2, [f"member {i}" for i in range(5000)], ["é"]):
+        with zipfile.ZipFile(path, "w") as z:
+            for k, name in enumerate(names):
+                z.writestr(f"{name}{k}", body.getvalue())
+        refused(path, path.read_bytes())
+    with zipfile.ZipFile(good) as old, zipfile.ZipFile(path, "w") as z:
+        for info in old.infolist():
+            z.writestr(info.filename, old.read(info))
+        with pytest.warns(UserWarning, match="Duplicate"):
+            z.writestr("objects.npy", old.read("objects.npy"))
+    refused(path, path.read_bytes())
+
+
+def test_formats_to_come_are_named(good: Path, tmp_path: Path) -> None:
+    """Both numbers, even if the arrays of that format are other ones."""
+    path = tmp_path / "bad.npz"
+    for members in ({**arrays(good), "recsketch": 2}, {"recsketch": 2, "columns": np.zeros(3)}):
+        path.write_bytes(archive(**members))
+        with pytest.raises(ValueError, match="wanted format 1; got 2"):
+            rs.TraceBatch.load(path)
+    for number in (True, 1.0, [1], "1", -1, np.uint64(2**63)):
+        path.write_bytes(archive(**{**arrays(good), "recsketch": number}))
+        with pytest.raises(ValueError, match="wanted format 1; got"):
+            rs.TraceBatch.load(path)
+
+
+def test_arrays_in_any_order_of_bytes_and_axes(tmp_path: Path) -> None:
+    for array in (
+        np.arange(6.0).reshape(2, 3),
+        np.asfortranarray(np.arange(6).reshape(2, 3)),
+        np.arange(4, dtype=">i2"),
+        np.array(["a", "ä\U0001f600"], ">U3"),
+        np.array("text"),
+        np.array([True, False]),
+        np.zeros((0, 5), np.uint8),
+        np.float16(3),
+    ):
+        file = io.BytesIO()
+        np.save(file, array)
+        back = _npz.parsed(file.getvalue())
+        assert back.dtype == array.dtype
+        assert back.shape == array.shape
+        assert np.array_equal(back, array)
+
+
+def test_a_disk_that_fails_is_no_damaged_file(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for error, told in ((OSError(errno.EIO, "failed"), OSError), (MemoryError(), MemoryError)):
+
+        def fails(*_: Any, error: BaseException = error, **__: Any) -> None:
+            raise error
+
+        for method in ("__init__", "open"):
+            with monkeypatch.context() as patch:
+                patch.setattr(f"zipfile.ZipFile.{method}", fails)
+                if method == "__init__":
+                    patch.setattr("zipfile.ZipFile.__del__", lambda self: None)
+                with pytest.raises(told):
+                    rs.TraceBatch.load(good)
+
+
+def test_an_endless_pipe_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """Once its first bytes are wrong."""
+
+    class Endless(io.RawIOBase):
+        def readinto(self, buffer: Any) -> int:
+            buffer[:] = b"y" * len(buffer)
+            return len(buffer)
+
+        def read(self, size: int = -1) -> bytes:
+            assert 0 <= size < 100
+            return b"y" * size
+
+    with pytest.raises(
+        ValueError, match=r"Endless: wanted a file written by TraceBatch\.save: got a file that begins with"
+    ):
+        rs.TraceBatch.load(Endless())  # type: ignore[arg-type]
+    if os.path.exists("/dev/zero"):
+        with pytest.raises(ValueError, match="/dev/zero"):
+            rs.TraceBatch.load("/dev/zero")
+    empty = tmp_path / "empty.npz"
+    empty.write_bytes(b"")
+    with pytest.raises(ValueError, match="got an empty file"):
+        rs.TraceBatch.load(empty)
 
 
 def test_arrays_of_the_wrong_type_are_not_rounded(good: Path, tmp_path: Path) -> None:

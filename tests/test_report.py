@@ -42,7 +42,9 @@ def test_style_follows_the_stream(monkeypatch):
         monkeypatch.setenv("COLUMNS", columns)
         assert Style.of(Terminal()).width == width
     monkeypatch.delenv("COLUMNS")
-    assert Style.of(io.StringIO()).width == 80
+    assert Style.of(io.StringIO()).width == Style().width == 80
+    with pytest.raises(AttributeError):
+        Style().width = 3  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.5, 0.999, 1, -2, 7, math.nan, math.inf])
@@ -90,6 +92,63 @@ def test_shades_follow_the_image():
     assert all(
         row.isascii() for row in report.shade(np.random.default_rng(0).random((8, 9)), style=Style(unicode=False))
     )
+
+
+def test_shades_of_odd_images():
+    """Numbers beyond the ends are drawn as the ends, NaN as nothing; an image may be empty, and must be one."""
+    odd = np.array([[math.nan, -7, 9, math.inf, -math.inf]] * 2)
+    assert report.shade(odd, style=Style()) == ["  ██"]
+    assert report.shade(np.zeros((0, 5)), style=Style()) == []
+    assert report.shade(np.zeros((3, 0)), style=Style()) == ["", ""]
+    for shape in ((4,), (2, 2, 2)):
+        with pytest.raises(ValueError, match="image: wanted shape"):
+            report.shade(np.zeros(shape), style=Style())
+
+
+def test_odd_texts():
+    """Nothing moves the cursor; what takes no column counts none; a line of millions of characters takes no longer than
+    reading it."""
+    assert report.text_width("e\u0301\u200b\u200d\ufe0f") == 1
+    assert report.text_width("頁a") == 3
+    for style in (Style(40), Style(40, unicode=False)):
+        (line,) = report.lines(["a\x1b]0;title\x07\n\r\tb"], style=style)
+        assert line == "a\\x1b]0;title\\x07\\n\\r\\tb"
+        for c in ("x", "頁", "\u0301"):
+            (line,) = report.lines([c * 2_000_000], style=style)
+            assert report.text_width(line) <= 40
+    assert report.table([], [], style=Style()) == ""
+    assert report.table(["a"], [], style=Style()) == "  a"
+    assert report.heading("x" * 100, style=Style(40)) == "x" * 39 + "…"
+    assert report.heading("x" * 40, style=Style(40)) == "x" * 40
+    assert report.bar(math.nan, 0, style=Style()) == ""
+
+
+def test_paragraphs_are_wrapped():
+    """At 100 columns at most, words with hyphens whole."""
+    text = "many-words " * 30
+    for style, width in ((Style(40), 40), (Style(120), 100), (Style(), 80)):
+        lines = report.paragraph(text, style=style).splitlines()
+        assert max(map(len, lines)) == (width + 1) // 11 * 11 - 1
+        assert all(line.startswith("many") for line in lines)
+        indented = report.paragraph(text, style=style, indent=3).splitlines()
+        assert max(map(len, indented)) <= width
+        assert all(line.startswith("   many") for line in indented)
+    assert report.WIDTH == (40, 120)
+
+
+def test_numbers_of_any_size():
+    assert report.significant(-0.0) == "0"
+    assert report.significant(math.inf) == "inf"
+    assert report.significant(0.00099) == "9.9e-04"
+    assert report.significant(0.001) == "0.0010"
+    assert report.significant(1e300) == "1.0e+300"
+    assert report.significant(999_999_999_999_999.0) == "999,999,999,999,999"
+    assert report.significant(1234.5, 6) == "1,234.50"
+    assert report.percent(math.nan) == "nan%"
+    assert report.percent(-0.0) == "0%"
+    assert report.percent(-0.0004) == ">-0.1%"
+    assert report.percent(1.0004) == "<100.1%"
+    assert report.percent(-0.25) == "-25.0%"
 
 
 def test_percentages_never_round_to_certainty():

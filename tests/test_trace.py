@@ -259,7 +259,7 @@ def test_a_failed_save_leaves_the_old_file(
     def broken(*args: Any, **kwargs: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(np, "savez", broken)
+    monkeypatch.setattr("os.fsync", broken)
     with pytest.raises(OSError, match="disk full"):
         rs.TraceBatch.from_traces(runs[:2]).save(path)
     assert path.read_bytes() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import os
 import sys
@@ -48,10 +49,14 @@ _SHORT.maxstring = _SHORT.maxother = 60
 LISTED = 300  # characters of a list of names
 
 
+def cut(text: str, most: int) -> str:
+    """A text that others wrote, at most so long."""
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def shown(x: object) -> str:
     """A value as Python writes it, cut to 60 characters."""
-    text = _SHORT.repr(x)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return cut(_SHORT.repr(x), 60)
 
 
 def describe(x: object) -> str:
@@ -60,7 +65,7 @@ def describe(x: object) -> str:
         text = f"an array of shape {x.shape} and dtype {x.dtype}"
     else:
         text = f"{shown(x)} ({type(x).__name__})"
-    return text if len(text) <= 120 else text[:117] + "..."
+    return cut(text, 120)
 
 
 def listed(names: Collection[object]) -> str:
@@ -300,11 +305,6 @@ def members(name: str, x: object, what: str) -> list[Any]:
     return list(x)  # type: ignore[call-overload,no-any-return]
 
 
-def picks(index: Any) -> Any:
-    """An index that picks several, as NumPy takes it: an empty list is one of integers."""
-    return np.zeros(0, np.intp) if isinstance(index, list) and not index else index
-
-
 def module_name(name: str, x: object) -> str:
     """`x` as a module's name, a str that is not empty and that text files, UTF-8 and NumPy's strings can hold."""
     if not isinstance(x, str) or not x:
@@ -318,4 +318,34 @@ def path(name: str, x: object) -> str:
     """`x` as a file name."""
     if not isinstance(x, (str, os.PathLike)):
         raise TypeError(f"{name}: wanted a file name; got {describe(x)}")
-    return os.fspath(x)
+    found = os.fsdecode(x)
+    if "\0" in found:
+        raise ValueError(f"{name}: wanted a file name, which has no NUL; got {describe(found)}")
+    return found
+
+
+def picked(index: object, n: int) -> int | slice | npt.NDArray[np.intp]:
+    """`index` as one into n rows: a number from 0 to n - 1, a slice, or a vector of such numbers.
+
+    Raises
+    ------
+    IndexError
+        A number beyond the rows, or another number of booleans than there are rows.
+    TypeError
+        Anything else than an integer, a slice, or a vector of integers or booleans.
+    """
+    if isinstance(index, slice):
+        return index
+    what = f"a number from {-n} to {n - 1}, a slice, or a vector of such numbers or of {n} booleans"
+    with contextlib.suppress(TypeError):
+        i = operator.index([] if isinstance(index, (bool, np.bool_)) else index)  # type: ignore[arg-type]
+        if -n <= i < n:
+            return i % n
+        raise IndexError(f"index: wanted {what}; got {shown(i)}")
+    array = np.zeros(0, np.intp) if isinstance(index, list) and not index else reals("index", index, what)
+    if isinstance(index, tuple) or array.ndim != 1 or array.dtype.kind == "f":  # NumPy takes a tuple for several axes
+        raise TypeError(f"index: wanted {what}; got {describe(index)}")
+    try:
+        return np.asarray(np.arange(n)[array])
+    except IndexError:
+        raise IndexError(f"index: wanted {what}; got {describe(index)}") from None

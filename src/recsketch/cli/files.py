@@ -1,75 +1,135 @@
-"""Files of the command line: errors name the file and what was wanted of it; what is written is whole or absent."""
+"""Files of the command line: errors name the file and what was wanted of it; "-" is standard input or output."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import Any
+import os
+import stat
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+import recsketch._check as _check
 import recsketch._files as _files
+import recsketch._npz as _npz
 from recsketch.sketching.packing import PackedSketches
 from recsketch.sketching.spec import SketchSpec
 
 Sketches = npt.NDArray[np.float32] | PackedSketches
 
+STANDARD = "-"
+LONGEST_SPEC = 1 << 26  # bytes: a million modules with names of 50
+
+
+def source(path: str) -> str | BinaryIO:
+    """What is read under that name."""
+    return _standard(sys.stdin, "input") if path == STANDARD else path
+
+
+def target(path: str) -> str | BinaryIO:
+    """What is written under that name; a ValueError if that is a terminal."""
+    if path != STANDARD:
+        return path
+    if sys.stdout is not None and sys.stdout.isatty():
+        raise ValueError("-: wanted standard output to be a file or a pipe; got a terminal")
+    return _standard(sys.stdout, "output")
+
+
+def keep_apart(inputs: Sequence[str | None], outputs: Sequence[str | None]) -> None:
+    """Refuse to write over an input, or twice to one output. None stands for an option that was not given.
+
+    Raises
+    ------
+    ValueError
+        An output is the same file as an input or another output, under whatever name; or "-" is two inputs.
+    """
+    if inputs.count(STANDARD) > 1:
+        raise ValueError("-: wanted one input from standard input; got several")
+    taken = [_identity(path, 0) for path in inputs if path is not None]
+    for path in outputs:
+        if path is not None:
+            own = _identity(path, 1)
+            if own is not None and own in taken:
+                raise ValueError(
+                    f"{_check.cut(path, 200)}: wanted a file of its own to write; got one that is in use here"
+                )
+            taken.append(own)
+
+
+def writing(path: str | None) -> AbstractContextManager[BinaryIO | None]:
+    """`_files.written`, or None for an option that was not given."""
+    return nullcontext() if path is None else _files.written(target(path))
+
 
 def read_spec(path: str) -> SketchSpec:
-    """A SketchSpec from its JSON."""
-    with open(path, encoding="utf-8") as file, _naming(path, "the JSON of a SketchSpec"):
-        return SketchSpec.from_json(file.read())
+    """A SketchSpec from its JSON, in UTF-8 or UTF-16, with or without a byte order mark."""
+    name, wanted = _check.cut(path, 200), "the JSON of a SketchSpec"
+    text = bytearray()
+    given = source(path)
+    with open(given, "rb") if isinstance(given, str) else nullcontext(given) as file:
+        while part := file.read(1 << 16):
+            text += part
+            if len(text) > LONGEST_SPEC:
+                raise ValueError(f"{name}: wanted {wanted}, at most {LONGEST_SPEC} bytes; got more")
+    try:
+        return SketchSpec.from_json(bytes(text))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name}: wanted {wanted}: {_check.cut(str(error), 700)}") from error
 
 
 def read_sketches(path: str) -> tuple[SketchSpec, npt.NDArray[np.float32]]:
-    """What `recsketch sketch` wrote."""
+    """What `write_sketches` wrote."""
 
     def make(arrays: dict[str, Any]) -> tuple[SketchSpec, npt.NDArray[np.float32]]:
-        spec, sketches = SketchSpec.from_json(str(arrays["spec"])), arrays["sketches"]
+        spec, sketches = SketchSpec.from_json(_npz.text("spec", arrays["spec"])), arrays["sketches"]
         if sketches.ndim != 2 or sketches.shape[1] != spec.dim or sketches.dtype != np.float32:
-            raise ValueError(f"sketches of shape (n, {spec.dim}) float32; got {sketches.shape} {sketches.dtype}")
+            raise ValueError(f"sketches: wanted shape (n, {spec.dim}) float32; got {_check.describe(sketches)}")
         return spec, sketches
 
-    return _files.read(path, {"sketches", "spec"}, "an npz as `recsketch sketch` writes it", make)
+    return _npz.load(source(path), {"sketches", "spec"}, "`recsketch sketch`", make)
+
+
+def write_sketches(file: BinaryIO, spec: SketchSpec, sketches: npt.NDArray[np.float32]) -> None:
+    """Sketches (n, d) and their specification's JSON."""
+    _npz.write(file, {"sketches": sketches, "spec": np.array(spec.to_json())})
 
 
 def read_packed(path: str, spec: SketchSpec) -> PackedSketches:
     """What PackedSketches.save wrote, several sketches of the specification's length."""
-    packed = PackedSketches.load(path)
+    packed = PackedSketches.load(source(path))
     if packed.values.ndim != 2 or packed.dim != spec.dim:
-        raise ValueError(f"{path}: wanted packed sketches of shape (n, {spec.dim}); got {packed.values.shape}")
+        got = _check.describe(packed.values)
+        raise ValueError(f"{_check.cut(path, 200)}: wanted packed sketches of shape (n, {spec.dim}); got {got}")
     return packed
 
 
 def read_mask(path: str, count: int, dim: int) -> npt.NDArray[np.bool_]:
     """Kept coordinates of each of so many sketches, or of all: (count, dim)."""
-    wanted = f"({dim},) or ({count}, {dim}) bool"
-    with open(path, "rb") as file, _naming(path, f"an npy of kept coordinates, {wanted}"):
-        mask = np.load(file, allow_pickle=False)
-        if not isinstance(mask, np.ndarray):
-            raise ValueError("got an npz")
+    wanted = f"an npy of kept coordinates, ({dim},) or ({count}, {dim}) bool"
+    with _files.opened(source(path), b"\x93NUMPY", wanted) as file:
+        mask = _npz.parsed(file.read())
         if mask.dtype != np.bool_ or mask.shape not in ((dim,), (count, dim)):
-            raise ValueError(f"got {mask.shape} {mask.dtype}")
+            raise ValueError(f"got {_check.describe(mask)}")
     return np.broadcast_to(mask, (count, dim))
 
 
-def write_npz(path: str, **arrays: npt.NDArray[Any]) -> None:
-    """Arrays, as np.savez writes them."""
-    with _files.written(path) as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type,unused-ignore]
+def _standard(stream: Any, what: str) -> BinaryIO:
+    found: BinaryIO | None = getattr(stream, "buffer", None)
+    if found is None:
+        raise ValueError(f"-: wanted an open standard {what}; got none")
+    return found
 
 
-def write_text(path: str, text: str) -> None:
-    """A text in UTF-8."""
-    with _files.written(path) as file:
-        file.write(text.encode())
-
-
-@contextlib.contextmanager
-def _naming(path: str, wanted: str) -> Iterator[None]:
-    """Let an error in what a file holds name the file, and say what was wanted."""
+def _identity(path: str, descriptor: int) -> object:
+    """Something equal for equal files, and for names of one file that is still to be made; None for pipes and devices,
+    of which many may be open at once."""
     try:
-        yield
-    except Exception as error:  # zipfile, zlib, json and NumPy raise a dozen types on damaged files
-        raise ValueError(f"{path}: wanted {wanted}: {error}") from error
+        found = os.fstat(descriptor) if path == STANDARD else os.stat(path)
+    except OSError:
+        return path if path == STANDARD else os.path.realpath(path)
+    if stat.S_ISREG(found.st_mode):
+        return found.st_dev, found.st_ino
+    return (STANDARD, descriptor) if path == STANDARD else None

@@ -11,13 +11,27 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import numpy as np
 
+import recsketch._check as _check
+import recsketch._files as _files
 from recsketch._config import show_config, version
-from recsketch.cli.files import Sketches, read_mask, read_packed, read_sketches, read_spec, write_npz, write_text
-from recsketch.display.terminal import Style, lines, percent, progress, significant, table
+from recsketch.cli.files import (
+    STANDARD,
+    Sketches,
+    keep_apart,
+    read_mask,
+    read_packed,
+    read_sketches,
+    read_spec,
+    source,
+    target,
+    write_sketches,
+    writing,
+)
+from recsketch.display.terminal import Style, lines, percent, printable, progress, significant, table
 from recsketch.runs import drawing
 from recsketch.runs.batch import TraceBatch
 from recsketch.sketcher import Sketcher
@@ -26,6 +40,8 @@ Run = Callable[[argparse.Namespace], None]
 
 USAGE_ERROR = 2
 """Exit code for whatever the caller can mend: arguments, files. Also argparse's own."""
+
+STREAMS = "A file named - is standard input or standard output; what is told goes to stderr then."
 
 _CHUNK, _UNROLLED = 256, 16  # sketched, unrolled at a time
 
@@ -54,9 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that cannot be shown must not undo what was done
 
     def tell(kind: str, what: object) -> None:
-        words = " ".join(str(what).splitlines()) or type(what).__name__
-        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in words)
-        print(f"recsketch {args.command}: {kind}: {shown}", file=sys.stderr)
+        print(_line(f"recsketch {args.command}: {kind}: {str(what) or type(what).__name__}"), file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: tell("warning", message)
@@ -81,7 +95,13 @@ class _Parser(argparse.ArgumentParser):
     """Tells an error in one line, without the usage before it."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE_ERROR, f"{self.prog}: error: {message}\n")
+        self.exit(USAGE_ERROR, _line(f"{self.prog}: error: {message}") + "\n")
+
+
+def _line(text: str) -> str:
+    """A text that may quote anything, as one line of at most 1,000 characters that moves no cursor."""
+    words = " ".join(_check.cut(text, 1000).splitlines())
+    return _check.cut(printable(words), 1000)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -93,7 +113,9 @@ def _parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         name = command.__name__.strip("_")
         text = (command.__doc__ or "").strip()
-        subparser = subparsers.add_parser(name, help=text.split(".")[0], description=text, allow_abbrev=False)
+        subparser = subparsers.add_parser(
+            name, help=text.split(".")[0], description=text, epilog=STREAMS, allow_abbrev=False
+        )
         subparser.set_defaults(run=command(subparser))
     return parser
 
@@ -105,7 +127,7 @@ def _whole(least: int) -> Callable[[str], int]:
         with contextlib.suppress(ValueError):
             if int(text) >= least:
                 return int(text)
-        raise argparse.ArgumentTypeError(f"wanted a whole number, at least {least}; got {text!r}")
+        raise argparse.ArgumentTypeError(f"wanted a whole number, at least {least}; got {_check.shown(text)}")
 
     return convert
 
@@ -118,8 +140,8 @@ def _add_threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=_whole(1), metavar="N", help="at most so many threads (default: all)")
 
 
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, allow_nan=False))
+def _print_json(value: object, told: TextIO | None = None) -> None:
+    print(json.dumps(value, indent=2, allow_nan=False), file=told)
 
 
 def _demo(parser: argparse.ArgumentParser) -> Run:
@@ -153,7 +175,8 @@ def _info(parser: argparse.ArgumentParser) -> Run:
 
 
 def _sketch(parser: argparse.ArgumentParser) -> Run:
-    """Sketch saved runs. Writes an npz with the arrays sketches, (runs, dim) float32, and spec, the spec's JSON."""
+    """Sketch saved runs. Writes an npz with the arrays sketches, (runs, dim) float32, spec, the spec's JSON, and
+    recsketch, the number 1 of this format."""
     parser.add_argument("traces", metavar="TRACES.npz", help="a TraceBatch, as TraceBatch.save writes it")
     parser.add_argument(
         "--spec", required=True, metavar="SPEC.json", help="a SketchSpec, as SketchSpec.to_json writes it"
@@ -162,14 +185,17 @@ def _sketch(parser: argparse.ArgumentParser) -> Run:
     _add_threads(parser)
 
     def run(args: argparse.Namespace) -> None:
+        keep_apart([args.traces, args.spec], [args.out])
         spec = read_spec(args.spec)
-        batch = TraceBatch.load(args.traces)
+        batch = TraceBatch.load(source(args.traces))
         sketcher = Sketcher(spec, threads=args.threads)
-        sketches = np.empty((len(batch), spec.dim), dtype=np.float32)
-        for at in progress(range(0, len(batch), _CHUNK), "sketching"):
-            sketches[at : at + _CHUNK] = sketcher.sketch(batch[at : at + _CHUNK])
-        write_npz(args.out, sketches=sketches, spec=np.array(spec.to_json()))
-        print(f"{args.out}: {len(batch):,} sketches of {spec.dim:,} numbers")
+        with _files.written(target(args.out)) as out:  # first, so that nobody computes what cannot be written
+            sketches = np.empty((len(batch), spec.dim), dtype=np.float32)
+            for at in progress(range(0, len(batch), _CHUNK), "sketching"):
+                sketches[at : at + _CHUNK] = sketcher.sketch(batch[at : at + _CHUNK])
+            write_sketches(out, spec, sketches)
+        count = f"{len(batch):,} sketch{'es' * (len(batch) != 1)} of {spec.dim:,} numbers"
+        print(_line(f"{args.out}: {count}"), file=_told(args.out))
 
     return run
 
@@ -192,6 +218,7 @@ def _unroll(parser: argparse.ArgumentParser) -> Run:
 
     def run(args: argparse.Namespace) -> None:
         sketches: Sketches
+        keep_apart([args.sketches, args.spec, args.mask], [args.out, args.html])
         if args.spec is None:
             spec, sketches = read_sketches(args.sketches)
         else:
@@ -201,22 +228,27 @@ def _unroll(parser: argparse.ArgumentParser) -> Run:
         mask = None if args.mask is None else read_mask(args.mask, len(sketches), spec.dim)
         sketcher = Sketcher(spec, threads=args.threads)
         found: list[Any] = []
-        for at in progress(range(0, len(chosen), _UNROLLED), "unrolling"):
-            part = chosen[at : at + _UNROLLED]
-            found += sketcher.unroll(sketches[part], None if mask is None else mask[part], args.max_depth)
-        if args.html is not None:
-            sections = [(f"Sketch {i}", u._repr_html_()) for i, u in zip(chosen, found, strict=True)]
-            write_text(args.html, drawing.document(f"Unrolled from {os.path.basename(args.sketches)}", sections))
-        if args.out is not None:
-            empty = [str(i) for i, u in zip(chosen, found, strict=True) if not u.objects]
-            TraceBatch.from_traces([u.to_trace() for u in found if u.objects]).save(args.out)
-            if empty:
-                print(f"{args.out}: left out, since nothing was found in them: {', '.join(empty)}", file=sys.stderr)
+        with writing(args.out) as out, writing(args.html) as page:  # first, as above
+            for at in progress(range(0, len(chosen), _UNROLLED), "unrolling"):
+                part = chosen[at : at + _UNROLLED]
+                found += sketcher.unroll(sketches[part], None if mask is None else mask[part], args.max_depth)
+            if page is not None:
+                sections = [(f"Sketch {i}", u._repr_html_()) for i, u in zip(chosen, found, strict=True)]
+                origin = "standard input" if args.sketches == STANDARD else os.path.basename(args.sketches)
+                text = drawing.document(f"Unrolled from {origin}", sections)
+                page.write(text.encode("utf-8", "backslashreplace"))
+            if out is not None:
+                TraceBatch.from_traces([u.to_trace() for u in found if u.objects]).save(out)
+        empty = [str(i) for i, u in zip(chosen, found, strict=True) if not u.objects]
+        if empty and args.out is not None:
+            left_out = f"left out, since nothing was found in them: {', '.join(empty)}"
+            print(_line(f"{args.out}: {left_out}"), file=sys.stderr)
         whole = args.index is not None or len(chosen) == 1  # printed last: the reader of stdout may stop at any line
+        told = _told(args.out, args.html)
         if args.json:
-            _print_json([_unrolled(i, u, whole) for i, u in zip(chosen, found, strict=True)])
+            _print_json([_unrolled(i, u, whole) for i, u in zip(chosen, found, strict=True)], told)
         else:
-            _print_unrolled(chosen, found, whole)
+            _print_unrolled(chosen, found, whole, told)
 
     return run
 
@@ -228,15 +260,20 @@ def _chosen(index: list[int] | None, count: int) -> list[int]:
     return list(range(count)) if index is None else index
 
 
-def _print_unrolled(chosen: Sequence[int], found: Sequence[Any], whole: bool) -> None:
-    style = Style.of(sys.stdout)
+def _told(*outputs: str | None) -> TextIO:
+    """Where to tell what was done: standard output, unless that gets a file."""
+    return sys.stderr if STANDARD in outputs else sys.stdout
+
+
+def _print_unrolled(chosen: Sequence[int], found: Sequence[Any], whole: bool, told: TextIO) -> None:
+    style = Style.of(told)
     rows = []
     for i, u in zip(chosen, found, strict=True):
         complete = "yes" if u.complete else "no"
         rows.append([str(i), str(len(u.objects)), complete, percent(u.explained), significant(u.residual)])
-    print(table(["sketch", "objects", "complete", "explained", "residual"], rows, style=style, indent=0))
+    print(table(["sketch", "objects", "complete", "explained", "residual"], rows, style=style, indent=0), file=told)
     for i, u in zip(chosen, found, strict=True) if whole else ():
-        print("\n".join(["", *lines([f"sketch {i}", *u.tree().splitlines()], style=style)]))
+        print("\n".join(["", *lines([f"sketch {i}", *u.tree().splitlines()], style=style)]), file=told)
 
 
 def _unrolled(i: int, u: Any, whole: bool) -> dict[str, Any]:

@@ -75,7 +75,9 @@ class Style:
 
 
 def text_width(text: str) -> int:
-    """Columns a text takes: escape sequences and combining marks none, wide characters two.
+    """Columns a text takes: escape sequences, combining marks and invisible characters none, wide ones two.
+
+    Time is linear in the text's length.
 
     Examples
     --------
@@ -83,8 +85,25 @@ def text_width(text: str) -> int:
     >>> text_width("page"), text_width("\\x1b[1mpage\\x1b[0m"), text_width("頁")
     (4, 4, 2)
     """
-    plain = _ESCAPE.sub("", text)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in plain)
+    return sum(map(_columns, _ESCAPE.sub("", text)))
+
+
+def _columns(c: str) -> int:
+    if unicodedata.category(c) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(c) in "WF" else 1
+
+
+def printable(text: str) -> str:
+    """The text on one line: line ends, and what else moves a terminal's cursor, are written as escapes.
+
+    Examples
+    --------
+    >>> from recsketch.display.terminal import printable
+    >>> printable("page\\n\\x1b[2J")
+    'page\\\\n\\\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, style: Style, indent: int = 2) -> str:
@@ -131,7 +150,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, style: Style,
         for k, (cell, width) in enumerate(zip(row, widths, strict=True)):
             gap = " " * (width - text_width(cell))
             parts.append(cell + gap if k == 0 else gap + cell)
-        line = _cut(" " * indent + "  ".join(parts).rstrip(), style)
+        line = _cut((" " * indent + "  ".join(parts)).rstrip(), style)
         lines.append(style.dim(line) if number == 0 else line)
     return "\n".join(lines)
 
@@ -139,11 +158,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, style: Style,
 def _cut(line: str, style: Style) -> str:
     if text_width(line) <= style.width:
         return line
-    mark = "…" if style.unicode else "~"
-    plain = _ESCAPE.sub("", line)
-    while text_width(plain) > style.width - 1:
-        plain = plain[:-1]
-    return plain + mark
+    kept, left = [], style.width - 1
+    for c in _ESCAPE.sub("", line):
+        left -= _columns(c)
+        if left < 0:
+            break
+        kept.append(c)
+    return "".join(kept) + ("…" if style.unicode else "~")
 
 
 def bar(share: float, width: int, *, style: Style) -> str:
@@ -182,7 +203,7 @@ def shade(image: npt.NDArray[np.floating], *, style: Style) -> list[str]:
     Parameters
     ----------
     image : (rows, columns) floating
-        0 (empty) to 1 (full).
+        0 (empty) to 1 (full); anything outside is drawn as the nearer end, NaN as empty.
     style : Style
         Columns beyond its width are left out.
 
@@ -190,6 +211,11 @@ def shade(image: npt.NDArray[np.floating], *, style: Style) -> list[str]:
     -------
     list of str
         ``ceil(rows / 2)`` lines without trailing spaces.
+
+    Raises
+    ------
+    ValueError
+        The image has not two dimensions.
 
     Examples
     --------
@@ -199,14 +225,19 @@ def shade(image: npt.NDArray[np.floating], *, style: Style) -> list[str]:
     ['::', '  ::']
     """
     ramp = _SHADES if style.unicode else _ASCII_SHADES
-    padded = np.pad(image, ((0, image.shape[0] % 2), (0, 0)))[:, : style.width]
+    if image.ndim != 2:
+        raise ValueError(f"image: wanted shape (rows, columns); got {image.shape}")
+    shown = np.nan_to_num(np.clip(image[:, : style.width], 0, 1))
+    padded = np.pad(shown, ((0, image.shape[0] % 2), (0, 0)))
     level = (padded[0::2] + padded[1::2]) / 2
-    index = np.clip(np.round(level * (len(ramp) - 1)), 0, len(ramp) - 1).astype(int)
+    index = np.round(level * (len(ramp) - 1)).astype(int)
     return ["".join(ramp[i] for i in row).rstrip() for row in index]
 
 
 def lines(text: Iterable[str], *, style: Style) -> list[str]:
     """Lines as the style allows: cut to its width, trees and dots in ASCII where that is all there is.
+
+    What moves the cursor is written as an escape. A line costs time linear in its length.
 
     Examples
     --------
@@ -215,8 +246,8 @@ def lines(text: Iterable[str], *, style: Style) -> list[str]:
     ['page', '`- line ...']
     """
     if style.unicode:
-        return [_cut(line, style) for line in text]
-    plain = (line.translate(_ASCII_TREE).encode("ascii", "backslashreplace").decode() for line in text)
+        return [_cut(printable(line), style) for line in text]
+    plain = (printable(line).translate(_ASCII_TREE).encode("ascii", "backslashreplace").decode() for line in text)
     return [_cut(line, style) for line in plain]
 
 
@@ -254,36 +285,35 @@ def paragraph(text: str, *, style: Style, indent: int = 0) -> str:
 
 
 def percent(share: float, *, digits: int = 1) -> str:
-    """A share as percentage; 100% and 0% only where it is exactly that.
+    """A share as percentage; 100% and 0% only where it is exactly that, "nan%" where it is no number.
 
     Examples
     --------
     >>> from recsketch.display.terminal import percent
-    >>> percent(0.5), percent(1.0), percent(0.99999), percent(0.00001)
-    ('50.0%', '100%', '>99.9%', '<0.1%')
+    >>> percent(0.5), percent(1.0), percent(0.99999), percent(1.00001), percent(0.00001), percent(-0.00001)
+    ('50.0%', '100%', '>99.9%', '<100.1%', '<0.1%', '>-0.1%')
     """
     if share in (0, 1):
-        return f"{share:.0%}"
+        return f"{abs(share):.0%}"
     step, text = 10.0 ** -(digits + 2), f"{share:.{digits}%}"
-    if text == f"{0:.{digits}%}":
-        return f"<{step:.{digits}%}"
-    if text == f"{1:.{digits}%}":
-        return f">{1 - step:.{digits}%}"
+    for end in (0.0, 1.0):
+        if text.lstrip("-") == f"{end:.{digits}%}":
+            return f"<{end + step:.{digits}%}" if share > end else f">{end - step:.{digits}%}"
     return text
 
 
 def significant(value: float, digits: int = 2) -> str:
-    """A number to some significant digits, with thousands separated, and an exponent where it is tiny.
+    """A number to some significant digits, with thousands separated, and an exponent where it is tiny or huge.
 
     Examples
     --------
     >>> from recsketch.display.terminal import significant
-    >>> [significant(v) for v in (0, 1.7e-7, 0.01234, 1.25, 12345.6)]
-    ['0', '1.7e-07', '0.012', '1.2', '12,346']
+    >>> [significant(v) for v in (0, 1.7e-7, 0.01234, 1.25, 12345.6, -2e30, float("nan"))]
+    ['0', '1.7e-07', '0.012', '1.2', '12,346', '-2.0e+30', 'nan']
     """
     if value == 0 or not np.isfinite(value):
-        return f"{value:.0f}"
-    if abs(value) < 1e-3:
+        return f"{abs(value) if value == 0 else value:.0f}"
+    if not 1e-3 <= abs(value) < 1e15:
         return f"{value:.{digits - 1}e}"
     places = max(digits - 1 - int(np.floor(np.log10(abs(value)))), 0)
     return f"{value:,.{places}f}"

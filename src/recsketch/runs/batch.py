@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 import recsketch._check as _check
-import recsketch._files as _files
+import recsketch._npz as _npz
 from recsketch._check import Floats
+from recsketch._files import File
 from recsketch._values import alike
 from recsketch.runs.trace import Trace
 
@@ -211,20 +211,15 @@ class TraceBatch:
     @overload
     def __getitem__(self, index: slice | list[Any] | npt.NDArray[Any]) -> TraceBatch: ...
     def __getitem__(self, index: int | slice | list[Any] | npt.NDArray[Any]) -> Trace | TraceBatch:
-        if isinstance(index, slice) and index.step in (None, 1):
-            begin, end, _ = index.indices(len(self))
-            return self._part(begin, max(begin, end))
-        if isinstance(index, (slice, list)) or (isinstance(index, np.ndarray) and index.ndim):
-            what = "a number, a slice, or a vector of integers or bools"
-            which = index if isinstance(index, slice) else _check.reals("index", _check.picks(index), what)
-            if isinstance(which, np.ndarray) and (which.ndim != 1 or which.dtype.kind == "f"):
-                raise TypeError(f"index: wanted {what}; got {_check.describe(which)}")
-            picked = np.arange(len(self))[which]
-            return TraceBatch.from_traces(self._trace(int(i)) for i in picked) if picked.size else self._part(0, 0)
-        i = _check.integer("index", index, -(2**62), 2**62)
-        if not -len(self) <= i < len(self):
-            raise IndexError(f"index: wanted one from {-len(self)} to {len(self) - 1}; got {i}")
-        return self._trace(i % len(self))
+        picked = _check.picked(index, len(self))
+        if isinstance(picked, int):
+            return self._trace(picked)
+        if isinstance(picked, slice):
+            begin, end, step = picked.indices(len(self))
+            if step == 1:
+                return self._part(begin, max(begin, end))
+            picked = np.arange(begin, end, step)
+        return TraceBatch.from_traces(self._trace(int(i)) for i in picked) if picked.size else self._part(0, 0)
 
     def __iter__(self) -> Iterator[Trace]:
         return (self._trace(i) for i in range(len(self)))
@@ -272,20 +267,69 @@ class TraceBatch:
         trace._output_weights = array("d", part.output_weights.tobytes())
         return trace
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all columns to an .npz file, complete or not at all: the old file stays until the new one is done."""
+    def save(self, path: File) -> None:
+        """Write all columns to an .npz file, complete or not at all: the old file stays until the new one is done.
+
+        Parameters
+        ----------
+        path : str, os.PathLike or binary file object
+            Links are followed. The old file's mode is kept, and its group and owner where this user may set them.
+            Pipes, devices, file objects and files of several names (hard links) are written in place, from memory, when
+            all bytes are known.
+
+        Raises
+        ------
+        OSError
+            The file or its folder cannot be written. The old file is unchanged, unless it was written in place.
+        TypeError, ValueError
+            `path` is no file name.
+
+        Notes
+        -----
+        Equal batches make equal bytes. Cost: the columns' bytes are written and synced to the disk; the memory is that
+        of a buffer, or of the whole file where it is written in place.
+
+        Examples
+        --------
+        >>> from recsketch import Trace, TraceBatch
+        >>> trace = Trace()
+        >>> trace.outputs([trace.add("eye", [1.0, 2.0])])
+        >>> batch = TraceBatch.from_traces([trace, trace])
+        >>> batch.save("traces.npz")
+        >>> TraceBatch.load("traces.npz") == batch
+        True
+        """
         columns = {name: getattr(self, name) for name in self.__slots__ if name != "names"}
-        _files.save(path, {"names": np.array(self.names, np.str_), **columns})
+        _npz.save(path, {"names": np.array(self.names, np.str_), **columns})
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> TraceBatch:
-        """Read what `save` wrote. Another, a damaged or a hostile file is a ValueError; pickles are never read."""
+    def load(cls, path: File) -> TraceBatch:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : str, os.PathLike or binary file object
+            What cannot be sought in, such as a pipe, is read into memory first.
+
+        Raises
+        ------
+        ValueError
+            Another, a damaged or a hostile file, or one of another format's version. Pickles are never read.
+        OSError
+            The file cannot be read.
+        TypeError
+            `path` is no file name.
+
+        Notes
+        -----
+        Every size that the file claims is compared with the bytes there are before anything is allocated. Cost: one
+        pass over the bytes, and memory for them once (twice for a pipe).
+        """
 
         def make(arrays: dict[str, Any]) -> TraceBatch:
-            names = [str(n) for n in np.atleast_1d(arrays.pop("names"))]
-            return cls(names=names, **arrays)
+            return cls(names=_npz.texts("names", arrays.pop("names")), **arrays)
 
-        return _files.load(path, set(cls.__slots__), "TraceBatch.save", make)
+        return _npz.load(path, set(cls.__slots__), "TraceBatch.save", make)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TraceBatch):

@@ -326,10 +326,11 @@ class SketchSpec:
             fields = json.loads(text.removeprefix("\ufeff") if isinstance(text, str) else text, object_pairs_hook=_once)
         except (ValueError, RecursionError) as e:
             raise ValueError(f"specification: wanted a JSON object; got text that is none: {e}") from None
-        if not isinstance(fields, dict) or fields.get("recsketch") is True or fields.pop("recsketch", None) != FORMAT:
-            raise ValueError(
-                f'specification: wanted a JSON object with "recsketch": {FORMAT}; got {_check.describe(fields)}'
-            )
+        if not isinstance(fields, dict) or "recsketch" not in fields:
+            raise ValueError(f'specification: wanted a JSON object with "recsketch"; got {_check.describe(fields)}')
+        number = fields.pop("recsketch")
+        if number is True or number != FORMAT:
+            raise ValueError(f"specification: wanted format {FORMAT}; got {_check.describe(number)}")
         unknown = sorted(set(fields) - set(cls.__slots__))
         missing = sorted({"dim", "modules", "seed"} - set(fields))
         if unknown or missing:

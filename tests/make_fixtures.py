@@ -1,0 +1,79 @@
+"""Writes tests/fixtures: run by hand, from this directory, when a format gets a new number and never otherwise.
+
+    python make_fixtures.py
+
+The files of older formats stay, so that tests/test_fixtures.py goes on reading them. What is stored is made of integers
+and fractions of them alone, so that every machine and every version writes the same numbers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import recsketch as rs
+import recsketch._npz as _npz
+from recsketch.cli.files import write_sketches
+
+HERE = Path(__file__).resolve().parent / "fixtures"
+DTYPES = ("float32", "float16", "bfloat16", "int8")
+
+
+def spec() -> rs.SketchSpec:
+    """Every parameter away from its default."""
+    return rs.SketchSpec(
+        64,
+        {"page": 2, "ä b": 3},
+        seed=2**64 - 1,
+        max_inputs=5,
+        angle=30.0,
+        rotation="hadamard",
+        weighting="linear",
+        scaling="paper",
+        scales={"page": 0.5},
+        wiring={None: ["page", "ä b"], "page": ["ä b"]},
+        signature=4,
+    )
+
+
+def traces() -> rs.TraceBatch:
+    """One of shared and repeated inputs, one of a single object."""
+    first, second = rs.Trace(), rs.Trace()
+    a, b = first.add("ä b", [1, 2, 3]), first.add("ä b", [-0.5, 0, 0.25])
+    first.outputs([first.add("page", [4, 5], inputs=[a, b, a], weights=[1, 2, 0.5]), b], weights=[3, 1])
+    second.outputs([second.add("page", [6, 7])])
+    return rs.TraceBatch.from_traces([first, second])
+
+
+def sketches() -> np.ndarray[Any, Any]:
+    return (np.arange(128, dtype=np.float32).reshape(2, 64) - 40) / 8
+
+
+def packed(dtype: str) -> rs.PackedSketches:
+    """Not by `pack`, whose noise is a sum of roundings."""
+    x = sketches()
+    values = {
+        "float32": x,
+        "float16": x.astype(np.float16),
+        "bfloat16": (x.view(np.uint32) >> 16).astype(np.uint16),
+        "int8": np.arange(-64, 64, dtype=np.int8).reshape(2, 64),
+    }
+    return rs.PackedSketches(values[dtype], [0.5, 2.0], [0.25, 0.0], dtype)
+
+
+def main() -> None:
+    folder = HERE / f"format-{_npz.FORMAT}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "spec.json").write_text(spec().to_json() + "\n", encoding="utf-8", newline="\n")
+    traces().save(folder / "traces.npz")
+    for dtype in DTYPES:
+        packed(dtype).save(folder / f"packed-{dtype}.npz")
+    packed("int8")[1].save(folder / "packed-one.npz")
+    with open(folder / "sketches.npz", "wb") as file:
+        write_sketches(file, spec(), sketches())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Files of every format version, as they were written once: today's readers still read the same from them."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import make_fixtures as made
+import numpy as np
+import pytest
+
+import recsketch as rs
+import recsketch._npz as _npz
+import recsketch.sketching.spec as specs
+from recsketch.cli import files as cli_files
+
+FOLDERS = sorted(made.HERE.iterdir())
+NAMES = {"spec.json", "traces.npz", "sketches.npz", "packed-one.npz", *(f"packed-{d}.npz" for d in made.DTYPES)}
+
+
+def test_every_format_has_its_files() -> None:
+    assert {folder.name for folder in FOLDERS} == {f"format-{k + 1}" for k in range(_npz.FORMAT)}
+    assert all({file.name for file in folder.iterdir()} == NAMES for folder in FOLDERS)
+    assert _npz.FORMAT == specs.FORMAT
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_they_are_read(folder: Path) -> None:
+    assert rs.SketchSpec.from_json((folder / "spec.json").read_bytes()) == made.spec()
+    batch = rs.TraceBatch.load(folder / "traces.npz")
+    assert batch == made.traces()
+    assert batch.names == made.traces().names
+    assert str(batch[0]) == str(made.traces()[0])
+    for dtype in made.DTYPES:
+        assert rs.PackedSketches.load(folder / f"packed-{dtype}.npz") == made.packed(dtype)
+    assert rs.PackedSketches.load(folder / "packed-one.npz") == made.packed("int8")[1]
+    spec, sketches = cli_files.read_sketches(str(folder / "sketches.npz"))
+    assert spec == made.spec()
+    assert np.array_equal(sketches, made.sketches())
+
+
+def test_what_is_written_now_is_of_the_newest_format() -> None:
+    """Member for member and byte for byte: a format that changes without a new number turns this red."""
+    folder = FOLDERS[-1]
+    assert made.spec().to_json() + "\n" == (folder / "spec.json").read_text(encoding="utf-8")
+    sketches = io.BytesIO()
+    cli_files.write_sketches(sketches, made.spec(), made.sketches())
+    files = {"sketches.npz": sketches}
+    for name, value in {
+        "traces.npz": made.traces(),
+        **{f"packed-{d}.npz": made.packed(d) for d in made.DTYPES},
+    }.items():
+        files[name] = io.BytesIO()
+        value.save(files[name])  # type: ignore[attr-defined]
+    for name, file in files.items():
+        with zipfile.ZipFile(file) as new, zipfile.ZipFile(folder / name) as old:
+            assert new.namelist() == old.namelist()
+            for member in new.namelist():
+                a, b = _npz.parsed(new.read(member)), _npz.parsed(old.read(member))
+                assert (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes()), (name, member)
+
+
+def test_formats_to_come_are_refused_by_number() -> None:
+    """With both numbers, in every reader."""
+    file = io.BytesIO()
+    np.savez(file, recsketch=_npz.FORMAT + 1, something=np.zeros(3))
+    wanted = f"wanted format {_npz.FORMAT}; got {_npz.FORMAT + 1}"
+    for read in (rs.TraceBatch.load, rs.PackedSketches.load):
+        file.seek(0)
+        with pytest.raises(ValueError, match=wanted):
+            read(file)
+    text = json.dumps({"recsketch": specs.FORMAT + 1})
+    with pytest.raises(ValueError, match=f"wanted format {specs.FORMAT}; got {specs.FORMAT + 1}"):
+        rs.SketchSpec.from_json(text)
