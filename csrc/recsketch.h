@@ -44,7 +44,8 @@ typedef enum rsk_status {
     RSK_EFANOUT,  /* a tuple has more than max_inputs inputs of positive weight */
     RSK_EVALUE,   /* a number is NaN or larger than RSK_MAX_VALUE */
     RSK_ESIZE,    /* a trace has more than 2^30 objects, inputs and outputs together */
-    RSK_ESTOP     /* rsk_stop.asked said so; what the call writes is unspecified */
+    RSK_ESTOP,    /* rsk_stop.asked said so; what the call writes is unspecified */
+    RSK_EOVERFLOW /* numbers of an answer are not finite */
 } rsk_status;
 
 /* Where a check failed: -1 where there is no such thing. object is counted within its trace; for the tuple of a network's outputs it
@@ -85,16 +86,21 @@ rsk_status rsk_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint
 
 /* words (n) = the first 32-bit words of a part of a stream, docs/design.md section 1. n from 0 to 2^34. */
 rsk_status rsk_stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t n, uint32_t *words);
+/* words (parts, n): the first n words of each of the parts first, first + 1, ...
+ * RSK_EINVAL  words is NULL, parts < 0, n < 0, a part or a word beyond the last one there is */
+rsk_status rsk_stream_parts(uint64_t seed, uint64_t stream, uint32_t first, ptrdiff_t parts, ptrdiff_t n, uint32_t *words);
 
 /* ---------------------------------------------------------------- transforms (transforms.c) */
 
-/* Walsh-Hadamard transform of every row, natural order, in place, times factor (1: unnormalised).
- *   x  (rows, n), n a power of two, 16 <= n <= 2^24.
- * RSK_EINVAL  n is not such a power, rows < 0, threads < 1 */
-rsk_status rsk_fwht_f32(float *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads);
-rsk_status rsk_fwht_f64(double *x, ptrdiff_t rows, ptrdiff_t n, double factor, int threads);
+/* Walsh-Hadamard transform of every row in natural (Hadamard) order, times factor (1: unnormalised).
+ *   x    (rows, n), n a power of two from 1 to 2^24
+ *   out  (rows, n), overwritten; it may be x, and must not overlap it otherwise
+ * RSK_EINVAL     a NULL pointer, n is not such a power, factor not finite, rows < 0, threads < 1;  RSK_ENOMEM
+ * RSK_EOVERFLOW  out has infinities or NaN: of x, or where a sum exceeded the largest number. Every other number of out is right */
+rsk_status rsk_fwht_f32(const float *x, ptrdiff_t rows, ptrdiff_t n, double factor, float *out, int threads);
+rsk_status rsk_fwht_f64(const double *x, ptrdiff_t rows, ptrdiff_t n, double factor, double *out, int threads);
 
-/* 1 if n numbers x[0], x[step], ... are finite and of at most that size, which may be infinite; 0 otherwise, for NULL, and for n < 0. */
+/* 1 if n numbers x[0], x[step], ... are finite and of at most that size, which may be infinite, or n is 0; 0 otherwise, and for NULL. */
 int rsk_within_f32(const float *x, ptrdiff_t n, ptrdiff_t step, double most);
 int rsk_within_f64(const double *x, ptrdiff_t n, ptrdiff_t step, double most);
 
@@ -204,12 +210,13 @@ rsk_status rsk_scan(rsk_scan_type type, const void *rows, const float *scale, pt
 /* ---------------------------------------------------------------- structured projections (transforms.c) */
 
 /* HD3HD2HD1 (docs/design.md section 9): out = factor times the first numbers of H D3 H D2 H D1 [x; 0], one block of `padded`
- * after the other until there are `width`; or with transpose the adjoint, D1 H D2 H D3 H.
+ * after the other until there are `width`; or with transpose the adjoint, D1 H D2 H D3 H, summed over the blocks.
  *   signs  (blocks, 3, padded / 16) sign words, D1 D2 D3 of every block; blocks = width / padded, rounded up
  *   x      (rows, length), out (rows, width); the other way round with transpose. They must not overlap.
- * RSK_EINVAL  length is outside 1..padded, width outside 1..RSK_MAX_DIM, padded no power of two from 16 to RSK_MAX_DIM, factor not
- *             finite, rows < 0, threads < 1
- * RSK_ENOMEM  scratch: `padded` numbers a thread */
+ * RSK_EINVAL     a NULL pointer, length outside 1..padded, width outside 1..RSK_MAX_DIM, padded no power of two from 16 to
+ *                RSK_MAX_DIM, factor not finite, rows < 0, threads < 1
+ * RSK_ENOMEM     scratch: `padded` numbers a thread
+ * RSK_EOVERFLOW  as of rsk_fwht. Sums are of numbers that are not yet divided by anything: the largest is padded^1.5 times |x| */
 typedef struct rsk_projection {
     ptrdiff_t length, width, padded;
     const uint16_t *signs;
@@ -253,14 +260,18 @@ rsk_status rsk_hash_csr_f64(const rsk_hashing *h, ptrdiff_t rows, const int64_t 
 
 #define RSK_MAX_DEGREE 64
 
-/* out[k] = factor times the product over q < degree of (H D_q [x; 0])[index[q][k]], k < used; 0 beyond.
+/* Products over q < degree of coordinates of h_q = H D_q [x; 0]: real ones, factor times the product of h_q[index[q][k]], and before
+ * them complex ones, whose real and imaginary parts are neighbours: for j < pairs
+ *   out[2j] + i out[2j + 1] = 2^((1 - degree) / 2) factor times the product of h_q[index[q][2j]] + i h_q[index[q][2j + 1]],
+ * for 2 pairs <= k < used out[k] is a real one, and from `used` on out is 0.
  *   signs  (degree, padded / 16) sign words;  index (degree, used), from 0 to padded - 1
  *   x      (rows, length), out (rows, width); they must not overlap
- * RSK_EINVAL  length outside 1..padded, padded no power of two from 16 to RSK_MAX_DIM, degree outside 1..RSK_MAX_DEGREE, used outside
- *             1..width, width > RSK_MAX_DIM, an index outside its range, factor not finite, rows < 0, threads < 1
- * RSK_ENOMEM  scratch: degree * padded numbers a thread, 16 times as many where these are at most 2^17 and used >= 16 */
+ * RSK_EINVAL  a NULL pointer, length outside 1..padded, padded no power of two from 16 to RSK_MAX_DIM, degree outside
+ *             1..RSK_MAX_DEGREE, used outside 1..width, width > RSK_MAX_DIM, pairs outside 0..used / 2, an index outside its range,
+ *             factor not finite, rows < 0, threads < 1
+ * RSK_ENOMEM  scratch: 16 degree * padded numbers a thread where degree * padded is at most 2^17 and used >= 16, else `padded` */
 typedef struct rsk_tensor {
-    ptrdiff_t length, width, used, padded, degree;
+    ptrdiff_t length, width, used, pairs, padded, degree;
     const uint16_t *signs;
     const int32_t *index;
     double factor;

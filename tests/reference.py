@@ -451,7 +451,7 @@ def projection_matrix(features: int, m: int, seed: int) -> F64:
     d = order_of(features)
     h, blocks = hadamard(d) / math.sqrt(d), []
     for b in range(-(-m // d)):
-        sid = [signs(seed, stream("projection", b), part, d) for part in range(3)]
+        sid = [signs(seed, stream("projection", ""), 3 * b + part, d) for part in range(3)]
         blocks.append(h @ (sid[2][:, None] * (h @ (sid[1][:, None] * (h * sid[0][None, :])))))
     return math.sqrt(d / m) * np.concatenate(blocks)[:m, :features]
 
@@ -468,6 +468,12 @@ def hashing_matrix(features: int, m: int, s: int, seed: int, name: str | int | N
     return out
 
 
+def tensor_orders(q: int, a: int, m: int, seed: int) -> NDArray[np.int64]:
+    """Factor q's first m coordinates: in every run of a of them each occurs once, in the order of its word."""
+    words = [stream_words(seed, stream("tensor", q), 1 + run, a) for run in range(-(-m // a))]
+    return np.concatenate([np.lexsort((np.arange(a), w)) for w in words])[:m]
+
+
 def tensor_features(x: F64, m: int, p: int, seed: int) -> F64:
     """The tensor sketch of every row of x (n, features), by products of transforms."""
     a = order_of(x.shape[1])
@@ -475,14 +481,38 @@ def tensor_features(x: F64, m: int, p: int, seed: int) -> F64:
     wide[:, : x.shape[1]] = x
     h = [(wide * signs(seed, stream("tensor", q), 0, a)) @ hadamard(a) for q in range(p)]
     out = np.zeros((len(x), m))
-    used = min(m, a**p)
-    orders = []
-    for q in range(p):
-        words = [stream_words(seed, stream("tensor", q), 1 + run, a) for run in range(-(-m // a))]
-        orders.append([np.lexsort((np.arange(a), w)) for w in words])
-    for k in range(used):
-        product = np.ones(len(x))
-        for q in range(p):
-            product = product * h[q][:, k // a**q % a if m >= a**p else orders[q][k // a][k % a]]
-        out[:, k] = product / math.sqrt(used)
+    if m >= a**p:
+        for k in range(a**p):
+            out[:, k] = math.prod(h[q][:, k // a**q % a] for q in range(p)) / math.sqrt(a**p)
+        return out
+    orders = [tensor_orders(q, a, m, seed) for q in range(p)]
+    for k in range(0, m - 1, 2):
+        g = math.prod((h[q][:, orders[q][k]] + 1j * h[q][:, orders[q][k + 1]]) / math.sqrt(2) for q in range(p))
+        out[:, k], out[:, k + 1] = g.real * math.sqrt(2 / m), g.imag * math.sqrt(2 / m)
+    if m % 2:
+        out[:, -1] = math.prod(h[q][:, orders[q][-1]] for q in range(p)) / math.sqrt(m)
     return out
+
+
+def tensor_variance(x: F64, y: F64, m: int, p: int) -> float:
+    """The variance of <z(x), z(y)> for unit vectors x and y where m < a^p.
+
+    For coordinates i != j drawn from all of h = H D x and k = H D y, w = (h_i + i h_j) conj(k_i + i k_j) / 2 has the
+    mean rho, E |w|^2 = square, E w^2 = pseudo, and both pairs of a run E Re w Re w' = other: the sum of all is fixed.
+    Im w changes its sign with i and j exchanged, so that it is not correlated with anything of another pair. Factors
+    are independent, and given their signs so are runs.
+    """
+    a, rho = order_of(len(x)), float(x @ y)
+    single = 1 + 2 * rho**2 - 2 * float(np.sum(x * x * y * y))  # E (h_i k_i)^2 over the signs
+    cross = (a * rho**2 - single) / (a - 1)  # E h_i k_i h_j k_j
+    square = (single + (a - single) / (a - 1)) / 2
+    real = (single + cross) / 2  # E (Re w)^2
+    pseudo = 2 * real - square
+    other = rho**2 - (real - rho**2) / (a / 2 - 1)
+    total = 0.0
+    for run in range(0, m, a):
+        pairs, odd = divmod(min(a, m - run), 2)
+        total += 2 * pairs * (square**p + pseudo**p) + 4 * pairs * (pairs - 1) * other**p - 4 * pairs**2 * rho ** (2 * p)
+        if odd:  # a number that is real
+            total += single**p - rho ** (2 * p) + 4 * pairs * (cross**p - rho ** (2 * p))
+    return total / m**2

@@ -64,7 +64,13 @@ def imports(path: Path) -> list[list[str]]:
 
 
 # What may be imported besides NumPy and the standard library, inside functions only: file -> packages.
-OPTIONAL = {"transforms/_base": {"pandas", "polars", "scipy", "sklearn"}, "transforms/_tensor": {"scipy"}}
+OPTIONAL = {
+    "transforms/_base": {"pandas", "polars", "sklearn"},
+    "transforms/_hashing": {"scipy"},
+    "transforms/_linear": {"scipy"},
+    "transforms/_sparse": {"scipy"},
+    "transforms/_tensor": {"scipy"},
+}
 
 
 def files_of(wing: str) -> list[Path]:

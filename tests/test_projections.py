@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import reference as ref
+import scipy.sparse
+import scipy.spatial.distance
+from sklearn.random_projection import johnson_lindenstrauss_min_dim
 
 from recsketch.transforms import CountSketch, SparseProjection, StructuredProjection, TensorSketch, fwht
+from recsketch.transforms._random import johnson_lindenstrauss
 
 UNIT = {np.float32: 2.0**-24, np.float64: 2.0**-53}
 SHAPES = ((1, 1), (5, 3), (16, 16), (17, 40), (100, 64), (100, 128), (100, 300), (256, 1000))  # features, m
@@ -111,6 +116,178 @@ def test_isometry_and_orthogonal_rows() -> None:
         p = StructuredProjection(m).fit(rows(64)).aslinearoperator() @ np.eye(64)
         for block in (p[:64], p[64:]):
             assert np.allclose(block @ block.T, 64 / m * np.eye(len(block)), atol=1e-13)
+
+
+LINEAR: tuple[Any, ...] = (
+    CountSketch,
+    SparseProjection,
+    partial(SparseProjection, n_nonzeros=16),
+    StructuredProjection,
+)
+
+
+@pytest.mark.parametrize("make", LINEAR)
+def test_components_are_the_matrix(make: Any) -> None:
+    """Of a structured projection 3 log2 d additions round each number of P; |P| <= sqrt(d / m) <= 32 here."""
+    for features, m in SHAPES:
+        e = make(m, random_state=5)
+        assert not hasattr(e, "components_")  # NotFittedError is an AttributeError
+        p = e.fit(rows(features)).components_
+        assert p.shape == (m, features)
+        assert p.dtype == np.float64
+        if make is StructuredProjection:
+            assert isinstance(p, np.ndarray)
+            assert p.flags.c_contiguous
+            assert np.abs(p - ref.projection_matrix(features, m, 5)).max() <= 2 * 30 * UNIT[np.float64] * 32
+            continue
+        assert p.format == "csc"
+        assert p.has_canonical_format
+        assert np.array_equal(p.toarray(), ref.hashing_matrix(features, m, e._entries.shape[1], 5))
+
+
+def turning(e: Any, dtype: type) -> Any:
+    """Rows whose sums leave the type's range and come back: three numbers that meet, the last of which cancels one of
+    the others; of a structured projection, whose transforms add without scaling, any large row into many numbers."""
+    most = 0.9 * float(np.finfo(dtype).max)
+    if isinstance(e, StructuredProjection):
+        x = np.sign(np.random.default_rng(3).standard_normal((1, e.n_features_in_))) * most
+    else:
+        p = e.components_.toarray()
+        meet = p[np.argmax(np.count_nonzero(p, axis=1))]
+        at = np.flatnonzero(meet)[:3]
+        x = np.zeros((1, e.n_features_in_))
+        x[0, at] = np.sign(meet[at]) * [most, most, -most]
+    return np.concatenate([x * 1e-6, x, x * 1e-9]).astype(dtype)
+
+
+@pytest.mark.parametrize("make", LINEAR)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sums_that_overflow_on_the_way(make: Any, dtype: type) -> None:
+    """The answer is that of rows 2^-40 times the size, to the bit: no number on the way is subnormal."""
+    for features, m in ((40, 400), (16, 64)) if make is StructuredProjection else ((300, 16), (64, 20)):
+        e = make(m, random_state=2).fit(rows(features))
+        x = turning(e, dtype)
+        want = np.ldexp(e.transform(np.ldexp(x, -40)), 40)
+        assert np.isfinite(want).all()
+        assert np.array_equal(e.transform(x), want)
+        assert np.array_equal(e.fit_transform(x), want)
+        assert np.array_equal(e.aslinearoperator(dtype) @ x.T, want.T)
+        x[2] = np.finfo(dtype).smallest_subnormal  # a row does not depend on the others, whatever they need
+        want[2] = e.transform(x[2:])
+        assert want[2].any()
+        assert np.array_equal(e.transform(x), want)
+        for i in range(3):
+            assert np.array_equal(e.transform(x[i : i + 1]), want[i : i + 1])
+        if e.takes_sparse:
+            assert np.array_equal(e.transform(scipy.sparse.csr_array(x)), want)
+
+
+@pytest.mark.parametrize("make", LINEAR)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sums_of_the_adjoint_that_overflow_on_the_way(make: Any, dtype: type) -> None:
+    """s numbers of 0.9 / sqrt(s) of the largest float add up to sqrt(s) times that, and 1/sqrt(s) brings it back."""
+    e = make(64, random_state=2).fit(rows(400))
+    p = np.asarray(e.components_ if make is StructuredProjection else e.components_.toarray())
+    y = np.sign(p[:, 5]) / np.abs(p).sum(axis=0).max() * 0.9 * float(np.finfo(dtype).max)
+    y = np.stack([y, y * 1e-6]).astype(dtype)
+    want = np.ldexp(e.adjoint(np.ldexp(y, -40)), 40)
+    assert np.isfinite(want).all()
+    assert np.array_equal(e.adjoint(y), want)
+    assert np.array_equal(e.aslinearoperator(dtype).T @ y[0], want[0])
+
+
+@pytest.mark.parametrize("make", LINEAR)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_answers_that_do_overflow_are_refused(make: Any, dtype: type) -> None:
+    """All signs as in a row, or a column, of P: |P|_1 of it times the largest float. Other numbers of the answer can be
+    held, and other rows."""
+    e = make(16, random_state=2).fit(rows(50))
+    p = np.asarray(e.components_ if make is StructuredProjection else e.components_.toarray())
+    wanted = f"wanted numbers whose sketch {np.dtype(dtype)} can hold; got larger ones in row 1"
+    for q, product, operator in (
+        (p, e.transform, e.aslinearoperator(dtype)),
+        (p.T, e.adjoint, e.aslinearoperator(dtype).T),
+    ):
+        signs = np.sign(q[np.argmax(np.abs(q).sum(axis=1))])
+        if np.abs(q).sum(axis=1).max() <= 1:
+            continue  # the adjoint of a CountSketch only copies numbers
+        x = np.stack([signs, signs * float(np.finfo(dtype).max)]).astype(dtype)
+        with pytest.raises(ValueError, match=wanted):
+            product(x)
+        with pytest.raises(ValueError, match="wanted numbers whose sketch"):
+            operator @ x[1]
+        with pytest.raises(ValueError, match="wanted finite numbers; Input X contains NaN: column 7, row 0"):
+            operator @ np.where(np.arange(len(signs)) == 7, np.nan, signs)
+
+
+def test_numbers_that_no_column_meets_are_looked_at() -> None:
+    """One feature in one of 64 numbers: the other 63 are part of no answer of the adjoint."""
+    e = CountSketch(64).fit(np.ones((2, 1)))
+    unused = np.flatnonzero(e.transform([[1.0]])[0] == 0)
+    assert unused.size == 63
+    for value, what in ((math.nan, "NaN"), (math.inf, "infinity")):
+        y = np.zeros((2, 64))
+        y[1, unused[5]] = value
+        for call in (e.adjoint, e.inverse_transform):
+            with pytest.raises(ValueError, match=f"Input Y contains {what}.*: column {unused[5]}, row 1"):
+                call(y)
+    with pytest.raises(ValueError, match="wanted 64 columns, as many as transform makes; got 63"):
+        e.adjoint(np.zeros((2, 63)))
+
+
+def test_operators_refuse_what_is_not_real() -> None:
+    e = SparseProjection(16).fit(rows(30))
+    with pytest.raises(TypeError, match="x: wanted real numbers"):
+        _ = e.aslinearoperator() @ np.ones(30, complex)
+    for bad in (np.int32, np.complex128, np.float16):
+        with pytest.raises(TypeError, match="dtype: wanted float32 or float64"):
+            e.aslinearoperator(bad)
+
+
+@pytest.mark.parametrize("make", [CountSketch, SparseProjection])
+def test_the_inverse_of_a_hashed_row_is_right_on_average(make: Any) -> None:
+    """Over 400 seeds the mean of an estimate is off by N(0, |x|^2 / (400 m)): 6 deviations for 20 numbers fail with a
+    probability of 20 * 2e-9; the seeds are fixed. Each alone is off by about |x| / sqrt(m)."""
+    x = rows(20)[:1]
+    each = math.sqrt((x**2).sum() / 64)
+    found = np.concatenate([(e := make(64, random_state=s)).inverse_transform(e.fit_transform(x)) for s in range(400)])
+    assert np.abs(found.mean(axis=0) - x).max() <= 6 * each / math.sqrt(400)
+    assert 0.5 * each <= (found - x).std() <= 1.5 * each
+
+
+def test_automatic_numbers_of_components() -> None:
+    """The number is scikit-learn's. A squared distance has the spread of chi-squared with m degrees, m = 187 for 50
+    rows and eps = 0.5; it leaves 1 ± 0.5 with a probability of 1.2e-5 (if P were Gaussian), one of 1225 pairs with
+    1.5%; the seed is fixed."""
+    for n in (2, 3, 10, 1000, 10**6):
+        for eps in (0.01, 0.1, 0.25, 0.5, 0.99):
+            assert johnson_lindenstrauss(n, eps) == johnson_lindenstrauss_min_dim(n, eps=eps)
+    x = rows(1000, 50)
+    distance = scipy.spatial.distance.pdist(x, "sqeuclidean")
+    for make in (CountSketch, SparseProjection, StructuredProjection):
+        e = make("auto", eps=0.5).fit(x)
+        assert e.n_components_ == johnson_lindenstrauss_min_dim(50, eps=0.5)
+        assert e.n_components == "auto"
+        assert e.transform(x).shape == (50, e.n_components_)
+        assert np.array_equal(make(e.n_components_).fit_transform(x), e.transform(x))
+        ratio = scipy.spatial.distance.pdist(e.transform(x), "sqeuclidean") / distance
+        assert np.abs(ratio - 1).max() <= 0.5
+        assert make("auto", eps=0.5).fit(rows(1000, 5)).n_components_ < e.n_components_  # by the rows of the latest fit
+        with pytest.raises(
+            ValueError, match=r"wanted 'auto' to give 1 to 30 .* X has features; got 187 for eps=0.5 and"
+        ):
+            make("auto", eps=0.5).fit(x[:, :30])
+        with pytest.raises(ValueError, match=r"got 0 for eps=0\.5 and 1 samples"):
+            make("auto", eps=0.5).fit(x[:1])
+        with pytest.raises(ValueError, match="n_components: wanted 'auto'; got 'all'"):
+            make("all").fit(x)
+        for eps in (0, 1, -0.1, math.nan):
+            with pytest.raises(ValueError, match="eps: wanted a number above 0 and below 1"):
+                make(8, eps=eps).fit(x)
+        with pytest.raises(TypeError, match="eps: wanted"):
+            make(8, eps=None).fit(x)
+    with pytest.raises(TypeError, match="n_components: wanted an integer"):
+        TensorSketch("auto").fit(x)  # type: ignore[arg-type]  # no linear map
 
 
 @pytest.mark.parametrize("make", [StructuredProjection, SparseProjection, CountSketch])
@@ -215,7 +392,7 @@ for threads in (1, 2, 3):
     for make in (StructuredProjection, SparseProjection, CountSketch, TensorSketch):
         for n, features, m in ((1, 20, 7), (3, 100, 300), (83, 1000, 513), (37, 5000, 4096)):
             for dtype in (np.float32, np.float64):
-                x = np.random.default_rng(n).integers(-(2**20), 2**20, (n, features)).astype(dtype) / 2**20
+                x = np.ldexp(np.random.default_rng(n).integers(-(2**20), 2**20, (n, features)).astype(dtype), -20)
                 e = make(m, threads=threads).fit(x)
                 y = np.ascontiguousarray(e.transform(x)).astype(np.dtype(dtype).newbyteorder("<"))
                 key = f"{make.__name__} {n} {features} {m} {np.dtype(dtype).name}"

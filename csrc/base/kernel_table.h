@@ -35,12 +35,10 @@ typedef struct rsk_kernels {
     /* unnormalised Walsh-Hadamard transform in place, n a power of two >= 16, stages in ascending order */
     void (*fwht_f32)(float *x, ptrdiff_t n);
     void (*fwht_f64)(double *x, ptrdiff_t n);
-    /* out (n) = the transform of [in; 0], in of `length` <= n elements; in may be out. next: n elements that will be needed soon,
-     * or NULL */
-    void (*transform_f32)(float *out, const float *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t,
-                          const float *next);
-    void (*transform_f64)(double *out, const double *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t,
-                          const double *next);
+    /* out (n) = the transform of [in; 0], in of `length` <= n elements; in may be out. ahead: what lies so many elements beyond `in`
+     * will be needed next and comes from memory; 0 if nothing does */
+    void (*transform_f32)(float *out, const float *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t, ptrdiff_t ahead);
+    void (*transform_f64)(double *out, const double *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t, ptrdiff_t ahead);
     /* out = f * (x with signs); out may be x */
     void (*flip_f32)(float *out, const float *x, ptrdiff_t n, const uint16_t *bits, float f);
     void (*flip_f64)(double *out, const double *x, ptrdiff_t n, const uint16_t *bits, double f);
@@ -91,9 +89,10 @@ typedef struct rsk_kernels {
     void (*untable_f32)(float *out, ptrdiff_t width, const float *table, float f);
     void (*untable_f64)(double *out, ptrdiff_t width, const double *table, double f);
     /* tensor sketches of the first rows, as many at once as a register has lanes; returns how many. The rest, less than half as many,
-     * is quicker one by one. used >= 16; work is 16 degree padded elements */
-    ptrdiff_t (*tensor_f32)(const rsk_tensor *t, const float *x, ptrdiff_t rows, float *out, float *work);
-    ptrdiff_t (*tensor_f64)(const rsk_tensor *t, const double *x, ptrdiff_t rows, double *out, double *work);
+     * is quicker one by one. used >= 16, and pairs >= 8 or 0; pair_factor is the factor of complex products; work is
+     * 16 degree padded elements */
+    ptrdiff_t (*tensor_f32)(const rsk_tensor *t, double pair_factor, const float *x, ptrdiff_t rows, float *out, float *work);
+    ptrdiff_t (*tensor_f64)(const rsk_tensor *t, double pair_factor, const double *x, ptrdiff_t rows, double *out, double *work);
 } rsk_kernels;
 
 extern const rsk_kernels rsk_kernels_portable;

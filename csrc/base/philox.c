@@ -37,6 +37,14 @@ rsk_status rsk_stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdi
     return RSK_OK;
 }
 
+rsk_status rsk_stream_parts(uint64_t seed, uint64_t stream, uint32_t first, ptrdiff_t parts, ptrdiff_t n, uint32_t *words) {
+    if (!words || parts < 0 || parts > (ptrdiff_t)0xFFFFFFFF - (ptrdiff_t)first) return RSK_EINVAL;
+    rsk_status status = RSK_OK;
+    for (ptrdiff_t p = 0; p < parts && status == RSK_OK; p++)
+        status = rsk_stream_words(seed, stream, first + (uint32_t)p, n, words + p * n);
+    return status;
+}
+
 rsk_status rsk_stream_signs(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t bits, uint16_t *out) {
     if (bits < RSK_LANES || bits % RSK_LANES) return RSK_EINVAL;
     for (ptrdiff_t i = 0; i < bits / RSK_LANES; i += 8) {

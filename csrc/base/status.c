@@ -17,6 +17,7 @@ const char *rsk_status_text(rsk_status status) {
     case RSK_EVALUE: return "a value is NaN or larger than 1e30";
     case RSK_ESIZE: return "a trace of more than 2^30 objects and inputs";
     case RSK_ESTOP: return "stopped by the caller";
+    case RSK_EOVERFLOW: return "an answer is not finite";
     }
     return "unknown status";
 }

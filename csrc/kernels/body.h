@@ -53,6 +53,14 @@
 #define RSK_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* Brings what lies so many bytes on into the cache: the hardware follows no stream from one short row to the next. That may be behind
+ * the end of an array, as nothing is read. */
+#if defined(__GNUC__) || defined(__clang__)
+#define RSK_PREFETCH_AT(p, bytes) __builtin_prefetch((const void *)((uintptr_t)(p) + (uintptr_t)(bytes)))
+#else
+#define RSK_PREFETCH_AT(p, bytes) ((void)0)
+#endif
+
 #define RSK_JOIN_(a, b) a##_##b
 #define RSK_JOIN(a, b) RSK_JOIN_(a, b)
 
@@ -180,13 +188,6 @@ static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float 
 /* ---------------------------------------------------------------- sparse solvers, scans */
 
 #include "columns.h"
-
-/* What lies so many bytes on: short rows give the hardware no stream to follow. It may be behind the end, and is not read. */
-#if defined(__GNUC__) || defined(__clang__)
-#define RSK_PREFETCH_AT(p, bytes) __builtin_prefetch((const void *)((uintptr_t)(p) + (uintptr_t)(bytes)))
-#else
-#define RSK_PREFETCH_AT(p, bytes) ((void)0)
-#endif
 
 #define SCAN_TALL 4 /* rows, for one query alone; at least SCAN_ROWS */
 #define SCAN_SUMS (SCAN_ROWS * SCAN_QUERIES > SCAN_TALL ? SCAN_ROWS * SCAN_QUERIES : SCAN_TALL)

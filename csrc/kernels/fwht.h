@@ -1,14 +1,15 @@
 /* Walsh-Hadamard transforms with signs and a scale, over registers; included once for float (R = r32) and once for double
  * (R = r64). LANES elements a register, RADIX registers at once.
  *
- * Stages below LANES happen inside a register, log2(RADIX) more among the RADIX registers of a base, the rest in passes of as
- * many stages over strided registers: a leaf is a base and one pass, parts of at most 16 KiB are finished first, to stay in L1, and
- * beyond them RADIX blocks before the pass that joins them. Whatever the grouping, an element goes through the stages in one
- * order: the bits do not depend on it.
+ * A transform of n elements is a base and passes. The base does log2(LANES RADIX) stages: those below LANES inside a register, the
+ * others among RADIX adjacent registers, a group. A pass does log2(RADIX) stages among registers that lie a stride apart. The
+ * transform is recursive: it finishes its blocks first and joins them by a pass. A leaf, RADIX groups, needs one pass; a part, of
+ * 16 KiB, at most two, and stays in L1 meanwhile. Whatever the grouping, an element goes through the stages in one order, so that the
+ * bits do not depend on it.
  *
- * Strided passes do little but store, and a store across cache lines costs twice (AVX2 on Zen 3: 2.2 cycles a register, not 1.5),
- * and in NumPy's large arrays half of them do. There a leaf's base stores to an aligned copy, and passes over longer rows begin
- * where x is aligned.
+ * Passes do little but store. A store across two cache lines costs twice (AVX2 on Zen 3: 2.2 cycles a register, not 1.5), and
+ * half of them are such in NumPy's large arrays, which begin 16 bytes off a line. For such rows the base of a leaf stores to an
+ * aligned copy, and passes over longer rows begin where the row meets a line.
  *
  * Of three transforms in a row the second goes through its stages in descending order. Its first pass then works on the very
  * registers of the first one's last, and its last on those of the third one's first: two passes less. */
@@ -28,8 +29,7 @@ typedef struct FN(visit) {
     int signs, scale;
     const uint16_t *bits[4]; /* from the first element of the pass; read where signs is set, NULL: none */
     T factor;
-    const T *next; /* brought into the cache, one for every 2^share elements the pass goes through; NULL: nothing */
-    int share;
+    ptrdiff_t ahead; /* what lies so many elements beyond those it reads is brought into the cache; 0: nothing is */
 } FN(visit);
 
 static RSK_INLINE void FN(butterfly)(V *r, const int count, const int h) {
@@ -93,12 +93,6 @@ static RSK_INLINE void FN(visit_group)(T *x, const T *in, ptrdiff_t k, ptrdiff_t
     RSK_UNROLL for (int i = 0; i < count; i++) OP(store)(x + k + i * stride, r[i]);
 }
 
-/* for elements k to k + count of the pass */
-static RSK_INLINE void FN(fetch)(const FN(visit) *v, ptrdiff_t k, ptrdiff_t count) {
-    if (v->next)
-        for (ptrdiff_t i = k >> v->share; i < (k + count) >> v->share; i += 64 / (int)sizeof(T)) RSK_PREFETCH(v->next + i);
-}
-
 /* elements before the first where a register may be stored and not cross cache lines; fewer than LANES */
 static RSK_INLINE ptrdiff_t FN(ahead)(const T *x) {
     return (ptrdiff_t)(-(uintptr_t)x % (LANES * sizeof(T)) / sizeof(T));
@@ -107,7 +101,6 @@ static RSK_INLINE ptrdiff_t FN(ahead)(const T *x) {
 /* Blocks that do not adjoin. Without signs they may begin anywhere, and long rows of them do where x lets them be stored without
  * crossing cache lines. A row's first and last block, which overlap others, are computed aside and stored after these. */
 static RSK_INLINE void FN(pass_far)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, const int count, const FN(visit) *v) {
-    const ptrdiff_t run = stride < 8 * BLOCK ? stride : 8 * BLOCK; /* the loop over it has no register left for `next` */
     const ptrdiff_t ahead = v->signs || stride < 16 * BLOCK ? 0 : FN(ahead)(x);
     const ptrdiff_t row = ahead ? stride - BLOCK : stride;
     x += ahead, in += ahead;
@@ -118,12 +111,8 @@ static RSK_INLINE void FN(pass_far)(T *x, const T *in, ptrdiff_t n, ptrdiff_t st
                 memcpy(edges + i * BLOCK, in + k + i / 2 * stride + i % 2 * row - ahead, sizeof(T) * BLOCK);
             for (ptrdiff_t j = 0; j < 2 * BLOCK; j += LANES) FN(visit_group)(edges, edges, j, 2 * BLOCK, count, 0, v);
         }
-        for (ptrdiff_t i = k; i < k + row; i += run) {
-            FN(fetch)(v, k + (i - k) * count, run * count);
-            const ptrdiff_t end = i + run < k + row ? i + run : k + row;
-            for (ptrdiff_t j = i; j < end; j += BLOCK)
-                RSK_UNROLL for (int l = 0; l < BLOCK; l += LANES) FN(visit_group)(x, in, j + l, stride, count, l, v);
-        }
+        for (ptrdiff_t j = k; j < k + row; j += BLOCK)
+            RSK_UNROLL for (int l = 0; l < BLOCK; l += LANES) FN(visit_group)(x, in, j + l, stride, count, l, v);
         if (ahead)
             for (ptrdiff_t i = 0; i < 2 * count; i++)
                 memcpy(x + k + i / 2 * stride + i % 2 * row - ahead, edges + i * BLOCK, sizeof(T) * BLOCK);
@@ -135,8 +124,9 @@ static RSK_INLINE void FN(pass_of)(T *x, const T *in, ptrdiff_t n, ptrdiff_t str
         FN(pass_far)(x, in, n, stride, count, v);
         return;
     }
+    const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(T);
     for (ptrdiff_t k = 0; k < n; k += count * LANES) {
-        FN(fetch)(v, k, count * LANES);
+        for (ptrdiff_t i = k; v->ahead && i < k + count * LANES; i += line) RSK_PREFETCH_AT(in + i, v->ahead * (ptrdiff_t)sizeof(T));
         FN(visit_group)(x, in, k, LANES, count, 0, v);
     }
 }
@@ -159,13 +149,13 @@ static RSK_INLINE void FN(pass)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride
 #define DOWN_ONLY .steps = {DOWN, 0, 0}
 
 /* bits may be NULL */
-static void FN(base_up)(T *x, const T *in, ptrdiff_t n, const T *next, const uint16_t *bits) {
+static void FN(base_up)(T *x, const T *in, ptrdiff_t n, const uint16_t *bits, ptrdiff_t ahead) {
     const ptrdiff_t count = n < FN(group) ? n / LANES : RADIX;
     if (bits) {
-        const FN(visit) v = {.inside = 1, UP_ONLY, .signs = 1, .bits = {bits}, .next = next, .share = 1};
+        const FN(visit) v = {.inside = 1, UP_ONLY, .signs = 1, .bits = {bits}, .ahead = ahead};
         FN(pass)(x, in, n, LANES, count, &v);
     } else {
-        const FN(visit) v = {.inside = 1, UP_ONLY, .next = next, .share = 1};
+        const FN(visit) v = {.inside = 1, UP_ONLY, .ahead = ahead};
         FN(pass)(x, in, n, LANES, count, &v);
     }
 }
@@ -174,8 +164,8 @@ static void FN(base_turn)(T *x, ptrdiff_t n, const uint16_t *bits) {
     const FN(visit) v = {.inside = 1, .steps = {DOWN, UP, 0}, .signs = 1, .bits = {NULL, bits}};
     FN(pass)(x, x, n, LANES, n < FN(group) ? n / LANES : RADIX, &v);
 }
-static void FN(pass_up)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, const T *next, int share) {
-    const FN(visit) v = {UP_ONLY, .next = next, .share = share};
+static void FN(pass_up)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count) {
+    const FN(visit) v = {UP_ONLY};
     FN(pass)(x, in, n, stride, count, &v);
 }
 static void FN(pass_down)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count) {
@@ -183,14 +173,12 @@ static void FN(pass_down)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrd
     FN(pass)(x, in, n, stride, count, &v);
 }
 /* the last pass of all: signs, which may be NULL, and scale */
-static void FN(pass_end)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, const uint16_t *bits, T factor,
-                         const T *next, int share) {
+static void FN(pass_end)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, const uint16_t *bits, T factor) {
     if (bits) {
-        const FN(visit) v = {UP_ONLY, .signs = 1, .bits = {NULL, NULL, NULL, bits}, .scale = 1, .factor = factor,
-                             .next = next, .share = share};
+        const FN(visit) v = {UP_ONLY, .signs = 1, .bits = {NULL, NULL, NULL, bits}, .scale = 1, .factor = factor};
         FN(pass)(x, in, n, stride, count, &v);
     } else {
-        const FN(visit) v = {UP_ONLY, .scale = 1, .factor = factor, .next = next, .share = share};
+        const FN(visit) v = {UP_ONLY, .scale = 1, .factor = factor};
         FN(pass)(x, in, n, stride, count, &v);
     }
 }
@@ -223,41 +211,26 @@ static RSK_INLINE ptrdiff_t FN(radix)(ptrdiff_t n) {
 /* where a leaf is worked on before its last pass */
 static RSK_INLINE T *FN(aligned)(T *x, T *copy) { return (uintptr_t)x % 64 ? copy : x; }
 
-/* All stages below n. bits may be NULL.
- *   next   n elements to bring into the cache, at an even pace up to FN(part): half of them in the bases; or NULL
- *   end    its last signs and factor; NULL: neither. With it, n > FN(group) */
-static void FN(up)(T *x, const T *in, ptrdiff_t n, const uint16_t *bits, const T *next, const rsk_transform *end) {
+/* All stages below n: of the blocks first, then the pass that joins them.
+ *   bits   signs before the first stage, or NULL
+ *   ahead  as of a visit
+ *   end    its last signs and factor follow the last stage; NULL: nothing does. With it, n > FN(group) */
+static void FN(up)(T *x, const T *in, ptrdiff_t n, const uint16_t *bits, ptrdiff_t ahead, const rsk_transform *end) {
     if (n <= FN(group)) {
-        FN(base_up)(x, in, n, next, bits);
+        FN(base_up)(x, in, n, bits, ahead);
         return;
     }
     _Alignas(64) T copy[FN(leaf)];
     const ptrdiff_t radix = FN(radix)(n), block = n / radix;
-    int share = 1;
+    T *y = x;
     if (n <= FN(leaf)) {
-        T *y = FN(aligned)(x, copy);
-        FN(base_up)(y, in, n, next, bits);
-        in = y;
-        if (next) next += n / 2;
+        y = FN(aligned)(x, copy);
+        FN(base_up)(y, in, n, bits, ahead);
     } else {
-        share = 2;
-        if (n > FN(part)) {
-            for (ptrdiff_t k = 0; k < n; k += block)
-                FN(up)(x + k, in + k, block, bits ? bits + k / BLOCK : NULL, next ? next + k : NULL, NULL);
-            next = NULL;
-        } else {
-            for (ptrdiff_t k = 0; k < n; k += FN(leaf)) {
-                T *y = FN(aligned)(x + k, copy);
-                FN(base_up)(y, in + k, FN(leaf), next, bits ? bits + k / BLOCK : NULL);
-                if (next) next += FN(leaf) / 2;
-                FN(pass_up)(x + k, y, FN(leaf), FN(group), RADIX, next, share);
-                if (next) next += FN(leaf) / 4;
-            }
-        }
-        in = x;
+        for (ptrdiff_t k = 0; k < n; k += block) FN(up)(x + k, in + k, block, bits ? bits + k / BLOCK : NULL, ahead, NULL);
     }
-    if (end) FN(pass_end)(x, in, n, block, radix, end->bits[end->times], (T)end->factor, next, share);
-    else FN(pass_up)(x, in, n, block, radix, next, share);
+    if (end) FN(pass_end)(x, y, n, block, radix, end->bits[end->times], (T)end->factor);
+    else FN(pass_up)(x, y, n, block, radix);
 }
 
 /* all stages below n downwards, signs, and upwards again */
@@ -272,15 +245,15 @@ static void FN(turn)(T *x, ptrdiff_t n, const uint16_t *bits) {
         T *y = FN(aligned)(x, copy);
         FN(pass_down)(y, x, n, block, radix);
         FN(base_turn)(y, n, bits);
-        FN(pass_up)(x, y, n, block, radix, NULL, 0);
+        FN(pass_up)(x, y, n, block, radix);
     } else {
         FN(pass_down)(x, x, n, block, radix);
         for (ptrdiff_t k = 0; k < n; k += block) FN(turn)(x + k, block, bits + k / BLOCK);
-        FN(pass_up)(x, x, n, block, radix, NULL, 0);
+        FN(pass_up)(x, x, n, block, radix);
     }
 }
 
-static void TRANSFORM(T *out, const T *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t, const T *next) {
+static void TRANSFORM(T *out, const T *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t, ptrdiff_t ahead) {
     if (length < n) {
         if (in != out) memcpy(out, in, sizeof(T) * (size_t)length);
         memset(out + length, 0, sizeof(T) * (size_t)(n - length));
@@ -292,19 +265,19 @@ static void TRANSFORM(T *out, const T *in, ptrdiff_t length, ptrdiff_t n, const 
         return;
     }
     if (t->times == 1) {
-        FN(up)(out, in, n, t->bits[0], next, t);
+        FN(up)(out, in, n, t->bits[0], ahead, t);
         return;
     }
     const ptrdiff_t radix = FN(radix)(n), block = n / radix;
     for (ptrdiff_t k = 0; k < n; k += block)
-        FN(up)(out + k, in + k, block, t->bits[0] ? t->bits[0] + k / BLOCK : NULL, next ? next + k : NULL, NULL);
+        FN(up)(out + k, in + k, block, t->bits[0] ? t->bits[0] + k / BLOCK : NULL, ahead, NULL);
     FN(pass_turn)(out, n, block, radix, t->bits[1]);
     for (ptrdiff_t k = 0; k < n; k += block) FN(turn)(out + k, block, t->bits[2] + k / BLOCK);
-    FN(pass_end)(out, out, n, block, radix, t->bits[t->times], (T)t->factor, NULL, 0);
+    FN(pass_end)(out, out, n, block, radix, t->bits[t->times], (T)t->factor);
 }
 
 static void FWHT(T *x, ptrdiff_t n) {
-    FN(up)(x, x, n, NULL, NULL, NULL);
+    FN(up)(x, x, n, NULL, 0, NULL);
 }
 
 #undef UP_ONLY

@@ -1,8 +1,9 @@
 /* Hashing 16 rows at once, included once for float (V = v16, R = r32) and once for double (V = w16, R = r64).
  *
- * Strips of 16 rows are transposed in registers; a column is then a block that is added, with its sign, to a line of a table
- * with one lane a row. Of as many rows as a register has lanes a strip is read, or written, whole before the next rows': where rows
- * are a power of two apart, 16 of their lines do not fit a set of L1, and a line left half read would be fetched twice. */
+ * Strips of 64 columns of the 16 rows are transposed in registers. A column is then one block of 16 numbers, and is added, with
+ * its sign, to a block of the table. A strip is read, and written, for as many rows as a register has lanes before the next rows
+ * follow: where rows are a power of two apart, cache lines of all 16 would compete for one set of L1, and a line that was evicted
+ * half read would be fetched twice. */
 
 #define OP(name) RSK_JOIN(V, name)
 #define REG(name) RSK_JOIN(R, name)
@@ -44,7 +45,7 @@ static void FN(hash)(T *RSK_RESTRICT table, ptrdiff_t width, const T *RSK_RESTRI
     for (ptrdiff_t j = 0; j < whole; j += STRIP) {
         const ptrdiff_t wide = whole - j < STRIP ? whole - j : STRIP;
         for (int i = 0; i < BLOCK; i += LANES) {
-            const T *in = x + i * length + j; /* what is read after it is fetched */
+            const T *in = x + i * length + j; /* the strip that is read after it is prefetched meanwhile */
             const T *next = i + LANES < BLOCK ? in + LANES * length : x + j + STRIP;
             for (int l = 0; l < LANES && j + 2 * STRIP <= length; l++)
                 for (int c = 0; c < STRIP; c += 64 / (int)sizeof(T)) RSK_PREFETCH(next + l * length + c);

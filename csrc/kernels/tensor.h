@@ -43,8 +43,37 @@ static void FN(join_up)(T *h, ptrdiff_t n, ptrdiff_t stride) {
     }
 }
 
+/* Numbers begin to end of the answer, real products or, with `paired`, complex ones, two numbers each. They come LANES at a time:
+ * the last time begins early enough to fit, so that numbers before `begin` may be written, too. */
+static RSK_INLINE void FN(products)(const rsk_tensor *t, const T *h, ptrdiff_t begin, ptrdiff_t end, double factor, T *const *to,
+                                    const int paired) {
+    const ptrdiff_t n = t->padded, degree = t->degree, used = t->used; /* in t a vector's store might change them */
+    const int32_t *const first = t->index;
+    const R f = OP(set1)((T)factor);
+    for (ptrdiff_t next = begin; next < end; next += LANES) {
+        const ptrdiff_t k = next < end - LANES ? next : end - LANES;
+        const int32_t *index = first + k;
+        R r[LANES];
+        RSK_UNROLL for (int i = 0; i < LANES; i++) r[i] = OP(mul)(OP(load)(h + (ptrdiff_t)index[i] * LANES), f);
+        const T *g = h;
+        for (ptrdiff_t q = 1; q < degree; q++) {
+            g += n * LANES, index += used;
+            if (paired)
+                RSK_UNROLL for (int i = 0; i < LANES; i += 2) {
+                    const R a = r[i], b = r[i + 1];
+                    const R c = OP(load)(g + (ptrdiff_t)index[i] * LANES), d = OP(load)(g + (ptrdiff_t)index[i + 1] * LANES);
+                    r[i] = OP(sub)(OP(mul)(a, c), OP(mul)(b, d));
+                    r[i + 1] = OP(add)(OP(mul)(a, d), OP(mul)(b, c));
+                }
+            else RSK_UNROLL for (int i = 0; i < LANES; i++) r[i] = OP(mul)(r[i], OP(load)(g + (ptrdiff_t)index[i] * LANES));
+        }
+        OP(transpose)(r);
+        RSK_UNROLL for (int l = 0; l < LANES; l++) OP(store)(to[l] + k, r[l]);
+    }
+}
+
 /* rows from 1 to LANES; the last one stands in for those that are missing, and is written again */
-static void FN(tensor_rows)(const rsk_tensor *t, const T *x, ptrdiff_t rows, T *out, T *h) {
+static void FN(tensor_rows)(const rsk_tensor *t, double pair_factor, const T *x, ptrdiff_t rows, T *out, T *h) {
     const ptrdiff_t n = t->padded, degree = t->degree, used = t->used; /* in t a vector's store might change them */
     const ptrdiff_t whole = t->length / FN(first) * FN(first), part = n < FN(part) ? n : FN(part);
     T tail[LANES][2 * FN(first)] = {{0}}; /* what is left of a row, with zeros; then nothing but these */
@@ -70,27 +99,15 @@ static void FN(tensor_rows)(const rsk_tensor *t, const T *x, ptrdiff_t rows, T *
         for (ptrdiff_t q = 0; q < degree; q++) FN(join_up)(h + (q * n + from) * LANES, part, FN(first));
     }
     for (ptrdiff_t q = 0; q < degree; q++) FN(join_up)(h + q * n * LANES, n, part);
-    const R factor = OP(set1)((T)t->factor);
-    for (ptrdiff_t next = 0; next < used; next += LANES) {
-        const ptrdiff_t k = next < used - LANES ? next : used - LANES; /* the last ones, some of them again */
-        const int32_t *index = t->index + k;
-        R r[LANES];
-        RSK_UNROLL for (int i = 0; i < LANES; i++) r[i] = OP(mul)(OP(load)(h + (ptrdiff_t)index[i] * LANES), factor);
-        const T *g = h;
-        for (ptrdiff_t q = 1; q < degree; q++) {
-            g += n * LANES, index += used;
-            RSK_UNROLL for (int i = 0; i < LANES; i++) r[i] = OP(mul)(r[i], OP(load)(g + (ptrdiff_t)index[i] * LANES));
-        }
-        OP(transpose)(r);
-        RSK_UNROLL for (int l = 0; l < LANES; l++) OP(store)(to[l] + k, r[l]);
-    }
+    FN(products)(t, h, 2 * t->pairs, used, t->factor, to, 0);
+    FN(products)(t, h, 0, 2 * t->pairs, pair_factor, to, 1);
     for (int l = 0; l < LANES && used < t->width; l++) memset(to[l] + used, 0, sizeof(T) * (size_t)(t->width - used));
 }
 
-static ptrdiff_t FN(tensor)(const rsk_tensor *t, const T *x, ptrdiff_t rows, T *out, T *h) {
+static ptrdiff_t FN(tensor)(const rsk_tensor *t, double pair_factor, const T *x, ptrdiff_t rows, T *out, T *h) {
     ptrdiff_t row = 0;
     for (; 2 * (rows - row) >= LANES; row += LANES)
-        FN(tensor_rows)(t, x + row * t->length, rows - row < LANES ? rows - row : LANES, out + row * t->width, h);
+        FN(tensor_rows)(t, pair_factor, x + row * t->length, rows - row < LANES ? rows - row : LANES, out + row * t->width, h);
     return row < rows ? row : rows;
 }
 

@@ -4,9 +4,11 @@
 #include <math.h>
 #include <string.h>
 
-/* Beyond this width the table of 16 rows leaves the caches, and one row at a time is as fast. */
+/* 16 rows are hashed together into a table of 16 numbers for each of `width`. A wider table than this (4 MiB of floats) does not
+ * stay in the caches, and one row at a time is then as fast. */
 #define WIDEST ((ptrdiff_t)1 << 16)
-#define FEWEST 4 /* rows worth a table of 16 */
+/* From this many rows on, a table of 16 that is filled up with zeros is faster than the rows one at a time. */
+#define FEWEST 4
 
 static const float sign_f32[2] = {1.0f, -1.0f};
 static const double sign_f64[2] = {1.0, -1.0};
@@ -14,7 +16,7 @@ static const double sign_f64[2] = {1.0, -1.0};
 static int valid(const rsk_hashing *h) {
     if (!h || !h->entries || h->length < 1 || h->width < 1 || h->width > RSK_MAX_DIM || h->nonzeros < 1) return 0;
     if (h->nonzeros > h->width || h->length > PTRDIFF_MAX / 8 / h->nonzeros || !isfinite(h->factor)) return 0;
-    int32_t spare = 0; /* below 0 if a row is too large: a loop without comparisons, for it takes as long as a row's sketch */
+    int32_t spare = 0; /* becomes negative if an entry's row is too large; without branches, as this takes as long as one sketch */
     for (ptrdiff_t i = 0; i < h->length * h->nonzeros; i++)
         spare |= (int32_t)(h->width - 1) - (int32_t)(h->entries[i] & RSK_HASH_ROW);
     return spare >= 0;

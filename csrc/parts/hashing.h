@@ -1,9 +1,10 @@
-/* Hashed rows of T, included once for float and once for double by hashing.c. Whatever the way, a number of the output is the
- * sum of its inputs from the first to the last, started at 0, times the factor. */
+/* Hashed rows of T, included by hashing.c once for float and once for double. A number of the output is always computed as
+ * 0 + its first input + ... + its last input, and then times the factor: dense and sparse rows, one or 16 at a time, have the
+ * same bits. */
 
 typedef struct FN(hash_job) {
     const rsk_hashing *h;
-    const int64_t *ends, *columns; /* of CSR rows, or NULL */
+    const int64_t *ends, *columns; /* offsets and columns of CSR rows; NULL where the rows are dense */
     const T *x;
     T *out, *scratch;
 } FN(hash_job);
@@ -17,7 +18,7 @@ static void FN(hash_row)(const rsk_hashing *h, const T *x, T *y) {
     for (ptrdiff_t k = 0; f != 1 && k < h->width; k++) y[k] *= f;
 }
 
-/* 16 rows at once: a table of `width` blocks, one lane a row */
+/* 16 rows at once. The table holds `width` blocks of 16 numbers, one for each row. */
 static void FN(hash_rows)(const rsk_hashing *h, const T *x, T *y, T *table) {
     KERNEL(hash)(table, h->width, x, h->length, h->entries, h->nonzeros);
     KERNEL(untable)(y, h->width, table, (T)h->factor);
@@ -26,7 +27,7 @@ static void FN(hash_rows)(const rsk_hashing *h, const T *x, T *y, T *table) {
 static void FN(hash_run)(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     const FN(hash_job) *j = context;
     const rsk_hashing *h = j->h;
-    const ptrdiff_t room = RSK_LANES * (h->length + 2 * h->width);
+    const ptrdiff_t room = j->scratch ? RSK_LANES * (h->length + 2 * h->width) : 0; /* of a worker; rsk_hash checked it */
     while (j->scratch && end - begin >= FEWEST) {
         T *table = j->scratch + worker * room, *in = table + RSK_LANES * h->width, *out = in + RSK_LANES * h->length;
         const ptrdiff_t rows = end - begin < RSK_LANES ? end - begin : RSK_LANES;
@@ -44,12 +45,12 @@ static void FN(hash_run)(void *context, int worker, ptrdiff_t begin, ptrdiff_t e
 
 rsk_status FN(rsk_hash)(const rsk_hashing *h, const T *x, ptrdiff_t rows, T *out, int threads) {
     if (!valid(h) || !x || !out || rows < 0 || threads < 1) return RSK_EINVAL;
-    const ptrdiff_t chunk = 4 * RSK_LANES, room = RSK_LANES * (h->length + 2 * h->width);
+    const ptrdiff_t chunk = 4 * RSK_LANES; /* rows */
     const int workers = rsk_parallel_threads(threads, rows, chunk);
     FN(hash_job) j = {.h = h, .x = x, .out = out};
     if (rows >= FEWEST && h->width <= WIDEST) {
         if (h->length > PTRDIFF_MAX / 64 / RSK_LANES / workers) return RSK_ENOMEM;
-        j.scratch = rsk_alloc(workers * room, sizeof(T));
+        j.scratch = rsk_alloc(workers * RSK_LANES * (h->length + 2 * h->width), sizeof(T));
         if (!j.scratch) return RSK_ENOMEM;
     }
     rsk_parallel(workers, rows, chunk, FN(hash_run), &j);
@@ -57,7 +58,7 @@ rsk_status FN(rsk_hash)(const rsk_hashing *h, const T *x, ptrdiff_t rows, T *out
     return RSK_OK;
 }
 
-/* ---------------------------------------------------------------- the adjoint */
+/* ---------------------------------------------------------------- the adjoint: every number of x gathers from y */
 
 static void FN(hash_run_back)(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     const FN(hash_job) *j = context;

@@ -21,7 +21,7 @@ int rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, d
         h[i] = (double)x[i] * scale;
     }
     if (bad) return 0;
-    k->transform_f64(h, h, m->length, m->padded, &signs_and_hadamard, NULL);
+    k->transform_f64(h, h, m->length, m->padded, &signs_and_hadamard, 0);
     if (m->padded > spec->dim) {
         k->flip_f64(h, h, m->padded, m->outer, 1.0);
         for (ptrdiff_t j = spec->dim; j < m->padded; j += spec->dim)

@@ -20,6 +20,7 @@ cdef extern from "recsketch.h" nogil:
         RSK_EFANOUT
         RSK_EVALUE
         RSK_ESIZE
+        RSK_EOVERFLOW
         RSK_ESTOP
     ctypedef struct rsk_stop:
         int (*asked)(void *) noexcept nogil
@@ -74,8 +75,7 @@ cdef extern from "recsketch.h" nogil:
     const char *rsk_openmp()
     void rsk_philox4x32(const uint32_t *, const uint32_t *, uint32_t *)
     rsk_status rsk_stream_words(uint64_t, uint64_t, uint32_t, ptrdiff_t, uint32_t *)
-    rsk_status rsk_fwht_f32(float *, ptrdiff_t, ptrdiff_t, double, int)
-    rsk_status rsk_fwht_f64(double *, ptrdiff_t, ptrdiff_t, double, int)
+    rsk_status rsk_stream_parts(uint64_t, uint64_t, uint32_t, ptrdiff_t, ptrdiff_t, uint32_t *)
     rsk_status rsk_spec_create(const rsk_spec_params *, rsk_stop *, rsk_spec **)
     void rsk_spec_free(rsk_spec *)
     ptrdiff_t rsk_spec_bytes(const rsk_spec *)
@@ -101,7 +101,8 @@ cdef extern from "Python.h":
 
 
 _CODES = {RSK_EINVAL: "argument", RSK_EISA: "isa", RSK_EOFFSETS: "offsets", RSK_EMODULE: "module", RSK_ELENGTH: "length",
-          RSK_EORDER: "order", RSK_EOUTPUT: "output", RSK_EWEIGHT: "weight", RSK_EFANOUT: "fanout", RSK_EVALUE: "value", RSK_ESIZE: "size"}
+          RSK_EORDER: "order", RSK_EOUTPUT: "output", RSK_EWEIGHT: "weight", RSK_EFANOUT: "fanout", RSK_EVALUE: "value", RSK_ESIZE: "size",
+          RSK_EOVERFLOW: "overflow"}
 
 
 class CoreError(ValueError):
@@ -167,7 +168,7 @@ def openmp() -> str:
 max_threads()  # installs the fork handler before anybody can fork
 
 
-# ---------------------------------------------------------------- bits and transforms
+# ---------------------------------------------------------------- bits
 
 def philox(uint32_t[::1] counter, uint32_t[::1] key):
     out = np.empty(4, np.uint32)
@@ -188,20 +189,15 @@ def stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t n):
     return out[:n]
 
 
-def fwht_f32(float[:, ::1] x, double factor, int threads) -> None:
+def stream_parts(uint64_t seed, uint64_t stream, uint32_t first, ptrdiff_t parts, ptrdiff_t n):
+    out = np.empty((parts, n), np.uint32)
+    cdef uint32_t[:, ::1] o = out
     cdef rsk_status status = RSK_OK
-    if x.shape[0] and x.shape[1]:
+    if parts and n:
         with nogil:
-            status = rsk_fwht_f32(&x[0, 0], x.shape[0], x.shape[1], factor, threads)
+            status = rsk_stream_parts(seed, stream, first, parts, n, &o[0, 0])
     check(status, nowhere())
-
-
-def fwht_f64(double[:, ::1] x, double factor, int threads) -> None:
-    cdef rsk_status status = RSK_OK
-    if x.shape[0] and x.shape[1]:
-        with nogil:
-            status = rsk_fwht_f64(&x[0, 0], x.shape[0], x.shape[1], factor, threads)
-    check(status, nowhere())
+    return out
 
 
 # ---------------------------------------------------------------- specification

@@ -31,13 +31,16 @@ def words(seed: int, role: str, name: str | int, part: int, n: int) -> U32:
     return _core.stream_words(seed, stream(role, str(name)), part, n)
 
 
-def signs(seed: int, role: str, name: str | int, part: int, n: int) -> U16:
-    """The first n bits of a part, packed in words of 16; n is a multiple of 16."""
-    whole = words(seed, role, name, part, -(-n // 32))
-    halves = np.stack([whole & np.uint32(0xFFFF), whole >> np.uint32(16)], axis=1)
-    return halves.astype(np.uint16).reshape(-1)[: n // 16]
+def signs(seed: int, role: str, name: str | int, first: int, parts: int, n: int) -> U16:
+    """(parts, n / 16): the first n bits of the parts from `first` on, packed in words of 16; n is a multiple of 16."""
+    whole = _core.stream_parts(seed, stream(role, str(name)), first, parts, -(-n // 32))
+    halves = np.stack([whole & np.uint32(0xFFFF), whole >> np.uint32(16)], axis=2)
+    return np.ascontiguousarray(halves.astype(np.uint16).reshape(parts, -1)[:, : n // 16])
 
 
-def permutation(seed: int, role: str, name: str | int, part: int, n: int) -> npt.NDArray[np.int32]:
-    """0 .. n - 1 ordered by their words, ties by place."""
-    return np.argsort(words(seed, role, name, part, n), kind="stable").astype(np.int32)
+def orders(seed: int, role: str, name: str | int, first: int, parts: int, n: int) -> npt.NDArray[np.int32]:
+    """(parts, n): 0 .. n - 1 ordered by the words of a part, ties by place."""
+    word = _core.stream_parts(seed, stream(role, str(name)), first, parts, n).astype(np.uint64)
+    placed = (word << np.uint64(32)) | np.arange(n, dtype=np.uint64)
+    placed.sort(axis=1)  # all differ, so that any algorithm gives the same
+    return placed.astype(np.uint32).view(np.int32)

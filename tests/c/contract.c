@@ -50,31 +50,99 @@ static void test_philox(void) {
     CHECK(words[10] == 0);
     CHECK_STATUS(RSK_OK, rsk_stream_words(seed, stream, 2, 0, words));
     CHECK_STATUS(RSK_EINVAL, rsk_stream_words(seed, stream, 2, -1, words));
+    uint32_t parts[3][3], one[3];
+    CHECK_STATUS(RSK_OK, rsk_stream_parts(seed, stream, 0xFFFFFFFCu, 3, 3, parts[0]));
+    for (uint32_t i = 0; i < 3; i++) {
+        CHECK_STATUS(RSK_OK, rsk_stream_words(seed, stream, 0xFFFFFFFCu + i, 3, one));
+        CHECK(!memcmp(one, parts[i], sizeof one));
+    }
+    CHECK_STATUS(RSK_OK, rsk_stream_parts(seed, stream, 7, 0, 3, words));
+    CHECK_STATUS(RSK_EINVAL, rsk_stream_parts(seed, stream, 0xFFFFFFFCu, 4, 3, words));
+    CHECK_STATUS(RSK_EINVAL, rsk_stream_parts(seed, stream, 0, -1, 3, words));
+    CHECK_STATUS(RSK_EINVAL, rsk_stream_parts(seed, stream, 0, 1, -1, words));
+    CHECK_STATUS(RSK_EINVAL, rsk_stream_parts(seed, stream, 0, 1, 3, NULL));
+}
+
+static int odd_bits(ptrdiff_t x) {
+    int odd = 0;
+    for (; x; x &= x - 1) odd = !odd;
+    return odd;
 }
 
 static void test_fwht(void) {
-    float x[64] = {0};
-    double y[64] = {0};
-    const ptrdiff_t bad[] = {0, 1, 8, 15, 17, 48, -16, PTRDIFF_MIN, PTRDIFF_MAX, (ptrdiff_t)1 << 25};
+    float x[64] = {0}, out[64];
+    double y[64] = {0}, wide[64];
+    const ptrdiff_t bad[] = {0, 3, 15, 17, 48, -16, PTRDIFF_MIN, PTRDIFF_MAX, (ptrdiff_t)1 << 25};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(x, 1, bad[i], 1.0, 1));
-        CHECK_STATUS(RSK_EINVAL, rsk_fwht_f64(y, 1, bad[i], 1.0, 1));
+        CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(x, 1, bad[i], 1.0, out, 1));
+        CHECK_STATUS(RSK_EINVAL, rsk_fwht_f64(y, 1, bad[i], 1.0, wide, 1));
     }
-    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(x, -1, 16, 1.0, 1));
-    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f64(y, 1, 16, 1.0, 0));
-    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(x, 1, 16, 1.0, -1));
-    CHECK_STATUS(RSK_OK, rsk_fwht_f32(x, 0, 16, 1.0, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(NULL, 1, 16, 1.0, out, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f64(y, 1, 16, 1.0, NULL, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(x, -1, 16, 1.0, out, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f64(y, 1, 16, 1.0, wide, 0));
+    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(x, 1, 16, 1.0, out, -1));
+    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f64(y, 1, 16, (double)NAN, wide, 1));
+    CHECK_STATUS(RSK_OK, rsk_fwht_f32(x, 0, 16, 1.0, x, 1));
     x[0] = 1, x[33] = 2, y[0] = 1, y[33] = 2; /* two rows of 32; row 1 is twice H's column 1 */
-    CHECK_STATUS(RSK_OK, rsk_fwht_f32(x, 2, 32, 1.0, 3));
-    CHECK_STATUS(RSK_OK, rsk_fwht_f64(y, 2, 32, 1.0, 3));
+    CHECK_STATUS(RSK_OK, rsk_fwht_f32(x, 2, 32, 1.0, out, 3));
+    CHECK_STATUS(RSK_OK, rsk_fwht_f64(y, 2, 32, 1.0, wide, 3));
+    CHECK(x[0] == 1 && x[1] == 0 && y[33] == 2 && y[32] == 0);
+    CHECK_STATUS(RSK_OK, rsk_fwht_f32(x, 2, 32, 1.0, x, 3));
+    CHECK_STATUS(RSK_OK, rsk_fwht_f64(y, 2, 32, 1.0, y, 3));
     for (int i = 0; i < 32; i++) {
-        CHECK(x[i] == 1 && x[32 + i] == (i & 1 ? -2 : 2));
-        CHECK(y[i] == 1 && y[32 + i] == (i & 1 ? -2 : 2));
+        CHECK(x[i] == 1 && x[32 + i] == (i & 1 ? -2 : 2) && out[i] == x[i] && out[32 + i] == x[32 + i]);
+        CHECK(y[i] == 1 && y[32 + i] == (i & 1 ? -2 : 2) && wide[i] == y[i] && wide[32 + i] == y[32 + i]);
+    }
+    for (ptrdiff_t n = 1; n <= 16; n *= 2) { /* row j has a 1 in place j: its transform is H's row j */
+        for (int i = 0; i < 64; i++) x[i] = n <= 8 && i < n * n && i % (n + 1) == 0 ? 3.0f : 0.0f, out[i] = 7;
+        CHECK_STATUS(RSK_OK, rsk_fwht_f32(x, n <= 8 ? n : 0, n, 0.5, out, 1));
+        for (int i = 0; i < 64; i++)
+            CHECK(out[i] == (n > 8 || i >= n * n ? 7.0f : odd_bits(i / n & i % n) ? -1.5f : 1.5f));
+    }
+}
+
+/* A row of c times the signs of H's row r has a transform of n c in place r, and 0 elsewhere: if n c exceeds the largest number, only
+ * the last sum does. */
+static void test_overflow(void) {
+    static float x[3 * 4096], out[3 * 4096];
+    static double y[3 * 4096], wide[3 * 4096];
+    static uint16_t signs[3 * 4096 / 16];
+    const double size[6] = {0.9, -0.9, 1.1, -1.1, HUGE_VAL, (double)NAN};
+    for (ptrdiff_t n = 1; n <= 4096; n *= 4) {
+        const rsk_projection p = {n, n, n, signs, 1e-10};
+        const ptrdiff_t rows[4] = {0, n / 4, n / 2, n - 1};
+        for (int r = 0; r < 4; r++)
+            for (int i = 0; i < 6; i++) {
+                for (ptrdiff_t k = 0; k < 3 * n; k++) {
+                    const double sign = odd_bits(k % n & rows[r]) ? -1.0 : 1.0, c = sign * size[i] / (double)n;
+                    x[k] = k / n != 1 ? 1.0f : i < 4 ? (float)(c * (double)FLT_MAX) : (float)c;
+                    y[k] = k / n != 1 ? 1.0 : i < 4 ? c * DBL_MAX : c;
+                }
+                const rsk_status want = i < 2 ? RSK_OK : RSK_EOVERFLOW;
+                for (int threads = 1; threads < 4; threads += 2) {
+                    CHECK_STATUS(want, rsk_fwht_f32(x, 3, n, 1.0, out, threads));
+                    CHECK_STATUS(want, rsk_fwht_f64(y, 3, n, 1.0, wide, threads));
+                    CHECK(out[0] == (float)n && wide[2 * n] == (double)n && (n == 1 || (out[1] == 0 && wide[3 * n - 1] == 0)));
+                    CHECK(i >= 2 || (out[n + rows[r]] == (float)n * x[n] && wide[n + rows[r]] == (double)n * y[n]));
+                    if (i < 4 || n < 16) continue;
+                    CHECK_STATUS(RSK_EOVERFLOW, rsk_project_f32(&p, r & 1, x, 3, out, threads));
+                    CHECK_STATUS(RSK_EOVERFLOW, rsk_project_f64(&p, r & 1, y, 3, wide, threads));
+                }
+            }
+    }
+    for (int i = 0; i < 16; i++) x[i] = i ? 0 : FLT_MAX / 32, y[i] = i ? 0 : DBL_MAX / 32; /* each H adds 16 numbers */
+    for (int i = 0; i < 2; i++) {
+        const rsk_projection p = {16, 16, 16, signs, 1.0 / 64};
+        CHECK_STATUS(i ? RSK_EOVERFLOW : RSK_OK, rsk_project_f32(&p, 0, x, 1, out, 1));
+        CHECK_STATUS(i ? RSK_EOVERFLOW : RSK_OK, rsk_project_f64(&p, 1, y, 1, wide, 1));
+        x[0] = FLT_MAX / 15, y[0] = DBL_MAX / 15;
     }
 }
 
 static void test_within(void) {
     const float bad[] = {NAN, INFINITY, -INFINITY, 2.0f, -2.0f};
+    CHECK(!rsk_within_f32(NULL, 1, 1, 1.0) && !rsk_within_f64(NULL, 1, 1, 1.0) && rsk_within_f32(NULL, 0, 1, 1.0));
     for (ptrdiff_t at = 0; at < 37; at++) /* in whole vectors, and behind them */
         for (int i = 0; i < 5; i++) {
             float x[37] = {0}, y[74] = {0};
@@ -110,7 +178,11 @@ static void test_projection(void) {
     uint16_t signs[3 * 2 * 2] = {0};
     float x[60] = {1}, y[60];
     double xw[60] = {1}, yw[60];
-    const rsk_projection good = {20, 40, 32, signs, 1.0 / 32};
+    const rsk_projection good = {20, 40, 32, signs, 1.0 / 32}, unsigned_ = {20, 40, 32, NULL, 1.0 / 32};
+    CHECK_STATUS(RSK_EINVAL, rsk_project_f32(NULL, 0, x, 1, y, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_project_f32(&unsigned_, 0, x, 1, y, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_project_f32(&good, 0, NULL, 1, y, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_project_f64(&good, 1, xw, 1, NULL, 1));
     const struct {
         ptrdiff_t length, width, padded, rows;
         double factor;
@@ -184,30 +256,55 @@ static void test_tensor(void) {
     float y[4];
     double yw[4];
     const struct {
-        ptrdiff_t length, width, used, padded, degree, rows;
+        ptrdiff_t length, width, used, pairs, padded, degree, rows;
         double factor;
         int threads;
         rsk_status want;
-    } cases[] = {{3, 4, 3, 16, 2, 1, 1, 1, RSK_OK},      {3, 4, 3, 16, 2, 0, 1, 1, RSK_OK},
-                 {0, 4, 3, 16, 2, 1, 1, 1, RSK_EINVAL},  {17, 4, 3, 16, 2, 1, 1, 1, RSK_EINVAL},
-                 {3, 2, 3, 16, 2, 1, 1, 1, RSK_EINVAL},  {3, 4, 0, 16, 2, 1, 1, 1, RSK_EINVAL},
-                 {3, 4, 3, 17, 2, 1, 1, 1, RSK_EINVAL},  {3, 4, 3, 16, 0, 1, 1, 1, RSK_EINVAL},
-                 {3, 4, 3, 16, RSK_MAX_DEGREE + 1, 1, 1, 1, RSK_EINVAL}, {3, 4, 3, 16, 2, -1, 1, 1, RSK_EINVAL},
-                 {3, 4, 3, 16, 2, 1, (double)NAN, 1, RSK_EINVAL}, {3, 4, 3, 16, 2, 1, 1, 0, RSK_EINVAL},
-                 {3, RSK_MAX_DIM + 1, 3, 16, 2, 1, 1, 1, RSK_EINVAL}};
+    } cases[] = {{3, 4, 3, 0, 16, 2, 1, 1, 1, RSK_OK},      {3, 4, 3, 1, 16, 2, 1, 1, 1, RSK_OK},
+                 {3, 4, 3, 0, 16, 2, 0, 1, 1, RSK_OK},      {3, 4, 3, -1, 16, 2, 1, 1, 1, RSK_EINVAL},
+                 {3, 4, 3, 2, 16, 2, 1, 1, 1, RSK_EINVAL},  {0, 4, 3, 0, 16, 2, 1, 1, 1, RSK_EINVAL},
+                 {17, 4, 3, 0, 16, 2, 1, 1, 1, RSK_EINVAL}, {3, 2, 3, 0, 16, 2, 1, 1, 1, RSK_EINVAL},
+                 {3, 4, 0, 0, 16, 2, 1, 1, 1, RSK_EINVAL},  {3, 4, 3, 0, 17, 2, 1, 1, 1, RSK_EINVAL},
+                 {3, 4, 3, 0, 16, 0, 1, 1, 1, RSK_EINVAL},  {3, 4, 3, 0, 16, RSK_MAX_DEGREE + 1, 1, 1, 1, RSK_EINVAL},
+                 {3, 4, 3, 0, 16, 2, -1, 1, 1, RSK_EINVAL}, {3, 4, 3, 0, 16, 2, 1, (double)NAN, 1, RSK_EINVAL},
+                 {3, 4, 3, 0, 16, 2, 1, 1, 0, RSK_EINVAL},  {3, RSK_MAX_DIM + 1, 3, 0, 16, 2, 1, 1, 1, RSK_EINVAL}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const rsk_tensor t = {cases[i].length, cases[i].width, cases[i].used, cases[i].padded, cases[i].degree, signs, index,
-                              cases[i].factor};
+        const rsk_tensor t = {cases[i].length, cases[i].width,  cases[i].used, cases[i].pairs, cases[i].padded,
+                              cases[i].degree, signs, index, cases[i].factor};
         CHECK_STATUS(cases[i].want, rsk_tensor_sketch_f32(&t, x, cases[i].rows, y, cases[i].threads));
         CHECK_STATUS(cases[i].want, rsk_tensor_sketch_f64(&t, xw, cases[i].rows, yw, cases[i].threads));
     }
-    const rsk_tensor t = {3, 4, 3, 16, 2, signs, index, 0.5};
-    CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f32(&t, x, 1, y, 1)); /* H x: 3, -1, ..., -1; with the sign 1, -3, 1, ... */
+    rsk_tensor t = {3, 4, 3, 0, 16, 2, signs, index, 0.5};
+    CHECK_STATUS(RSK_EINVAL, rsk_tensor_sketch_f32(NULL, x, 1, y, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_tensor_sketch_f32(&t, NULL, 1, y, 1));
+    CHECK_STATUS(RSK_EINVAL, rsk_tensor_sketch_f64(&t, xw, 1, NULL, 1));
+    t.signs = NULL;
+    CHECK_STATUS(RSK_EINVAL, rsk_tensor_sketch_f32(&t, x, 1, y, 1));
+    t.signs = signs, t.index = NULL;
+    CHECK_STATUS(RSK_EINVAL, rsk_tensor_sketch_f64(&t, xw, 1, yw, 1));
+    t.index = index;
+    /* H x: 3, -1, 3, -1, ...; with the sign of the first 1, -3, 1, ... */
+    CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f32(&t, x, 1, y, 1));
     CHECK(y[0] == -4.5f && y[1] == -0.5f && y[2] == -0.5f && y[3] == 0);
-    for (int bad = -1; bad <= 16; bad += 17) {
-        index[5] = bad;
-        CHECK_STATUS(RSK_EINVAL, rsk_tensor_sketch_f32(&t, x, 1, y, 1));
-    }
+    t.pairs = 1, t.degree = 1; /* one factor: a number has the same size, whichever way */
+    CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f32(&t, x, 1, y, 1));
+    CHECK(y[0] == 1.5f && y[1] == -0.5f && y[2] == -0.5f && y[3] == 0);
+    const int32_t thrice[9] = {0, 1, 15, 3, 2, 0, 1, 0, 0};
+    const uint16_t more[3] = {0, 1, 0};
+    t = (rsk_tensor){3, 4, 3, 1, 16, 3, more, thrice, 0.5};
+    /* 0.5 2^-1 (3 - i) (-3 + i) (-1 + 3 i) = 0.25 (-10 - 30 i), and 0.5 (-1) 1 3 */
+    CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f64(&t, xw, 1, yw, 1));
+    CHECK(yw[0] == -2.5 && yw[1] == -7.5 && yw[2] == -1.5 && yw[3] == 0);
+    /* an index in range, or not, whatever the others are */
+    for (int from = 0; from < 2; from++)
+        for (int at = 0; at < 6; at++)
+            for (int i = 0; i < 4; i++) {
+                const int32_t last[4] = {0, 15, 16, -1};
+                for (int k = 0; k < 6; k++) index[k] = from * 15;
+                index[at] = last[i];
+                t = (rsk_tensor){3, 4, 3, from, 16, 2, signs, index, 1};
+                CHECK_STATUS(i < 2 ? RSK_OK : RSK_EINVAL, rsk_tensor_sketch_f32(&t, x, 1, y, 1));
+            }
 }
 
 /* ---------------------------------------------------------------- specs */
@@ -762,8 +859,10 @@ static void test_memory(void) {
     const int32_t index[4] = {0, 1, 2, 3};
     const rsk_projection projection = {4, 4, 16, signs, 1.0};
     const rsk_hashing hashing = {4, 3, 1, entries, 1.0};
-    const rsk_tensor tensor = {4, 4, 4, 16, 1, signs, index, 1.0};
+    const rsk_tensor tensor = {4, 4, 4, 0, 16, 1, signs, index, 1.0};
     double wide[64] = {0}, wide_out[64];
+    EACH_ALLOCATION(rsk_fwht_f32(x, 1, 16, 1.0, y, 1), (void)0);
+    EACH_ALLOCATION(rsk_fwht_f64(wide, 1, 16, 1.0, wide_out, 1), (void)0);
     EACH_ALLOCATION(rsk_project_f32(&projection, 0, x, 1, y, 1), (void)0);
     EACH_ALLOCATION(rsk_project_f64(&projection, 1, wide, 1, wide_out, 1), (void)0);
     EACH_ALLOCATION(rsk_hash_f32(&hashing, x, 16, y, 1), (void)0);
@@ -780,6 +879,7 @@ void test_statuses(void) {
     RUN(test_isa);
     RUN(test_philox);
     RUN(test_fwht);
+    RUN(test_overflow);
     RUN(test_within);
     RUN(test_fits);
     RUN(test_projection);

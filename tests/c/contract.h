@@ -13,6 +13,7 @@
 
 #include "recsketch.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -325,8 +325,8 @@ static uint64_t digest(const struct variant *v, int threads) {
     hash = fnv(hash, counters, (size_t)r.n, 4);
     for (ptrdiff_t i = 0; i < size; i++) y[i] = next_float(&state), wide[i] = (double)next_float(&state) / 3;
     for (ptrdiff_t n = 16; n <= v->dim; n *= 2) {
-        CHECK_STATUS(RSK_OK, rsk_fwht_f32(y, 7, n, 1.0, threads));
-        CHECK_STATUS(RSK_OK, rsk_fwht_f64(wide, 7, n, 1.0, threads));
+        CHECK_STATUS(RSK_OK, rsk_fwht_f32(y, 7, n, 1.0, y, threads));
+        CHECK_STATUS(RSK_OK, rsk_fwht_f64(wide, 7, n, 1.0, wide, threads));
         hash = fnv(fnv(hash, y, (size_t)(7 * n), 4), wide, (size_t)(7 * n), 8);
     }
     free(y), free(back), free(counters), free(wide);
@@ -353,7 +353,6 @@ static uint64_t digest_of_transforms(ptrdiff_t padded, int threads) {
     for (ptrdiff_t i = 0; i < 3 * width; i++) index[i] = (int32_t)(next_word(&state) % (uint32_t)padded);
     const rsk_projection p = {length, width, padded, signs, 0.37};
     const rsk_hashing h = {length, width, 3, entries, 0.37}, one = {length, width, 1, entries, 1.0};
-    const rsk_tensor t = {length, width, width - 1, padded, 3, signs, index, 0.37};
     for (int i = 0; i < 2; i++) {
         CHECK_STATUS(RSK_OK, rsk_project_f32(&p, i, x, ROWS, y, threads));
         CHECK_STATUS(RSK_OK, rsk_project_f64(&p, i, xw, ROWS, yw, threads));
@@ -367,13 +366,16 @@ static uint64_t digest_of_transforms(ptrdiff_t padded, int threads) {
     CHECK_STATUS(RSK_OK, rsk_hash_adjoint_f32(&h, x, ROWS, y, threads));
     CHECK_STATUS(RSK_OK, rsk_hash_adjoint_f64(&h, xw, ROWS, yw, threads));
     hash = fnv(fnv(hash, y, (size_t)(ROWS * length), 4), yw, (size_t)(ROWS * length), 8);
-    CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f32(&t, x, ROWS, y, threads));
-    CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f64(&t, xw, ROWS, yw, threads));
-    hash = fnv(fnv(hash, y, (size_t)size, 4), yw, (size_t)size, 8);
-    CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f32(&t, x + 2 * length, 1, y + size - width, threads)); /* a row alone */
-    CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f64(&t, xw + 2 * length, 1, yw + size - width, threads));
-    CHECK(!memcmp(y + 2 * width, y + size - width, sizeof *y * (size_t)width));
-    CHECK(!memcmp(yw + 2 * width, yw + size - width, sizeof *yw * (size_t)width));
+    for (int i = 0; i < 2; i++) { /* real products and a zero; complex ones and, as width is odd, a real one */
+        const rsk_tensor t = {length, width, width - 1 + i, i * (width / 2), padded, 3, signs, index, 0.37};
+        CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f32(&t, x, ROWS, y, threads));
+        CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f64(&t, xw, ROWS, yw, threads));
+        hash = fnv(fnv(hash, y, (size_t)size, 4), yw, (size_t)size, 8);
+        CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f32(&t, x + 2 * length, 1, y + size - width, threads)); /* a row alone */
+        CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f64(&t, xw + 2 * length, 1, yw + size - width, threads));
+        CHECK(!memcmp(y + 2 * width, y + size - width, sizeof *y * (size_t)width));
+        CHECK(!memcmp(yw + 2 * width, yw + size - width, sizeof *yw * (size_t)width));
+    }
     free(x), free(y), free(xw), free(yw), free(signs), free(entries), free(index);
     return hash;
 }

@@ -30,9 +30,9 @@ static void test_parts(void) {
     const uint32_t entries[4] = {0, 1, 2, 0};
     const int32_t index[4] = {0, 1, 2, 3};
     const int64_t ends[2] = {0, 1}, columns[1] = {0};
-    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(NULL, 1, 16, 1.0, 1));
-    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f64(NULL, 1, 16, 1.0, 1));
-    CHECK_STATUS(RSK_EINVAL, rsk_fwht_f32(NULL, 0, 16, 1.0, 1));
+    EACH(2, rsk_fwht_f32(AT(0, x), 1, 16, 1.0, AT(1, y), 1));
+    EACH(2, rsk_fwht_f64(AT(0, xw), 1, 16, 1.0, AT(1, yw), 1));
+    EACH(2, rsk_fwht_f32(AT(0, x), 0, 16, 1.0, AT(1, y), 1));
     CHECK(!rsk_within_f32(NULL, 1, 1, 1.0) && !rsk_within_f64(NULL, 1, 1, 1.0));
     for (int at = 0; at < 4; at++) {
         const rsk_projection p = {4, 4, 16, AT(3, signs), 1.0};
@@ -50,7 +50,7 @@ static void test_parts(void) {
         CHECK_STATUS(RSK_EINVAL, rsk_hash_csr_f64(AT(0, &h), 1, AT(1, ends), AT(2, columns), 1, AT(3, xw), AT(4, yw), 1));
     }
     for (int at = 0; at < 5; at++) {
-        const rsk_tensor t = {4, 4, 4, 16, 1, AT(3, signs), AT(4, index), 1.0};
+        const rsk_tensor t = {4, 4, 4, 0, 16, 1, AT(3, signs), AT(4, index), 1.0};
         CHECK_STATUS(RSK_EINVAL, rsk_tensor_sketch_f32(AT(0, &t), AT(1, x), 1, AT(2, y), 1));
         CHECK_STATUS(RSK_EINVAL, rsk_tensor_sketch_f64(AT(0, &t), AT(1, xw), 1, AT(2, yw), 1));
     }

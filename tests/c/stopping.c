@@ -69,16 +69,17 @@ static void test_sweeps_stop(int threads) {
 static void test_parts_stop(int threads) {
     enum { SIGNALS = 3, K = 5, N = 700, D = 30, M = 100 };
     rsk_hadamard *h = NULL;
-    int32_t rows[STOP_ROWS], support[SIGNALS * K], count[SIGNALS], iterations[SIGNALS];
+    int32_t rows[STOP_ROWS], support[SIGNALS * K], count[SIGNALS], iterations[SIGNALS], reason[SIGNALS];
     double y[SIGNALS * STOP_ROWS], coef[SIGNALS * K], residual[SIGNALS];
     uint64_t state = 29;
     for (int i = 0; i < STOP_ROWS; i++) rows[i] = 2 * i;
     for (int i = 0; i < SIGNALS * STOP_ROWS; i++) y[i] = (double)next_float(&state);
     if (!CHECK_STATUS(RSK_OK, rsk_hadamard_create(STOP_ORDER, STOP_ROWS, rows, 7, 1, &h))) exit(1);
     for (int sign = 0; sign < 2; sign++) {
-        const rsk_support_params few = {K, 1, 0.0, sign, 20};
-        EACH_LOOK(rsk_omp(h, SIGNALS, y, &few, support, coef, count, residual, iterations, threads, &p.stop));
-        EACH_LOOK(rsk_htp(h, SIGNALS, y, &few, support, coef, count, residual, iterations, threads, &p.stop));
+        const rsk_support_params few = {K, 1, NULL, sign, 20};
+        const rsk_supports out = {support, coef, count, residual, iterations, reason};
+        EACH_LOOK(rsk_omp(h, SIGNALS, y, &few, &out, threads, &p.stop));
+        EACH_LOOK(rsk_htp(h, SIGNALS, y, &few, &out, threads, &p.stop));
     }
     rsk_hadamard_free(h);
     int8_t *bytes = need(N * D, sizeof *bytes);

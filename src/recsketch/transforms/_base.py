@@ -2,58 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 import sys
 import warnings
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 
 import recsketch._check as _check
 import recsketch._core as _core
+from recsketch.transforms._inputs import Array, column_names, dense, not_finite, short
+from recsketch.transforms._sparse import csr, is_sparse
 
-Array = npt.NDArray[Any]
 FLOATS = np.dtype(np.float32), np.dtype(np.float64)
+MOST = 1 << 24  # components
 
 
 class NotFittedError(ValueError, AttributeError):
     """An estimator was used before `fit`."""
 
 
-def is_sparse(x: Any) -> bool:
-    """Whether `x` is one of SciPy's sparse arrays, without importing SciPy."""
-    return hasattr(x, "tocsr") and any(kind.__module__.startswith("scipy.sparse") for kind in type(x).__mro__)
-
-
-def _consistent(x: Any) -> bool:
-    """Whether a sparse array's numbers are where its offsets and indices say: SciPy does not look, and may crash."""
-    if x.format == "coo":
-        sizes, at = x.shape, (x.row, x.col)
-        inside = all(not i.size or 0 <= int(i.min()) <= int(i.max()) < n for i, n in zip(at, sizes, strict=True))
-        return inside and x.row.size == x.col.size == x.data.size
-    if x.format not in ("csr", "csc", "bsr"):
-        return True  # Python's own lists
-    rows, columns = (n // b for n, b in zip(x.shape, getattr(x, "blocksize", (1, 1)), strict=True))
-    outer, inner = (columns, rows) if x.format == "csc" else (rows, columns)
-    ends, at = x.indptr, x.indices
-    if (
-        ends.shape != (outer + 1,)
-        or ends[0] != 0
-        or np.any(ends[1:] < ends[:-1])
-        or ends[-1] > min(len(at), len(x.data))
-    ):
-        return False
-    used = at[: ends[-1]]
-    return not used.size or 0 <= int(used.min()) <= int(used.max()) < inner
-
-
 class Transform:
     """Parameters, checks of the input, names and containers of the output."""
 
     takes_sparse: ClassVar[bool] = False
-    spreads: ClassVar[bool] = False  # every number of a row is part of every number of its answer
+    n_components: Any
+    random_state: Any
     threads: int | None
     n_features_in_: int
     n_components_: int
@@ -62,19 +39,32 @@ class Transform:
     # ------------------------------------------------------------ parameters
 
     @classmethod
-    def _names(cls) -> list[str]:
+    def _parameters(cls) -> list[str]:
         return sorted(set(inspect.signature(cls.__init__).parameters) - {"self"})
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The parameters by name."""
-        return {name: getattr(self, name) for name in self._names()}
+        """The parameters by name.
+
+        Parameters
+        ----------
+        deep : bool
+            Ignored: no parameter is an estimator.
+        """
+        return {name: getattr(self, name) for name in self._parameters()}
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters; an unknown one is an error."""
+        """Set parameters. They are checked, and take effect, at the next `fit`; `threads` at once.
+
+        Raises
+        ------
+        ValueError
+            A name that is no parameter; none is set then.
+        """
         for name in params:
-            if name not in self._names():
+            if name not in self._parameters():
                 raise ValueError(
-                    f"Invalid parameter {name!r} for estimator {self!r}. Valid parameters are: {self._names()!r}."
+                    f"Invalid parameter {short(name)} for estimator {self!r}. "
+                    f"Valid parameters are: {self._parameters()!r}."
                 )
         for name, value in params.items():
             setattr(self, name, value)
@@ -82,7 +72,11 @@ class Transform:
 
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self).__init__).parameters
-        given = [f"{n}={getattr(self, n)!r}" for n in self._names() if getattr(self, n) is not defaults[n].default]
+        given = [
+            f"{name}={short(getattr(self, name))}"
+            for name in self._parameters()
+            if getattr(self, name) is not defaults[name].default
+        ]
         return f"{type(self).__name__}({', '.join(given)})"
 
     def __sklearn_tags__(self) -> Any:
@@ -107,117 +101,84 @@ class Transform:
         kind: Any = NotFittedError if known is None else known.NotFittedError
         raise kind(f"this {type(self).__name__} is not fitted yet: call fit first")
 
-    def _input(self, x: Any, *, reset: bool, width: int | None = None) -> Any:
-        """`x` as a C-contiguous (n, features) float32 or float64 array, or as a sparse one in CSR; where reset is set,
-        numbers that are finite."""
-        if type(x) is np.ndarray and x.dtype in FLOATS and x.ndim == 2 and x.size and not reset:
-            fitted = None if hasattr(self, "feature_names_in_") else self.n_features_in_
-            if x.shape[1] == (fitted if width is None else width) and x.flags.c_contiguous and x.flags.aligned:
-                return x  # as it is, and as is all that follows
-        own = f"{type(self).__name__}: "
-        if is_sparse(x):
-            if not self.takes_sparse or width is not None:
-                raise TypeError(f"{own}wanted dense data; got a sparse matrix. Sparse input is not supported")
-            if x.ndim == 2 and not _consistent(x):
-                raise ValueError(f"{own}wanted offsets that never decrease and indices within the shape; got others")
-            out = x.tocsr()
-            if out.dtype.kind == "c":
-                raise ValueError(f"{own}Complex data not supported; got a sparse matrix of {out.dtype}")
-            if out.dtype not in (np.float32, np.float64):
-                out = out.astype(np.float64)
-            finite = not reset or bool(np.isfinite(out.data).all())
-        else:
-            _check.unmasked(f"{own}X", x, "an (n, features) array")
-            try:
-                array = np.asarray(x)
-            except ValueError:
-                raise ValueError(f"{own}wanted an (n, features) array; got a ragged sequence") from None
-            if array.dtype.kind == "c":
-                raise ValueError(f"{own}Complex data not supported; got {_check.describe(array)}")
-            if array.dtype.kind not in "fiub":
-                try:
-                    array = array.astype(np.float64)
-                except (TypeError, ValueError) as error:
-                    kind = TypeError if isinstance(error, TypeError) else ValueError
-                    raise kind(f"{own}wanted numbers; got {_check.describe(array)}: {error}") from None
-            if array.ndim == 2:
-                array = _check.packed(array, _check.float_type(array))
-            out, finite = array, not reset or bool(np.isfinite(array).all())
-        if out.ndim != 2:
+    def _rows(self, x: Any, names: Array | None, *, sparse: bool) -> Any:
+        """`x` as a packed (n, k) array of float32 or float64, n and k at least 1, or as such a csr_array."""
+        own = type(self).__name__
+        if is_sparse(x) and not sparse:
+            raise TypeError(f"{own}: wanted dense data; got a sparse matrix. Sparse input is not supported")
+        rows = csr(own, x) if is_sparse(x) else dense(own, x, names)
+        if rows.ndim != 2:
+            kind = "" if isinstance(x, (np.ndarray, list, tuple)) else f" of a {type(x).__name__}"
             raise ValueError(
-                f"{own}wanted a 2-d array (n, features); got {out.ndim} dimensions, shape {out.shape}. "
+                f"{own}: wanted a 2-d array (n, features); got {rows.ndim} dimensions, shape {rows.shape}{kind}. "
                 "Reshape your data: one sample alone is X.reshape(1, -1)"
             )
-        if out.shape[0] < 1:
-            raise ValueError(f"{own}wanted at least one row; got 0 sample(s) (shape={out.shape})")
-        if out.shape[1] < 1:
+        if rows.shape[0] < 1:
+            raise ValueError(f"{own}: wanted at least one row; got 0 sample(s) (shape={rows.shape})")
+        if rows.shape[1] < 1:
             raise ValueError(
-                f"{own}wanted at least one column; got 0 feature(s) (shape={out.shape}) "
+                f"{own}: wanted at least one column; got 0 feature(s) (shape={rows.shape}) "
                 "while a minimum of 1 is required."
             )
-        if not finite:
-            raise self._not_finite()
-        if width is None:
-            self._features(x, out.shape[1], reset)
-        elif out.shape[1] != width:
-            raise ValueError(f"{own}wanted {width} columns, as many as transform makes; got {out.shape[1]}")
-        return out
+        return rows
 
-    def _not_finite(self) -> ValueError:
-        return ValueError(f"{type(self).__name__}: wanted finite numbers; Input X contains NaN or infinity")
+    def _rows_to_fit(self, x: Any) -> Any:
+        """`x` as rows of finite numbers, whose columns are counted and whose names are kept."""
+        names = column_names(type(self).__name__, x)
+        rows = self._rows(x, names, sparse=self.takes_sparse)
+        self._require_finite(rows, names)
+        self.n_features_in_ = rows.shape[1]
+        if names is not None:
+            self.feature_names_in_ = names
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        return rows
 
-    def _checked(self, out: Array, x: Any) -> Array:
-        """`out`, made of `x`. Every number of x is part of some number of out, so that this is looked at first, or one
-        column of it."""
-        flat = out[:, 0] if self.spreads else out.reshape(-1)
-        if not _core.within(flat, math.inf):
-            if not np.isfinite(x.data if is_sparse(x) else x).all():
-                raise self._not_finite()
-            raise ValueError(
-                f"{type(self).__name__}: wanted numbers whose sketch {out.dtype} can hold on the way; got larger ones"
-            )
-        return out
-
-    def _features(self, x: Any, count: int, reset: bool) -> None:
-        columns = getattr(x, "columns", None)
-        names: Array | None = None
-        if columns is not None and all(isinstance(c, str) for c in columns):
-            names = np.asarray(list(columns), dtype=object)
-        elif columns is not None and any(isinstance(c, str) for c in columns):
-            raise TypeError(
-                f"{type(self).__name__}: Feature names are only supported if all input features have string names; "
-                f"got {list(columns)[:5]!r}"
-            )
-        if reset:
-            self.n_features_in_ = count
-            if names is not None:
-                self.feature_names_in_ = names
-            elif hasattr(self, "feature_names_in_"):
-                del self.feature_names_in_
-            return
-        fitted = getattr(self, "feature_names_in_", None)
+    def _rows_to_transform(self, x: Any) -> Any:
+        """`x` as rows with the columns that were fitted. What is not finite is found in the answer."""
+        if type(x) is np.ndarray and x.dtype in FLOATS and x.ndim == 2 and x.size:
+            known = hasattr(self, "feature_names_in_") or x.shape[1] != self.n_features_in_
+            if not known and x.flags.c_contiguous and x.flags.aligned:
+                return x  # nothing else is to be checked, and a small transform takes less time than the checks
         own = type(self).__name__
-        if fitted is not None and names is None:
-            warnings.warn(f"X does not have valid feature names, but {own} was fitted with feature names", stacklevel=4)
-        elif fitted is None and names is not None:
-            warnings.warn(f"X has feature names, but {own} was fitted without feature names", stacklevel=4)
-        elif fitted is not None and names is not None and not np.array_equal(fitted, names):
-            message = "The feature names should match those that were passed during fit.\n"
-            unseen, missing = sorted(set(names) - set(fitted)), sorted(set(fitted) - set(names))
-            for title, found in (
-                ("Feature names unseen at fit time", unseen),
-                ("Feature names seen at fit time, yet now missing", missing),
-            ):
-                if found:
-                    message += f"{title}:\n" + "".join(f"- {n}\n" for n in found[:5]) + "- ...\n" * (len(found) > 5)
-            if not unseen and not missing:
-                message += "Feature names must be in the same order as they were in fit.\n"
-            raise ValueError(message)
-        if count != self.n_features_in_:
+        names = column_names(own, x)
+        rows = self._rows(x, names, sparse=self.takes_sparse)
+        self._compare(names)
+        if rows.shape[1] != self.n_features_in_:
             raise ValueError(
-                f"X has {count} features, but {own} is expecting {self.n_features_in_} features as input: wanted shape "
-                f"(n, {self.n_features_in_})"
+                f"X has {rows.shape[1]} features, but {own} is expecting {self.n_features_in_} features as input: "
+                f"wanted shape (n, {self.n_features_in_})"
             )
+        return rows
+
+    def _compare(self, names: Array | None) -> None:
+        """Refuse names, or an order of them, that `fit` did not see; scikit-learn prescribes the words."""
+        fitted, own = getattr(self, "feature_names_in_", None), type(self).__name__
+        if fitted is None or names is None:
+            if fitted is not None:
+                text = f"X does not have valid feature names, but {own} was fitted with feature names"
+                warnings.warn(text, stacklevel=4)
+            elif names is not None:
+                warnings.warn(f"X has feature names, but {own} was fitted without feature names", stacklevel=4)
+            return
+        if np.array_equal(fitted, names):
+            return
+        message = "The feature names should match those that were passed during fit.\n"
+        unseen, missing = sorted(set(names) - set(fitted)), sorted(set(fitted) - set(names))
+        for title, found in (
+            ("Feature names unseen at fit time", unseen),
+            ("Feature names seen at fit time, yet now missing", missing),
+        ):
+            if found:
+                message += f"{title}:\n" + "".join(f"- {n[:60]}\n" for n in found[:5]) + "- ...\n" * (len(found) > 5)
+        if not unseen and not missing:
+            message += "Feature names must be in the same order as they were in fit.\n"
+        raise ValueError(message)
+
+    def _require_finite(self, rows: Any, names: Array | None, name: str = "X") -> None:
+        error = not_finite(type(self).__name__, rows, names, name)
+        if error:
+            raise error
 
     def _workers(self) -> int:
         return _check.threads(self.threads)
@@ -225,7 +186,22 @@ class Transform:
     # ------------------------------------------------------------ output
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
-        """Names of the columns of the output: the estimator's name in lower case and a number."""
+        """Names of the columns of the output: the estimator's name in lower case and a number.
+
+        Parameters
+        ----------
+        input_features : array_like of str, optional
+            Compared with what `fit` saw, and not used otherwise.
+
+        Returns
+        -------
+        (n_components_,) array of str objects
+
+        Raises
+        ------
+        ValueError
+            `input_features` are not the names that `fit` saw, or not as many.
+        """
         self._fitted()
         if input_features is not None:
             given = np.asarray(input_features, dtype=object)
@@ -241,7 +217,20 @@ class Transform:
         return np.asarray([f"{stem}{i}" for i in range(self.n_components_)], dtype=object)
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """What `transform` gives: "default" (arrays), "pandas" or "polars" (data frames with named columns)."""
+        """Choose what `transform` gives.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"} or None
+            Arrays, or data frames with the columns of `get_feature_names_out`; a pandas frame takes over the index of
+            the frame it is made of. None changes nothing. Where nothing was chosen, scikit-learn's
+            ``set_config(transform_output=)`` holds if scikit-learn is loaded, and else "default".
+
+        Raises
+        ------
+        ValueError
+            Another value.
+        """
         if transform is not None:
             container = _check.choice("transform", transform, ("default", "pandas", "polars"))
             self._sklearn_output_config = {"transform": container}  # the name that sklearn's clone looks for
@@ -265,23 +254,77 @@ class Transform:
 
     # ------------------------------------------------------------ the estimator's verbs
 
+    def _count_components(self, samples: int) -> int:
+        return _check.integer("n_components", self.n_components, 1, MOST)
+
     def _prepare(self) -> None:
-        """Draw what `n_features_in_` and the parameters ask for."""
+        """Check the parameters of the estimator's own and draw what `n_features_in_` and `n_components_` ask for."""
         raise NotImplementedError
 
-    def _forward(self, x: Any) -> Array:
+    def _forward(self, x: Any) -> tuple[Array, bool]:
+        """The sketches of rows as `_rows` gives them, and whether all numbers are finite: sums may overflow."""
         raise NotImplementedError
+
+    def _finite_forward(self, x: Any) -> Array:
+        """`_forward`, of which every number is finite. Every number of x is part of some number of the answer, so that
+        x needs no look where the answer is finite."""
+        out, finite = self._forward(x)
+        if not finite:
+            self._require_finite(x, getattr(self, "feature_names_in_", None))
+            raise self._too_large(out)
+        return out
+
+    @staticmethod
+    def _with_look(out: Array) -> tuple[Array, bool]:
+        return out, _core.within(out.reshape(-1), math.inf)
+
+    def _too_large(self, out: Array) -> ValueError:
+        row = int(np.argmin(np.isfinite(out).all(axis=1)))
+        own = type(self).__name__
+        return ValueError(f"{own}: wanted numbers whose sketch {out.dtype} can hold; got larger ones in row {row}")
+
+    @contextlib.contextmanager
+    def _as_before_if_it_fails(self) -> Iterator[None]:
+        """Take every attribute back if the block raises. Attributes are replaced and never changed in place."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:  # Ctrl-C too
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _fit(self, X: Any) -> Any:
+        rows = self._rows_to_fit(X)
+        self.n_components_ = self._count_components(rows.shape[0])
+        self._workers()
+        self._prepare()
+        return rows
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Draw the random matrix for the number of columns of `X`; its values are only checked.
+        """Draw the random matrix for the number of columns of `X`, whose values are only checked.
+
+        A fit that raises leaves the estimator as it was.
 
         Parameters
         ----------
-        X : (n, features) array_like
+        X : (n, features) array_like, table or sparse array
+            A table is a data frame of pandas or polars or a Table of pyarrow; if its columns have names, they are kept
+            as ``feature_names_in_``. Sparse arrays are SciPy's, of any format, where the estimator takes them.
         y : ignored
+
+        Raises
+        ------
+        ValueError
+            NaN (None, pandas.NA, a masked element) or infinity, with the column and row; a shape other than two
+            dimensions of at least 1; complex numbers; a sparse array whose parts contradict each other; a parameter out
+            of its range.
+        TypeError
+            Cells or columns that are no numbers: text, even if a number could be read from it, and dates; a parameter
+            of another type.
         """
-        self._input(X, reset=True)
-        self._prepare()
+        with self._as_before_if_it_fails():
+            self._fit(X)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -289,62 +332,31 @@ class Transform:
 
         Parameters
         ----------
-        X : (n, n_features_in_) array_like
-            float32 and float64 are taken as they are, other numbers as float64.
+        X : (n, n_features_in_) array_like, table or sparse array
+            As for `fit`. float32 and float64 are taken as they are, other numbers as float64.
 
         Returns
         -------
-        (n, n_components) array of the same type
+        (n, n_components_) array of the same type
             Or a data frame, see `set_output`. A row does not depend on the others, nor its bits on the threads.
 
         Raises
         ------
         ValueError
-            NaN or infinity; another number of columns than fitted.
+            As by `fit`; another number of columns, other names of columns or another order of them than fitted; numbers
+            whose sketch is larger than the type can hold.
+        TypeError
+            As by `fit`.
+
+        Warns
+        -----
+        UserWarning
+            `X` has names and `fit` saw none, or the reverse.
         """
         self._fitted()
-        x = self._input(X, reset=False)
-        return self._wrap(self._checked(self._forward(x), x), X)
+        return self._wrap(self._finite_forward(self._rows_to_transform(X)), X)
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """`fit`, then `transform`."""
-        return self.fit(X, y).transform(X)
-
-
-class LinearTransform(Transform):
-    """A matrix of shape (n_components, n_features_in_), applied and transposed without being formed."""
-
-    def _adjoint(self, y: Array) -> Array:
-        raise NotImplementedError
-
-    def adjoint(self, Y: Any) -> Array:
-        """`Y @ P`, the transpose of `transform`: (n, n_components) gives (n, n_features_in_)."""
-        self._fitted()
-        y = self._input(Y, reset=False, width=self.n_components_)
-        if not np.isfinite(y).all():  # rows that no column uses do not show in the answer
-            raise self._not_finite()
-        return self._adjoint(y)
-
-    def aslinearoperator(self, dtype: Any = np.float64) -> Any:
-        """The matrix P, (n_components, n_features_in_), as a scipy.sparse.linalg.LinearOperator of float32 or
-        float64."""
-        from scipy.sparse.linalg import LinearOperator
-
-        self._fitted()
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise TypeError(f"dtype: wanted float32 or float64; got {dtype!r}")
-
-        def columns(apply: Any) -> Any:
-            return lambda m: apply(np.ascontiguousarray(np.asarray(m).reshape(len(m), -1).T, dtype=dtype)).T
-
-        def vector(apply: Any) -> Any:
-            return lambda v: apply(np.ascontiguousarray(np.asarray(v).reshape(1, -1), dtype=dtype))[0]
-
-        return LinearOperator(
-            (self.n_components_, self.n_features_in_),
-            matvec=vector(self._forward),
-            rmatvec=vector(self._adjoint),
-            matmat=columns(self._forward),
-            rmatmat=columns(self._adjoint),
-            dtype=dtype,
-        )
+        """`fit`, then `transform`, reading `X` once. If either raises, the estimator stays as it was."""
+        with self._as_before_if_it_fails():
+            return self._wrap(self._finite_forward(self._fit(X)), X)

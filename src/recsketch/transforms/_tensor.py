@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 import recsketch._check as _check
 import recsketch._core as _core
-from recsketch._streams import permutation, signs
-from recsketch.transforms._base import Array, Transform
+from recsketch._streams import orders, signs
+from recsketch.transforms._base import Transform
 from recsketch.transforms._fwht import fwht
 from recsketch.transforms._hashing import entries
+from recsketch.transforms._inputs import Array
 from recsketch.transforms._memory import empty
 from recsketch.transforms._random import padded, seed_of
-
+from recsketch.transforms._rows import dense_rows, row_slices
 
 class TensorSketch(Transform):
     """Features z with ``<z(x), z(y)> ≈ (gamma <x, y> + coef0)^p``: a sketch of the p-th tensor power of x.
 
-    method "hadamard": numbers of the Kronecker product (H D_1 x) ⊗ ... ⊗ (H D_p x), H the Walsh-Hadamard transform of
-    order a', the smallest power of two >= max(features, 16), D_q random signs:
+    method "hadamard": products of coordinates of p transforms ``h_q = H D_q x``, H the Walsh-Hadamard matrix of ±1 and
+    of order a', the smallest power of two >= max(features, 16), D_q random signs. Two coordinates of each make a complex
+    number; real and imaginary parts of the products are neighbours:
 
-    ``z_k = m^(-1/2) (H D_1 x)[i_1(k)] ... (H D_p x)[i_p(k)]``
+    ``z_k + i z_(k+1) = m^(-1/2) 2^((1-p)/2) prod_q (h_q[i_q(k)] + i h_q[i_q(k+1)])``,  k = 0, 2, 4, ...
 
-    Where m >= a'^p all of them are taken, the rest is 0, and the kernel is exact up to rounding. Otherwise every run
-    of a' numbers goes through all coordinates of each factor, in random orders: the mean over a run is as if all pairs
-    had been summed, but for what the orders leave to chance. The variance is no larger than that of method "fft", 2/3
-    of it for x = y and p = 2, at O(p a' log a' + p m) a row.
+    Every run of a' numbers goes through all coordinates of each factor, in random orders i_q. Complex numbers have a
+    smaller fourth moment than real ones, 2 instead of 3, and a run's sum over all coordinates is not left to chance; so
+    the variance is smaller than that of method "fft", see the notes. The last number of an odd m is a product of real
+    coordinates, times m^(-1/2). Where m >= a'^p all products of real coordinates are taken, a'^(-p/2) times each and 0
+    behind them, and the kernel is exact up to rounding.
 
     method "fft": the circular convolution of p CountSketches, by FFT.
 
@@ -55,20 +59,35 @@ class TensorSketch(Transform):
     exact_ : bool
         Whether all of the Kronecker product is there.
     feature_names_in_ : (n_features_in_,) array of str
-        Where `fit` saw a data frame.
+        Where `fit` saw a table with names.
 
     Notes
     -----
+    Variance of ``<z(x), z(y)>`` for gamma = 1, coef0 = 0, unit vectors, ρ = <x, y> and s = sum x_i^2 y_i^2, unless exact:
+
+    * "hadamard": ``(A^p + B^p - 2 ρ^2p - p ρ^(2p-2) (A + B - 2 ρ^2)) / m``, A = 1 + ρ^2 - s, B = 2 ρ^2 - s, but for terms
+      1/a' times as large (tests/reference.py has all of them), at most ``2 (2^p - 1 - p) / m`` for x = y;
+    * "fft": ``(A^p + B^p - 2 ρ^2p) / m``, but for terms of 1/m^2, at most ``2 (2^p - 1) / m`` for x = y.
+
+    The means of both are exact. Of vectors of other lengths it is ``|x|^2p |y|^2p`` times as large.
+
     "hadamard" has the same bits on every instruction set; relative error of a number at most about
     ``p (log2 a' + 1) eps |x| / |(H D x)_i|`` a factor. "fft" rounds as NumPy's FFT does, about ``eps log2 m`` of
     ``|z|``, and its bits may differ between versions of NumPy. Numbers grow with the p-th power of x: scale the data
-    first.
+    first. Sparse rows give the bits of dense ones.
+
+    Cost: "hadamard" takes O(p a' log a' + p m) a row and memory for 16 p a' numbers a thread while p a' <= 2**17, for a'
+    beyond; it keeps 4 p m bytes. "fft" takes O(p (features + m log m)) a row and memory for 5 numbers for each of the
+    answer's; it keeps 4 p bytes a feature. Sparse rows are made dense some at a time, 2**20 numbers or one row.
 
     References
     ----------
-    Pham, Pagh, "Fast and Scalable Polynomial Kernels via Explicit Feature Maps", KDD 2013 (method "fft").
-    Ahle et al., "Oblivious Sketching of High-Degree Polynomial Kernels", SODA 2020 (TensorSRHT, with rows drawn
-    independently).
+    Pham, Pagh, "Fast and Scalable Polynomial Kernels via Explicit Feature Maps", KDD 2013: method "fft", and its
+    variance.
+    Ahle, Kapralov, Knudsen, Pagh, Velingker, Woodruff, Zandieh, "Oblivious Sketching of High-Degree Polynomial Kernels",
+    SODA 2020: TensorSRHT, products of coordinates drawn independently, whose variance is 3^p / m for x = y.
+    Wacker, Ohana, Filippone, "Complex-to-Real Sketches for Tensor Products with Applications to the Polynomial Kernel",
+    AISTATS 2023: complex coordinates, there of complex signs.
 
     Examples
     --------
@@ -79,6 +98,7 @@ class TensorSketch(Transform):
     True
     """
 
+    takes_sparse: ClassVar[bool] = True
     exact_: bool
 
     def __init__(
@@ -101,57 +121,108 @@ class TensorSketch(Transform):
         self.threads = threads
 
     def _prepare(self) -> None:
-        m = _check.integer("n_components", self.n_components, 1, 1 << 24)
+        m = self.n_components_
         p = _check.integer("degree", self.degree, 1, 64)
         self._gamma = _check.number("gamma", self.gamma, "a number above 0 and at most 1e30", 0.0, 1e30)
         what = "a number from 0 to 1e30"
         self._coef0 = abs(_check.number("coef0", self.coef0, what, -math.ulp(0.0), 1e30))
         self._method, self._degree = _check.choice("method", self.method, ("hadamard", "fft")), p
-        self._workers()
-        self.n_components_, self.seed_ = m, seed_of(self.random_state)
+        self.seed_ = seed_of(self.random_state)
         features = self.n_features_in_ + (self._coef0 > 0)
         if self._method == "fft":
             self.exact_ = False
             self._entries = [entries(self.seed_, f"tensor/{q}", features, m, 1) for q in range(p)]
             return
         a = padded(_check.integer("features", features, 1, 1 << 24))
-        self._signs = np.stack([signs(self.seed_, "tensor", q, 0, a) for q in range(p)])
+        self._signs = np.concatenate([signs(self.seed_, "tensor", q, 0, 1, a) for q in range(p)])
         self.exact_ = m >= a**p
-        if self.exact_:
-            k = np.arange(a**p)
-            index = [k // a**q % a for q in range(p)]
-        else:
-            runs = -(-m // a)
-            index = [_orders(self.seed_, q, a, runs)[:m] for q in range(p)]
-        self._index = np.ascontiguousarray(np.stack(index), np.int32)
+        self._pairs = 0 if self.exact_ else m // 2
+        self._index = np.empty((p, a**p if self.exact_ else m), np.int32)
+        for q in range(p):
+            if self.exact_:
+                self._index[q] = np.arange(a**p) // a**q % a
+            else:
+                self._draw(q, a)
 
-    def _extended(self, x: Array) -> Array:
-        """x scaled by the root of gamma, with the root of coef0 behind it."""
+    def _draw(self, q: int, a: int) -> None:
+        """Factor q's coordinates, one order of all a' after the other."""
+        index = self._index[q]
+        for part in row_slices(-(-len(index) // a), a):
+            run = orders(self.seed_, "tensor", q, 1 + part.start, part.stop - part.start, a).reshape(-1)
+            index[part.start * a : part.stop * a] = run[: len(index) - part.start * a]
+
+    def _extended(self, x: Array, exponent: Array | None = None) -> Array:
+        """x scaled by the root of gamma, with the root of coef0 behind it; divided by powers of two, one a row."""
+        root = np.full((len(x), 1), math.sqrt(self._coef0))
+        if exponent is not None:
+            x, root = np.ldexp(x, -exponent), np.ldexp(root, -exponent)
         if self._gamma != 1.0:
             x = x * x.dtype.type(math.sqrt(self._gamma))
         if self._coef0 > 0:
-            x = np.hstack([x, np.full((len(x), 1), math.sqrt(self._coef0), x.dtype)])
+            x = np.hstack([x, root.astype(x.dtype)])
         return x
 
-    def _forward(self, x: Array) -> Array:
-        x = self._extended(x)
-        out = empty((len(x), self.n_components_), x.dtype)
+    def _sketch(self, x: Array, out: Array) -> None:
+        """The sketches of extended rows; `out` also holds what is hashed on the way."""
         if self._method == "hadamard":
             factor = 1.0 / math.sqrt(self._index.shape[1])
-            _core.tensor_sketch(x, out, self._signs, self._index, factor, self._workers())
-            return out
-        product: Any = None
+            _core.tensor_sketch(x, out, self._signs, self._index, self._pairs, factor, self._workers())
+            return
+        spectrum: Any = 1.0
+        for hashed in self._entries:
+            _core.hash_rows(x, out, hashed, 1.0, False, self._workers())
+            spectrum = spectrum * np.fft.rfft(out)
+        out[:] = np.fft.irfft(spectrum, self.n_components_)
+
+    def _forward(self, x: Any) -> tuple[Array, bool]:
+        out = empty((x.shape[0], self.n_components_), x.dtype)
         with np.errstate(all="ignore"):  # what is not finite is found in the answer
-            for hashed in self._entries:
-                _core.hash_rows(x, out, hashed, 1.0, False, self._workers())
-                spectrum = np.fft.rfft(out)
-                product = spectrum if product is None else product * spectrum
-            return np.fft.irfft(product, self.n_components_).astype(x.dtype)
+            for part, rows in dense_rows(x, self._degree * (x.shape[1] + self.n_components_)):
+                self._sketch(self._extended(rows), out[part])
+        return self._with_look(out)
+
+    def _finite_forward(self, x: Any) -> Array:
+        out, finite = self._forward(x)
+        if not finite:
+            self._require_finite(x, getattr(self, "feature_names_in_", None))
+            self._forward_large(x, out)
+            if not np.isfinite(out).all():
+                raise self._too_large(out)
+        return out
+
+    def _forward_large(self, x: Any, out: Array) -> None:
+        """The rows of `out` that are not finite once more, from rows divided by powers of two, to lengths of about one:
+        products on the way are then about as large as the last ones."""
+        (again,) = (~np.isfinite(out).all(axis=1)).nonzero()
+        with np.errstate(all="ignore"):
+            for part, rows in dense_rows(x[again], self._degree * (x.shape[1] + self.n_components_)):
+                largest = np.abs(rows).max(axis=1, initial=0.0, keepdims=True)
+                of_x = np.frexp(largest)[1] + math.frexp(math.sqrt(self._gamma))[1]
+                exponent = np.maximum(of_x, math.frexp(math.sqrt(self._coef0))[1]) if self._coef0 else of_x
+                exponent += np.frexp(np.linalg.norm(self._extended(rows, exponent), axis=1, keepdims=True))[1]
+                small = empty((len(rows), self.n_components_), out.dtype)
+                self._sketch(self._extended(rows, exponent), small)
+                out[again[part]] = np.ldexp(small, self._degree * exponent)
 
     def aslinearoperator(self, dtype: Any = np.float64) -> Any:
-        """The matrix Z with ``z(x) = Z (x ⊗ ... ⊗ x)``, (n_components, features**degree), as SciPy's LinearOperator.
+        """The matrix Z with ``z(x) = Z (x ⊗ ... ⊗ x)``, (n_components_, n_features_in_**degree), as SciPy's
+        LinearOperator.
 
-        For tools and tests: it works on whole tensors, of at most 2**24 numbers, and needs coef0 = 0.
+        Parameters
+        ----------
+        dtype : float32 or float64
+            Tensors are converted to it; products are computed in float64.
+
+        Raises
+        ------
+        ValueError
+            coef0 is not 0, or the tensor has more than 2**24 numbers.
+        TypeError
+            Another `dtype`.
+
+        Notes
+        -----
+        For tools and tests. Cost: a product goes through the whole tensor p + 2^p times; needs SciPy.
         """
         from scipy.sparse.linalg import LinearOperator
 
@@ -159,13 +230,14 @@ class TensorSketch(Transform):
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise TypeError(f"dtype: wanted float32 or float64; got {dtype!r}")
         n, p = self.n_features_in_, self._degree
-        side = n if self._method == "fft" else 16 * self._signs.shape[1]
+        hadamard = self._method == "hadamard"
+        side = 16 * self._signs.shape[1] if hadamard else n
         if side**p > 1 << 24 or self._coef0 > 0:
             raise ValueError(
                 f"aslinearoperator: wanted coef0 = 0 and a tensor of at most 2**24 numbers; got coef0 = {self._coef0} "
                 f"and {side}**{p} numbers"
             )
-        forward, adjoint = (self._hashed if self._method == "fft" else self._kronecker)()
+        forward, adjoint = (self._kronecker if hadamard else self._hashed)()
         factor = self._gamma ** (p / 2)
 
         def apply(v: Any) -> Array:
@@ -183,33 +255,41 @@ class TensorSketch(Transform):
         transpose."""
         n, p, a = self.n_features_in_, self._degree, 16 * self._signs.shape[1]
         bits = self._signs[:, :, None] >> np.arange(16, dtype=np.uint16) & np.uint16(1)
-        signs = 1.0 - 2.0 * bits.reshape(p, a)
-        index, used = tuple(self._index), self._index.shape[1]
-        scale = a ** (p / 2) / math.sqrt(used)
+        sign = 1.0 - 2.0 * bits.reshape(p, a)
+        terms = list(self._terms())
 
         def axes(t: Array, q: int) -> Array:
-            out: Array = signs[q].reshape((1,) * q + (a,) + (1,) * (p - 1 - q)) * t
+            out: Array = sign[q].reshape((1,) * q + (a,) + (1,) * (p - 1 - q)) * t
             return out
-
-        def along(t: Array, q: int) -> Array:
-            return np.moveaxis(fwht(np.ascontiguousarray(np.moveaxis(t, q, -1))), -1, q)
 
         def forward(t: Array) -> Array:
             t = np.pad(t, [(0, a - n)] * p)
             for q in range(p):
-                t = along(axes(t, q), q)
+                t = fwht(axes(t, q), axis=q, norm="backward")
             out = np.zeros(self.n_components_)
-            out[:used] = scale * t[index]
+            for part, index, weight in terms:
+                out[part] += weight * t[index]
             return out
 
         def adjoint(y: Array) -> Array:
             t = np.zeros((a,) * p)
-            np.add.at(t, index, scale * y[:used])
+            for part, index, weight in terms:
+                np.add.at(t, index, weight * y[part])
             for q in range(p):
-                t = axes(along(t, q), q)
+                t = axes(fwht(t, axis=q, norm="backward"), q)
             return t[(slice(n),) * p]
 
         return forward, adjoint
+
+    def _terms(self) -> Iterator[tuple[slice, tuple[Array, ...], float]]:
+        """Parts of the answer, and what is added to them: elements of the transformed tensor, and a weight."""
+        index, paired = self._index, 2 * self._pairs
+        used, p = index.shape[1], self._degree
+        yield slice(paired, used), tuple(index[:, paired:]), used**-0.5
+        for imaginary in itertools.product((0, 1), repeat=p) if paired else ():
+            i = sum(imaginary)  # a power of it: real or imaginary, positive or negative
+            places = tuple(index[q, second:paired:2] for q, second in enumerate(imaginary))
+            yield slice(i % 2, paired, 2), places, (1 - i // 2 % 2 * 2) * 2 ** ((1 - p) / 2) * used**-0.5
 
     def _hashed(self) -> tuple[Any, Any]:
         """Of method "fft": the CountSketch of the tensor whose hashes and signs are sums and products of the
@@ -225,8 +305,3 @@ class TensorSketch(Transform):
             lambda t: np.bincount(row.reshape(-1), (sign * t).reshape(-1), minlength=m),
             lambda y: sign * y[row],
         )
-
-
-def _orders(seed: int, q: int, a: int, runs: int) -> npt.NDArray[np.int32]:
-    """Factor q's coordinates, one order of all a' after the other."""
-    return np.concatenate([permutation(seed, "tensor", q, 1 + run, a) for run in range(runs)])
