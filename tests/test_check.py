@@ -106,6 +106,7 @@ def test_names_are_listed_up_to_a_length() -> None:
     assert _check.listed(["a", "b"]) == "['a', 'b']"
     exact = ["x" * 46] * 6  # 50 characters each, quotes, comma and space included
     assert _check.listed(exact) == str(exact)
+    assert _check.listed(["x" * 47, *exact[1:]]) == f"[{str(['x' * 47, *exact[2:]])[1:-1]}, ... 6 in all]"
     assert _check.listed([*exact, "a"]) == f"[{str(exact)[1:-1]}, ... 7 in all]"
     assert len(_check.listed(["x" * 10**6] * 3)) < 300
     assert _check.choice("c", "b", ["a", "b"]) == "b"
@@ -115,6 +116,13 @@ def test_names_are_listed_up_to_a_length() -> None:
     ):
         with pytest.raises(ValueError, match=wanted):
             _check.choice("c", "x", [str(i) for i in range(n)])
+
+
+def test_names_come_out_as_plain_texts() -> None:
+    for name in ("ä", np.str_("ä"), type("Name", (str,), {})("ä")):
+        found = _check.module_name("n", name)
+        assert type(found) is str
+        assert found == "ä"
 
 
 def test_texts_and_sets_are_no_sequences() -> None:

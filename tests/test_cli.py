@@ -364,7 +364,10 @@ def test_unroll_refuses_what_does_not_fit(saved, sketched, tmp_path, capsys):
     wrong = [
         ([file, "--index", 3], "--index: wanted a number below 3"),
         ([file, "--spec", spec_file], "PackedSketches.save"),
-        ([tmp_path / "short.npz", "--spec", spec_file], "(n, 256); got an array of shape (2, 128)"),
+        (
+            [tmp_path / "short.npz", "--spec", spec_file],
+            "wanted packed sketches of shape (n, 256); got an array of shape (2, 128)",
+        ),
         ([runs], "wanted the arrays ['recsketch', 'sketches', 'spec']"),
         ([file, "--mask", file], "got a file that begins with b'PK"),
         ([file, "--html", tmp_path / "nowhere" / "p.html"], "nowhere"),

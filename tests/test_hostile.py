@@ -131,6 +131,18 @@ def test_structures_that_do_not_fit_the_specification(sk: rs.Sketcher) -> None:
     refused(lambda: sk.sketch(wide), "max_inputs")
 
 
+def test_messages_say_which_numbers_would_do(sk: rs.Sketcher) -> None:
+    """Of inputs those before the object, of outputs all of the trace's."""
+    for name, value, match in (
+        ("inputs", [0, 0, 1, 3, 0, 1, 0, 0], r"trace 0, object 2 \(a\): wanted inputs from objects before it, 0 to 1"),
+        ("outputs", [2, 1, 3, 1], r"outputs of trace 1: wanted numbers of the trace's objects, 0 to 2; got \[3, 1\]"),
+        ("outputs", [-1, 1, 2, 1], r"outputs of trace 0: wanted numbers of the trace's objects, 0 to 2; got \[-1, 1\]"),
+    ):
+        c = columns()
+        c[name] = np.array(value[: len(c[name])], np.int32)
+        refused(lambda c=c: use(sk, c), match)
+
+
 def test_no_traces_give_no_sketches(sk: rs.Sketcher) -> None:
     assert sk.sketch([]).shape == (0, DIM)
     assert sk.sketch(rs.TraceBatch.from_traces([])).shape == (0, DIM)

@@ -128,6 +128,13 @@ def test_missing_extra_and_misshapen_arrays(good: Path, tmp_path: Path) -> None:
         if x.ndim:
             refused(path, archive(**{**members, name: np.zeros(x.shape, complex)}))
     refused(path, archive(**{**members, "names": members["names"][:1]}))
+    for names in (np.array("a"), np.array([["a", "b"]]), np.arange(2), np.array([b"a", b"b"])):
+        path.write_bytes(archive(**{**members, "names": names}))
+        wanted = (
+            "names: wanted numbers, booleans" if names.dtype.kind == "S" else "names: wanted a vector of strings; got"
+        )
+        with pytest.raises(ValueError, match=wanted):
+            rs.TraceBatch.load(path)
 
 
 def header(text: str, version: bytes = b"\x01\x00") -> bytes:
@@ -150,48 +157,69 @@ def replaced(path: Path, name: str, body: bytes) -> bytes:
     return out.getvalue()
 
 
+KIND, SIZE, VALUE, HEADER = (
+    "wanted numbers, booleans or strings in at most two dimensions; got",
+    "wanted an array as large as its header says; got",
+    "wanted booleans and strings; got bytes that none of them has",
+    "wanted NumPy's array format; got a damaged header",
+)
 CLAIMS = {
-    "names that take no bytes": claim("<U0", "(100000000,)"),
-    "a petabyte": claim("<f4", "(250000000000000,)") + bytes(64),
-    "more than an address": claim("<f8", "(1099511627776, 1099511627776)") + bytes(64),
-    "more digits than Python writes": claim("<f8", f"(0x{'f' * 900},)") + bytes(64),
-    "a few bytes more than there are": claim("<i4", "(17,)") + bytes(64),
-    "a few bytes less than there are": claim("<i4", "(15,)") + bytes(64),
-    "a negative number of rows": claim("<f4", "(-16,)") + bytes(64),
-    "two negative numbers of them": claim("<f4", "(-4, -4)") + bytes(64),
-    "three dimensions": claim("<f4", "(4, 2, 2)") + bytes(64),
-    "thousands of dimensions": claim("<f4", "(1" + ",1" * 400 + ",)") + bytes(4),
-    "a long string": claim("<U536870911", "(1,)") + bytes(64),
-    "objects": claim("|O", "(1,)") + pickle.dumps([1]),
-    "records": header("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (16,), }") + bytes(64),
-    "arrays in arrays": header("{'descr': ('<f4', (1000000000,)), 'fortran_order': False, 'shape': (), }") + bytes(64),
-    "raw bytes": claim("|V4", "(16,)") + bytes(64),
-    "dates": claim("<M8[s]", "(8,)") + bytes(64),
-    "complex numbers": claim("<c8", "(8,)") + bytes(64),
-    "characters that there are not": claim("<U1", "(3,)") + b"\xff" * 12,
-    "booleans that are neither": claim("|b1", "(64,)") + b"\x02" * 64,
-    "a header that nests": header("{'descr': " + "(" * 450 + ")" * 450 + "}") + bytes(64),
-    "a header of minus signs": header("{'descr': " + "-" * 900 + "1}") + bytes(64),
-    "a header that is code": header("{'descr': exit(), 'fortran_order': False, 'shape': (16,), }") + bytes(64),
-    "no dictionary": header("3") + bytes(64),
-    "another key": header("{'descr': '<f4', 'fortran_order': False, 'shape': (16,), 'more': 1, }") + bytes(64),
-    "a header of four billion bytes": b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(64),
-    "a long header": header("{'descr': '<f4', 'fortran_order': False, 'shape': (16,), }" + " " * 200_000, b"\x02\x00"),
-    "a version to come": b"\x93NUMPY\x09\x00" + bytes(64),
-    "nothing": b"",
-    "another file": b"hello",
+    "names that take no bytes": (KIND, claim("<U0", "(100000000,)")),
+    "a petabyte": (SIZE, claim("<f4", "(250000000000000,)") + bytes(64)),
+    "more than an address": (SIZE, claim("<f8", "(1099511627776, 1099511627776)") + bytes(64)),
+    "more digits than one reads": (SIZE, claim("<f8", f"(0x{'f' * 800},)") + bytes(64)),
+    "a few bytes more than there are": (SIZE, claim("<i4", "(17,)") + bytes(64)),
+    "a few bytes less than there are": (SIZE, claim("<i4", "(15,)") + bytes(64)),
+    "a negative number of rows": (KIND, claim("<f4", "(-16,)") + bytes(64)),
+    "two negative numbers of them": (KIND, claim("<f4", "(-4, -4)") + bytes(64)),
+    "three dimensions": (KIND, claim("<f4", "(4, 2, 2)") + bytes(64)),
+    "hundreds of dimensions": (KIND, claim("<f4", "(1" + ",1" * 400 + ",)") + bytes(4)),
+    "a long string": (SIZE, claim("<U536870911", "(1,)") + bytes(64)),
+    "objects": (KIND, claim("|O", "(1,)") + pickle.dumps([1])),
+    "records": (KIND, header("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (16,), }") + bytes(64)),
+    "arrays in arrays": (
+        KIND,
+        header("{'descr': ('<f4', (1000,)), 'fortran_order': False, 'shape': (), }") + bytes(64),
+    ),
+    "raw bytes": (KIND, claim("|V4", "(16,)") + bytes(64)),
+    "dates": (KIND, claim("<M8[s]", "(8,)") + bytes(64)),
+    "complex numbers": (KIND, claim("<c8", "(8,)") + bytes(64)),
+    "characters that there are not": (VALUE, claim("<U1", "(3,)") + b"\xff" * 12),
+    "one more than the last character": (VALUE, claim("<U1", "(2,)") + b"\x00\x00\x11\x00" * 2),
+    "booleans that are neither": (VALUE, claim("|b1", "(64,)") + b"\x02" * 64),
+    "a header that nests": (HEADER, header("{'descr': " + "(" * 450 + ")" * 450 + "}") + bytes(64)),
+    "a header of minus signs": (HEADER, header("{'descr': " + "-" * 900 + "1}") + bytes(64)),
+    "a header that is code": (
+        HEADER,
+        header("{'descr': exit(), 'fortran_order': False, 'shape': (16,), }") + bytes(64),
+    ),
+    "no dictionary": (HEADER, header("3") + bytes(64)),
+    "another key": (
+        HEADER,
+        header("{'descr': '<f4', 'fortran_order': False, 'shape': (16,), 'more': 1, }") + bytes(64),
+    ),
+    "a header of four billion bytes": (HEADER, b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(64)),
+    "a long header": (
+        HEADER,
+        header("{'descr': '<f4', 'fortran_order': False, 'shape': (16,), }" + " " * 200_000, b"\x02\x00"),
+    ),
+    "a version to come": (HEADER, b"\x93NUMPY\x09\x00" + bytes(64)),
+    "nothing": (HEADER, b""),
+    "another file": (HEADER, b"hello"),
 }
 
 
-def peak(path: Path) -> int:
+def peak(path: Path, words: str = "") -> int:
     """The most bytes held at once while the file is refused, in words of our own."""
     tracemalloc.start()
     try:
         with pytest.raises(ValueError, match=r"bad\.npz: wanted a file written by TraceBatch\.save: ") as caught:
             rs.TraceBatch.load(path)
-        assert len(str(caught.value)) <= 1000
+        message = str(caught.value)
+        assert len(message) <= 1000
+        assert words in message
         for foreign in ("pickle", "max_header_size", "Python", "codec", "zip file", "int string", "npy file"):
-            assert foreign not in str(caught.value).partition("TraceBatch.save: ")[2]
+            assert foreign not in message.partition("TraceBatch.save: ")[2]
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -201,9 +229,10 @@ def peak(path: Path) -> int:
 @pytest.mark.parametrize("what", CLAIMS)
 def test_a_header_is_compared_with_the_bytes_there_are(good: Path, tmp_path: Path, what: str, name: str) -> None:
     """Nothing is allocated for a claim: two megabytes are for zipfile, NumPy's parser and the longest header."""
+    words, body = CLAIMS[what]
     path = tmp_path / "bad.npz"
-    path.write_bytes(replaced(good, name, CLAIMS[what]))
-    assert peak(path) < 2 << 20
+    path.write_bytes(replaced(good, name, body))
+    assert peak(path, f"{name}: {words}") < 2 << 20
 
 
 def test_an_archive_is_compared_with_the_bytes_there_are(good: Path, tmp_path: Path) -> None:
@@ -211,20 +240,22 @@ def test_an_archive_is_compared_with_the_bytes_there_are(good: Path, tmp_path: P
     content, path = good.read_bytes(), tmp_path / "bad.npz"
     entry = content.index(b"PK\x01\x02")
     end = content.index(b"PK\x05\x06")
-    for place, value in (
-        (entry + 8, b"\x01"),  # encrypted
-        (entry + 10, b"\x08"),  # deflated
-        (entry + 10, b"\x63"),  # by an unknown method
-        (entry + 20, b"\xff\xff\xff\x7f"),  # stored bytes
-        (entry + 20, b"\xff\xff\xff\x7f\xff\xff\xff\x7f"),  # and bytes once unpacked
-        (entry + 24, b"\xff\xff\xff\x7f"),
-        (entry + 42, b"\xff\xff\xff\x7f"),  # where it begins
-        (entry + 42, b"\x07\x00\x00\x00"),
-        (end + 12, b"\xff\xff\xff\x7f"),  # the directory's size
-        (end + 16, b"\xff\xff\xff\x7f"),  # its place
+    size = f"wanted at most {len(content)} bytes, the whole file's; got"
+    damaged = "wanted a zip archive; got a damaged one"
+    for place, value, words in (
+        (entry + 8, b"\x01", "wanted an intact array; got a damaged one"),  # encrypted
+        (entry + 10, b"\x08", "wanted an uncompressed array; got a compressed one"),
+        (entry + 10, b"\x63", "wanted an uncompressed array; got a compressed one"),  # by an unknown method
+        (entry + 20, b"\xff\xff\xff\x7f", size),  # stored bytes
+        (entry + 20, b"\xff\xff\xff\x7f\xff\xff\xff\x7f", size),  # and bytes once unpacked
+        (entry + 24, b"\xff\xff\xff\x7f", size),
+        (entry + 42, b"\xff\xff\xff\x7f", size),  # where it begins
+        (entry + 42, b"\x07\x00\x00\x00", "wanted an intact array; got a damaged one"),
+        (end + 12, b"\xff\xff\xff\x7f", damaged),  # the directory's size
+        (end + 16, b"\xff\xff\xff\x7f", ""),  # its place
     ):
         path.write_bytes(content[:place] + value + content[place + len(value) :])
-        assert peak(path) < 2 << 20
+        assert peak(path, words) < 2 << 20
 
 
 def test_members_of_any_number_and_name(good: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import reference as ref
 
 import recsketch as rs
+import recsketch._core as _core
 from recsketch.sketching.matrices import KEPT, Matrices
 from recsketch.sketching.signature import signatures, with_signatures
 
@@ -140,6 +141,37 @@ def test_recovery_does_not_know_the_numbers(build: Any) -> None:
     found = sk.recover(sk.sketch(made), given).attributes
     for got, want in zip(found, (y, x, z), strict=True):
         assert np.abs(got - want).max() <= 1e-5
+
+
+@pytest.mark.parametrize(("given", "want"), [(None, (False, 0)), ("auto", (True, 0)), (5, (True, 13))])
+def test_sparse_unrolling_counts_signatures(given: Any, want: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their elements are not zero, and come beside those that were allowed."""
+    seen = []
+    unrolling = _core.Unrolling
+
+    def spy(*args: Any) -> Any:
+        seen.append(args[-3:])
+        return unrolling(*args)
+
+    monkeypatch.setattr(_core, "Unrolling", spy)
+    rs.Sketcher(rs.SketchSpec(64, {"a": 20}, signature=8), threads=1).unroll(np.zeros(64), sparse=given)
+    assert seen == [(*want, False)]
+
+
+def test_sparse_recovery_counts_signatures(build: Any) -> None:
+    """Limits are of attributes: with three elements an object and as many allowed, all come back."""
+    spec = ref.RefSpec(1024, {"a": 60}, 5, signature=8)
+    rng = np.random.default_rng(4)
+    trace = rs.Trace()
+    for _ in range(10):
+        x = np.zeros(60)
+        x[rng.permutation(60)[:3]] = rng.choice([-1.0, 1.0], 3)
+        trace.add("a", x)
+    trace.outputs(range(10))
+    sk = build.sketcher(spec)
+    for options in ({"nonzeros": 30}, {"per_object": 3}, {"nonzeros": 30, "per_object": 3}, {}):
+        found = sk.recover(sk.sketch(trace), trace, "sparse", **options)
+        assert max(np.abs(x - o.attribute).max() for x, o in zip(found.attributes, trace.objects, strict=True)) < 1e-5
 
 
 @pytest.mark.parametrize("method", ["matched", "paper"])

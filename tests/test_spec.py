@@ -71,6 +71,23 @@ def test_every_field_counts(field: str) -> None:
     assert rs.SketchSpec(**FULL) != "spec"
 
 
+def test_ranges_reach_to_their_ends() -> None:
+    """What is refused beyond them is in `BAD`."""
+    ends: dict[str, list[Any]] = {
+        "dim": [64, 2**24],
+        "seed": [0, 2**64 - 1],
+        "max_inputs": [1, 2**16],
+        "angle": [1e-300, 0.5, 90],
+        "signature": [0, 64],
+        "modules": [{"a": 1}, {"a": 2**20}],
+        "scales": [{"a": math.nextafter(1e-30, 1)}, {"a": 1e30}],
+    }
+    for field, values in ends.items():
+        for value in values:
+            spec = rs.SketchSpec(**{"dim": 64, "modules": {"a": 7}, field: value})
+            assert getattr(spec, field) == value
+
+
 def test_it_is_frozen_inside_too() -> None:
     modules = {"a": 7}
     spec = rs.SketchSpec(64, modules, scales={"a": 2.0})

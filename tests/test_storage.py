@@ -261,7 +261,7 @@ def test_the_noise_of_a_float16_array_is_that_of_rounding() -> None:
     with_gaps = np.where(np.arange(4096) % 2, rounded, np.float16(np.nan))  # erased coordinates do not count
     assert np.allclose(unpacked(with_gaps)[1], noise, rtol=0.05)
     assert unpacked(rounded[1])[1] == noise[1]
-    assert unpacked(np.array([np.nan, 1.5], np.float16))[1] == 2.0**-10 / np.sqrt(12.0)  # one number, of steps of 2^-10
+    assert unpacked(np.array([np.nan, 1.5], np.float16))[1] == np.sqrt(2.0**-20 / 12)  # one number, of steps of 2^-10
     assert unpacked(x)[1] is None
     assert unpacked(rounded[None])[1] is None
 
@@ -389,6 +389,8 @@ def test_damaged_and_hostile_files(tmp_path: Path) -> None:
     refused(bad, archive(**{**members, "more": 2}), "wanted the arrays")
     refused(bad, archive(**{**members, "scale": np.zeros(2)}), "scale: wanted positive")
     refused(bad, archive(**{**members, "dtype": "int3"}), "dtype: wanted")
+    for dtype in (["int8"], 8, [8]):
+        refused(bad, archive(**{**members, "dtype": dtype}), "dtype: wanted one string; got an array")
     trace = rs.Trace()
     trace.outputs([trace.add("a", [1.0])])
     rs.TraceBatch.from_traces([trace]).save(bad)

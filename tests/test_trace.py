@@ -211,6 +211,18 @@ def test_numbers_of_a_batch_s_objects_are_checked_to_the_last() -> None:
             batch[1]
 
 
+def test_traces_without_objects_that_name_modules() -> None:
+    """As a batch of such names gives them: the columns of all stay empty."""
+    none: dict[str, Any] = {name: np.zeros(0, dtype) for name, dtype in COLUMNS.items()}
+    ends = {name: [0, 0] for name in ("objects", "output_ends")} | {"attribute_ends": [0], "input_ends": [0]}
+    empty = [rs.TraceBatch(names=[name], **{**none, **ends})[0] for name in "ab"]
+    batch = rs.TraceBatch.from_traces(empty)
+    assert len(batch) == 2
+    assert batch.module.size == batch.attributes.size == 0
+    assert batch.names == ("a", "b")
+    assert list(batch) == empty == [rs.Trace(), rs.Trace()]
+
+
 def test_columns_make_an_equal_batch(runs: list[rs.Trace]) -> None:
     batch = rs.TraceBatch.from_traces(runs)
     twin = rs.TraceBatch(**columns(batch))

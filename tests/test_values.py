@@ -154,6 +154,8 @@ def test_one_is_one() -> None:
     many = rs.Trace()
     many.outputs([many.add("eye", [0.6]), many.add("eye", [0.6])])
     texts = [str(one), repr(one), one._repr_html_(), repr(rs.TraceBatch.from_traces([one])), str(sk.recover(s, one))]
+    texts += [sk.recover(s, one)._repr_html_(), sk.summary(s, "eye")._repr_html_()]
+    assert all(text == f"<p>{text[3:-4]}</p>" for text in texts[-2:])
     texts += [repr(sk.unroll(s)), str(sk.unroll(s)), str(sk.summary(s, "eye")), sk.unroll(s)._repr_html_()]
     for text in texts:
         assert "1 object" in text or "1 element" in text, text

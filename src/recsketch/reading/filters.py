@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from recsketch.runs.batch import TraceBatch
 
-FAINT = 2.0**-40  # as in solve.c: of the loudest object's amplitude: a float32 sketch holds nothing of what is below
-LARGEST_FLOAT = 3e38
+FAINT = 2.0**-40  # As in solve.c. A float32 sketch holds nothing of an object below this share of the loudest.
+LARGEST_FLOAT = 3e38  # Elements beyond it are cut to it, so that float32 holds them.
 
 
 def matched(problem: Problem) -> Answer:
@@ -76,24 +76,23 @@ def _measured(problem: Problem) -> Doubles:
 
     The uses of a shared object interfere, through the identity branches they have in common, and amplitudes do not know
     that. A vector of random signs leaves the root mean square of the norms of all its columns, off by a share of about
-    sqrt(2 / d). One sweep measures one object in every trace. Signs depend on the object's number in its trace alone,
-    so that a batch answers what its traces do.
+    sqrt(2 / d). One sweep measures one object in every trace. Every trace draws its signs from the beginning, so that a
+    batch answers what its traces do.
     """
     batch, (norms, uses) = problem.batch, problem.plan.amplitudes()
     if not (uses > 1).any():
         return norms
-    todo = _below_shared(batch, uses)
+    todo = [(t, objects, np.random.default_rng(0)) for t, objects in enumerate(_below_shared(batch, uses)) if objects]
     out = np.empty_like(problem.sketches)
     silent = np.zeros(norms.size, np.float32)
-    for k in range(max(map(len, todo))):
+    for k in range(max(len(objects) for _, objects, _ in todo)):
         attributes = np.zeros(problem.plan.attributes, np.float32)
-        rows = [(t, objects[k]) for t, objects in enumerate(todo) if k < len(objects)]
-        for t, o in rows:
+        rows = [(t, objects[k], rng) for t, objects, rng in todo if k < len(objects)]
+        for _, o, rng in rows:
             begin, end = batch.attribute_ends[o : o + 2]
-            rng = np.random.default_rng(o - int(batch.objects[t]))
             attributes[begin:end] = rng.choice([-1.0, 1.0], end - begin) / np.sqrt(end - begin)
         problem.plan.sketch(attributes, silent, out, problem.threads)
-        for t, o in rows:
+        for t, o, _ in rows:
             norms[o] = np.linalg.norm(out[t].astype(np.float64))
     return norms
 

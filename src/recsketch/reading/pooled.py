@@ -22,10 +22,10 @@ Doubles: TypeAlias = "npt.NDArray[np.float64]"
 POSITION, MODULE, BRANCH = 0, 1, 2  # kinds of rsk_operator
 ATTR, IN = 0, 1
 
-SIGNIFICANT = 4.0  # standard errors of a stray counter: one false alarm in 16,000 counters
-SEEN = 2.0  # standard errors of a count from which on a mean is told: it is then known to half its size
+SIGNIFICANT = 4.0  # Standard errors of a stray counter: of those that are zero one in 16,000 is above.
+SEEN = 2.0  # Standard errors that a sum must have for a mean to be told, which is then known to half its size.
 MAX_ITERATIONS = 60
-CONVERGED = 1e-8  # of the first gradient's energy
+CONVERGED = 1e-8  # The gradient's energy, as a share of the first one's, at which iterations end.
 
 
 class _Pool:

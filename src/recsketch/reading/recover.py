@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Decoder: TypeAlias = Callable[..., Answer]  # of a Problem, and of its options by name
 
 MAX_ITERATIONS = 1000
-EXPLAINED = 1e-5  # a residual below this is no sign that something was not found
+EXPLAINED = 1e-5  # Below this a residual is rounding, a hundred times 1e-7, and nothing was left out.
 
 
 def recover(
@@ -64,7 +64,7 @@ def _lstsq(problem: Problem) -> Answer:
 
 
 def _sparse(problem: Problem, *, nonzeros: int | None, per_object: int | None, nonnegative: bool) -> Answer:
-    signature = problem.matrices.spec.signature  # its elements are not zero: they are no share of what is allowed
+    signature = problem.matrices.spec.signature  # Its elements are not zero, and come beside those that are allowed.
     of_all = 0 if nonzeros is None else nonzeros + signature * int(np.max(np.diff(problem.batch.objects)))
     of_each = 0 if per_object is None else per_object + signature
     answer = problem.blank()

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
         tuple[float, float, float, int, int], npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.float64]
     ]
 
-MAX_DEPTH = 16  # levels looked for if none is given: below, a float32 sketch holds little of an object
-THRESHOLD = 6.0  # nats a group of new objects must bring: exp(-6) a false start, which the fit then drops again
+MAX_DEPTH = 16  # Levels looked for if none is given. Each halves an object's energy at least: 16 leave it 2e-5.
+THRESHOLD = 6.0  # Nats that a group of new objects must bring: one in 400 is then a false start, which the fit drops.
 MAX_ROUNDS = 80
 
 # Residuals as a share of the sketch's norm. A fit takes 3e-7 for float32 rounding (ROUNDING in csrc/reading/fit.c).
@@ -120,7 +120,7 @@ class _Reader:
         )
 
     def _complete(self) -> bool:
-        """Whether the residual is rounding, or noise that was told of, and fewer unknowns than coordinates say so.
+        """Whether the residual is rounding, or noise that was told of, and there are fewer unknowns than coordinates.
 
         The energy of Gaussian noise in k coordinates has a standard deviation of sqrt(2 / k) of itself: with four of
         these one sketch in 30,000 is called incomplete by its noise.
