@@ -1,6 +1,8 @@
 /* Radix selection, of the k largest of many without sorting them. */
 #include "base/base.h"
 
+#include <string.h>
+
 #define FIRST 11 /* bits of the first digit, which leaves few keys: 2^11 counts stay in the first cache */
 #define NEXT 7   /* bits of the other three: 128 counts are cleared and searched in no time */
 
@@ -37,4 +39,30 @@ uint32_t rsk_select(const uint32_t *keys, ptrdiff_t n, ptrdiff_t *rank, uint32_t
         }
     }
     return found;
+}
+
+/* In the order of a >= 0: the bits of a double without its sign. */
+static uint64_t key_of(double a) {
+    uint64_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    return bits << 1;
+}
+
+/* The k-th largest is found by the high halves of the keys, and then by the low ones of those whose high half is its own. */
+void rsk_keep_largest(double *a, ptrdiff_t n, ptrdiff_t k, double *scratch) {
+    uint32_t *halves = (uint32_t *)(void *)scratch, *spare = halves + n;
+    ptrdiff_t some = 0, left = 0, ties = k; /* ties: how many of those equal to the k-th largest are kept */
+    for (ptrdiff_t i = 0; i < n; i++) some += a[i] > 0.0;
+    if (some <= k) return;
+    if (k == 0) {
+        memset(a, 0, sizeof *a * (size_t)n);
+        return;
+    }
+    for (ptrdiff_t i = 0; i < n; i++) halves[i] = (uint32_t)(key_of(a[i]) >> 32);
+    const uint32_t high = rsk_select(halves, n, &ties, spare);
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (key_of(a[i]) >> 32 == high) halves[left++] = (uint32_t)key_of(a[i]);
+    const uint64_t least = (uint64_t)high << 32 | rsk_select(halves, left, &ties, spare);
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (key_of(a[i]) < least || (key_of(a[i]) == least && ties-- <= 0)) a[i] = 0.0;
 }

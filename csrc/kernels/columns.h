@@ -1,4 +1,5 @@
 /* Columns of signs, one bit an element, seen as vectors of +-1; and the largest of many correlations. */
+#include <math.h>
 
 /* sum of y[k] (-1)^bit_k: sixteen interleaved sums, folded by halves. n is a multiple of 16. */
 static double signs_dot(const double *y, const uint16_t *bits, ptrdiff_t n) {
@@ -30,8 +31,8 @@ static RSK_INLINE v16 peak_block(const float *x, const uint16_t *bits, ptrdiff_t
 }
 
 static ptrdiff_t peak(const float *x, ptrdiff_t n, const uint16_t *bits) {
-    float best = 0.0f, lane[BLOCK];
-    ptrdiff_t chunk = -1;
+    float best = -INFINITY, lane[BLOCK];
+    ptrdiff_t chunk = 0;
     for (ptrdiff_t begin = 0; begin < n; begin += PEAK_CHUNK) {
         const ptrdiff_t end = n - begin < PEAK_CHUNK ? n : begin + PEAK_CHUNK;
         v16 most = peak_block(x, bits, begin);
@@ -42,7 +43,7 @@ static ptrdiff_t peak(const float *x, ptrdiff_t n, const uint16_t *bits) {
         v16_store(lane, most);
         for (int h = BLOCK / 2; h > 0; h /= 2)
             for (int i = 0; i < h; i++) lane[i] = lane[i] > lane[i + h] ? lane[i] : lane[i + h];
-        if (chunk < 0 || lane[0] > best) best = lane[0], chunk = begin;
+        if (lane[0] > best) best = lane[0], chunk = begin;
     }
     for (ptrdiff_t k = chunk;; k += BLOCK) {
         v16_store(lane, peak_block(x, bits, k));

@@ -48,41 +48,14 @@ static void look(search *q) {
     q->size = sqrt(rsk_dot(w->r, w->r, l->spec->dim));
 }
 
-/* In the order of a >= 0: the bits of a double without its sign. */
-static uint64_t key_of(double a) {
-    uint64_t bits;
-    memcpy(&bits, &a, sizeof bits);
-    return bits << 1;
-}
-
-/* Leaves the k largest of a[0..n), the first of equals, and sets the others to 0; a >= 0. The k-th largest is found by the high
- * halves of the keys, and then by the low ones of those whose high half is its own. scratch: n doubles. */
-static void keep_largest(double *a, ptrdiff_t n, ptrdiff_t k, double *scratch) {
-    uint32_t *halves = (uint32_t *)(void *)scratch, *spare = halves + n;
-    ptrdiff_t some = 0, left = 0, ties = k; /* ties: how many of those equal to the k-th largest are kept */
-    for (ptrdiff_t i = 0; i < n; i++) some += a[i] > 0.0;
-    if (some <= k) return;
-    if (k == 0) {
-        memset(a, 0, sizeof *a * (size_t)n);
-        return;
-    }
-    for (ptrdiff_t i = 0; i < n; i++) halves[i] = (uint32_t)(key_of(a[i]) >> 32);
-    const uint32_t high = rsk_select(halves, n, &ties, spare);
-    for (ptrdiff_t i = 0; i < n; i++)
-        if (key_of(a[i]) >> 32 == high) halves[left++] = (uint32_t)key_of(a[i]);
-    const uint64_t least = (uint64_t)high << 32 | rsk_select(halves, left, &ties, spare);
-    for (ptrdiff_t i = 0; i < n; i++)
-        if (key_of(a[i]) < least || (key_of(a[i]) == least && ties-- <= 0)) a[i] = 0.0;
-}
-
 /* At most `each` of every object, then at most `most` of all. */
 static void keep_within(const search *q, double *a, ptrdiff_t most, ptrdiff_t each) {
     const rsk_plan *plan = q->map->plan;
     const int64_t begin = plan->objects[q->map->trace], end = plan->objects[q->map->trace + 1];
     const int64_t *ends = plan->attribute_ends;
     for (int64_t o = begin; each > 0 && o < end; o++)
-        keep_largest(a + (ends[o] - ends[begin]), (ptrdiff_t)(ends[o + 1] - ends[o]), each, q->work->p);
-    if (most > 0) keep_largest(a, q->map->attributes, most, q->work->p);
+        rsk_keep_largest(a + (ends[o] - ends[begin]), (ptrdiff_t)(ends[o + 1] - ends[o]), each, q->work->p);
+    if (most > 0) rsk_keep_largest(a, q->map->attributes, most, q->work->p);
 }
 
 /* One round: a step along the gradient, a new support, a refit on it. 0 if that is the support there was. */
@@ -101,7 +74,7 @@ static int go(search *q, enum stage stage, double threshold) {
         p->a[i] = p->scale[i] > 0.0 && a > threshold ? a : 0.0;
     }
     if (stage != SEEK) keep_within(q, p->a, p->most, p->each);
-    keep_largest(p->a, l->attributes, q->cap, w->p);
+    rsk_keep_largest(p->a, l->attributes, q->cap, w->p);
     ptrdiff_t changed = 0;
     q->found = 0;
     for (ptrdiff_t i = 0; i < l->attributes; i++) {

@@ -1,5 +1,6 @@
 /* Sampled Hadamard matrices, sparse solvers and scans: every documented status, failing allocations, and their part of the
  * digest. */
+#include "base/base.h"
 #include "contract.h"
 
 enum { ORDER = 256, ROWS = 96, BATCH = 5, SPARSITY = 6, SCAN_N = 333, SCAN_D = 75, SCAN_M = 9, SCAN_K = 12, SCAN_TYPES = 4 };
@@ -80,6 +81,84 @@ static void test_matrix(void) {
     rsk_hadamard_free(h);
 }
 
+/* NULL where something must be: said, and nothing else read. */
+static void test_null(void) {
+    static answer a;
+    int32_t rows[ROWS];
+    rsk_hadamard *h = make(), *none = h;
+    rows_fill(rows);
+    CHECK_STATUS(RSK_EINVAL, rsk_hadamard_create(ORDER, ROWS, rows, 7, 1, NULL));
+    CHECK_STATUS(RSK_EINVAL, rsk_hadamard_create(ORDER, ROWS, NULL, 7, 1, &none));
+    CHECK(none == NULL);
+    float x[ORDER] = {0}, y[ORDER];
+    double wide[ORDER] = {1}, wide_y[ORDER];
+    for (int adjoint = 0; adjoint < 2; adjoint++) {
+        CHECK_STATUS(RSK_EINVAL, rsk_hadamard_product_f32(NULL, 1, x, y, adjoint, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_hadamard_product_f32(h, 1, NULL, y, adjoint, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_hadamard_product_f32(h, 1, x, NULL, adjoint, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_hadamard_product_f64(NULL, 1, wide, wide_y, adjoint, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_hadamard_product_f64(h, 1, NULL, wide_y, adjoint, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, rsk_hadamard_product_f64(h, 1, wide, NULL, adjoint, 1, NULL));
+    }
+    const rsk_support_params p = {SPARSITY, 1, NULL, 0, 10};
+    for (int s = 0; s < 2; s++) {
+        rsk_supports out = supports(&a);
+        CHECK_STATUS(RSK_EINVAL, solvers[s](NULL, 1, wide, &p, &out, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, solvers[s](h, 1, NULL, &p, &out, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, solvers[s](h, 1, wide, NULL, &out, 1, NULL));
+        CHECK_STATUS(RSK_EINVAL, solvers[s](h, 1, wide, &p, NULL, 1, NULL));
+        for (int i = 0; i < 6; i++) {
+            out = supports(&a);
+            if (i == 0) out.support = NULL;
+            if (i == 1) out.coef = NULL;
+            if (i == 2) out.count = NULL;
+            if (i == 3) out.residual = NULL;
+            if (i == 4) out.iterations = NULL;
+            if (i == 5) out.reason = NULL;
+            CHECK_STATUS(RSK_EINVAL, solvers[s](h, 1, wide, &p, &out, 1, NULL));
+        }
+    }
+    rsk_hadamard_free(h);
+}
+
+/* Two columns of one signal by Gram-Schmidt; and all that rsk_fits_extend refuses, before it writes. */
+static void test_fits(void) {
+    enum { LENGTH = 5, MOST = 2 };
+    double q[MOST * LENGTH] = {0}, triangle[MOST * MOST] = {0}, z[MOST] = {0}, residual[LENGTH] = {1, 2, 3, 4, 5}, square = 55;
+    double columns[LENGTH] = {0, 2, 0, 0, 0}, more[LENGTH] = {1, 1, 0, 0, 0}, again[LENGTH] = {3, 1, 0, 0, 0};
+    int64_t size = 0;
+    const int64_t who = 0;
+    const rsk_fits good = {1, MOST, LENGTH, q, triangle, z, residual, &square, &size};
+    CHECK_STATUS(RSK_EINVAL, rsk_fits_extend(NULL, 1, &who, columns));
+    CHECK_STATUS(RSK_EINVAL, rsk_fits_extend(&good, 1, NULL, columns));
+    CHECK_STATUS(RSK_EINVAL, rsk_fits_extend(&good, 1, &who, NULL));
+    CHECK_STATUS(RSK_EINVAL, rsk_fits_extend(&good, -1, &who, columns));
+    for (int i = 0; i < 9; i++) {
+        rsk_fits bad = good;
+        if (i == 0) bad.q = NULL;
+        if (i == 1) bad.triangle = NULL;
+        if (i == 2) bad.z = NULL;
+        if (i == 3) bad.residual = NULL;
+        if (i == 4) bad.square = NULL;
+        if (i == 5) bad.size = NULL;
+        if (i == 6) bad.batch = 0;
+        if (i == 7) bad.most = 0;
+        if (i == 8) bad.m = 0;
+        CHECK_STATUS(RSK_EINVAL, rsk_fits_extend(&bad, 1, &who, columns));
+    }
+    const int64_t outside[] = {-1, 1, INT64_MAX};
+    for (int i = 0; i < 3; i++) CHECK_STATUS(RSK_EINVAL, rsk_fits_extend(&good, 1, &outside[i], columns));
+    CHECK(size == 0 && residual[1] == 2);
+    CHECK_STATUS(RSK_OK, rsk_fits_extend(&good, 1, &who, columns));
+    CHECK(size == 1 && residual[1] == 0 && square == 51 && z[0] == 2);
+    columns[1] = 1; /* the same direction: counts for nothing */
+    CHECK_STATUS(RSK_OK, rsk_fits_extend(&good, 1, &who, columns));
+    CHECK(size == 1 && square == 51);
+    CHECK_STATUS(RSK_OK, rsk_fits_extend(&good, 1, &who, more));
+    CHECK(size == 2 && fabs(square - 50) <= 1e-13);
+    CHECK_STATUS(RSK_EINVAL, rsk_fits_extend(&good, 1, &who, again)); /* `most` columns are there */
+}
+
 static void test_solver_arguments(void) {
     static answer a;
     rsk_hadamard *h = make();
@@ -101,11 +180,18 @@ static void test_solver_arguments(void) {
     CHECK_STATUS(RSK_EINVAL, solve(rsk_htp, h, 1, y, &blocks, &a, 1));
     CHECK_STATUS(RSK_OK, solve(rsk_omp, h, 1, y, &no_steps, &a, 1));
     CHECK_STATUS(RSK_EINVAL, solve(rsk_htp, h, 1, y, &no_steps, &a, 1));
+    const double out_of_range[] = {(double)NAN, (double)INFINITY, -2e30};
+    for (int s = 0; s < 2; s++)
+        for (int i = 0; i < 3; i++) {
+            const rsk_support_params fine = {SPARSITY, 1, NULL, 0, 10};
+            y[ROWS - 1] = out_of_range[i];
+            CHECK_STATUS(RSK_EVALUE, solve(solvers[s], h, 1, y, &fine, &a, 1));
+        }
     memset(y, 0, sizeof y);
     const rsk_support_params good = {SPARSITY, 1, NULL, 0, 10};
     for (int s = 0; s < 2; s++) {
         CHECK_STATUS(RSK_OK, solve(solvers[s], h, 1, y, &good, &a, 1));
-        CHECK(a.count[0] == 0 && a.residual[0] == 0 && a.iterations[0] == 0 && a.support[0] == -1 && a.coef[0] == 0);
+        CHECK(a.count[0] == 0 && a.residual[0] == 0 && a.iterations[0] == 0 && a.support[0] == -1 && a.coef[0] == 0 && a.reason[0] == RSK_EXACT);
     }
     rsk_hadamard_free(h);
 }
@@ -129,9 +215,46 @@ static void test_recovery(void) {
                 for (int i = 0; i < a.count[b]; i++) back[a.support[b * SPARSITY + i]] = a.coef[b * SPARSITY + i];
                 for (int i = 0; i < ORDER; i++) CHECK(fabs(back[i] - x[b * ORDER + i]) <= 1e-9);
                 CHECK(a.residual[b] <= 1e-9 && a.iterations[b] >= 1);
+                CHECK(a.reason[b] == RSK_TOLERANCE || a.reason[b] == RSK_EXACT);
             }
         }
     rsk_hadamard_free(h);
+}
+
+/* ---------------------------------------------------------------- selection */
+
+/* Of numbers of which many are equal: the k largest, the first of equals, as a search by counting finds them. */
+static void test_selection(void) {
+    enum { N = 300 };
+    double a[N], kept[N], scratch[N];
+    uint32_t keys[N], spare[N];
+    uint64_t state = 5;
+    for (int spread = 1; spread <= 4; spread++)
+        for (ptrdiff_t k = 0; k <= N; k += 1 + k / 5) {
+            for (int i = 0; i < N; i++) {
+                const uint32_t word = next_word(&state);
+                keys[i] = spread == 4 ? word : word % (spread == 1 ? 3 : 40);
+                a[i] = spread == 3 ? 1.0 + 0x1p-50 * keys[i] : 0x1p-3 * keys[i]; /* 3: alike in their high halves */
+                kept[i] = a[i];
+            }
+            rsk_keep_largest(kept, N, k, scratch);
+            ptrdiff_t count = 0;
+            for (int i = 0; i < N; i++) {
+                ptrdiff_t before = 0; /* how many come before element i */
+                for (int j = 0; j < N; j++) before += a[j] > a[i] || (a[j] == a[i] && j < i);
+                CHECK(kept[i] == (before < k ? a[i] : 0.0));
+                count += before < k;
+            }
+            CHECK(count == k);
+            if (k == 0) continue;
+            ptrdiff_t rank = k, above = 0, equal = 0;
+            const uint32_t key = rsk_select(keys, N, &rank, spare);
+            for (int i = 0; i < N; i++) above += keys[i] > key, equal += keys[i] == key;
+            CHECK(above < k && above + equal >= k && rank == k - above);
+        }
+    double zeros[4] = {0, 3, 0, 0};
+    rsk_keep_largest(zeros, 4, 2, scratch); /* zeros are not counted */
+    CHECK(zeros[1] == 3);
 }
 
 /* ---------------------------------------------------------------- scans */
@@ -228,6 +351,10 @@ static void test_solver_memory(void) {
     EACH_ALLOCATION(rsk_hadamard_product_f32(h, 1, x, y, 0, 1, NULL));
     EACH_ALLOCATION(rsk_hadamard_product_f64(h, 1, wide, out, 1, 1, NULL));
     EACH_ALLOCATION(solve(rsk_omp, h, 1, wide, &p, &a, 1));
+    const rsk_support_params many = {80, 1, NULL, 0, 10}; /* more than there is memory for at first */
+    for (int i = 0; i < ROWS; i++) wide[i] = i * i % 17 - 7.5;
+    EACH_ALLOCATION(solve(rsk_omp, h, 1, wide, &many, &a, 1));
+    CHECK(a.count[0] == 80);
     EACH_ALLOCATION(solve(rsk_htp, h, 1, wide, &p, &a, 1));
     scanned *s = scan_make();
     for (int t = 0; t < SCAN_TYPES; t++)
@@ -257,6 +384,7 @@ static uint64_t solver_digest(int threads) {
         CHECK_STATUS(RSK_OK, solve(i < 3 ? rsk_omp : rsk_htp, h, BATCH, y, &p[i % 3], &a, threads));
         hash = fnv(fnv(hash, a.support, (size_t)(BATCH * k), 4), a.coef, (size_t)(BATCH * k), 8);
         hash = fnv(fnv(fnv(hash, a.count, BATCH, 4), a.residual, BATCH, 8), a.iterations, BATCH, 4);
+        hash = fnv(hash, a.reason, BATCH, 4);
     }
     scanned *s = scan_make();
     for (int t = 0; t < SCAN_TYPES; t++) {
@@ -284,8 +412,11 @@ uint64_t digest_solvers(void) {
 
 void test_solvers(void) {
     test_matrix();
+    test_null();
+    test_fits();
     test_solver_arguments();
     test_recovery();
+    test_selection();
     test_scan();
     test_solver_memory();
 }
