@@ -104,8 +104,8 @@ int rsk_cgls(const rsk_map *map, const rsk_cgls_work *work, const double *dampin
 
 /* ---------------------------------------------------------------- selection (select.c) */
 
-/* The rank-th largest of n keys; rank becomes how many keys equal to it are among the rank largest. 1 <= *rank <= n.
- * spare: n keys. Floats that are not negative are in the order of their bits. */
+/* The rank-th largest of n keys; rank becomes how many keys equal to it are among the rank largest. 0 <= *rank <= n; rank 0 gives a
+ * key that none exceeds, and stays. spare: n keys. Floats that are not negative are in the order of their bits. */
 uint32_t rsk_select(const uint32_t *keys, ptrdiff_t n, ptrdiff_t *rank, uint32_t *spare);
 /* Leaves the k largest of n numbers a >= 0, the first of equals, and sets the others to 0. k >= 0; scratch: n doubles. */
 void rsk_keep_largest(double *a, ptrdiff_t n, ptrdiff_t k, double *scratch);

@@ -54,10 +54,6 @@ void rsk_keep_largest(double *a, ptrdiff_t n, ptrdiff_t k, double *scratch) {
     ptrdiff_t some = 0, left = 0, ties = k; /* ties: how many of those equal to the k-th largest are kept */
     for (ptrdiff_t i = 0; i < n; i++) some += a[i] > 0.0;
     if (some <= k) return;
-    if (k == 0) {
-        memset(a, 0, sizeof *a * (size_t)n);
-        return;
-    }
     for (ptrdiff_t i = 0; i < n; i++) halves[i] = (uint32_t)(key_of(a[i]) >> 32);
     const uint32_t high = rsk_select(halves, n, &ties, spare);
     for (ptrdiff_t i = 0; i < n; i++)

@@ -156,6 +156,13 @@ int rsk_support_valid(const rsk_hadamard *h, ptrdiff_t batch, const double *y, c
     return 1;
 }
 
+int rsk_support_fitted(double square, double energy, double tolerance, int32_t *reason) {
+    if (square <= tolerance && tolerance > 0.0) *reason = RSK_TOLERANCE;
+    else if (square <= RSK_NOTHING * energy) *reason = RSK_EXACT;
+    else return 0;
+    return 1;
+}
+
 void rsk_support_write(const rsk_supports *out, ptrdiff_t signal, ptrdiff_t wide, const rsk_hadamard *h, const int32_t *at,
                        const double *u, ptrdiff_t count) {
     const double scale = sqrt((double)h->m);

@@ -13,7 +13,7 @@
 /* Of the squared gradient, a refinement: after a fall by 1e-5 float32 products, of 24 bits, no longer tell it from rounding. */
 #define FINE_TOLERANCE 1e-10
 #define REFINEMENTS 8
-/* Of the squared gradient before: refinements go on while they halve it. */
+/* Of the squared gradient before: refinements go on while each at least halves the gradient. */
 #define PROGRESS 0.25
 /* Iterations a column at most, where float32 does not converge: of nearly m columns of condition 1e4 conjugate gradients take a few
  * times as many as there are. */
@@ -22,7 +22,8 @@
  * of a gradient, squared 1e-32, in each of log2 n stages; within 1e-30 refinements have nothing to do, above 1e-27 they failed. */
 #define VANISHED 1e-30
 #define CONVERGED 1e-27
-#define PATIENCE 6 /* steps without a smaller residual before the best one is taken */
+#define PATIENCE 6   /* steps without a smaller residual before the best one is taken */
+#define SMALLER 0.98 /* of the squared residual: one that fell by less than 1% does not count as smaller */
 
 typedef struct job {
     const rsk_hadamard *h;
@@ -57,6 +58,9 @@ typedef struct fit {
     int32_t *next;       /* (sparsity,) */
 } fit;
 
+/* v times the sign of column i. */
+static double flipped(const fit *f, ptrdiff_t i, double v) { return rsk_sign_bit(f->h->signs, i) ? -v : v; }
+
 /* In the order of |v|: the bits of a float without its sign. */
 static uint32_t key_of(float v) {
     uint32_t bits;
@@ -87,7 +91,7 @@ static ptrdiff_t largest(fit *f, ptrdiff_t most, int32_t *out) {
 
 static void scatter(const fit *f, const int32_t *at, const double *u, ptrdiff_t count) {
     memset(f->work, 0, sizeof *f->work * (size_t)f->h->n);
-    for (ptrdiff_t i = 0; i < count; i++) f->work[at[i]] = (float)(rsk_sign_bit(f->h->signs, at[i]) ? -u[i] : u[i]);
+    for (ptrdiff_t i = 0; i < count; i++) f->work[at[i]] = (float)flipped(f, at[i], u[i]);
     rsk_kernels_current()->fwht_f32(f->work, f->h->n);
 }
 
@@ -100,8 +104,7 @@ static void product(const fit *f, const int32_t *at, const double *p, ptrdiff_t 
 /* wide = all rows of B u, in doubles */
 static void expand(const fit *f, const double *u) {
     memset(f->wide, 0, sizeof *f->wide * (size_t)f->h->n);
-    for (ptrdiff_t i = 0; i < f->now.count; i++)
-        f->wide[f->now.at[i]] = rsk_sign_bit(f->h->signs, f->now.at[i]) ? -u[i] : u[i];
+    for (ptrdiff_t i = 0; i < f->now.count; i++) f->wide[f->now.at[i]] = flipped(f, f->now.at[i], u[i]);
     rsk_kernels_current()->fwht_f64(f->wide, f->h->n);
 }
 
@@ -123,10 +126,7 @@ static int forward(const void *context, const double *p, double *image) {
 static void adjoint(const void *context, const double *r, double *g) {
     const fit *f = context;
     rsk_hadamard_correlate(f->h, r, f->work);
-    for (ptrdiff_t i = 0; i < f->now.count; i++) {
-        const double v = (double)f->work[f->now.at[i]];
-        g[i] = rsk_sign_bit(f->h->signs, f->now.at[i]) ? -v : v;
-    }
+    for (ptrdiff_t i = 0; i < f->now.count; i++) g[i] = flipped(f, f->now.at[i], (double)f->work[f->now.at[i]]);
 }
 
 static int forward_wide(const void *context, const double *p, double *image) {
@@ -142,10 +142,7 @@ static void adjoint_wide(const void *context, const double *r, double *g) {
     memset(f->wide, 0, sizeof *f->wide * (size_t)f->h->n);
     for (ptrdiff_t i = 0; i < f->h->m; i++) f->wide[f->h->rows[i]] = r[i];
     rsk_kernels_current()->fwht_f64(f->wide, f->h->n);
-    for (ptrdiff_t i = 0; i < f->now.count; i++) {
-        const double v = f->wide[f->now.at[i]];
-        g[i] = rsk_sign_bit(f->h->signs, f->now.at[i]) ? -v : v;
-    }
+    for (ptrdiff_t i = 0; i < f->now.count; i++) g[i] = flipped(f, f->now.at[i], f->wide[f->now.at[i]]);
 }
 
 /* g = B^T r on the support, in doubles: what is left of a gradient may be far below the float32 rounding of r. Its square. */
@@ -194,7 +191,7 @@ static void copy(sparse *to, const sparse *from) {
 /* 1 / |B|^2 along the gradient's largest elements: how far a step may go. c is the gradient. */
 static double step_of(fit *f) {
     const ptrdiff_t k = largest(f, f->params->sparsity, f->next);
-    for (ptrdiff_t i = 0; i < k; i++) f->p[i] = rsk_sign_bit(f->h->signs, f->next[i]) ? -(double)f->c[f->next[i]] : (double)f->c[f->next[i]];
+    for (ptrdiff_t i = 0; i < k; i++) f->p[i] = flipped(f, f->next[i], (double)f->c[f->next[i]]);
     product(f, f->next, f->p, k, f->image);
     const double top = rsk_dot(f->p, f->p, k), bottom = rsk_dot(f->image, f->image, f->h->m);
     return bottom > 0.0 ? top / bottom : 0.0;
@@ -205,12 +202,12 @@ static int threshold(fit *f) {
     const float step = (float)step_of(f);
     const sparse *s = &f->now;
     for (ptrdiff_t i = 0; i < f->h->n; i++) f->c[i] *= step;
-    for (ptrdiff_t i = 0; i < s->count; i++) f->c[s->at[i]] += (float)(rsk_sign_bit(f->h->signs, s->at[i]) ? -s->u[i] : s->u[i]);
+    for (ptrdiff_t i = 0; i < s->count; i++) f->c[s->at[i]] += (float)flipped(f, s->at[i], s->u[i]);
     const ptrdiff_t k = largest(f, f->params->sparsity, f->next);
     if (k == s->count && !memcmp(f->next, s->at, sizeof *f->next * (size_t)k)) return 1;
     for (ptrdiff_t i = 0; i < k; i++) {
         f->now.at[i] = f->next[i];
-        f->now.u[i] = rsk_sign_bit(f->h->signs, f->next[i]) ? -(double)f->c[f->next[i]] : (double)f->c[f->next[i]];
+        f->now.u[i] = flipped(f, f->next[i], (double)f->c[f->next[i]]);
     }
     f->now.count = k;
     return 0;
@@ -232,23 +229,15 @@ static double project(fit *f, double energy, double square) {
     return square;
 }
 
-/* Whether a residual is as small as can be asked for; reason then says which way. */
-static int small_enough(const fit *f, double square, double energy, rsk_reason *reason) {
-    if (square <= f->tolerance && f->tolerance > 0.0) *reason = RSK_TOLERANCE;
-    else if (square <= RSK_NOTHING * energy) *reason = RSK_EXACT;
-    else return 0;
-    return 1;
-}
-
 /* Steps until the support stays, the residual is small enough or does not become smaller; returns how many, and why it ended. */
-static int pursue(fit *f, double *square, rsk_reason *reason) {
+static int pursue(fit *f, double *square, int32_t *reason) {
     const double energy = rsk_dot(f->y, f->y, f->h->m);
     double best = energy;
     int done = 0, stalled = 0, refined = 1;
     f->now.count = f->best.count = 0;
     memcpy(f->r, f->y, sizeof *f->r * (size_t)f->h->m);
     *square = energy;
-    while (!small_enough(f, *square, energy, reason)) {
+    while (!rsk_support_fitted(*square, energy, f->tolerance, reason)) {
         *reason = done == f->params->max_iterations ? RSK_ITERATIONS : RSK_STALLED;
         if (done == f->params->max_iterations || stalled >= PATIENCE || rsk_stopped(f->stop, f->worker)) break;
         rsk_hadamard_correlate(f->h, f->r, f->c);
@@ -267,7 +256,7 @@ static int pursue(fit *f, double *square, rsk_reason *reason) {
             break;
         }
         if (*square < best) {
-            stalled = *square < 0.98 * best ? 0 : stalled + 1;
+            stalled = *square < SMALLER * best ? 0 : stalled + 1;
             best = *square;
             copy(&f->best, &f->now);
         } else if (!refined) {
@@ -281,7 +270,7 @@ static int pursue(fit *f, double *square, rsk_reason *reason) {
     if (!refined) *square = refine(f, energy);
     *square = project(f, energy, *square);
     /* a refined residual may be small enough at last, and a projected one may not be any more */
-    if (!small_enough(f, *square, energy, reason) && (*reason == RSK_TOLERANCE || *reason == RSK_EXACT)) *reason = RSK_STALLED;
+    if (!rsk_support_fitted(*square, energy, f->tolerance, reason) && (*reason == RSK_TOLERANCE || *reason == RSK_EXACT)) *reason = RSK_STALLED;
     return done;
 }
 
@@ -294,11 +283,9 @@ static void run(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     f.candidates = (int32_t *)(void *)(f.work + n), f.next = f.candidates + n, f.now.at = f.next + most, f.best.at = f.now.at + most;
     for (ptrdiff_t i = begin; i < end; i++) {
         double square;
-        rsk_reason reason;
         f.y = j->y + i * m, f.tolerance = j->params->tolerance ? j->params->tolerance[i] : 0.0;
-        j->out->iterations[i] = pursue(&f, &square, &reason);
+        j->out->iterations[i] = pursue(&f, &square, &j->out->reason[i]);
         j->out->residual[i] = sqrt(square);
-        j->out->reason[i] = reason;
         rsk_support_write(j->out, i, most, j->h, f.now.at, f.now.u, f.now.count);
     }
 }

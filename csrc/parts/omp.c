@@ -9,8 +9,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Of a column's squared norm: a column of which less is left, once the others are projected out, depends on them. What is left
- * of one is known to about 2^-53 times the condition of the others squared; 1e-10 is the square of 1e-5. */
+/* Of a column's squared norm: a column of which less is left, once the others are projected out, depends on them. Normal equations
+ * know what is left to 2^-53 times the squared condition of the others. At a condition of 1e5 that is 1e-6 of the 1e-10 left. */
 #define DEPENDENT 1e-10
 #define ROOM 32 /* columns that there is memory for at first */
 
@@ -25,7 +25,7 @@ typedef struct fit {
     double *memory;              /* what follows is in it */
     int32_t *at;                 /* (room,) which columns */
     uint16_t *bits;              /* (room, words) */
-    double *rows;                /* the Cholesky factor L, row k of k numbers after k (k - 1) / 2: the diagonal is below */
+    double *rows;                /* the Cholesky factor L below its diagonal: row k, of k numbers, begins at k (k - 1) / 2 */
     double *inverse;             /* (room,) 1 / L_kk */
     double *b, *z, *u, *old;     /* (room,) B^T y, L^-1 b, the solution, the one before */
 } fit;
@@ -78,7 +78,7 @@ static int extend(fit *f, ptrdiff_t j) {
     for (ptrdiff_t i = 0; i < k; i++) {
         const double *l = row(f, i);
         double value = rsk_hadamard_gram(f->h, f->at[i], j);
-        if (i < RSK_LANES)
+        if (i < RSK_LANES) /* rsk_dot would take longer to fold its sixteen sums */
             for (ptrdiff_t t = 0; t < i; t++) value -= w[t] * l[t];
         else value -= rsk_dot(w, l, i);
         w[i] = value * f->inverse[i];
@@ -104,6 +104,7 @@ static void add(fit *f, ptrdiff_t j) {
     extend(f, j);
 }
 
+/* u = L^-T z, from the last element on. */
 static void solve(fit *f, double *u) {
     memcpy(u, f->z, sizeof *u * (size_t)f->count);
     for (ptrdiff_t i = f->count - 1; i >= 0; i--) {
@@ -197,25 +198,22 @@ static void pursue(const job *j, ptrdiff_t signal, fit *f) {
     const double energy = rsk_dot(f->y, f->y, m);
     double square = energy, last = INFINITY;
     int done = 0;
-    rsk_reason reason;
+    int32_t *reason = &j->out->reason[signal];
     for (;; done++) {
-        if (square <= tolerance && tolerance > 0.0) reason = RSK_TOLERANCE;
-        else if (square <= RSK_NOTHING * energy) reason = RSK_EXACT;
-        else if (!(square < last)) reason = RSK_STALLED;
-        else if (f->count + p->block > f->most) reason = RSK_COUNT;
-        else if (done == limit) reason = p->nonnegative ? RSK_ITERATIONS : RSK_COUNT;
-        else if (rsk_stopped(f->stop, f->worker) || !step(f, p)) reason = RSK_STALLED;
-        else {
-            last = square;
-            square = rsk_dot(f->r, f->r, m);
-            continue;
+        if (rsk_support_fitted(square, energy, tolerance, reason)) break;
+        *reason = RSK_STALLED;
+        if (!(square < last)) break;
+        if (f->count + p->block > f->most || done == limit) {
+            *reason = f->count + p->block > f->most || !p->nonnegative ? RSK_COUNT : RSK_ITERATIONS;
+            break;
         }
-        break;
+        if (rsk_stopped(f->stop, f->worker) || !step(f, p)) break;
+        last = square;
+        square = rsk_dot(f->r, f->r, m);
     }
     rsk_support_write(j->out, signal, f->most, f->h, f->at, f->u, f->count);
     j->out->residual[signal] = sqrt(square);
     j->out->iterations[signal] = done;
-    j->out->reason[signal] = reason;
 }
 
 static void run(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {

@@ -35,5 +35,7 @@ void rsk_support_write(const rsk_supports *out, ptrdiff_t signal, ptrdiff_t wide
 
 /* Of |y|^2: a residual of rounding. Doubles leave at least (2^-53)^2 of it; sums and products some 2^6 times as much. */
 #define RSK_NOTHING 0x1p-100
+/* Whether a squared residual is as small as can be asked for, where energy is |y|^2; reason then becomes which way. */
+int rsk_support_fitted(double square, double energy, double tolerance, int32_t *reason);
 
 #endif

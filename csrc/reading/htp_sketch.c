@@ -4,18 +4,23 @@
 #include <math.h>
 #include <string.h>
 
-#define REFIT 6              /* iterations of CGLS a round, at most */
-#define LAST_REFIT 40        /* in the last stage, which decides, and once the support is nearly known, */
-#define NEARLY 1e-3          /* which is when the residual is so small a part of the sketch */
-#define REFIT_TOLERANCE 1e-4 /* of the normal residual, a round: float32 sweeps resolve no more than 1e-6 */
-#define STRICT 3.0           /* deviations an element must stand out by, these two in turn: 3.5 lets too little in when */
-#define LENIENT 2.5          /* elements are alike in size, 2 too much when unknowns are many */
-#define FULLEST 0.6          /* of the kept coordinates, what is sought: above it nothing converges */
-#define FITS 0.7             /* unknowns a kept coordinate with which least squares answers without a search */
-#define PATIENCE 30          /* rounds of a search without a better support */
-#define SETTLING 30          /* rounds of the last stage, at most */
+#define REFIT 6               /* iterations of CGLS a round, at most, while the support changes */
+#define LAST_REFIT 40         /* and in the last stage, which decides, or where the residual is at most NEARLY of the sketch: */
+#define NEARLY 1e-3           /* then the support is nearly known */
+#define REFIT_TOLERANCE 1e-4  /* of the normal residual, a round: float32 sweeps resolve no more than 1e-6 of it */
+#define STRICT 3.0            /* standard deviations an element must stand out by, these two in turn. Measured: 3.5 lets too few in */
+#define LENIENT 2.5           /* when elements are alike in size, 2 too many when there are many unknowns */
+#define FULLEST 0.6           /* the most that is sought, over the kept coordinates: searches for more than this do not converge */
+#define FITS 0.7              /* unknowns over kept coordinates up to which least squares answers without a search */
+#define LOADED 0.9            /* a larger load counts as this: estimates divide by 1 - load, whose own error grows as it vanishes */
+#define PROGRESS 0.99         /* of the misfit: what is more counts as no better */
+#define PATIENCE 30           /* rounds of a search without a better support */
+#define SETTLING 30           /* rounds of the last stage, at most */
+#define NOISE_DEVIATIONS 4.0  /* of the noise's square, beyond which a residual is more than noise */
+/* The largest of N standard normal numbers is about sqrt(2 ln N); ln N is ln 2 times the bits of N, and 2 ln 2 is about 1.4. */
+#define LARGEST_OF 1.4
 
-/* Without limits, until the residual is noise; within the limits, wherever that leads; and with what stands out alone. */
+/* SEEK: without limits, until the residual is noise. LIMIT: within the limits, wherever that leads. SETTLE: only what stands out. */
 enum stage { SEEK, LIMIT, SETTLE };
 
 typedef struct search {
@@ -31,13 +36,14 @@ typedef struct search {
     int left;                /* iterations of CGLS */
 } search;
 
-static double filled(const search *q, ptrdiff_t k) {
-    const double rho = (double)k / (double)q->p->kept;
-    return rho < 0.9 ? rho : 0.9;
+/* Elements in the support over kept coordinates. */
+static double load(const search *q) {
+    const double rho = (double)q->found / (double)q->p->kept;
+    return rho < LOADED ? rho : LOADED;
 }
 
-/* The residual of u, by the very sweep that made the sketch. */
-static void look(search *q) {
+/* The residual of u, by the very sweep that made the sketch, and its size. */
+static void measure(search *q) {
     const rsk_linear *l = q->map;
     const rsk_cgls_work *w = q->work;
     for (ptrdiff_t i = 0; i < l->attributes + l->counters; i++)
@@ -48,7 +54,7 @@ static void look(search *q) {
     q->size = sqrt(rsk_dot(w->r, w->r, l->spec->dim));
 }
 
-/* At most `each` of every object, then at most `most` of all. */
+/* Leaves at most `each` elements of every object, then at most `most` of all: the largest. */
 static void keep_within(const search *q, double *a, ptrdiff_t most, ptrdiff_t each) {
     const rsk_plan *plan = q->map->plan;
     const int64_t begin = plan->objects[q->map->trace], end = plan->objects[q->map->trace + 1];
@@ -58,14 +64,15 @@ static void keep_within(const search *q, double *a, ptrdiff_t most, ptrdiff_t ea
     if (most > 0) rsk_keep_largest(a, q->map->attributes, most, q->work->p);
 }
 
-/* One round: a step along the gradient, a new support, a refit on it. 0 if that is the support there was. */
-static int go(search *q, enum stage stage, double threshold) {
+/* u becomes a step along the gradient, cut to the largest elements above the threshold; the map's scale is 0 outside that support.
+ * Returns how many elements came or went. */
+static ptrdiff_t choose_support(search *q, enum stage stage, double threshold) {
     const rsk_linear *l = q->map;
     const rsk_cgls_work *w = q->work;
     const rsk_pursuit *p = q->p;
     const ptrdiff_t n = l->attributes + l->counters;
-    /* what is missing reaches the gradient of a fitted support shortened by what that support covers */
-    const double step = 1.0 / (q->share * (1.0 - filled(q, q->found)));
+    /* The residual has lost the share `load` of whatever is missing to the support that was fitted. */
+    const double step = 1.0 / (q->share * (1.0 - load(q)));
     memcpy(l->scale, p->scale, sizeof *l->scale * (size_t)n);
     rsk_linear_adjoint(l, w->r, w->g);
     for (ptrdiff_t i = 0; i < n; i++) p->y[i] = w->u[i] + step * w->g[i];
@@ -85,27 +92,38 @@ static int go(search *q, enum stage stage, double threshold) {
         w->u[i] = in ? p->y[i] : 0.0;
     }
     for (ptrdiff_t i = l->attributes; i < n; i++) w->u[i] = p->y[i];
-    look(q);
+    return changed;
+}
+
+/* One round: a new support, and a refit on it. 0 if that is the support there was. */
+static int advance(search *q, enum stage stage, double threshold) {
+    const rsk_linear *l = q->map;
+    const rsk_cgls_work *w = q->work;
+    const ptrdiff_t changed = choose_support(q, stage, threshold);
+    measure(q);
     if (!(q->size >= 0.0)) return 0;
     rsk_linear_adjoint(l, w->r, w->g);
-    const double goal = REFIT_TOLERANCE * REFIT_TOLERANCE * rsk_dot(w->g, w->g, n);
+    const double goal = REFIT_TOLERANCE * REFIT_TOLERANCE * rsk_dot(w->g, w->g, l->attributes + l->counters);
     const int refit = stage == SETTLE || q->size < NEARLY ? LAST_REFIT : REFIT;
     q->left -= rsk_linear_cgls(l, w, NULL, goal, rsk_linear_resolution(l), q->left < refit ? q->left : refit);
-    look(q);
+    measure(q);
     return changed > 0;
 }
 
 /* Mean square of the residual a degree of freedom: fitting noise does not lower it. */
-static double misfit(const search *q) { return q->size * q->size / (1.0 - filled(q, q->found)); }
+static double misfit(const search *q) { return q->size * q->size / (1.0 - load(q)); }
 
-/* Of that, what noise of a given norm leaves; its deviation is sqrt(2 / kept). */
-static double enough(const search *q, double noise) { return noise * noise * (1.0 + 4.0 / sqrt((double)q->p->kept)); }
+/* The misfit that noise of a given norm may leave: the mean square of `kept` normal numbers has the relative standard deviation
+ * sqrt(2 / kept), and NOISE_DEVIATIONS of 1 / sqrt(kept) are almost three of these. */
+static double noise_bound(const search *q, double noise) {
+    return noise * noise * (1.0 + NOISE_DEVIATIONS / sqrt((double)q->p->kept));
+}
 
 /* Rounds of a stage; leaves its best support. */
 static void run(search *q, enum stage stage, double noise, int spare) {
     const rsk_cgls_work *w = q->work;
     const size_t bytes = sizeof *w->u * (size_t)(q->map->attributes + q->map->counters);
-    const double width = sqrt((double)q->map->spec->dim) * q->share;
+    const double width = sqrt((double)q->map->spec->dim) * q->share; /* an element's standard error is size / width */
     double least = HUGE_VAL;
     ptrdiff_t found = 0, bits = 0;
     while (q->unknowns >> bits) bits++;
@@ -114,17 +132,17 @@ static void run(search *q, enum stage stage, double noise, int spare) {
     for (int round = 0, since = 0; round == 0 || (q->left > spare && since < PATIENCE); round++) {
         double threshold = 0.0;
         if (stage == SEEK) {
-            if (least <= enough(q, noise)) break;
+            if (least <= noise_bound(q, noise)) break;
             if (round > 0 || q->cap < q->unknowns)
-                threshold = (round & 1 ? LENIENT : STRICT) * q->size / (width * sqrt(1.0 - filled(q, q->found)));
+                threshold = (round & 1 ? LENIENT : STRICT) * q->size / (width * sqrt(1.0 - load(q)));
         } else if (stage == SETTLE) {
             const double rest = sqrt(misfit(q)), level = rest > noise ? rest : noise;
-            threshold = sqrt(1.4 * (double)bits) * level / width; /* the largest of so many Gaussian numbers */
+            threshold = sqrt(LARGEST_OF * (double)bits) * level / width;
         }
-        const int moved = go(q, stage, threshold);
+        const int moved = advance(q, stage, threshold);
         const double now = misfit(q);
         if (!(now >= 0.0)) break;
-        since = now < 0.99 * least ? 0 : since + 1;
+        since = now < PROGRESS * least ? 0 : since + 1;
         if (now < least || stage == SETTLE) {
             least = now;
             found = q->found;
@@ -134,7 +152,7 @@ static void run(search *q, enum stage stage, double noise, int spare) {
     }
     q->found = found;
     memcpy(w->u, q->p->best, bytes);
-    look(q);
+    measure(q);
 }
 
 int rsk_pursue(const rsk_linear *map, const rsk_cgls_work *work, const rsk_pursuit *p, const double *s, int most) {
@@ -149,9 +167,9 @@ int rsk_pursue(const rsk_linear *map, const rsk_cgls_work *work, const rsk_pursu
     memcpy(p->scale, map->scale, sizeof *p->scale * (size_t)n);
     memset(work->u, 0, sizeof *work->u * (size_t)n);
     if (p->kept > 0) {
-        look(&q);
+        measure(&q);
         run(&q, SEEK, noise, most / 2);
-        if ((p->most > 0 || p->each > 0) && misfit(&q) > enough(&q, noise)) run(&q, LIMIT, noise, most / 6);
+        if ((p->most > 0 || p->each > 0) && misfit(&q) > noise_bound(&q, noise)) run(&q, LIMIT, noise, most / 6);
         run(&q, SETTLE, noise, 0);
     }
     for (ptrdiff_t i = 0; i < n; i++) {
