@@ -14,7 +14,7 @@ import scipy.sparse
 import scipy.spatial.distance
 from sklearn.random_projection import johnson_lindenstrauss_min_dim
 
-from recsketch.transforms import CountSketch, SparseProjection, StructuredProjection, TensorSketch, fwht
+from recsketch.transforms import CountSketch, SparseProjection, StructuredProjection, TensorSketch, _hashing, fwht
 from recsketch.transforms._random import johnson_lindenstrauss
 
 UNIT = {np.float32: 2.0**-24, np.float64: 2.0**-53}
@@ -416,6 +416,39 @@ def test_bits_over_threads_batches_and_instruction_sets(isa_levels: list[str], r
     assert all(a == answers[0] for a in answers)
 
 
+@pytest.mark.parametrize("make", [CountSketch, SparseProjection])
+def test_hashing_in_slices(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C is served between two calls of C: none adds more than AT_ONCE numbers but for one row, and slices have the
+    bits of the whole."""
+    x = rows(40, 33)
+    x[4:9] = 0
+    e = make(16).fit(x)
+    y = e.transform(x)
+    back, calls = e.adjoint(y), []
+
+    def counted(product: Any) -> Any:
+        def call(rows_or_ends: Any, *others: Any) -> None:
+            calls.append(len(rows_or_ends))
+            product(rows_or_ends, *others)
+
+        return call
+
+    for name in ("hash_rows", "hash_csr"):
+        monkeypatch.setattr(_hashing._core, name, counted(getattr(_hashing._core, name)))
+    for most in (1, 800, 3000, 10**6):
+        monkeypatch.setattr(_hashing, "AT_ONCE", most)
+        for given in (x, scipy.sparse.csr_array(x), scipy.sparse.csr_array(x * 0)):
+            calls.clear()
+            assert np.array_equal(e.transform(given), y if given.sum() else 0 * y)
+            if given is x:
+                each = 40 * e._entries.shape[1] + 16
+                assert max(calls) == min(33, max(1, most // each))
+                assert sum(calls) == 33
+        calls.clear()
+        assert np.array_equal(e.adjoint(y), back)
+        assert max(calls) == min(33, max(1, most // each))
+
+
 def test_matrices_depend_on_the_seed_alone() -> None:
     """A larger m adds rows; the type of the data changes nothing; other seeds, other matrices."""
     x = rows(40)
@@ -426,6 +459,8 @@ def test_matrices_depend_on_the_seed_alone() -> None:
         assert np.array_equal(found[0], found[3])
         assert not np.allclose(found[0], found[1])
         assert not np.allclose(found[0], found[2])
-        drawn = [make(32, random_state=np.random.RandomState(5)).fit_transform(x) for _ in range(2)]
-        assert np.array_equal(*drawn)
+        for generator in (np.random.RandomState, np.random.default_rng):
+            drawn = [make(32, random_state=generator(s)).fit_transform(x) for s in (5, 5, 6)]
+            assert np.array_equal(drawn[0], drawn[1])
+            assert not np.allclose(drawn[0], drawn[2])
         assert make(32, random_state=None).fit(x).seed_ != make(32, random_state=None).fit(x).seed_

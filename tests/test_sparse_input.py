@@ -104,18 +104,15 @@ def test_numbers_beyond_the_last_offset_are_not_read(form: str) -> None:
 def test_numbers_that_are_none_are_named() -> None:
     for form in FORMATS:
         for value, what in ((np.nan, "NaN"), (np.inf, "infinity .* float64")):
-            x = sample(np.float64).tolil()
-            x[4, 7] = value
-            bad = x.asformat(form)
-            for make in KINDS:
-                with pytest.raises(
-                    ValueError, match=f"wanted finite numbers; Input X contains {what}: column 7, row 4"
-                ):
-                    make().fit(bad)
-                with pytest.raises(
-                    ValueError, match=f"wanted finite numbers; Input X contains {what}: column 7, row 4"
-                ):
-                    make().fit(sample()).transform(bad)
+            for row, col in ((0, 0), (3, 0), (4, 7), (5, 19)):  # the first, one after an empty row, and the last
+                x = sample(np.float64).tolil()
+                x[row, col] = value
+                bad, wanted = x.asformat(form), f"finite numbers; Input X contains {what}: column {col}, row {row}"
+                for make in KINDS:
+                    with pytest.raises(ValueError, match=wanted):
+                        make().fit(bad)
+                    with pytest.raises(ValueError, match=wanted):
+                        make().fit(sample()).transform(bad)
     with pytest.raises(ValueError, match="Complex data not supported"):
         CountSketch(8).fit(sample(np.complex64))
     with pytest.raises(ValueError, match=r"wanted a 2-d array .*; got 1 dimensions"):

@@ -134,6 +134,8 @@ def test_columns_of_pandas_own_types() -> None:
     with pytest.raises(TypeError, match=r"wanted numbers; got 'u' \(str\) in column 'c', row 1"):
         CountSketch(4).fit(pandas.DataFrame({**good, "c": pandas.Series([1, "u"], dtype="category")}))
     assert CountSketch(4).fit(pandas.DataFrame({f"c{i}": pandas.array([1, 2], "Int64") for i in range(3)}))
+    with pytest.raises(ValueError, match="Input X contains NaN: column 1, row 0"):
+        CountSketch(4).fit([[1, pandas.NaT]])
     x = pandas.DataFrame({"a": pandas.array([1, 2], "Int64"), "b": pandas.array([3, None], "Int64")})
     for kind in KINDS:
         with pytest.raises(ValueError, match="Input X contains NaN: column 'b', row 1"):
@@ -151,6 +153,14 @@ def test_what_is_missing_is_named(library: str) -> None:
                 kind(4).fit(x)
             with pytest.raises(ValueError, match="wanted finite numbers; Input X contains NaN: column 'b', row 2"):
                 kind(4).fit(whole).transform(x)
+
+
+def test_columns_of_nothing() -> None:
+    """Their type is that of no cells at all: what is missing is said, not the type."""
+    pyarrow, polars = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
+    for x in (pyarrow.table({"a": [1, 2], "b": pyarrow.nulls(2)}), polars.DataFrame({"a": [1, 2], "b": [None, None]})):
+        with pytest.raises(ValueError, match="Input X contains NaN: column 'b', row 0"):
+            CountSketch(4).fit(x)
 
 
 def test_decimals_are_numbers() -> None:
@@ -174,6 +184,7 @@ def test_cells_are_named(kind: Any) -> None:
         (np.array([["2020-01-01"]], "M8[D]"), TypeError, "got an array of shape .* and dtype datetime64"),
         (np.array([[5]], "m8[s]"), TypeError, "got an array of shape .* and dtype timedelta64"),
         ([[1, np.datetime64("2020")]], TypeError, "in column 1, row 0"),
+        (np.array([[1, np.timedelta64(5)]], dtype=object), TypeError, rf"in column 1, row 0: {text}"),
         ([[1, {"a": 1}]], TypeError, r"got \{'a': 1\} \(dict\) in column 1, row 0: float\(\) argument must be"),
         ([[1, 10**400]], ValueError, r"got 1000.* \(int\) in column 1, row 0: int too large"),
         ([[1, Decimal("sNaN")]], ValueError, r"\(Decimal\) in column 1, row 0"),

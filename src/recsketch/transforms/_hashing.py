@@ -17,7 +17,8 @@ from recsketch.transforms._linear import LinearTransform
 from recsketch.transforms._random import seed_of
 from recsketch.transforms._sparse import is_sparse
 
-SIGN = np.uint32(31)  # RSK_HASH_ROW's other bit
+SIGN = np.uint32(31)  # the bit that RSK_HASH_ROW leaves out
+AT_ONCE = 1 << 26  # numbers added by one call of C, which takes 0.02 to 0.3 s: Python serves Ctrl-C between two calls
 
 
 def entries(seed: int, name: str | int, features: int, width: int, nonzeros: int) -> npt.NDArray[np.uint32]:
@@ -34,6 +35,8 @@ def entries(seed: int, name: str | int, features: int, width: int, nonzeros: int
 
 class _Hashing(LinearTransform):
     takes_sparse: ClassVar[bool] = True
+    _entries: npt.NDArray[np.uint32]  # (n_features_in_, non-zeros)
+    _factor: float
 
     def _count(self) -> int:
         """Non-zeros a column."""
@@ -45,26 +48,35 @@ class _Hashing(LinearTransform):
         self._entries = entries(self.seed_, s, self.n_features_in_, self.n_components_, s)
         self._factor = 1.0 / math.sqrt(s)
 
+    def _rows_at_once(self, nonzeros: int) -> int:
+        """As many rows as AT_ONCE allows, of that many non-zeros on average."""
+        added: int = nonzeros * self._entries.shape[1] + self.n_components_
+        return max(1, AT_ONCE // added)
+
+    def _hash(self, x: Array, out: Array, transpose: bool) -> Array:
+        step = self._rows_at_once(self.n_features_in_)
+        for i in range(0, len(x), step):
+            part = slice(i, i + step)
+            _core.hash_rows(x[part], out[part], self._entries, self._factor, transpose, self._workers())
+        return out
+
+    def _hash_csr(self, x: Any, out: Array) -> Array:
+        step, ends = self._rows_at_once(x.nnz // max(len(out), 1)), x.indptr.astype(np.int64)
+        for i in range(0, len(out), step):
+            at, into = ends[i : i + step + 1], out[i : i + step]
+            columns, data = x.indices[at[0] : at[-1]].astype(np.int64), x.data[at[0] : at[-1]]
+            if columns.size:
+                _core.hash_csr(at - at[0], columns, data, into, self._entries, self._factor, self._workers())
+            else:  # C wants at least one number
+                into[:] = 0
+        return out
+
     def _forward(self, x: Any) -> tuple[Array, bool]:
         out = np.empty((x.shape[0], self.n_components_), x.dtype)
-        if is_sparse(x):
-            self._forward_csr(x, out)
-        elif out.size:
-            _core.hash_rows(x, out, self._entries, self._factor, False, self._workers())
-        return self._with_look(out)
-
-    def _forward_csr(self, x: Any, out: Array) -> None:
-        if not x.nnz:  # C wants at least one number
-            out[:] = 0
-            return
-        ends, columns = x.indptr.astype(np.int64), x.indices.astype(np.int64)
-        _core.hash_csr(ends, columns, x.data, out, self._entries, self._factor, self._workers())
+        return self._with_look(self._hash_csr(x, out) if is_sparse(x) else self._hash(x, out, False))
 
     def _adjoint(self, y: Array) -> tuple[Array, bool]:
-        out = np.empty((len(y), self.n_features_in_), y.dtype)
-        if out.size:
-            _core.hash_rows(y, out, self._entries, self._factor, True, self._workers())
-        return self._with_look(out)
+        return self._with_look(self._hash(y, np.empty((len(y), self.n_features_in_), y.dtype), True))
 
     @property
     def components_(self) -> Any:

@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 LINE = 64  # bytes of a cache line
-SMALL = 1 << 14  # bytes: finding the line would take longer than it saves
+SMALL = 1 << 14  # bytes, up to which finding the line would take longer than it saves
 
 
 def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """np.empty from a cache line on: stores across two cost twice, and NumPy puts large arrays 16 bytes off one."""
+    """Like np.empty, but what is larger than SMALL begins on a cache line.
+
+    NumPy places large arrays 16 bytes behind one, and a store of a whole line then takes twice as long.
+    """
     kind, size = np.dtype(dtype), math.prod(shape)
     if size * kind.itemsize <= SMALL:
         return np.empty(shape, kind)
