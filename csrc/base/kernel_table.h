@@ -4,20 +4,20 @@
 
 #include "base/base.h"
 
-/* One skew transparent operator in a kernel's hands: out[k] = c x[k] + s (-1)^bit_k x[k ^ mask]. */
+/* One skew transparent operator as kernels take it: out[k] = c x[k] + s (-1)^bit_k x[k ^ mask]. */
 typedef struct rsk_turn {
     ptrdiff_t mask;
     const uint16_t *bits; /* one word a block of 16 */
     double c, s;          /* rounded to float by the float kernels */
 } rsk_turn;
 
-/* An embedded object, seen through T_attr: out[k] = ±rows[0][k mod width] ± rows[1][k mod width] ± counter[0] ± counter[1].
- * terms 1 leaves out every second one. */
+/* An embedded object as T_attr shows it: out[k] = ±rows[0][k mod width] ± rows[1][k mod width] ± counter[0] ± counter[1], or with one
+ * term only ±rows[0][k mod width] ± counter[0]. */
 typedef struct rsk_spread {
-    ptrdiff_t width;
-    int terms;
-    const uint16_t *bits[2], *counter_bits[2];
-    const uint32_t *counter_pairs; /* both rows of counter_bits, bit by bit in turn; with two terms only */
+    ptrdiff_t width; /* a power of two, at most d */
+    int terms;       /* 1 or 2 */
+    const uint16_t *bits[2], *counter_bits[2]; /* the signs of the terms */
+    const uint32_t *counter_pairs; /* pair k of bits is bit k of both rows of counter_bits; with two terms only */
 } rsk_spread;
 
 /* factor S_t H S_(t-1) ... H S_0, t = times: S_i the signs of bits[i], one word a block of 16, NULL for none; H unnormalised.
@@ -29,7 +29,7 @@ typedef struct rsk_transform {
 } rsk_transform;
 
 /* What an instruction set must implement. n and d are multiples of 16; pointers need no alignment; arrays do not overlap
- * unless said. Bits are the same for every implementation. */
+ * unless said. (+)= adds if accumulate is set. All implementations give the same bits. */
 typedef struct rsk_kernels {
     const char *name;
     /* unnormalised Walsh-Hadamard transform in place, n a power of two >= 16, stages in ascending order */
@@ -57,7 +57,7 @@ typedef struct rsk_kernels {
     /* out (+)= turn x */
     void (*rotate_f32)(float *out, const float *x, ptrdiff_t d, const rsk_turn *turn, int accumulate);
     void (*rotate_f64)(double *out, const double *x, ptrdiff_t d, const rsk_turn *turn, int accumulate);
-    /* out (+)= second first x; of their masks what is above the 16 lanes of a block is neither 0 nor the same */
+    /* out (+)= second first x. Above the lowest four bits, their masks are neither 0 nor equal */
     void (*rotate2_f32)(float *out, const float *x, ptrdiff_t d, const rsk_turn *first, const rsk_turn *second, int accumulate);
     void (*rotate2_f64)(double *out, const double *x, ptrdiff_t d, const rsk_turn *first, const rsk_turn *second,
                         int accumulate);

@@ -1,4 +1,4 @@
-/* AVX2, F16C and FMA; that only where the product is exact: any other would round differently from the other levels. */
+/* AVX2, F16C and FMA. FMA is used only where the product is exact: any other would round differently from the other levels. */
 #include "base/kernel_table.h"
 
 #include <immintrin.h>
@@ -22,7 +22,7 @@ static inline void v16_store(float *p, v16 x) {
 static inline v16 v16_set1(float f) { return pair(_mm256_set1_ps(f), _mm256_set1_ps(f)); }
 static inline v16 v16_add(v16 a, v16 b) { return pair(_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)); }
 static inline v16 v16_mul(v16 a, v16 b) { return pair(_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)); }
-/* The word in both halves of every lane; bit i of the upper one to the sign of lane i. */
+/* Every lane holds the word in both of its halves, and is shifted so that bit i of the word becomes the sign of lane i. */
 static inline v16 v16_flip(v16 x, uint16_t bits) {
     const __m256i word = _mm256_set1_epi16((short)bits);
     const __m256 minus = _mm256_set1_ps(-0.0f);
@@ -82,7 +82,7 @@ static inline r32 r32_set1(float f) { return _mm256_set1_ps(f); }
 static inline r32 r32_add(r32 a, r32 b) { return _mm256_add_ps(a, b); }
 static inline r32 r32_sub(r32 a, r32 b) { return _mm256_sub_ps(a, b); }
 static inline r32 r32_mul(r32 a, r32 b) { return _mm256_mul_ps(a, b); }
-/* the word in both halves of every lane: bit i of the upper one to the sign */
+/* as v16_flip, for the half of the word that begins at bit `from` */
 static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
     const __m256i low = _mm256_set_epi32(8, 9, 10, 11, 12, 13, 14, 15), high = _mm256_set_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     const __m256i sign = _mm256_sllv_epi32(_mm256_set1_epi16((short)word), from ? high : low);
@@ -96,9 +96,9 @@ static inline r32_either r32_either_of(r32 x) {
     return r;
 }
 typedef struct lanes {
-    __m256i index, index64; /* permutevar_pd reads the second bit */
-    __m256i shift;          /* the bit of a lane to the top of a byte */
-    const int64_t *shift64; /* the same; for doubles it is one of the lower half of a byte or one of the upper half */
+    __m256i index, index64; /* the second is for permutevar_pd, which reads the second bit of a lane */
+    __m256i shift;          /* by how much to shift a byte so that a lane's bit comes to the top */
+    const int64_t *shift64; /* the same for doubles: four shifts for the lower half of a byte, then four for the upper */
     int crossing;
 } lanes;
 static inline lanes lanes_make(int m, int crossing) {
@@ -110,7 +110,7 @@ static inline lanes lanes_make(int m, int crossing) {
                      _mm256_xor_si256(down, m32), shifts[m & 3], crossing};
     return r;
 }
-/* A byte of signs in all four of a lane, its bit in the uppermost to the sign: a blend looks at nothing else. */
+/* Every lane holds the byte of signs four times, and is shifted so that its bit becomes the sign, which is all that a blend reads. */
 static inline r32 r32_pick(r32_either x, const uint16_t *bits, ptrdiff_t k, lanes p) {
     const __m256i byte = _mm256_set1_epi8(((const char *)bits)[(size_t)k / 8]);
     return _mm256_blendv_ps(x.plus, x.minus, _mm256_castsi256_ps(_mm256_sllv_epi32(byte, p.shift)));
@@ -120,13 +120,13 @@ static inline r32 r32_lanes(r32 x, lanes p) {
 }
 typedef __m128 quad;
 static inline quad quad_make(const float v[4]) { return _mm_loadu_ps(v); }
-static inline r32 r32_choose(quad q, const uint32_t *pairs, ptrdiff_t k) { /* permutevar reads the two lowest bits of a lane */
+static inline r32 r32_choose(quad q, const uint32_t *pairs, ptrdiff_t k) { /* permutevar reads only the two lowest bits of a lane */
     const __m256i word = _mm256_set1_epi16(((const short *)(const void *)pairs)[(size_t)k / 8]);
     return _mm256_permutevar_ps(_mm256_set_m128(q, q), _mm256_srlv_epi32(word, _mm256_set_epi32(14, 12, 10, 8, 6, 4, 2, 0)));
 }
 static inline r32 r32_of(const float *p) { return _mm256_loadu_ps(p); }
-/* ±x + other, fused: a product with ±1 is exact, so these are the bits of a sum, without an instruction for the sign and on the
- * multipliers, which nothing else needs */
+/* ±x + other in one instruction. A product with ±1 is exact, so that these are the bits of a sum. It runs on the multipliers, which are
+ * idle otherwise. */
 static inline r32 r32_stage(r32 x, const int h) {
     switch (h) {
     case 1: return _mm256_fmadd_ps(x, _mm256_set_ps(-1, 1, -1, 1, -1, 1, -1, 1), _mm256_permute_ps(x, 0xB1));
@@ -219,7 +219,7 @@ static inline __m256 bfloat_ps(const uint16_t *p) {
 }
 static inline v16 v16_bfloat(const uint16_t *p) { return pair(bfloat_ps(p), bfloat_ps(p + 8)); }
 
-typedef struct bytes { /* as int16 */
+typedef struct bytes { /* converted to int16 */
     __m256i lo, hi;
 } bytes;
 typedef bytes i16;

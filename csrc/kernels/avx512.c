@@ -1,4 +1,4 @@
-/* AVX-512 F, BW, DQ, VL. */
+/* AVX-512 F, BW, DQ and VL; FMA only where the product is exact, as in avx2.c. */
 #include "base/kernel_table.h"
 
 #include <immintrin.h>
@@ -13,8 +13,8 @@ static inline void v16_store(float *p, v16 x) { _mm512_storeu_ps(p, x); }
 static inline v16 v16_set1(float f) { return _mm512_set1_ps(f); }
 static inline v16 v16_add(v16 a, v16 b) { return _mm512_add_ps(a, b); }
 static inline v16 v16_mul(v16 a, v16 b) { return _mm512_mul_ps(a, b); }
-/* The word in both halves of every lane; bit i of it to the sign of lane i. Cheaper than a mask register: a mask costs two
- * micro-operations to load, and the loops below are bound by them. */
+/* Every lane holds the word in both of its halves, and is shifted so that bit i of the word becomes the sign of lane i. That is cheaper
+ * than a mask register, which takes two micro-operations to load: the loops below are bound by their number. */
 static inline v16 flip_shifted(v16 x, uint16_t bits, __m512i shift) {
     const __m512i sign = _mm512_sllv_epi32(_mm512_set1_epi16((short)bits), shift);
     /* x ^ (sign & 0x80000000) */
@@ -49,7 +49,7 @@ static inline w16 w16_set1(double f) {
     const w16 r = {_mm512_set1_pd(f), _mm512_set1_pd(f)};
     return r;
 }
-/* The same with the word in all four quarters of a lane; the second half takes the upper eight bits. */
+/* The same with the word in all four quarters of a lane. The second half of the lanes takes the upper eight bits. */
 static inline w16 w16_flip(w16 x, uint16_t bits) {
     const __m512i word = _mm512_set1_epi16((short)bits), minus = _mm512_set1_epi64((long long)0x8000000000000000ull);
     const __m512i lo = _mm512_sllv_epi64(word, _mm512_set_epi64(8, 9, 10, 11, 12, 13, 14, 15));
@@ -79,11 +79,11 @@ static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
     (void)from;
     return v16_flip(x, word);
 }
-typedef r32 r32_either; /* the negative saves nothing */
+typedef r32 r32_either; /* keeping -x as well would save nothing: signs are flipped in one instruction */
 static inline r32_either r32_either_of(r32 x) { return x; }
 typedef struct lanes {
     __m512i index, index64;
-    __m512i shift, shift64; /* the bit of a lane to the top of a word, of a byte */
+    __m512i shift, shift64; /* by how much to shift a word, and a byte, so that a lane's bit comes to the top */
 } lanes;
 static inline lanes lanes_make(int m, int crossing) {
     const __m512i up = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
@@ -100,13 +100,13 @@ static inline r32 r32_pick(r32_either x, const uint16_t *bits, ptrdiff_t k, lane
 static inline r32 r32_lanes(r32 x, lanes p) { return _mm512_permutexvar_ps(p.index, x); }
 typedef __m128 quad;
 static inline quad quad_make(const float v[4]) { return _mm_loadu_ps(v); }
-static inline r32 r32_choose(quad q, const uint32_t *pairs, ptrdiff_t k) { /* permutevar reads the two lowest bits of a lane */
+static inline r32 r32_choose(quad q, const uint32_t *pairs, ptrdiff_t k) { /* permutevar reads only the two lowest bits of a lane */
     const __m512i shift = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
     const __m512i word = _mm512_set1_epi32((int)pairs[(size_t)k / 16]);
     return _mm512_permutevar_ps(_mm512_broadcast_f32x4(q), _mm512_srlv_epi32(word, shift));
 }
 static inline r32 r32_of(const float *p) { return _mm512_loadu_ps(p); }
-/* ±x + other, fused: a product with ±1 is exact, so these are the bits of a sum, without an instruction for the sign */
+/* ±x + other in one instruction. A product with ±1 is exact, so that these are the bits of a sum. */
 static inline __m512 add_signed_ps(__m512 x, __mmask16 minus, __m512 other) {
     const __m512 one = _mm512_set1_ps(1.0f);
     return _mm512_fmadd_ps(x, _mm512_mask_sub_ps(one, minus, _mm512_setzero_ps(), one), other);
@@ -130,7 +130,7 @@ static inline __m512d minus_pd(__m512d x, __mmask8 m) { return _mm512_mask_xor_p
 static inline r64 r64_flip_word(r64 x, uint16_t word, const int from) { return minus_pd(x, (__mmask8)(word >> from)); }
 typedef r64 r64_either;
 static inline r64_either r64_either_of(r64 x) { return x; }
-/* A byte of signs in all eight of a lane. */
+/* Every lane holds the byte of signs eight times. */
 static inline r64 r64_pick(r64_either x, const uint16_t *bits, ptrdiff_t k, lanes p) {
     const __m512i byte = _mm512_set1_epi8(((const char *)bits)[(size_t)k / 8]);
     const __m512i signs = _mm512_sllv_epi64(byte, p.shift64);
@@ -209,7 +209,7 @@ static inline v16 v16_bfloat(const uint16_t *p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p)), 16));
 }
 
-typedef __m512i bytes; /* as int16 */
+typedef __m512i bytes; /* converted to int16 */
 typedef __m512i i16;
 static inline bytes bytes_load(const int8_t *p) { return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)p)); }
 static inline i16 i16_zero(void) { return _mm512_setzero_si512(); }

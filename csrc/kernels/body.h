@@ -1,6 +1,6 @@
-/* The kernels, once, over blocks of 16 floats. An instruction set's file defines the block operations below, names its
+/* The kernels, written once over blocks of 16 floats. An instruction set's file defines the block operations below, names its
  * table with RSK_TABLE and its level with RSK_LEVEL, and includes this file. Every operation is elementwise and every
- * reduction has one order, so all of them give the same bits (compiled with -ffp-contract=off).
+ * reduction has one order, so that all of them give the same bits (compiled with -ffp-contract=off).
  *
  *   v16                          16 floats
  *   v16_load v16_store v16_set1 v16_add v16_mul
@@ -12,28 +12,28 @@
  *   w16                          16 doubles, with load store set1 add sub mul flip of these
  *   v16_narrow(w16)              converted, rounded to nearest
  *   bytes, bytes_load(const int8_t *)    32 int8
- *   i16, i16_zero()              16 int32, which lane holds what is the instruction set's business
+ *   i16, i16_zero()              16 int32; the instruction set decides which lane holds what
  *   i16_dot(i16, bytes, const int16_t *)  the 32 products with 32 int16 added, two a lane; i16_sum(i16) all lanes, as int64
  *   SCAN_ROWS, SCAN_QUERIES      the tile of inner products whose sums fit the registers
  *
- * What is elementwise needs no blocks, only registers. k is a multiple of a register's lanes:
+ * Elementwise kernels need no blocks, only registers. k is a multiple of a register's lanes:
  *
  *   r32, R32_LANES               a register of floats, a power of two up to 16 of them
- *   R32_RADIX                    how many of them a transform takes at once: a power of two up to 16, half of what there are
+ *   R32_RADIX                    how many of them a transform takes at once: a power of two up to 16, half of those that exist
  *   r32_load r32_store r32_set1 r32_add r32_sub r32_mul
  *   r32_flip_word(x, uint16_t word, from)  lane i changes sign where bit from + i of the 16 is set; from a multiple of R32_LANES
- *   r32_either, r32_either_of(x) x and -x, where that helps to choose between them
- *   lanes, lanes_make(m, crossing)  the lane permutation i -> i ^ m, 0 <= m < 16; r32_lanes(x, lanes) looks at what is below R32_LANES
- *   R32_HALF                     the bit of m whose lanes are in the other half of a register, if crossing over is another
- *                                instruction; or 0. crossing tells whether m has it, best as a constant
+ *   r32_either, r32_either_of(x) x and -x, where having both helps to choose between them
+ *   lanes, lanes_make(m, crossing)  the lane permutation i -> i ^ m, 0 <= m < 16; r32_lanes(x, lanes) uses the bits of m below R32_LANES
+ *   R32_HALF                     the bit of m that moves lanes to the other half of a register, where that takes another instruction;
+ *                                or 0. crossing says whether m has this bit, preferably as a constant
  *   r32_pick(either, const uint16_t *bits, k, lanes)  lane i is -x where bit k + (i ^ m) is set, 16 bits a word
- *   quad, quad_make(float[4]), r32_choose(quad, const uint32_t *pairs, k)  lane i is the one of four that pair k + i of bits numbers,
- *                                16 pairs a word
+ *   quad, quad_make(float[4]), r32_choose(quad, const uint32_t *pairs, k)  lane i is the one of four numbers that pair k + i of bits
+ *                                says, 16 pairs a word
  *   r32_of(const float *)        r32_load; r64_of converts, and r64_of_bytes(const int8_t *) does R64_LANES of these
  *   r32_stage(x, h)              stage h < R32_LANES of the transform: x[i] + x[i + h] and x[i] - x[i + h] of lanes whose bit h
  *                                is clear. h is a constant
  *   r32_transpose(r32[])         R32_LANES registers: lane j of register i becomes lane i of register j
- *   r64 ...                      the same of doubles; those chosen are floats, converted */
+ *   r64 ...                      the same of doubles; r64_choose converts from four floats */
 
 #include <string.h>
 
@@ -42,7 +42,7 @@
 #if defined(_MSC_VER)
 #define RSK_INLINE __forceinline
 #define RSK_UNROLL
-#elif defined(RSK_SMALL) /* blocks that are no registers: unrolling them only makes the code large */
+#elif defined(RSK_SMALL) /* where a block is no register, unrolling only makes the code large */
 #define RSK_INLINE inline
 #define RSK_UNROLL
 #elif defined(__clang__)
@@ -129,8 +129,8 @@ static void spread_wide(double *RSK_RESTRICT out, ptrdiff_t d, const rsk_spread 
     else spread_loop_f64(out, d, shape, rows, counter, NULL, 1);
 }
 
-/* Sums over at most GROUP tiles are made in registers, and added to the totals: rounding grows with the square roots of GROUP
- * and of the number of groups, not with the square root of their product. */
+/* Sums over at most GROUP tiles are made in registers, and then added to the totals. Rounding grows with the square roots of GROUP and
+ * of the number of groups, not with the square root of their product. */
 #define GROUP 64
 
 static RSK_INLINE void collect_loop(const float *RSK_RESTRICT x, ptrdiff_t d, const rsk_spread *shape, float *const rows[2],
@@ -189,7 +189,7 @@ static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float 
 
 #include "columns.h"
 
-#define SCAN_TALL 4 /* rows, for one query alone; at least SCAN_ROWS */
+#define SCAN_TALL 4 /* rows at once for a single query; at least SCAN_ROWS */
 #define SCAN_SUMS (SCAN_ROWS * SCAN_QUERIES > SCAN_TALL ? SCAN_ROWS * SCAN_QUERIES : SCAN_TALL)
 
 #define SUFFIX f32

@@ -1,7 +1,7 @@
-/* Columns of signs, one bit an element, seen as vectors of +-1; and the largest of many correlations. */
+/* Columns of signs, packed one bit an element, as vectors of +-1; and the largest of many correlations. */
 #include <math.h>
 
-/* sum of y[k] (-1)^bit_k: sixteen interleaved sums, folded by halves. n is a multiple of 16. */
+/* The sum of y[k] (-1)^bit_k, in sixteen interleaved sums that are folded by halves. n is a multiple of 16. */
 static double signs_dot(const double *y, const uint16_t *bits, ptrdiff_t n) {
     w16 sum = w16_set1(0.0);
     for (ptrdiff_t b = 0; b < n / BLOCK; b++) sum = w16_add(sum, w16_flip(w16_load(y + b * BLOCK), bits[b]));
@@ -12,7 +12,7 @@ static double signs_dot(const double *y, const uint16_t *bits, ptrdiff_t n) {
     return lane[0];
 }
 
-/* out = y - sum over j of coef[j] times column j, whose words begin at bits + j * words; subtracted in that order. */
+/* out = y less coef[j] times column j, for j = 0 .. count - 1 in this order. Column j's words begin at bits + j * words. */
 static void signs_subtract(double *RSK_RESTRICT out, const double *RSK_RESTRICT y, ptrdiff_t n, const uint16_t *bits,
                            ptrdiff_t words, const double *coef, ptrdiff_t count) {
     for (ptrdiff_t b = 0; b < n / BLOCK; b++) {
@@ -22,7 +22,7 @@ static void signs_subtract(double *RSK_RESTRICT out, const double *RSK_RESTRICT 
     }
 }
 
-/* Index of the first largest |x[k]|, or with bits of the first largest x[k] (-1)^bit_k. n is a multiple of 16, x has no NaN. */
+/* The index of the first largest |x[k]|, or with bits of the first largest x[k] (-1)^bit_k. n is a multiple of 16; x has no NaN. */
 #define PEAK_CHUNK (16 * BLOCK)
 
 static RSK_INLINE v16 peak_block(const float *x, const uint16_t *bits, ptrdiff_t k) {

@@ -30,7 +30,7 @@ static inline v16 v16_mul(v16 a, v16 b) {
     for (int i = 0; i < 4; i++) a.q[i] = vmulq_f32(a.q[i], b.q[i]);
     return a;
 }
-/* shift bit i of the word to the sign of lane i */
+/* Every lane is shifted so that bit i of the word becomes the sign of lane i. */
 static inline v16 v16_flip(v16 x, uint16_t bits) {
     static const int32_t shifts[4] = {31, 30, 29, 28};
     const int32x4_t shift = vld1q_s32(shifts);
@@ -101,11 +101,11 @@ static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
     const uint32x4_t sign = vandq_u32(vshlq_u32(vdupq_n_u32((uint32_t)word >> from), vld1q_s32(shifts)), vdupq_n_u32(0x80000000u));
     return vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), sign));
 }
-typedef r32 r32_either; /* the negative saves nothing */
+typedef r32 r32_either; /* keeping -x as well would save nothing: signs are flipped in one instruction */
 static inline r32_either r32_either_of(r32 x) { return x; }
 typedef struct lanes {
     uint8x16_t index;
-    int32x4_t shift; /* the bit of a lane to its sign */
+    int32x4_t shift; /* by how much to shift so that a lane's bit becomes its sign */
     int64x2_t shift64;
     int m;
 } lanes;
@@ -135,7 +135,7 @@ static inline r32 r32_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
     return vreinterpretq_f32_u8(vqtbl1q_u8(q, vreinterpretq_u8_u32(bytes)));
 }
 static inline r32 r32_of(const float *p) { return vld1q_f32(p); }
-/* ±x + other, fused: a product with ±1 is exact, so these are the bits of a sum, without an instruction for the sign */
+/* ±x + other in one instruction. A product with ±1 is exact, so that these are the bits of a sum. */
 static inline r32 r32_stage(r32 x, const int h) {
     static const float one[4] = {1, -1, 1, -1}, two[4] = {1, 1, -1, -1};
     return vfmaq_f32(h == 1 ? vrev64q_f32(x) : vextq_f32(x, x, 2), x, vld1q_f32(h == 1 ? one : two));
@@ -170,7 +170,7 @@ static inline r64 r64_of_bytes(const int8_t *p) {
 }
 static inline r64 r64_stage(r64 x, const int h) {
     const float64x2_t even = vdupq_laneq_f64(x, 0), odd = vdupq_laneq_f64(x, 1);
-    (void)h; /* there is one */
+    (void)h; /* a register of two doubles has one stage only */
     return vcombine_f64(vget_low_f64(vaddq_f64(even, odd)), vget_low_f64(vsubq_f64(even, odd)));
 }
 
@@ -211,7 +211,7 @@ static inline v16 v16_bfloat(const uint16_t *p) {
     return r;
 }
 
-typedef struct bytes { /* as int16 */
+typedef struct bytes { /* converted to int16 */
     int16x8_t q[4];
 } bytes;
 typedef struct i16 {

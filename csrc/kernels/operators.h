@@ -26,8 +26,8 @@ static void FN(blend)(T *out, const T *x, const T *RSK_RESTRICT y, ptrdiff_t n, 
 }
 
 typedef struct FN(turn) {
-    ptrdiff_t far; /* mask of the register, in elements */
-    lanes near;
+    ptrdiff_t far; /* the part of the mask that moves whole registers, in elements */
+    lanes near;    /* the part that moves lanes within one */
     const uint16_t *bits;
     R c;
     REG(either) s;
@@ -39,15 +39,15 @@ static RSK_INLINE FN(turn) FN(turn_make)(const rsk_turn *t, const int crossing) 
     return r;
 }
 
-/* Register x at k, and y, which is that at k ^ far with its lanes permuted by near: x = c x + (±s) y, y = c y - (±s) x, for the
- * signs of the one are minus those of the other. If x has its own lanes permuted, `order` says how. */
+/* Turns a pair of registers: x at k, and y, which is the register at k ^ far with its lanes permuted by near. x = c x + (±s) y and
+ * y = c y - (±s) x, as the signs of one are minus those of the other. If the lanes of x are permuted too, `order` says how. */
 static RSK_INLINE void FN(turn_pair)(const FN(turn) *t, R *x, R *y, ptrdiff_t k, lanes order) {
     const R s = REG(pick)(t->s, t->bits, k, order), other = REG(mul)(s, *x);
     *x = REG(add)(REG(mul)(t->c, *x), REG(mul)(s, *y));
     *y = REG(sub)(REG(mul)(t->c, *y), other);
 }
 
-/* The next register behind k that has none of the bits. */
+/* The next register behind k whose index has none of these bits. */
 static RSK_INLINE ptrdiff_t FN(next_without)(ptrdiff_t bits, ptrdiff_t k) { return ((k | bits) + LANES) & ~bits; }
 
 static RSK_INLINE void FN(rotate_loop)(T *RSK_RESTRICT out, const T *RSK_RESTRICT x, ptrdiff_t d, const rsk_turn *one,
@@ -61,7 +61,7 @@ static RSK_INLINE void FN(rotate_loop)(T *RSK_RESTRICT out, const T *RSK_RESTRIC
         }
         return;
     }
-    const ptrdiff_t top = rsk_highest_bit(t.far); /* pairs are visited from the side where it is clear */
+    const ptrdiff_t top = rsk_highest_bit(t.far); /* each pair is visited from its register whose index has this bit clear */
     for (ptrdiff_t k = 0; k < d; k = FN(next_without)(top, k)) {
         const R v = REG(load)(x + k), w = REG(load)(x + (k ^ t.far)), s = REG(pick)(t.s, t.bits, k, straight);
         FN(put)(out + k, REG(add)(REG(mul)(t.c, v), REG(mul)(s, REG(lanes)(w, t.near))), accumulate);
@@ -78,14 +78,14 @@ static void FN(rotate)(T *RSK_RESTRICT out, const T *RSK_RESTRICT x, ptrdiff_t d
     }
 }
 
-/* Two operators whose masks move registers, and not to the same place, mix four registers with each other and with no others.
- * Of these, one keeps its lanes in order; the others have them as the first operator, the second, and both move them. */
+/* Two operators whose masks move registers to different places mix four registers with each other, and with no others. One of the four
+ * keeps its lanes in order; the lanes of the others are permuted by the first operator, by the second, and by both. */
 static RSK_INLINE void FN(rotate2_loop)(T *RSK_RESTRICT out, const T *RSK_RESTRICT x, ptrdiff_t d, const rsk_turn *one,
                                     const rsk_turn *two, const int accumulate, const int crossing1, const int crossing2) {
     const FN(turn) first = FN(turn_make)(one, crossing1), second = FN(turn_make)(two, crossing2);
     const lanes straight = lanes_make(0, 0), both = lanes_make((int)((one->mask ^ two->mask) & (BLOCK - 1)), crossing1 ^ crossing2);
     const ptrdiff_t top = rsk_highest_bit(first.far), same = second.far & top ? first.far : 0;
-    const ptrdiff_t tops = top | rsk_highest_bit(second.far ^ same); /* one of the four has neither bit */
+    const ptrdiff_t tops = top | rsk_highest_bit(second.far ^ same); /* one of the four has neither of these bits */
     for (ptrdiff_t k = 0; k < d; k = FN(next_without)(tops, k)) {
         const ptrdiff_t l = k ^ first.far, m = k ^ second.far, n = l ^ second.far;
         R a = REG(load)(x + k), b = REG(lanes)(REG(load)(x + l), first.near);
@@ -125,7 +125,7 @@ static void FN(split)(T *RSK_RESTRICT a, T *RSK_RESTRICT b, const T *RSK_RESTRIC
     }
 }
 
-/* A cache line of the rows at a time stays in registers from tile to tile. `extra` is of floats for both types. */
+/* A cache line of each row stays in registers from tile to tile. `extra` is floats for both types. */
 #define WIDE (64 / (int)sizeof(T) / LANES > 1 ? 64 / (int)sizeof(T) / LANES : 1)
 
 static RSK_INLINE void FN(spread_loop)(T *RSK_RESTRICT out, ptrdiff_t d, const rsk_spread *shape, const T *const rows[2],

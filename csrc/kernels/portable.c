@@ -1,4 +1,4 @@
-/* Plain C: the specification of the other levels. */
+/* Plain C: it specifies what the other levels compute, to the bit. */
 #include "base/kernel_table.h"
 
 #include <string.h>
@@ -129,7 +129,7 @@ static inline float v16_sum(v16 x) {
         for (int i = 0; i < h; i++) x.v[i] += x.v[i + h];
     return x.v[0];
 }
-/* Exponent and fraction shifted into place and times 2^112, which is exact; infinities and NaN take the largest exponent. */
+/* Shifts exponent and fraction into place and multiplies by 2^112, which is exact. Infinities and NaN get the largest exponent. */
 static inline v16 v16_half(const uint16_t *p) {
     uint32_t u[16];
     v16 r;
@@ -177,7 +177,7 @@ static inline int64_t i16_sum(i16 x) {
 
 #define SCAN_ROWS 2
 #define SCAN_QUERIES 3
-/* a register is a block */
+/* Here a register is a whole block. */
 #define r32 v16
 #define r64 w16
 #define R32_LANES 16

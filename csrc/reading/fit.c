@@ -322,14 +322,14 @@ static double weigh(rsk_fit *q, ptrdiff_t i) {
 /* The length of the prefix of p's tuple with the most evidence, and that evidence: 0 of an empty prefix. */
 static int32_t best_prefix(rsk_fit *q, ptrdiff_t p, double *most) {
     const rsk_tree *t = &q->tree;
-    int32_t *node_at = q->moved; /* the node at each position; the first one where one is being replaced */
+    int32_t *node_at = q->moved; /* the node at each position, or -1 */
     int32_t members = 0, length = 0;
     double sum = 0.0;
     *most = 0.0;
     for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c]) node_at[members++] = -1;
     for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c]) {
         const int32_t position = t->node[c].position;
-        if (position < members && node_at[position] < 0) node_at[position] = c;
+        if (position < members) node_at[position] = c;
     }
     for (int32_t at = 0; at < members && node_at[at] >= 0; at++) {
         sum += t->node[node_at[at]].evidence;

@@ -511,6 +511,57 @@ static void test_plan_objects(void) {
     EXPECT_PLAN(RSK_EMODULE, 1, 0, (s.module[1] = 9, s.inputs[3] = 7, s.outputs[1] = 9));
 }
 
+/* Vectors are handed on: a chain needs no more of them if it is longer, nor do shared objects that come one after the other. */
+static void test_plan_vectors(void) {
+    enum { MOST = 60 };
+    rsk_spec *spec = spec_make(64, "skew", 1);
+    int64_t objects[2] = {0}, ends[MOST + 1] = {0}, input_ends[MOST + 1] = {0};
+    int32_t module[MOST] = {0}, inputs[2 * MOST], outputs[1];
+    double weights[2 * MOST], one = 1;
+    const int64_t output_ends[2] = {0, 1};
+    const rsk_batch b = {.traces = 1, .objects = objects, .module = module, .attribute_ends = ends, .input_ends = input_ends,
+                         .inputs = inputs, .weights = weights, .output_ends = output_ends, .outputs = outputs, .output_weights = &one};
+    for (int i = 0; i < MOST; i++) ends[i + 1] = 7 * (i + 1);
+    for (int i = 0; i < 2 * MOST; i++) weights[i] = 1;
+    for (int twice = 0; twice < 2; twice++) { /* every object is the input of the next one, once or twice */
+        ptrdiff_t vectors[2];
+        for (int size = 0; size < 2; size++) {
+            const int n = size ? MOST : 10;
+            rsk_plan *plan = NULL;
+            objects[1] = n, outputs[0] = n - 1;
+            for (int i = 0; i < n; i++) {
+                input_ends[i + 1] = (twice + 1) * i;
+                for (int k = 0; i && k <= twice; k++) inputs[(twice + 1) * (i - 1) + k] = i - 1;
+            }
+            CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &b, 1, &plan, NULL));
+            vectors[size] = rsk_plan_vectors(plan);
+            rsk_plan_free(plan);
+        }
+        CHECK(vectors[0] == vectors[1] && vectors[0] <= 8);
+    }
+    rsk_spec_free(spec);
+}
+
+/* An input of weight zero is none: the same bits, whatever is below it. */
+static void test_zero_weights(void) {
+    rsk_spec *spec = spec_make(64, "skew", 1);
+    float x[63], y[3][64];
+    for (int i = 0; i < 63; i++) x[i] = (float)(i % 5 - 2);
+    for (int way = 0; way < 3; way++) { /* object 3 of inputs 0 and, of weight 0, 1 or 2; or of 0 alone. 2 has an input */
+        const int64_t objects[2] = {0, 4}, ends[5] = {0, 7, 14, 30, 63}, input_ends[5] = {0, 0, 0, 1, way ? 3 : 2}, output_ends[2] = {0, 1};
+        const int32_t module[4] = {0, 0, 1, 2}, inputs[3] = {1, 0, way}, output = 3;
+        const double weights[3] = {1, 1, 0}, one = 1;
+        const rsk_batch b = {.traces = 1, .objects = objects, .module = module, .attribute_ends = ends, .input_ends = input_ends,
+                             .inputs = inputs, .weights = weights, .output_ends = output_ends, .outputs = &output, .output_weights = &one};
+        rsk_plan *plan = NULL;
+        CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &b, 1, &plan, NULL));
+        CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y[way], 1, NULL, NULL));
+        CHECK(!memcmp(y[way], y[0], sizeof *y));
+        rsk_plan_free(plan);
+    }
+    rsk_spec_free(spec);
+}
+
 /* ---------------------------------------------------------------- sweeps and solvers */
 
 static void test_sweeps(void) {
@@ -890,6 +941,8 @@ void test_statuses(void) {
     RUN(test_plan_offsets);
     RUN(test_plan_sizes);
     RUN(test_plan_objects);
+    RUN(test_plan_vectors);
+    RUN(test_zero_weights);
     RUN(test_flags);
     RUN(test_sweeps);
     RUN(test_plan_identity);

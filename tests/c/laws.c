@@ -41,7 +41,8 @@ static void test_adjoint(const struct variant *v) {
     int32_t *uses = need((size_t)r.n, sizeof *uses);
     double *amplitude = need((size_t)r.n, sizeof *amplitude);
     for (ptrdiff_t i = 0; i < size; i++) y[i] = next_float(&state);
-    for (ptrdiff_t i = 0; i < r.n; i++) counters[i] = next_float(&state);
+    for (ptrdiff_t i = 0; i < r.n; i++) counters[i] = next_float(&state), counters_back[i] = NAN;
+    for (ptrdiff_t i = 0; i < r.floats; i++) back[i] = NAN;
     CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, r.attributes, counters, out, 2, NULL, NULL));
     CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, y, back, counters_back, 2, NULL));
     CHECK_STATUS(RSK_OK, rsk_plan_amplitudes(plan, amplitude, uses));

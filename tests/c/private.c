@@ -190,6 +190,15 @@ static void test_precondition(void) {
     rsk_spec_free(spec);
 }
 
+/* Unknowns are the elements whose scale is not 0, and the counters; each may hold 5e-7 / sqrt(d) of |r|. */
+static void test_resolution(void) {
+    rsk_spec *spec = spec_make(64, "skew", 1);
+    double scale[12] = {1, 0, 2, 3, 0, 0, 4, 5, 0, 1, 0, 0};
+    const rsk_linear map = {.spec = spec, .attributes = 10, .counters = 2, .scale = scale};
+    CHECK(fabs(rsk_linear_resolution(&map) - 8 * 2.5e-13 / 64) <= 1e-27);
+    rsk_spec_free(spec);
+}
+
 /* ---------------------------------------------------------------- fits */
 
 /* What is left keeps its counter, amplitude and elements. */
@@ -368,6 +377,7 @@ void test_private(void) {
     RUN(test_tree_shares);
     RUN(test_load);
     RUN(test_precondition);
+    RUN(test_resolution);
     RUN(test_fit_remove);
     RUN(test_fit_norms);
     RUN(test_fit_rates);
