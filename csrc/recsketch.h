@@ -34,6 +34,7 @@ typedef enum rsk_status {
     RSK_OK = 0,
     RSK_EINVAL,   /* a pointer is NULL, or an argument is outside its documented range */
     RSK_ENOMEM,   /* an allocation failed, or a size product would overflow */
+    RSK_EOVERFLOW,/* numbers of an answer are infinite or NaN */
     RSK_EISA,     /* the instruction set asked for is unknown, not compiled in, or not on this CPU */
     RSK_EOFFSETS, /* a CSR offset array does not start at 0, decreases, or ends elsewhere than its data */
     RSK_EMODULE,  /* an object's module index is out of range */
@@ -44,8 +45,7 @@ typedef enum rsk_status {
     RSK_EFANOUT,  /* a tuple has more than max_inputs inputs of positive weight */
     RSK_EVALUE,   /* a number is NaN or larger than RSK_MAX_VALUE */
     RSK_ESIZE,    /* a trace has more than 2^30 objects, inputs and outputs together */
-    RSK_ESTOP,    /* rsk_stop.asked said so; what the call writes is unspecified */
-    RSK_EOVERFLOW /* numbers of an answer are not finite */
+    RSK_ESTOP     /* rsk_stop.asked said so; what the call writes is unspecified */
 } rsk_status;
 
 /* Where a check failed: -1 where there is no such thing. object is counted within its trace; for the tuple of a network's outputs it

@@ -512,7 +512,9 @@ def tensor_variance(x: F64, y: F64, m: int, p: int) -> float:
     total = 0.0
     for run in range(0, m, a):
         pairs, odd = divmod(min(a, m - run), 2)
-        total += 2 * pairs * (square**p + pseudo**p) + 4 * pairs * (pairs - 1) * other**p - 4 * pairs**2 * rho ** (2 * p)
+        total += (
+            2 * pairs * (square**p + pseudo**p) + 4 * pairs * (pairs - 1) * other**p - 4 * pairs**2 * rho ** (2 * p)
+        )
         if odd:  # a number that is real
             total += single**p - rho ** (2 * p) + 4 * pairs * (cross**p - rho ** (2 * p))
     return total / m**2

@@ -116,9 +116,10 @@ def test_sparse_input_has_the_bits_of_dense_input() -> None:
         assert np.array_equal(e.transform(twice), e.transform((x + x).toarray()))
         assert not e.transform(x * 0).any()
         assert twice.nnz == 2 * x.nnz  # the caller's matrix is as it was
-    for e in (StructuredProjection(32), TensorSketch(32)):
-        with pytest.raises(TypeError, match="wanted dense data"):
-            e.fit(x)
+    for e in (StructuredProjection(32), TensorSketch(32), TensorSketch(32, method="fft")):
+        y = e.fit(x).transform(x)
+        assert np.array_equal(y, e.transform(x.toarray()))
+        assert np.array_equal(e.transform(twice), e.transform((x + x).toarray()))
 
 
 def test_sparse_arrays_of_any_kind_or_none() -> None:

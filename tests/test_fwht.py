@@ -81,8 +81,8 @@ def test_it_is_its_own_inverse() -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 4, 8, 16, 64, 256])
 def test_orders_are_permutations_of_the_matrix(n: int) -> None:
-    """Rows of SciPy's matrix by their changes of sign, and as products of Rademacher functions (Paley): bit i of a row's
-    number, the highest last, takes part with the sign of bit log2(n) - 1 - i of the column."""
+    """Rows of SciPy's matrix by their changes of sign, and as products of Rademacher functions (Paley): bit i of a
+    row's number, the highest last, takes part with the sign of bit log2(n) - 1 - i of the column."""
     h = scipy.linalg.hadamard(n).astype(np.float64)
     changes = (np.diff(h, axis=1) != 0).sum(axis=1)
     assert sorted(changes) == list(range(n))
@@ -104,12 +104,13 @@ def test_orders_are_permutations_of_the_matrix(n: int) -> None:
 
 
 def test_norms_are_those_of_scipys_transforms() -> None:
-    """sympy.fwht gives sums, and sympy.ifwht their n-th part: fwht([4, 2, 2, 0]) is [8, 4, 4, 0] in its documentation."""
-    x = np.array([4.0, 2.0, 2.0, 0.0])
-    assert fwht(x, norm="backward").tolist() == [8.0, 4.0, 4.0, 0.0]
-    assert fwht(x, norm="ortho").tolist() == [4.0, 2.0, 2.0, 0.0]
-    assert fwht(x, norm="forward").tolist() == [2.0, 1.0, 1.0, 0.0]
-    assert np.array_equal(fwht(fwht(x, norm="backward"), norm="forward"), x)
+    """sympy.fwht gives sums, and sympy.ifwht their n-th part; the numbers are those of SymPy's documentation."""
+    x = np.array([4.0, 2, 2, 0, 0, 2, -2, 0])
+    y = fwht(x, norm="backward")
+    assert y.tolist() == [8, 0, 8, 0, 8, 8, 0, 0]
+    assert np.array_equal(fwht(y, norm="forward"), x)
+    assert np.array_equal(fwht(x, norm="forward"), y / 8)
+    assert np.array_equal(fwht(x), y / math.sqrt(8))
 
 
 def test_any_axis() -> None:
@@ -122,7 +123,7 @@ def test_any_axis() -> None:
             assert fwht(y, axis=axis, order=order, overwrite=True) is y
             assert np.array_equal(y, fwht(x, axis=axis, order=order))
     for axis in (3, -1):
-        with pytest.raises(ValueError, match="x: wanted a power of two from 1 to 2.*as the length of axis"):
+        with pytest.raises(ValueError, match=r"x: wanted a power of two from 1 to 2\*\*24 as the length of axis"):
             fwht(x, axis=axis)
     for bad in (4, -5):
         with pytest.raises(ValueError, match="axis: wanted an integer from -4 to 3; got"):
@@ -152,15 +153,17 @@ def test_what_can_be_held_is_right(dtype: type) -> None:
             assert np.array_equal(got[[0, 1, 3]], alone[[0, 1, 3]])
             if n > 2:  # n numbers of half a float's distance more cannot be held
                 x[2] = (1.1 / math.sqrt(n) * largest * sign).astype(dtype)
-                with pytest.raises(ValueError, match=rf"wanted numbers whose transform {np.dtype(dtype)} can hold.* in row 2"):
+                with pytest.raises(
+                    ValueError, match=rf"wanted numbers whose transform {np.dtype(dtype)} can hold.* in row 2"
+                ):
                     fwht(x)
     assert fwht(np.full(1024, 1e37, np.float32))[0] == pytest.approx(3.2e38)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_powers_of_two_change_no_bit(dtype: type) -> None:
-    """Up to the largest transform that can be held, and down to the smallest that is not subnormal. Below that every sum
-    is exact to half of the smallest number there is, and 1/sqrt(n) rounds once: no sum is lost to zeros."""
+    """Up to the largest transform that can be held, and down to the smallest that is not subnormal. Below that every
+    sum is exact to half of the smallest number there is, and 1/sqrt(n) rounds once: no sum is lost to zeros."""
     info = np.finfo(dtype)
     for n in (4, 16, 512, 4096):
         x = np.random.default_rng(n).standard_normal((2, n)).astype(dtype)
@@ -184,7 +187,9 @@ def test_numbers_that_are_none_are_refused() -> None:
                     fwht(x)
                 with pytest.raises(ValueError, match="x: wanted finite numbers"):
                     fwht(x, overwrite=True)
-    with pytest.raises(ValueError, match="x: wanted finite numbers whose sums float32 can hold, to overwrite; got others"):
+    with pytest.raises(
+        ValueError, match="x: wanted finite numbers whose sums float32 can hold, to overwrite; got others"
+    ):
         fwht(np.full(1024, 1e37, np.float32), overwrite=True)
     assert fwht(np.full((1024, 2), 1e37, np.float32), axis=0, overwrite=True)[0, 0] == pytest.approx(3.2e38)  # a copy
 

@@ -1,4 +1,4 @@
-"""Ctrl-C ends calls of C that would take minutes. No clock is read: a call that is not ended runs into the time limit."""
+"""Ctrl-C ends calls of C that would take minutes. No clock is read: one that is not ended runs into the time limit."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ BELOW = {
     "_streams": set(),
     "_values": set(),
     "_scan": {"sketching"},
-    "transforms": {"_streams"},
+    "transforms": {"_streams", "sparse"},
     "sparse": {"_streams", "_values"},
     "erasure": {"_streams"},
     "runs": {"_files", "_npz", "_values"},

@@ -6,6 +6,7 @@ const char *rsk_status_text(rsk_status status) {
     case RSK_OK: return "ok";
     case RSK_EINVAL: return "an argument is NULL or outside its range";
     case RSK_ENOMEM: return "out of memory";
+    case RSK_EOVERFLOW: return "numbers of an answer are infinite or NaN";
     case RSK_EISA: return "instruction set unknown or not available here";
     case RSK_EOFFSETS: return "offsets must start at 0, never decrease, and end at the length of what they index";
     case RSK_EMODULE: return "module index out of range";
@@ -17,7 +18,6 @@ const char *rsk_status_text(rsk_status status) {
     case RSK_EVALUE: return "a value is NaN or larger than 1e30";
     case RSK_ESIZE: return "a trace of more than 2^30 objects and inputs";
     case RSK_ESTOP: return "stopped by the caller";
-    case RSK_EOVERFLOW: return "an answer is not finite";
     }
     return "unknown status";
 }

@@ -10,6 +10,7 @@ cdef extern from "recsketch.h" nogil:
         RSK_OK
         RSK_EINVAL
         RSK_ENOMEM
+        RSK_EOVERFLOW
         RSK_EISA
         RSK_EOFFSETS
         RSK_EMODULE
@@ -20,7 +21,6 @@ cdef extern from "recsketch.h" nogil:
         RSK_EFANOUT
         RSK_EVALUE
         RSK_ESIZE
-        RSK_EOVERFLOW
         RSK_ESTOP
     ctypedef struct rsk_stop:
         int (*asked)(void *) noexcept nogil
@@ -101,8 +101,7 @@ cdef extern from "Python.h":
 
 
 _CODES = {RSK_EINVAL: "argument", RSK_EISA: "isa", RSK_EOFFSETS: "offsets", RSK_EMODULE: "module", RSK_ELENGTH: "length",
-          RSK_EORDER: "order", RSK_EOUTPUT: "output", RSK_EWEIGHT: "weight", RSK_EFANOUT: "fanout", RSK_EVALUE: "value", RSK_ESIZE: "size",
-          RSK_EOVERFLOW: "overflow"}
+          RSK_EORDER: "order", RSK_EOUTPUT: "output", RSK_EWEIGHT: "weight", RSK_EFANOUT: "fanout", RSK_EVALUE: "value", RSK_ESIZE: "size"}
 
 
 class CoreError(ValueError):

@@ -87,7 +87,7 @@ class LinearTransform(Transform):
     def _sketches(self, Y: Any, name: str) -> Array:
         """`Y` as rows of finite numbers, as many a row as `transform` makes."""
         self._fitted()
-        y = self._rows(Y, None, sparse=False)
+        y: Array = self._rows(Y, None, sparse=False)
         if y.shape[1] != self.n_components_:
             raise ValueError(
                 f"{type(self).__name__}: wanted {self.n_components_} columns, as many as transform makes; "

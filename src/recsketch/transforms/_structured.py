@@ -18,6 +18,7 @@ from recsketch.transforms._random import padded, seed_of
 from recsketch.transforms._rows import dense_rows, row_slices
 
 SOLVED = 1 << 22  # numbers of the rows that inverse_transform solves for at once
+SMALL = 1 << 16  # numbers of P, up to which its pseudo-inverse is a matrix: 256 x 256 take some 20 ms
 
 
 class StructuredProjection(LinearTransform):
@@ -26,8 +27,8 @@ class StructuredProjection(LinearTransform):
     ``P = sqrt(d / m) S (H D3 H D2 H D1) [I; 0]``: rows are padded with zeros to d, the smallest power of two >=
     max(features, 16), H is the orthonormal transform of order d, D1 to D3 are random signs, and S keeps the first m of
     the d numbers. For m > d there are several such blocks below each other, with signs of their own. ``E |P x|^2 =
-    |x|^2``. Of d numbers, a block's rows are orthogonal; so are P's columns, and ``|P x| = |x|`` up to rounding, where m
-    is a multiple of d.
+    |x|^2``. Of d numbers, a block's rows are orthogonal; so are P's columns, and ``|P x| = |x|`` up to rounding, where
+    m is a multiple of d.
 
     Parameters
     ----------
@@ -116,8 +117,9 @@ class StructuredProjection(LinearTransform):
         It undoes `transform` up to rounding where P has rank n_features_in_, which needs m >= n_features_in_; where P
         has rank m, `transform` undoes it, and it is the orthogonal projection of the original row onto P's rows.
 
-        Where m is a multiple of d it is ``P.T``, where n_features_in_ = d > m it is ``(m / d) P.T``. Otherwise it is
-        found by conjugate gradients (`recsketch.sparse.cgls`) in float64.
+        Where m is a multiple of d it is ``P.T``, where n_features_in_ = d > m it is ``(m / d) P.T``. Otherwise rows are
+        solved for in float64: by `numpy.linalg.pinv` for P of up to 2**16 numbers, above by conjugate gradients
+        (`recsketch.sparse.cgls`).
 
         Parameters
         ----------
@@ -135,27 +137,37 @@ class StructuredProjection(LinearTransform):
 
         Notes
         -----
-        Cost: of one `adjoint` in the first two cases. Otherwise of two products an iteration, about 18 cond(P) of them
-        and at most 20 min(shape): the condition number is about 3 for 256 numbers of 600 features, and 12 for 512. It
-        is the larger the nearer m is to n_features_in_ (m = n_features_in_ < d is like a random square matrix, whose
-        condition number is about d); then the answer has relative errors of cond(P) eps, too. For m above d but no
-        multiple of it, cond(P) <= sqrt(2).
+        Cost: of one `adjoint` in the first two cases. A matrix is made anew in every call, from P. Conjugate gradients
+        take two products an iteration and memory for 5 n_features_in_ + 3 m numbers a row, of 2**22 numbers at a time;
+        there are about 18 cond(P) iterations and at most 20 min(shape). cond(P) is about 3 for 256 numbers of 600
+        features and 12 for 512, and the larger the nearer m is to n_features_in_: m = n_features_in_ < d is like a
+        random square matrix, of cond(P) about d, and errors grow with it, too. For m above d but no multiple of it
+        cond(P) <= sqrt(2).
         """
         y = self._sketches(X, "X")
         m, n, d = self.n_components_, self.n_features_in_, self._padded
         if m % d == 0 or (n == d and m < d):
             return self._without_overflow(lambda rows: self._apply(rows, n, True, min(1.0, m / d)), y)
         out = np.empty((len(y), n), y.dtype)
-        for part in row_slices(len(y), 5 * n + 3 * m, SOLVED):
-            out[part] = self._solved(y[part].astype(np.float64))
+        with np.errstate(over="ignore"):  # what is too large is found in the answer
+            for part in row_slices(len(y), 5 * n + 3 * m, SOLVED):
+                out[part] = self._solved(y[part].astype(np.float64))
         if not np.isfinite(out).all():
             raise self._too_large(out)
         return out
 
     def _solved(self, y: Array) -> Array:
-        from recsketch.sparse import cgls
-
         exponent = np.frexp(np.abs(y).max(axis=1))[1][:, None]  # of a power of two by which no square overflows
+        scaled = np.ldexp(y, -exponent)
+        if self.n_components_ * self.n_features_in_ <= SMALL:
+            solved = scaled @ np.linalg.pinv(self.components_).T
+        else:
+            solved = self._solved_by_gradients(scaled)
+        out: Array = np.ldexp(solved, exponent)
+        return out
+
+    def _solved_by_gradients(self, y: Array) -> Array:
+        from recsketch.sparse import cgls
 
         def matmat(v: Array) -> Array:
             return self._forward(np.ascontiguousarray(v.T))[0].T
@@ -171,7 +183,4 @@ class StructuredProjection(LinearTransform):
             matvec=lambda v: matmat(v.reshape(-1, 1))[:, 0],
             rmatvec=lambda v: rmatmat(v.reshape(-1, 1))[:, 0],
         )
-        found = cgls(matrix, np.ldexp(y, -exponent).T, rtol=1e-15, max_iterations=20 * min(matrix.shape))
-        with np.errstate(over="ignore"):  # what is too large is found in the answer
-            out: Array = np.ldexp(np.asarray(found.coef).T, exponent)
-        return out
+        return np.asarray(cgls(matrix, y.T, rtol=1e-15, max_iterations=20 * min(matrix.shape)).coef).T

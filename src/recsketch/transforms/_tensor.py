@@ -20,20 +20,21 @@ from recsketch.transforms._memory import empty
 from recsketch.transforms._random import padded, seed_of
 from recsketch.transforms._rows import dense_rows, row_slices
 
+
 class TensorSketch(Transform):
     """Features z with ``<z(x), z(y)> ≈ (gamma <x, y> + coef0)^p``: a sketch of the p-th tensor power of x.
 
     method "hadamard": products of coordinates of p transforms ``h_q = H D_q x``, H the Walsh-Hadamard matrix of ±1 and
-    of order a', the smallest power of two >= max(features, 16), D_q random signs. Two coordinates of each make a complex
-    number; real and imaginary parts of the products are neighbours:
+    of order a', the smallest power of two >= max(features, 16), D_q random signs. Two coordinates of each make a
+    complex number; the real and imaginary parts of a product are neighbours:
 
     ``z_k + i z_(k+1) = m^(-1/2) 2^((1-p)/2) prod_q (h_q[i_q(k)] + i h_q[i_q(k+1)])``,  k = 0, 2, 4, ...
 
     Every run of a' numbers goes through all coordinates of each factor, in random orders i_q. Complex numbers have a
-    smaller fourth moment than real ones, 2 instead of 3, and a run's sum over all coordinates is not left to chance; so
-    the variance is smaller than that of method "fft", see the notes. The last number of an odd m is a product of real
-    coordinates, times m^(-1/2). Where m >= a'^p all products of real coordinates are taken, a'^(-p/2) times each and 0
-    behind them, and the kernel is exact up to rounding.
+    smaller fourth moment than real ones, 2 instead of 3, and a run's sum over all coordinates of a factor is not left
+    to chance: so the variance is smaller than that of method "fft", see the notes. The last number of an odd m is a
+    product of real coordinates times m^(-1/2). Where m >= a'^p, all a'^p products of real coordinates are there, times
+    a'^(-p/2), with zeros behind them, and the kernel is exact up to rounding.
 
     method "fft": the circular convolution of p CountSketches, by FFT.
 
@@ -63,31 +64,34 @@ class TensorSketch(Transform):
 
     Notes
     -----
-    Variance of ``<z(x), z(y)>`` for gamma = 1, coef0 = 0, unit vectors, ρ = <x, y> and s = sum x_i^2 y_i^2, unless exact:
+    Variance of ``<z(x), z(y)>`` for gamma = 1, coef0 = 0, unit vectors, ρ = <x, y> and s = sum x_i^2 y_i^2, unless
+    exact:
 
-    * "hadamard": ``(A^p + B^p - 2 ρ^2p - p ρ^(2p-2) (A + B - 2 ρ^2)) / m``, A = 1 + ρ^2 - s, B = 2 ρ^2 - s, but for terms
-      1/a' times as large (tests/reference.py has all of them), at most ``2 (2^p - 1 - p) / m`` for x = y;
+    * "hadamard": ``(A^p + B^p - 2 ρ^2p - p ρ^(2p-2) (A + B - 2 ρ^2)) / m``, A = 1 + ρ^2 - s, B = 2 ρ^2 - s, but for
+      terms 1/a' times as large (tests/reference.py has all of them), at most ``2 (2^p - 1 - p) / m`` for x = y;
     * "fft": ``(A^p + B^p - 2 ρ^2p) / m``, but for terms of 1/m^2, at most ``2 (2^p - 1) / m`` for x = y.
 
-    The means of both are exact. Of vectors of other lengths it is ``|x|^2p |y|^2p`` times as large.
+    The first is smaller by what a whole run gains; where that is nothing, for orthogonal vectors, it may be larger by a
+    share of p s / ((1 - s) a'), and by 1/a' for p = 2. The means of both are exact. Of vectors of other lengths the
+    variance is ``|x|^2p |y|^2p`` times as large.
 
     "hadamard" has the same bits on every instruction set; relative error of a number at most about
     ``p (log2 a' + 1) eps |x| / |(H D x)_i|`` a factor. "fft" rounds as NumPy's FFT does, about ``eps log2 m`` of
     ``|z|``, and its bits may differ between versions of NumPy. Numbers grow with the p-th power of x: scale the data
     first. Sparse rows give the bits of dense ones.
 
-    Cost: "hadamard" takes O(p a' log a' + p m) a row and memory for 16 p a' numbers a thread while p a' <= 2**17, for a'
-    beyond; it keeps 4 p m bytes. "fft" takes O(p (features + m log m)) a row and memory for 5 numbers for each of the
-    answer's; it keeps 4 p bytes a feature. Sparse rows are made dense some at a time, 2**20 numbers or one row.
+    Cost: "hadamard" takes O(p a' log a' + p m) a row and memory for 16 p a' numbers a thread while p a' <= 2**17, for
+    a' beyond; it keeps 4 p m bytes. "fft" takes O(p (features + m log m)) a row and memory for 5 numbers for each of
+    the answer's; it keeps 4 p bytes a feature. Sparse rows are made dense some at a time, 2**20 numbers or one row.
 
     References
     ----------
-    Pham, Pagh, "Fast and Scalable Polynomial Kernels via Explicit Feature Maps", KDD 2013: method "fft", and its
-    variance.
-    Ahle, Kapralov, Knudsen, Pagh, Velingker, Woodruff, Zandieh, "Oblivious Sketching of High-Degree Polynomial Kernels",
-    SODA 2020: TensorSRHT, products of coordinates drawn independently, whose variance is 3^p / m for x = y.
+    Pham, Pagh, "Fast and Scalable Polynomial Kernels via Explicit Feature Maps", KDD 2013: method "fft".
+    Ahle, Kapralov, Knudsen, Pagh, Velingker, Woodruff, Zandieh, "Oblivious Sketching of High-Degree Polynomial
+    Kernels", SODA 2020: TensorSRHT, products of real coordinates drawn independently, whose variance for x = y is up to
+    3^p / m.
     Wacker, Ohana, Filippone, "Complex-to-Real Sketches for Tensor Products with Applications to the Polynomial Kernel",
-    AISTATS 2023: complex coordinates, there of complex signs.
+    AISTATS 2023: complex coordinates, there by complex signs.
 
     Examples
     --------
@@ -193,7 +197,7 @@ class TensorSketch(Transform):
     def _forward_large(self, x: Any, out: Array) -> None:
         """The rows of `out` that are not finite once more, from rows divided by powers of two, to lengths of about one:
         products on the way are then about as large as the last ones."""
-        (again,) = (~np.isfinite(out).all(axis=1)).nonzero()
+        again = np.flatnonzero(~np.isfinite(out).all(axis=1))
         with np.errstate(all="ignore"):
             for part, rows in dense_rows(x[again], self._degree * (x.shape[1] + self.n_components_)):
                 largest = np.abs(rows).max(axis=1, initial=0.0, keepdims=True)
