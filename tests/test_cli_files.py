@@ -255,6 +255,8 @@ def test_specifications_that_are_none(
 def test_specifications_without_end(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cli_files, "LONGEST_SPEC", (folder / "spec.json").stat().st_size)
+    assert cli_files.read_spec(str(folder / "spec.json")) == SPEC
     monkeypatch.setattr(cli_files, "LONGEST_SPEC", 100)
     for path in (folder / "spec.json", *([Path("/dev/zero")] if os.path.exists("/dev/zero") else [])):
         line = refused(capsys, "sketch", folder / "runs.npz", "--spec", path, "-o", folder / "o.npz")
@@ -286,6 +288,10 @@ def test_foreign_files_are_told_of_in_our_own_words(folder: Path, capsys: pytest
         assert "wanted an npy of kept coordinates, (256,) or (3, 256) bool: got an array of shape" in told
     np.savez(folder / "two.npz", recsketch=1, sketches=np.zeros((2, 256), np.float32), spec=np.array(["a", "b"]))
     assert "spec: wanted one string; got an array of shape (2,)" in refused(capsys, "unroll", folder / "two.npz")
+    for x in (np.ones(256), np.ones((2, 128))):
+        rs.pack(x, "int8").save(folder / "p.npz")
+        told = refused(capsys, "unroll", folder / "p.npz", "--spec", folder / "spec.json")
+        assert "wanted packed sketches of shape (n, 256); got an array of shape" in told
     np.savez(folder / "to come.npz", recsketch=2, other=np.zeros(3))
     assert "wanted format 1; got 2" in refused(capsys, "unroll", folder / "to come.npz")
 
