@@ -1,6 +1,6 @@
 /* recsketch: recursive sketches of modular networks. The one public C header; it states every contract.
  *
- * Mathematics and formats: docs/design.md. Sketches are float32. Sizes are ptrdiff_t. Arrays are in C order, their shapes given
+ * Random bits and formats: docs/format.md. Mathematics: docs/method.md. Sketches are float32. Sizes are ptrdiff_t. Arrays are in C order, their shapes given
  * as (rows, columns). The following holds for every function, unless its own text says otherwise.
  *
  * Arguments are checked before anything is done. RSK_EINVAL is returned where a pointer is NULL, in a structure too, even if the array
@@ -84,7 +84,7 @@ const char *rsk_openmp(void); /* "OpenMP 201511" and the like, or "none"; a stat
 /* out = Philox4x32-10 of one counter under one key (Salmon et al., 2011). out may be counter or key. */
 rsk_status rsk_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
-/* words (n) = the first 32-bit words of a part of a stream, docs/design.md section 1. n from 0 to 2^34. */
+/* words (n) = the first 32-bit words of a part of a stream, docs/format.md "Random bits". n from 0 to 2^34. */
 rsk_status rsk_stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t n, uint32_t *words);
 /* words (parts, n): the first n words of each of the parts first, first + 1, ...
  * RSK_EINVAL  words is NULL, parts < 0, n < 0, a part or a word beyond the last one there is */
@@ -358,7 +358,7 @@ void rsk_plan_free(rsk_plan *plan);
 /* Scratch vectors of d floats that a thread needs for a sweep; 0 for NULL. */
 ptrdiff_t rsk_plan_vectors(const rsk_plan *plan);
 
-/* amplitude (N,): docs/design.md section 3; 0 for an object that reaches no output. uses (N,): how often an object is an input or output
+/* amplitude (N,): docs/method.md "Amplitude and load"; 0 for an object that reaches no output. uses (N,): how often an object is an input or output
  * of positive weight, counting only users that reach an output. Either may be NULL.
  * RSK_EINVAL  plan is NULL */
 rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t *uses);
@@ -429,7 +429,7 @@ typedef struct rsk_sparse_params {
     int max_iterations;   /* of CGLS in all, >= 1 */
 } rsk_sparse_params;
 
-/* The same misfit as in rsk_lstsq with few elements that are not zero, by hard thresholding pursuit (docs/design.md, section 4).
+/* The same misfit as in rsk_lstsq with few elements that are not zero, by hard thresholding pursuit (docs/method.md, "Sparse attributes").
  * Arguments, NaNs and statuses as for rsk_lstsq, but 28 d + 76 n bytes of scratch. */
 rsk_status rsk_sparse(const rsk_spec *spec, const rsk_plan *plan, const float *sketches, const uint8_t *mask,
                       ptrdiff_t mask_rows, const rsk_sparse_params *params, float *attributes, double *residual,
@@ -454,7 +454,7 @@ typedef struct rsk_unroll_params {
 
 typedef struct rsk_unrolled rsk_unrolled;
 
-/* Unrolls sketches whose structure is not known: docs/design.md, section 8.
+/* Unrolls sketches whose structure is not known: docs/method.md "Unrolling".
  *
  *   n           sketches, >= 1
  *   sketches    (n, d); coordinates outside the mask are never read

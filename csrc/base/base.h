@@ -21,7 +21,7 @@
 #define RSK_PREFETCH(p) ((void)(p))
 #endif
 
-/* Everything is computed in blocks of 16 floats (docs/design.md section 5). d and a' are multiples of 16. */
+/* Everything is computed in blocks of 16 floats (docs/implementation.md). d and a' are multiples of 16. */
 #define RSK_LANES 16
 
 /* ---------------------------------------------------------------- memory.c */

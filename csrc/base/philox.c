@@ -1,5 +1,5 @@
 /* Philox4x32-10, a counter-based random bit generator: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as
- * easy as 1, 2, 3", SC 2011. Streams of its words and bits are those of docs/design.md, section 1. */
+ * easy as 1, 2, 3", SC 2011. Streams of its words and bits are those of docs/format.md. */
 #include "base/base.h"
 
 rsk_status rsk_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {

@@ -1,5 +1,5 @@
 /* What a residual says of objects that are not in the tree yet: the evidence for every module at every position below every
- * object, pooled into proposals of whole groups (docs/design.md, section 8).
+ * object, pooled into proposals of whole groups (docs/method.md, "Unrolling").
  *
  * A candidate of amplitude A shows in its counter's score z ~ N(alpha, 1), where alpha = A / noise, and in the energy e of its
  * attribute's a scores, each of which is N(0, 1 + v) with v = alpha^2 rho^2 / a, rho the norm of an attribute. Its log-likelihood

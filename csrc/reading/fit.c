@@ -1,5 +1,5 @@
 /* The joint fit of a tree's objects to a sketch, damped by what is unexplained, and what the fit says of each of them
- * (docs/design.md, section 8). */
+ * (docs/method.md, "Unrolling"). */
 #include "reading/reading.h"
 
 #include <math.h>

@@ -1,6 +1,7 @@
 /* From a sketch back to the run: one trace's linear map, the solvers on it, and the search for an unknown structure.
  *
- * docs/design.md has the mathematics: section 4 that of linear.c, solve.c and htp_sketch.c, section 8 that of the others. */
+ * docs/method.md has the mathematics: that of linear.c, solve.c and htp_sketch.c under "Known structure" and "Sparse attributes", that of
+ * the others under "Unrolling". */
 #ifndef RSK_READING_H
 #define RSK_READING_H
 

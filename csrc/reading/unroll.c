@@ -1,5 +1,5 @@
 /* Blind unrolling: propose groups of objects that the residual supports, fit all objects jointly, drop those that the fit weakens, and
- * repeat until nothing is left to explain (docs/design.md, section 8). */
+ * repeat until nothing is left to explain (docs/method.md, "Unrolling"). */
 #include "reading/reading.h"
 
 #include <math.h>
@@ -182,7 +182,7 @@ static ptrdiff_t mark_unsure(rsk_fit *f) {
 }
 
 /* Leaves only objects that are sure, and fits them well. */
-static void finish(search *q) {
+static void report(search *q) {
     rsk_fit *f = &q->fit;
     rsk_tree_program(&f->tree);
     for (int turn = 0; turn < 8 && !is_stopped(q); turn++) {
@@ -212,7 +212,7 @@ static void unroll(search *q) {
         least = fmin(least, f->square);
         if (f->square <= RSK_EXACT * f->floor) break;
     }
-    finish(q);
+    report(q);
     if (!is_stopped(q)) rsk_fit_uncertainty(f, q->params->allowed, q->params->max_depth, q->spare);
 }
 

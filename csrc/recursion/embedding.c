@@ -1,5 +1,5 @@
 /* The part of E_M x = D2 tile(H D1 [x; 0]) / sqrt(d) before the tiling, and its transpose; where a' > d, the folding too
- * (docs/design.md, section 2). A rotation family fuses the tiling and D2 with T_attr. */
+ * (docs/format.md, "Operators"). A rotation family fuses the tiling and D2 with T_attr. */
 #include "recursion/recursion.h"
 
 #include <float.h>

@@ -1,6 +1,6 @@
 /* The map from a run to its sketch: the specification and its random operators, the plan of a batch, the two sweeps.
  *
- * The letters are those of docs/design.md: d is the sketch's dimension, a an attribute's length, a' the power of two that it
+ * The letters are those of docs/method.md: d is the sketch's dimension, a an attribute's length, a' the power of two that it
  * is padded to, T an operator, E_M the embedding of module M's attributes, c_M the module's counter. */
 #ifndef RSK_RECURSION_H
 #define RSK_RECURSION_H
@@ -123,7 +123,7 @@ enum {
  *
  * Slots of floats and of doubles are numbered separately. Objects with inputs, and tuples that have such an object among
  * their members, are doubles in the forward sweep: rounding then hardly grows with depth, while the leaves, which are most of
- * a tree, stay floats (docs/design.md, section 5). In the adjoint sweep every vector is one of floats. */
+ * a tree, stay floats (docs/implementation.md, "Rounding"). In the adjoint sweep every vector is one of floats. */
 typedef struct rsk_step {
     int32_t object; /* its number in the trace */
     int32_t module;

@@ -3,7 +3,7 @@
  *   fixtures.c  random specs and batches, exact in every architecture; allocation failures; the digest
  *   contract.c  every documented status, and main
  *   pointers.c  every pointer of every function NULL in turn
- *   private.c   the core's private functions: sizes that overflow, what fits and searches keep
+ *   private.c   the core's private functions: sizes that overflow, trees, maps; fits.c the fits of unrolling, and its detection
  *   unrolling.c statuses, laws and a digest of unrolling
  *   solvers.c   sampled Hadamard matrices, sparse solvers, scans: all of these for them
  *   stopping.c  calls that are ended early

@@ -1,20 +1,13 @@
-/* What the core's private functions promise in csrc/base/base.h, csrc/recursion/recursion.h and csrc/reading/reading.h. */
-#include "contract.h"
-#include "reading/reading.h"
+/* What the core's private functions promise in csrc/base/base.h, csrc/recursion/recursion.h and csrc/reading/reading.h; fits.c has what
+ * they promise of fits and detection. */
+#include "private.h"
 
-enum { DIM = 512, NODES = 11 };
+const int32_t parents[NODES] = {-1, -1, 0, 0, 0, 0, 2, 2, 6, 6, 4};
+const int32_t places[NODES] = {0, 1, 0, 1, 2, 3, 0, 1, 0, 1, 0};
+const int32_t kinds[NODES] = {0, 0, 1, 2, 1, 1, 2, 0, 1, 1, 0};
+const uint8_t anything[(MODULES + 1) * MODULES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
-/* Users stand before their inputs. Tuples mix modules, and node 3 is the only one of its module among its siblings. */
-static const int32_t parents[NODES] = {-1, -1, 0, 0, 0, 0, 2, 2, 6, 6, 4};
-static const int32_t places[NODES] = {0, 1, 0, 1, 2, 3, 0, 1, 0, 1, 0};
-static const int32_t kinds[NODES] = {0, 0, 1, 2, 1, 1, 2, 0, 1, 1, 0};
-enum { DROPPED = 2 }; /* with all below: 6, 7, 8, 9 */
-static const int32_t numbers[NODES] = {0, 1, -1, 2, 3, 4, -1, -1, -1, -1, 5}; /* without it */
-
-static const uint8_t anything[(MODULES + 1) * MODULES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
-
-/* A fit of those nodes to random numbers, with every array of an object or an element set to numbers of its own. */
-static rsk_spec *fit_make(rsk_fit *f, int sparse, int energy) {
+rsk_spec *fit_make(rsk_fit *f, int sparse, int energy) {
     const rsk_unroll_params p = {.allowed = anything, .max_depth = 8, .threshold = 6.0, .max_rounds = 9, .sparse = sparse};
     rsk_spec *spec = spec_make(DIM, "skew", energy);
     float s[DIM];
@@ -28,6 +21,11 @@ static rsk_spec *fit_make(rsk_fit *f, int sparse, int energy) {
         f->x[k] = (double)next_float(&state), f->damping[k] = 0.1 + 0.001 * (double)k, f->prior[k] = 2.0 + (double)k;
     f->map.attributes = (ptrdiff_t)f->tree.plan.attribute_ends[NODES], f->map.counters = NODES;
     return spec;
+}
+
+int32_t node_without(int32_t node) {
+    static const int32_t numbers[NODES] = {0, 1, -1, 2, 3, 4, -1, -1, -1, -1, 5};
+    return numbers[node];
 }
 
 /* ---------------------------------------------------------------- base */
@@ -199,176 +197,6 @@ static void test_resolution(void) {
     rsk_spec_free(spec);
 }
 
-/* ---------------------------------------------------------------- fits */
-
-/* What is left keeps its counter, amplitude and elements. */
-static void test_fit_remove(void) {
-    rsk_fit f, old;
-    rsk_spec *spec = fit_make(&f, 0, 1), *same = fit_make(&old, 0, 1);
-    memset(f.drop, 0, NODES);
-    f.drop[DROPPED] = 1;
-    rsk_fit_remove(&f);
-    CHECK(f.tree.count == 6);
-    for (int i = 0; i < NODES; i++) {
-        const int32_t to = numbers[i];
-        CHECK(f.moved[i] == to);
-        if (to < 0) continue;
-        CHECK(f.c[to] == 100.0 + i && f.alpha[to] == 1.0 + i && f.tree.node[to].module == kinds[i]);
-        const int64_t from = old.tree.plan.attribute_ends[i], at = f.tree.plan.attribute_ends[to];
-        for (ptrdiff_t k = 0; k < spec->module[kinds[i]].length; k++) {
-            CHECK(f.x[at + k] == old.x[from + k] && f.damping[at + k] == old.damping[from + k]);
-            CHECK(f.prior[at + k] == old.prior[from + k]);
-        }
-    }
-    CHECK(rsk_fit_unknowns(&f) == f.tree.plan.attribute_ends[6] + 6);
-    rsk_fit_free(&f);
-    rsk_fit_free(&old);
-    rsk_spec_free(spec);
-    rsk_spec_free(same);
-}
-
-/* rho2 is the attributes' energy over the counters', both without the noise's, of the objects whose counter is certain. */
-static void test_fit_norms(void) {
-    rsk_fit f;
-    rsk_spec *spec = fit_make(&f, 0, 1);
-    const int64_t *ends = f.tree.plan.attribute_ends;
-    double own[MODULES] = {0}, counters[MODULES] = {0};
-    f.spread = 0.1, f.shrink = 0.5, f.norm2 = 1.0;
-    for (int i = 0; i < NODES; i++) {
-        f.c[i] = i == 7 ? 0.99 * RSK_CLEAR * f.spread : 1.0 + 0.1 * i; /* one is not */
-        double energy = 0;
-        for (int64_t k = ends[i]; k < ends[i + 1]; k++) {
-            const double free = f.x[k] * (1.0 + f.damping[k] / f.shrink);
-            CHECK(fabs(rsk_fit_free_element(&f, k) - free) <= 1e-15 * fabs(free));
-            energy += free * free;
-        }
-        if (i == 7) continue;
-        const double noise = (double)(ends[i + 1] - ends[i]) * 0.01;
-        own[kinds[i]] += energy > noise ? energy - noise : 0, counters[kinds[i]] += f.c[i] * f.c[i] - 0.01;
-    }
-    rsk_fit_norms(&f);
-    for (int m = 0; m < 3; m++) {
-        const double want = own[m] / counters[m];
-        CHECK(want > 0.1 && want < 100.0); /* or the test says nothing */
-        CHECK(fabs(f.rho2[m] - want) <= 1e-13 * want);
-    }
-    CHECK(f.rho2[3] == f.norm2); /* no object */
-    /* noise alone has no energy left, and rho2 stays above 0.1 */
-    for (int64_t k = 0; k < ends[NODES]; k++) f.x[k] = 0.05, f.damping[k] = 0;
-    rsk_fit_norms(&f);
-    for (int m = 0; m < 3; m++) CHECK(f.rho2[m] == 0.1);
-    for (int64_t k = 0; k < ends[NODES]; k++) f.x[k] = 1e3;
-    rsk_fit_norms(&f);
-    for (int m = 0; m < 3; m++) CHECK(f.rho2[m] == 100.0);
-    rsk_fit_free(&f);
-    rsk_spec_free(spec);
-}
-
-/* Sparse: the share of elements that are not zero, with a prior of one in ten. */
-static void test_fit_rates(void) {
-    rsk_fit f;
-    rsk_spec *spec = fit_make(&f, 1, 1);
-    const int64_t *ends = f.tree.plan.attribute_ends;
-    f.spread = 0.01, f.shrink = 1.0;
-    double nonzero[3] = {1, 1, 1}, elements[3] = {10, 10, 10};
-    for (int i = 0; i < NODES; i++) {
-        f.c[i] = f.alpha[i] = 1.0;
-        for (int64_t k = ends[i]; k < ends[i + 1]; k++) {
-            f.damping[k] = 0, f.x[k] = k % 5 ? 0.0 : 1.0; /* 100 errors, or none */
-            nonzero[kinds[i]] += k % 5 == 0, elements[kinds[i]] += 1;
-        }
-    }
-    for (int m = 0; m < MODULES; m++) f.rate[m] = 0.2, f.rho2[m] = (double)spec->module[m].length / 5;
-    rsk_fit_norms(&f);
-    for (int m = 0; m < 3; m++) {
-        /* an element of 0 is not zero with probability 0.2 exp(-log(1 + v) / 2) / 0.8 < 0.0026, v = 1e4 */
-        const double want = nonzero[m] / elements[m];
-        CHECK(f.rate[m] >= want - 1e-12 && f.rate[m] <= want + 0.0026);
-    }
-    f.nonzeros = 3; /* told, and not learned */
-    for (int m = 0; m < MODULES; m++) f.rate[m] = 0.3;
-    rsk_fit_norms(&f);
-    for (int m = 0; m < MODULES; m++) CHECK(f.rate[m] == 0.3);
-    rsk_fit_free(&f);
-    rsk_spec_free(spec);
-}
-
-/* Of each tuple the positions behind the prefix of largest evidence are marked; evidence adds up towards the outputs. */
-static void test_fit_prune(void) {
-    rsk_fit f;
-    rsk_spec *spec = fit_make(&f, 0, 1);
-    const int64_t *ends = f.tree.plan.attribute_ends;
-    f.spread = 1.0, f.shrink = 1.0;
-    for (int m = 0; m < MODULES; m++) f.rho2[m] = 1.0;
-    for (int i = 0; i < NODES; i++) { /* amplitude 20 and a norm of one: 200 nats and more */
-        f.c[i] = 20.0;
-        for (int64_t k = ends[i]; k < ends[i + 1]; k++) f.damping[k] = 0, f.x[k] = 20.0 / sqrt((double)(ends[i + 1] - ends[i]));
-    }
-    f.c[4] = 0, f.c[8] = 0; /* position 2 of four; position 0 of two */
-    f.c[1] = 0, f.c[10] = 0; /* the second output; the only input of 4 */
-    for (int i = 0; i < NODES; i++)
-        if (f.c[i] == 0)
-            for (int64_t k = ends[i]; k < ends[i + 1]; k++) f.x[k] = 0;
-    CHECK(rsk_fit_prune(&f, 3.0) == 2);
-    for (int i = 0; i < NODES; i++) CHECK(f.drop[i] == (i == 1 || i == 10));
-    const rsk_node *v = f.tree.node;
-    for (int i = 0; i < NODES; i++) CHECK(f.c[i] == 0 ? v[i].own < 0 : v[i].own > 150);
-    /* a member that brings less than nothing stays where later ones make up for it */
-    CHECK(fabs(v[6].evidence - (v[6].own + v[8].evidence + v[9].evidence)) <= 1e-9);
-    CHECK(fabs(v[2].evidence - (v[2].own + v[6].evidence + v[7].evidence)) <= 1e-9);
-    CHECK(v[4].evidence == v[4].own); /* its input brings nothing */
-    CHECK(fabs(v[0].evidence - (v[0].own + v[2].evidence + v[3].evidence + v[4].evidence + v[5].evidence)) <= 1e-9);
-    /* what costs more than it brings goes, and so does all behind it */
-    CHECK(rsk_fit_prune(&f, 1e6) == NODES);
-    rsk_fit_free(&f);
-    rsk_spec_free(spec);
-}
-
-/* ---------------------------------------------------------------- detection */
-
-/* However much is proposed, it stays within the memory there is. */
-static void test_detect_capacity(void) {
-    rsk_fit f;
-    rsk_spec *spec = fit_make(&f, 0, 1);
-    enum { SPARE = 64 };
-    rsk_detector q;
-    float residual[DIM];
-    double rho2[MODULES] = {1, 1, 1, 1};
-    uint64_t state = 21;
-    for (int k = 0; k < DIM; k++) residual[k] = next_float(&state);
-    for (ptrdiff_t capacity = NODES; capacity < NODES + SPARE; capacity += SPARE - 1) {
-        if (!CHECK(rsk_detector_create(spec, capacity, 8, &q))) exit(1);
-        q.allowed = anything, q.counter = f.c, q.rho2 = rho2, q.share = q.root = q.shrink = 1.0, q.noise = 0.01;
-        q.threshold = -1e9, q.max_depth = 8; /* everything is proposed, beside what is there, and instead of it */
-        for (int i = 0; i < NODES; i++) f.c[i] = 1.0;
-        CHECK(q.window == MAX_INPUTS);
-        rsk_detect(&q, &f.tree, residual);
-        CHECK(q.proposals <= 2 * capacity + 1 && q.used <= capacity + q.window && q.used > capacity / 2);
-        ptrdiff_t used = 0, fresh = 0;
-        for (ptrdiff_t i = 0; i < q.proposals; i++) {
-            const rsk_proposal *p = &q.proposal[i];
-            CHECK(p->first == used && p->count >= 1 && p->amplitude > 0 && p->score > q.threshold);
-            used += p->count;
-            for (int32_t k = 0; k < p->count; k++) CHECK(q.modules[p->first + k] >= 0 && q.modules[p->first + k] < MODULES);
-            if (p->replaces < 0) {
-                int members = 0;
-                for (int c = 0; c < NODES; c++) members += parents[c] == p->parent;
-                CHECK(p->position == members && p->position + p->count <= MAX_INPUTS);
-                fresh++;
-            } else {
-                CHECK(parents[p->replaces] == p->parent && places[p->replaces] == p->position && p->count == 1);
-                CHECK(q.modules[p->first] != kinds[p->replaces]);
-            }
-        }
-        CHECK(used == q.used);
-        /* with room for all: a group for each tuple that is not full, and another module for each node */
-        if (capacity > NODES) CHECK(q.proposals == fresh + NODES && fresh >= 5);
-        rsk_detector_free(&q);
-    }
-    rsk_fit_free(&f);
-    rsk_spec_free(spec);
-}
-
 void test_private(void) {
     RUN(test_alloc);
     RUN(test_streams);
@@ -378,9 +206,5 @@ void test_private(void) {
     RUN(test_load);
     RUN(test_precondition);
     RUN(test_resolution);
-    RUN(test_fit_remove);
-    RUN(test_fit_norms);
-    RUN(test_fit_rates);
-    RUN(test_fit_prune);
-    RUN(test_detect_capacity);
+    test_fits();
 }
