@@ -1,0 +1,72 @@
+"""Bugs that once survived the whole suite, as (file, text that occurs once there, what stands in its place).
+
+`mutate.py --planted` plants them again, one at a time; what moved since is planted where its task is done now.
+"""
+
+from __future__ import annotations
+
+PLANTED = [
+    # the core
+    ("csrc/base/memory.c", "(PTRDIFF_MAX - 128) / each", "(size_t)-1"),
+    ("csrc/base/philox.c", "n < 0 || (uint64_t)n > MOST_WORDS", "n < 0"),
+    ("csrc/base/select.c", "ties-- <= 0", "0"),
+    ("csrc/recursion/plan.c", "|| !(total <= RSK_MAX_WEIGHT)) return", ") return"),
+    ("csrc/recursion/plan.c", "objects > LARGEST || inputs > LARGEST || outputs > LARGEST ||", ""),
+    (
+        "csrc/recursion/sweep.c",
+        "> PTRDIFF_MAX / 64 / (spec->dim + spec->max_padded)) return NULL;",
+        "< 0) return NULL;",
+    ),
+    (
+        "csrc/recursion/sweep.c",
+        "    rsk_scratch_free(j.scratch, workers);\n    rsk_free(j.bad);\n",
+        "    rsk_free(j.bad);\n",
+    ),
+    # reading
+    ("csrc/reading/solve.c", "* sqrt((double)q->kept) : 0.0", "* sqrt((double)q->map.spec->dim) : 0.0"),
+    ("csrc/reading/solve.c", "* (double)q->kept / (double)q->map.spec->dim;", ";"),
+    ("csrc/reading/htp_sketch.c", "misfit(&q) > noise_bound(&q, noise)) run(&q, LIMIT", "0) run(&q, LIMIT"),
+    (
+        "csrc/reading/fit.c",
+        "q->c[q->moved[i]] = q->c[i], q->alpha[q->moved[i]] = q->alpha[i];",
+        "q->c[q->moved[i]] = q->c[i];",
+    ),
+    ("csrc/reading/fit.c", "fmax(energy_of(q, i) - length_of(q, i) * noise2, 0.0)", "energy_of(q, i)"),
+    ("csrc/reading/detect.c", "q->used + count > q->capacity + q->window ? NULL : q->modules", "q->modules"),
+    # parts
+    ("csrc/parts/htp_hadamard.c", "    *square = project(f, energy, *square);\n", ""),
+    ("csrc/parts/omp.c", "again < 2", "again < 1"),
+    ("csrc/parts/omp.c", "    if (room > PTRDIFF_MAX / 8 / room || room > PTRDIFF_MAX / 8 / words) return 0;\n", ""),
+    ("csrc/parts/scan.c", "any |= score[begin + i] >= least", "any |= score[begin + i] > least"),
+    ("csrc/parts/tensor.c", "bits >= 0 && bits < t->padded", "bits >= 0"),
+    ("csrc/kernels/columns.h", "lane[0] > best", "lane[0] >= best"),
+    # the Python front
+    ("src/recsketch/_check.py", "min(8.0, SLICE_SECONDS / max(elapsed, 1e-9))", "8.0"),
+    (
+        "src/recsketch/_check.py",
+        "int(array.min()) < info.min or int(array.max()) > info.max",
+        "int(array.max()) > info.max",
+    ),
+    (
+        "src/recsketch/_files.py",
+        "if e.errno not in (errno.EINVAL, errno.ENOTSUP):",
+        "if e.errno not in (errno.EINVAL,):",
+    ),
+    ("src/recsketch/runs/batch.py", "np.any((x < 0) | (x >= end))", "np.any(x >= end)"),
+    ("src/recsketch/runs/batch.py", "chain.from_iterable(sorted(orders))", "chain.from_iterable(orders)"),
+    ("src/recsketch/sketching/packing.py", "np.sqrt(mean / 12.0)", "np.sqrt(mean / 3.0)"),
+    ("src/recsketch/reading/unroll.py", "bool(objects) and self._complete()", "self._complete()"),
+    ("src/recsketch/reading/unroll.py", "max(total, (self.factors.inputs * own) ** power)", "total"),
+    (
+        "src/recsketch/reading/unroll.py",
+        "np.hypot(self.spread[i] / self._unit(i), of_counter)",
+        "self.spread[i] / self._unit(i)",
+    ),
+    ("src/recsketch/reading/unroll.py", "min(max(LEAST_SIGNATURE, DEVIATIONS * expected), MOST_SIGNATURE)", "1.0"),
+    ("src/recsketch/sparse/_htp.py", "ties[: count - len(above)]", "ties"),
+    (
+        "src/recsketch/transforms/_fwht.py",
+        "a.dtype != dtype or not (a.flags.c_contiguous and a.flags.writeable)",
+        "a.dtype != dtype or not a.flags.writeable",
+    ),
+]
