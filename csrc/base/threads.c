@@ -96,7 +96,7 @@ rsk_status rsk_parallel_until(rsk_stop *stop, int threads, ptrdiff_t n, ptrdiff_
 #if defined(_OPENMP)
     else {
         const ptrdiff_t chunks = n / chunk + (n % chunk != 0);
-        volatile int done = 0;
+        int done = 0;
 #pragma omp parallel num_threads(workers)
         {
             const int worker = omp_get_thread_num();
@@ -109,7 +109,13 @@ rsk_status rsk_parallel_until(rsk_stop *stop, int threads, ptrdiff_t n, ptrdiff_
 #pragma omp atomic
             done++;
             /* The calling thread must not wait in OpenMP's barrier, where it could not ask, for another one's long chunk. */
-            for (int turn = 0; stop && worker == 0 && done < omp_get_num_threads() && !rsk_stopped(stop, 0); turn++) idle(turn);
+            for (int turn = 0; stop && worker == 0 && !rsk_stopped(stop, 0); turn++) {
+                int ended;
+#pragma omp atomic read
+                ended = done;
+                if (ended == omp_get_num_threads()) break;
+                idle(turn);
+            }
         }
     }
 #endif
