@@ -206,6 +206,7 @@ def test_pickles(build: Any) -> None:
         found = sk.recover(s, trace, method="matched")
         assert twin(found) == found
         assert twin(trace) == trace
+        assert repr(twin(sk)) == repr(sk) == f"Sketcher({sk.spec!r}, threads=1)"
         assert twin(trace.objects) == trace.objects
         summary = rs.Sketcher(rs.SketchSpec(512, {"a": 7})).summary(np.ones(512, np.float32), "a")
         assert twin(summary) == summary

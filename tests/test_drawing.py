@@ -113,6 +113,18 @@ def test_shared_objects_appear_at_every_use():
     assert Checked(drawing.page(drawn(trace), 9)).tags.count("meter") == 4
 
 
+def test_two_levels_are_open():
+    """What lies below them opens with a click; of attributes four elements are shown."""
+    trace = rs.Trace()
+    below = trace.add("d", np.arange(1.0, 6.0))
+    for name in "cba":
+        below = trace.add(name, [1.0], inputs=[below])
+    trace.outputs([below])
+    opened = re.findall(r"<details( open)?><summary><meter [^>]*></meter><b>(\w)</b>", drawing.page(drawn(trace), 9))
+    assert opened == [(" open", "a"), (" open", "b"), ("", "c")]
+    assert list(drawing.text(drawn(trace), 9))[-1].endswith("d [1 2 3 4 …]")
+
+
 def test_long_attributes_are_cut():
     assert drawing.numbers(np.arange(4)) == "0 1 2 3"
     assert drawing.numbers(np.arange(5)) == "0 1 2 3 …"

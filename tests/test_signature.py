@@ -44,6 +44,10 @@ def test_signatures_tell_objects_apart() -> None:
     assert np.abs(other - s).max() > 0.1
 
 
+def test_no_objects_have_no_signatures() -> None:
+    assert signatures(rs.SketchSpec(64, {"a": 1}, signature=3), 0).shape == (0, 3)
+
+
 @pytest.mark.parametrize("bad", [-1, 2**28 + 1, 1.0, "3", None])
 def test_a_bad_number_of_signatures(bad: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="n: wanted an integer"):

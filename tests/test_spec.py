@@ -135,7 +135,7 @@ BAD: list[tuple[str, Any]] = [
         for v in ({"": 3}, {1: 3}, {None: 3}, {b"a": 3}, {"a": None}, {"a": "3"}, {"\ud800": 3}, {"a": 2**70})
     ],
     *[("seed", v) for v in (-1, 2**64, 1.5, "1", None, True)],
-    *[("max_inputs", v) for v in (0, -1, 1.0, 2**40, "3", None, True)],
+    *[("max_inputs", v) for v in (0, -1, 1.0, 2**16 + 1, 2**40, "3", None, True)],
     *[("angle", v) for v in (0, 0.0, -1.0, 90.0001, 180, math.nan, math.inf, "60", None, [60.0], True)],
     *[("rotation", v) for v in ("block", "Skew", "", None, 0, ["skew"])],
     *[("weighting", v) for v in ("sqrt", None, 1)],

@@ -31,7 +31,8 @@ def read(
     rows, parts = [], []
     for o in objects:
         amplitude, scale = o.get("amplitude", 1.0), spec.scale(o["module"])
-        rows.append([amplitude, 9.0, o.get("spread", 0.0) * amplitude * scale, o.get("uncertainty", 0.0)])
+        errors = o.get("spread", 0.0) * amplitude * scale, o.get("uncertainty", 0.0)
+        rows.append([amplitude, o.get("evidence", 9.0), *errors])
         parts.append(np.asarray(o["x"], np.float64) * amplitude * scale)
     found = ((square, energy, 0.0, 3, 7), tags.T, np.array(rows).T, np.concatenate(parts))
     return _Reader(spec, found, kept, noise).read(16)
@@ -144,6 +145,14 @@ def test_errors_are_of_the_elements_and_of_the_counter() -> None:
         low, high = o.interval(0.6826894921370859)  # one deviation
         assert high - low == pytest.approx(2 * want, rel=1e-6, abs=1e-6)
         assert o.confidence == pytest.approx(1 / (1 + np.exp(-9)))
+
+
+def test_what_is_not_certain_is_shown() -> None:
+    """A confidence below 99.95%, behind the attribute, in texts and pages."""
+    for evidence, shown in ((-1.0, " (26.9%)"), (2.0, " (88.1%)"), (7.5, " (99.9%)"), (7.7, ""), (1e4, "")):
+        found = read(PLAIN, [{"module": "b", "x": [4.0, -1.0], "evidence": evidence}])
+        assert found.tree() == f"b [4 -1]{shown}"
+        assert f"[4 -1]{shown}</small>" in found._repr_html_()
 
 
 # ---------------------------------------------------------------- copies of one object
