@@ -111,6 +111,42 @@ def test_bytes_of_any_query(kind: str, signed: bool) -> None:
     assert scan(rows, np.zeros(200), 2)[1].tolist() == [0, 1]
 
 
+def test_bytes_that_int16_cannot_tell_apart() -> None:
+    """Half a unit of int16 is rounded off of every element; rows sum to 0, and the first look gives each of them 0.
+
+    The last row gains all that a row of at most 127 can from what was rounded off, the one before it hardly less, so
+    that it enters only if that much is allowed for.
+    """
+    rng = np.random.default_rng(9)
+    for d in (16, 64, 1000):
+        rest = rng.permutation(np.tile([-0.499, 0.499], d // 2)).astype(np.float32)
+        q = 20000 + rest
+        best = np.where(q > 20000, 127, -127).astype(np.int8)
+        rows = rng.permuted(np.tile(best, (50, 1)), axis=1)
+        near = best.copy()
+        near[[np.argmax(best), np.argmin(best)]] = 126, -126
+        rows = np.concatenate([rows, near[None], best[None]])
+        assert not rows.astype(int).sum(axis=1).any()
+        for scale in (None, np.full(52, 0.7), np.full(52, 1e-20)):
+            assert scan(rows, q, 1, scale=scale)[1].tolist() == [51]
+            assert scan(rows, q, 2, scale=scale)[1].tolist() == [51, 50]
+
+
+@pytest.mark.parametrize("factor", [0.7, 0.1, -0.3, 1e-30])
+def test_bytes_whose_scores_differ_by_less_than_float32_tells(factor: float) -> None:
+    """Sums near 2^27, one apart, times one scale: floats give them a few values; the order is that of the sums."""
+    rng = np.random.default_rng(10)
+    rows = np.full((400, 64), 100, np.int8)
+    rows[:, :5] += rng.integers(-5, 6, (400, 5)).astype(np.int8)
+    q = np.full(64, 20011)
+    q[:5] = [1, 3, 7, 11, 19]
+    exact = q @ rows.astype(np.int64).T * (1 if factor > 0 else -1)
+    for k in (1, 5, 100):
+        got = scan(rows, q, k, scale=np.full(400, factor), threads=1)[1]
+        assert np.array_equal(exact[got], np.sort(exact)[::-1][:k])
+        assert np.array_equal(got, top(exact[None], k)[0])
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_floats_of_any_query(kind: str, dtype: str) -> None:

@@ -65,8 +65,8 @@ static void offer(hit *heap, ptrdiff_t k, hit x) {
 
 /* ---------------------------------------------------------------- from scores to heaps */
 
-/* The least score in float with which a row may still enter the heap. Rounded down by more than the products and sums that it is
- * compared with round: these are off by 3 * 2^-24 (query_of allows for it), or by 2^-149 where they are tiny. */
+/* The least score in float with which a row may still enter the heap. What it is compared with, s r + margin |r|, was rounded four
+ * times, to 2^-24 of what it was, or to 2^-149 where that is tiny: hence less than exact. */
 static float threshold(const job *j, const query *q, const hit *heap) {
     const double least = heap[0].score / q->unit;
     return j->type == RSK_SCAN_I8 ? (float)(least - fabs(least) * 0x1p-22 - 0x1p-140) : (float)least;
@@ -141,8 +141,8 @@ static void query_of_bytes(const job *j, ptrdiff_t at) {
         out[i] = (int16_t)near;
         error += fabs(exact - near), sum += fabs(near);
     }
-    /* |row| <= 128; 2^-21 of the largest score is more than floats round: conversion, times scale, plus margin */
-    q->margin = (float)(128.0 * (error + 0x1p-20 * error + 0x1p-21 * sum));
+    /* |row| <= 128. The margin itself is rounded, too, as are sums in doubles: by d / 16 + 6 <= 2^21 times 2^-53. */
+    q->margin = (float)(128.0 * ((1.0 + 0x1p-20) * error + 0x1p-32 * sum));
     q->unit = ldexp(1.0, exponent + j->shift);
     q->exponent = 0;
 }
