@@ -1,9 +1,9 @@
 /* libFuzzer: rsk_plan_create on hostile columns, and the sweeps of what it lets pass. Needs clang:
  *
  *   cmake -S . -B build/fuzz -DRSK_PYTHON=OFF -DRSK_FUZZ=ON -DRSK_SANITIZE=ON -DRSK_OPENMP=OFF -DCMAKE_C_COMPILER=clang
- *   cmake --build build/fuzz && build/fuzz/rsk_fuzz_plan -max_len=400 -max_total_time=20
+ *   cmake --build build/fuzz && build/fuzz/rsk_fuzz_plan -max_len=1200 -max_total_time=20
  *
- * The input's bytes first describe a sound batch of at most 4 traces, 24 objects and 72 inputs. Then they poke at it: each poke puts
+ * The input's bytes first describe a sound batch of at most 4 traces of 24 objects with 3 inputs each. Then they poke at it: each poke puts
  * 8 bytes of the input anywhere into a column. Every column is an allocation of its exact size, so that AddressSanitizer sees whatever
  * is read beyond it. The last offset of every offset column stays right: it is the caller's word for how long the next column is. */
 #include "recsketch.h"
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MODULES = 3, MAX_INPUTS = 4, DIM = 64, TRACES = 4, OBJECTS = 24, INPUTS = 72 };
+enum { MODULES = 3, MAX_INPUTS = 4, DIM = 64, TRACES = 4, OBJECTS = 96, INPUTS = 3 * OBJECTS };
 
 static const ptrdiff_t lengths[MODULES] = {1, 7, 80}; /* the last one is folded */
 
