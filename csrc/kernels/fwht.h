@@ -29,7 +29,8 @@ typedef struct FN(visit) {
     int signs, scale;
     const uint16_t *bits[4]; /* from the first element of the pass; read where signs is set, NULL: none */
     T factor;
-    ptrdiff_t ahead; /* what lies so many elements beyond those it reads is brought into the cache; 0: nothing is */
+    int fetch;       /* what lies `ahead` bytes beyond its elements is brought into the cache */
+    ptrdiff_t ahead;
 } FN(visit);
 
 static RSK_INLINE void FN(butterfly)(V *r, const int count, const int h) {
@@ -93,42 +94,50 @@ static RSK_INLINE void FN(visit_group)(T *x, const T *in, ptrdiff_t k, ptrdiff_t
     RSK_UNROLL for (int i = 0; i < count; i++) OP(store)(x + k + i * stride, r[i]);
 }
 
-/* elements before the first where a register may be stored and not cross cache lines; fewer than LANES */
-static RSK_INLINE ptrdiff_t FN(ahead)(const T *x) {
+/* How many elements from x on a register may be stored without crossing a cache line; fewer than LANES. */
+static RSK_INLINE ptrdiff_t FN(to_line)(const T *x) {
     return (ptrdiff_t)(-(uintptr_t)x % (LANES * sizeof(T)) / sizeof(T));
 }
 
-/* Blocks that do not adjoin. Without signs they may begin anywhere, and long rows of them do where x lets them be stored without
- * crossing cache lines. A row's first and last block, which overlap others, are computed aside and stored after these. */
+/* Registers that do not adjoin. Without signs a row of them may begin anywhere, and long rows do where x meets a cache line: `skip`
+ * elements on. A row's first and last block, which overlap others then, are computed aside and stored after these. */
 static RSK_INLINE void FN(pass_far)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, const int count, const FN(visit) *v) {
-    const ptrdiff_t ahead = v->signs || stride < 16 * BLOCK ? 0 : FN(ahead)(x);
-    const ptrdiff_t row = ahead ? stride - BLOCK : stride;
-    x += ahead, in += ahead;
+    const ptrdiff_t skip = v->signs || stride < 16 * BLOCK ? 0 : FN(to_line)(x);
+    const ptrdiff_t row = skip ? stride - BLOCK : stride;
+    x += skip, in += skip;
     for (ptrdiff_t k = 0; k < n; k += count * stride) {
         T edges[RADIX * 2 * BLOCK];
-        if (ahead) {
+        if (skip) {
             for (ptrdiff_t i = 0; i < 2 * count; i++)
-                memcpy(edges + i * BLOCK, in + k + i / 2 * stride + i % 2 * row - ahead, sizeof(T) * BLOCK);
+                memcpy(edges + i * BLOCK, in + k + i / 2 * stride + i % 2 * row - skip, sizeof(T) * BLOCK);
             for (ptrdiff_t j = 0; j < 2 * BLOCK; j += LANES) FN(visit_group)(edges, edges, j, 2 * BLOCK, count, 0, v);
         }
-        for (ptrdiff_t j = k; j < k + row; j += BLOCK)
+        for (ptrdiff_t j = k; j < k + row; j += BLOCK) {
+            if (v->fetch) /* every second block: the base has fetched the others */
+                RSK_UNROLL for (int i = 1; i < count; i += 2)
+                    for (int l = 0; l < BLOCK; l += 64 / (int)sizeof(T)) RSK_PREFETCH_AT(x + j + i * stride + l, v->ahead);
             RSK_UNROLL for (int l = 0; l < BLOCK; l += LANES) FN(visit_group)(x, in, j + l, stride, count, l, v);
-        if (ahead)
+        }
+        if (skip)
             for (ptrdiff_t i = 0; i < 2 * count; i++)
-                memcpy(x + k + i / 2 * stride + i % 2 * row - ahead, edges + i * BLOCK, sizeof(T) * BLOCK);
+                memcpy(x + k + i / 2 * stride + i % 2 * row - skip, edges + i * BLOCK, sizeof(T) * BLOCK);
+    }
+}
+
+/* Registers that adjoin. What every second group is ahead of is fetched, and the rest left to the next pass, to keep an even pace;
+ * one group has no next pass. */
+static RSK_INLINE void FN(pass_near)(T *x, const T *in, ptrdiff_t n, const int count, const FN(visit) *v) {
+    const ptrdiff_t group = count * LANES, line = 64 / (ptrdiff_t)sizeof(T), left = n > group ? group : 0;
+    for (ptrdiff_t k = 0; k < n; k += group) {
+        if (v->fetch && v->ahead && !(k & left))
+            for (ptrdiff_t i = k; i < k + group; i += line) RSK_PREFETCH_AT(in + i, v->ahead);
+        FN(visit_group)(x, in, k, LANES, count, 0, v);
     }
 }
 
 static RSK_INLINE void FN(pass_of)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, const int count, const FN(visit) *v) {
-    if (!v->inside) {
-        FN(pass_far)(x, in, n, stride, count, v);
-        return;
-    }
-    const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(T);
-    for (ptrdiff_t k = 0; k < n; k += count * LANES) {
-        for (ptrdiff_t i = k; v->ahead && i < k + count * LANES; i += line) RSK_PREFETCH_AT(in + i, v->ahead * (ptrdiff_t)sizeof(T));
-        FN(visit_group)(x, in, k, LANES, count, 0, v);
-    }
+    if (v->inside) FN(pass_near)(x, in, n, count, v);
+    else FN(pass_far)(x, in, n, stride, count, v);
 }
 
 static RSK_INLINE void FN(pass)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, const FN(visit) *v) {
@@ -152,10 +161,10 @@ static RSK_INLINE void FN(pass)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride
 static void FN(base_up)(T *x, const T *in, ptrdiff_t n, const uint16_t *bits, ptrdiff_t ahead) {
     const ptrdiff_t count = n < FN(group) ? n / LANES : RADIX;
     if (bits) {
-        const FN(visit) v = {.inside = 1, UP_ONLY, .signs = 1, .bits = {bits}, .ahead = ahead};
+        const FN(visit) v = {.inside = 1, UP_ONLY, .signs = 1, .bits = {bits}, .fetch = 1, .ahead = ahead};
         FN(pass)(x, in, n, LANES, count, &v);
     } else {
-        const FN(visit) v = {.inside = 1, UP_ONLY, .ahead = ahead};
+        const FN(visit) v = {.inside = 1, UP_ONLY, .fetch = 1, .ahead = ahead};
         FN(pass)(x, in, n, LANES, count, &v);
     }
 }
@@ -164,18 +173,27 @@ static void FN(base_turn)(T *x, ptrdiff_t n, const uint16_t *bits) {
     const FN(visit) v = {.inside = 1, .steps = {DOWN, UP, 0}, .signs = 1, .bits = {NULL, bits}};
     FN(pass)(x, x, n, LANES, n < FN(group) ? n / LANES : RADIX, &v);
 }
-static void FN(pass_up)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count) {
-    const FN(visit) v = {UP_ONLY};
-    FN(pass)(x, in, n, stride, count, &v);
+static void FN(pass_up)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, ptrdiff_t ahead) {
+    if (ahead) {
+        const FN(visit) v = {UP_ONLY, .fetch = 1, .ahead = ahead};
+        FN(pass)(x, in, n, stride, count, &v);
+    } else {
+        const FN(visit) v = {UP_ONLY};
+        FN(pass)(x, in, n, stride, count, &v);
+    }
 }
 static void FN(pass_down)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count) {
     const FN(visit) v = {DOWN_ONLY};
     FN(pass)(x, in, n, stride, count, &v);
 }
-/* the last pass of all: signs, which may be NULL, and scale */
-static void FN(pass_end)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, const uint16_t *bits, T factor) {
+/* the last pass of all: signs, which may be NULL, and scale. With signs nothing is fetched: theirs are short of rows from memory. */
+static void FN(pass_end)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, const uint16_t *bits, T factor,
+                         ptrdiff_t ahead) {
     if (bits) {
         const FN(visit) v = {UP_ONLY, .signs = 1, .bits = {NULL, NULL, NULL, bits}, .scale = 1, .factor = factor};
+        FN(pass)(x, in, n, stride, count, &v);
+    } else if (ahead) {
+        const FN(visit) v = {UP_ONLY, .scale = 1, .factor = factor, .fetch = 1, .ahead = ahead};
         FN(pass)(x, in, n, stride, count, &v);
     } else {
         const FN(visit) v = {UP_ONLY, .scale = 1, .factor = factor};
@@ -213,7 +231,7 @@ static RSK_INLINE T *FN(aligned)(T *x, T *copy) { return (uintptr_t)x % 64 ? cop
 
 /* All stages below n: of the blocks first, then the pass that joins them.
  *   bits   signs before the first stage, or NULL
- *   ahead  as of a visit
+ *   ahead  how many bytes beyond `in` something lies that will be needed next and comes from memory; 0: nothing does
  *   end    its last signs and factor follow the last stage; NULL: nothing does. With it, n > FN(group) */
 static void FN(up)(T *x, const T *in, ptrdiff_t n, const uint16_t *bits, ptrdiff_t ahead, const rsk_transform *end) {
     if (n <= FN(group)) {
@@ -226,11 +244,13 @@ static void FN(up)(T *x, const T *in, ptrdiff_t n, const uint16_t *bits, ptrdiff
     if (n <= FN(leaf)) {
         y = FN(aligned)(x, copy);
         FN(base_up)(y, in, n, bits, ahead);
+        if (ahead) ahead += (ptrdiff_t)((uintptr_t)in - (uintptr_t)x); /* beyond x */
     } else {
         for (ptrdiff_t k = 0; k < n; k += block) FN(up)(x + k, in + k, block, bits ? bits + k / BLOCK : NULL, ahead, NULL);
+        ahead = 0;
     }
-    if (end) FN(pass_end)(x, y, n, block, radix, end->bits[end->times], (T)end->factor);
-    else FN(pass_up)(x, y, n, block, radix);
+    if (end) FN(pass_end)(x, y, n, block, radix, end->bits[end->times], (T)end->factor, ahead);
+    else FN(pass_up)(x, y, n, block, radix, ahead);
 }
 
 /* all stages below n downwards, signs, and upwards again */
@@ -245,15 +265,16 @@ static void FN(turn)(T *x, ptrdiff_t n, const uint16_t *bits) {
         T *y = FN(aligned)(x, copy);
         FN(pass_down)(y, x, n, block, radix);
         FN(base_turn)(y, n, bits);
-        FN(pass_up)(x, y, n, block, radix);
+        FN(pass_up)(x, y, n, block, radix, 0);
     } else {
         FN(pass_down)(x, x, n, block, radix);
         for (ptrdiff_t k = 0; k < n; k += block) FN(turn)(x + k, block, bits + k / BLOCK);
-        FN(pass_up)(x, x, n, block, radix);
+        FN(pass_up)(x, x, n, block, radix, 0);
     }
 }
 
 static void TRANSFORM(T *out, const T *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t, ptrdiff_t ahead) {
+    ahead *= (ptrdiff_t)sizeof(T);
     if (length < n) {
         if (in != out) memcpy(out, in, sizeof(T) * (size_t)length);
         memset(out + length, 0, sizeof(T) * (size_t)(n - length));
@@ -273,7 +294,7 @@ static void TRANSFORM(T *out, const T *in, ptrdiff_t length, ptrdiff_t n, const 
         FN(up)(out + k, in + k, block, t->bits[0] ? t->bits[0] + k / BLOCK : NULL, ahead, NULL);
     FN(pass_turn)(out, n, block, radix, t->bits[1]);
     for (ptrdiff_t k = 0; k < n; k += block) FN(turn)(out + k, block, t->bits[2] + k / BLOCK);
-    FN(pass_end)(out, out, n, block, radix, t->bits[t->times], (T)t->factor);
+    FN(pass_end)(out, out, n, block, radix, t->bits[t->times], (T)t->factor, 0);
 }
 
 static void FWHT(T *x, ptrdiff_t n) {
