@@ -112,7 +112,7 @@ typedef struct rsk_hadamard rsk_hadamard;
  *
  *   n       a power of two, 16 <= n <= 2^24
  *   rows    (m,) ascending, distinct, from 0 to n - 1; 1 <= m <= n
- *   stream  its part 1 has the signs, docs/design.md section 1
+ *   stream  its part 1 has the signs, docs/format.md, "Random bits"
  *   out     NULL on error; free with rsk_hadamard_free
  * RSK_EINVAL  NULL, n, m, rows;  RSK_ENOMEM */
 rsk_status rsk_hadamard_create(ptrdiff_t n, ptrdiff_t m, const int32_t *rows, uint64_t seed, uint64_t stream, rsk_hadamard **out);
@@ -209,8 +209,8 @@ rsk_status rsk_scan(rsk_scan_type type, const void *rows, const float *scale, pt
 
 /* ---------------------------------------------------------------- structured projections (transforms.c) */
 
-/* HD3HD2HD1 (docs/design.md section 9): out = factor times the first numbers of H D3 H D2 H D1 [x; 0], one block of `padded`
- * after the other until there are `width`; or with transpose the adjoint, D1 H D2 H D3 H, summed over the blocks.
+/* HD3HD2HD1 (docs/format.md, "Random features"): out = factor times the first numbers of H D3 H D2 H D1 [x; 0], one block of
+ * `padded` after the other until there are `width`; or with transpose the adjoint, D1 H D2 H D3 H, summed over the blocks.
  *   signs  (blocks, 3, padded / 16) sign words, D1 D2 D3 of every block; blocks = width / padded, rounded up
  *   x      (rows, length), out (rows, width); the other way round with transpose. They must not overlap.
  * RSK_EINVAL     a NULL pointer, length outside 1..padded, width outside 1..RSK_MAX_DIM, padded no power of two from 16 to
@@ -358,7 +358,7 @@ void rsk_plan_free(rsk_plan *plan);
 /* Scratch vectors of d floats that a thread needs for a sweep; 0 for NULL. */
 ptrdiff_t rsk_plan_vectors(const rsk_plan *plan);
 
-/* amplitude (N,): docs/method.md "Amplitude and load"; 0 for an object that reaches no output. uses (N,): how often an object is an input or output
+/* amplitude (N,): docs/method.md, "Amplitude and load"; 0 for an object that reaches no output. uses (N,): how often an object is an input or output
  * of positive weight, counting only users that reach an output. Either may be NULL.
  * RSK_EINVAL  plan is NULL */
 rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t *uses);

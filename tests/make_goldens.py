@@ -3,7 +3,7 @@
     python make_goldens.py reference    words.json, matrices.json: from the reference alone
     python make_goldens.py bits         bits.json: digests of what recsketch computes, one machine for all
 
-A reader of the diff should see words.json and matrices.json unchanged unless docs/design.md names a new version.
+A reader of the diff should see words.json and matrices.json unchanged unless docs/format.md names a new version.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The mathematics of docs/design.md in plain NumPy, float64, dense matrices.
+"""The mathematics of docs/format.md and docs/method.md in plain NumPy, float64, dense matrices.
 
 An executable specification: written from that page alone, it never imports recsketch and never reads csrc. Every
 matrix is formed as a (d, d) array, so keep d small (64 to 512). What recsketch computes by sweeps is computed here

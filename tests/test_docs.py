@@ -187,6 +187,31 @@ def test_a_page_begins_with_what_it_is_for(page: str) -> None:
     assert len(first.split()) >= 12
 
 
+REFERENCE = re.compile(r'(docs/[\w.]+\.md),? "([^"]+)"(?: and "([^"]+)")?')
+
+
+def test_comments_name_sections_that_exist() -> None:
+    """Of pages in docs/, by their headings. Pages change their order, so that no section has a number."""
+    wrong, found = [], 0
+    patterns = (
+        "csrc/**/*.[ch]",
+        "src/**/*.py",
+        "src/**/*.p[yx][xid]",
+        "tests/**/*.py",
+        "tests/c/*.[ch]",
+        "benchmarks/*.py",
+    )
+    for path in sources(*patterns):
+        text = re.sub(r"\s*\n[\s*#]*", " ", path.read_text(encoding="utf-8"))
+        wrong += [f"{path.name}: {hit}" for hit in re.findall(r"docs/[\w.]+\.md,? section\w* \d", text)]
+        for page, *names in REFERENCE.findall(text):
+            headings = re.findall(r"^#+ (.*)$", read(page), flags=re.M)
+            wrong += [f"{path.name}: {page}, {name}" for name in names if name and name not in headings]
+            found += 1
+    assert wrong == []
+    assert found >= 15
+
+
 def members(cls: type) -> set[str]:
     """Public methods and properties that the package gives a class, not those of tuple or Exception."""
     return {

@@ -32,7 +32,7 @@ def test_blocks_are_kept_or_lost_as_a_whole(block: int) -> None:
 
 
 def test_the_documented_order() -> None:
-    """The coordinates with the smallest words of the stream are kept, as docs/design.md says."""
+    """The coordinates with the smallest words of the stream are kept, as docs/format.md says."""
     for seed in (0, 2**64 - 1):
         words = ref.stream_words(seed, ref.stream("erasure", ""), 0, 256)
         want = np.zeros(256, np.bool_)

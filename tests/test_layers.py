@@ -1,4 +1,4 @@
-"""Who may import whom, held by parsing: docs/design.md's layout, without running a line of it."""
+"""Who may import whom, held by parsing: the layers of docs/implementation.md, without running a line of it."""
 
 from __future__ import annotations
 

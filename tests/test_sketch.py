@@ -207,8 +207,8 @@ def test_energy_is_shared_by_weight(build: Any) -> None:
 
 def test_rounding_hardly_grows_with_depth(build: Any) -> None:
     """Full trees of fan 3: floats alone would round 5 u in norm at depth 3, u = 2^-24 / sqrt(3) the error of rounding
-    once; with doubles above the leaves it is about 2 u (docs/design.md, section 5). Sums of thousands of roundings:
-    their norm is within a percent of its mean, the bound half way is dozens of deviations off either."""
+    once; with doubles above the leaves it is about 2 u (docs/implementation.md, "Rounding"). Sums of thousands of
+    roundings: their norm is within a percent of its mean, the bound half way is dozens of deviations off either."""
     spec = ref.RefSpec(512, {"a": 16, "b": 64}, 5)
     once = 2.0**-24 / np.sqrt(3)
     for depth in (2, 3, 4):

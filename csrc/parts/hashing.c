@@ -1,4 +1,4 @@
-/* Sparse sign matrices: CountSketch and SJLT (docs/design.md section 9). */
+/* Sparse sign matrices: CountSketch and SJLT (docs/format.md, "Random features"). */
 #include "parts/parts.h"
 
 #include <math.h>

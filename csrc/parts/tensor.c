@@ -1,4 +1,4 @@
-/* Sketches of tensor powers: products of coordinates of transforms (docs/design.md section 9). */
+/* Sketches of tensor powers: products of coordinates of transforms (docs/format.md, "Random features"). */
 #include "parts/parts.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* Hard thresholding pursuit (Foucart 2011) with a step and a threshold that the residual sets; docs/design.md, section 4. */
+/* Hard thresholding pursuit (Foucart 2011) with a step and a threshold that the residual sets: docs/method.md,
+ * "Sparse attributes". */
 #include "reading/reading.h"
 
 #include <math.h>

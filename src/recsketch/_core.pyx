@@ -202,7 +202,7 @@ def stream_parts(uint64_t seed, uint64_t stream, uint32_t first, ptrdiff_t parts
 # ---------------------------------------------------------------- specification
 
 cdef class Spec:
-    """The random matrices of a specification. Streams are 64-bit ids (docs/design.md, section 1)."""
+    """The random matrices of a specification. Streams are 64-bit ids (docs/format.md, "Random bits")."""
     cdef rsk_spec *ptr
     cdef readonly ptrdiff_t dim
     cdef readonly tuple lengths

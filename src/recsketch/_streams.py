@@ -1,4 +1,4 @@
-"""Streams of random numbers, one a role and a name (docs/design.md, section 1)."""
+"""Streams of random numbers, one a role and a name (docs/format.md, "Random bits")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ U32: TypeAlias = "npt.NDArray[np.uint32]"
 
 
 def stream(role: str, name: str) -> int:
-    """The 64-bit id of a random stream (docs/design.md, section 1).
+    """The 64-bit id of a random stream (docs/format.md, "Random bits").
 
     Examples
     --------

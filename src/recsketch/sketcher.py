@@ -236,12 +236,12 @@ class Sketcher:
 
         Notes
         -----
-        Error of "lstsq": a sketch carries rounding of about 5e-8 |s|, so an element is known to about
-        5e-8 |s| / sqrt(d (1 - load)) over the object's amplitude, which falls with depth and weight (docs/design.md,
-        section 5). Measured at loads up to 0.65, depth up to 3, attributes of norm one: with even weights
-        (Dirichlet(4)) the worst element of 400 runs is wrong by 6e-7 at d = 1,024 and 1.1e-6 at 4,096; with very uneven
-        ones (Dirichlet(1), many below 0.01) by 1.3e-5 and 3.8e-4 (docs/figures.md). Between loads of 0.7 and 1
-        iterations, and the error with them, rise steeply; from 1 on the answer is one of many.
+        Error of "lstsq": a sketch carries rounding of about 5e-8 |s|, so an element is known to about 5e-8 |s| / sqrt(d
+        (1 - load)) over the object's amplitude, which falls with depth and weight (docs/implementation.md, "Rounding").
+        Measured at loads up to 0.65, depth up to 3, attributes of norm one: with even weights (Dirichlet(4)) the worst
+        element of 400 runs is wrong by 6e-7 at d = 1,024 and 1.1e-6 at 4,096; with very uneven ones (Dirichlet(1), many
+        below 0.01) by 1.3e-5 and 3.8e-4 (docs/figures.md). Between loads of 0.7 and 1 iterations, and the error with
+        them, rise steeply; from 1 on the answer is one of many.
 
         Cost: "lstsq" takes two sweeps an iteration, 30 to 80 iterations at load 0.5 and 125 to 150 at 0.66, and a
         thread about 20 vectors of d floats. "sparse" takes one and a half times that. The filters take 2 to 3 sweeps,
@@ -251,10 +251,10 @@ class Sketcher:
         "matched" and "paper" with the "hadamard" rotation use expected norms, right to about sqrt(1 / d) an operator.
 
         "sparse" has the error of "lstsq" with the non-zero elements for a load. It is hard thresholding pursuit [1]_
-        with a step and a threshold that follow from the residual (docs/design.md, section 4). Gaussian elements come
-        back up to 0.43 d of 2.5 d and 0.31 d of 10 d, elements alike in size up to 0.31 d and 0.20 d. A residual of
-        about 1e-7, or of the noise, says that all were found. Limits may be generous: what does not stand out is left
-        out anyway.
+        with a step and a threshold that follow from the residual (docs/method.md, "Sparse attributes"). Gaussian
+        elements come back up to 0.43 d of 2.5 d and 0.31 d of 10 d, elements alike in size up to 0.31 d and 0.20 d. A
+        residual of about 1e-7, or of the noise, says that all were found. Limits may be generous: what does not stand
+        out is left out anyway.
 
         References
         ----------
@@ -345,7 +345,7 @@ class Sketcher:
         Candidates below every object found are scored by their counters and attributes, pooled into groups (positions
         are filled without gaps, a wiring is kept to, an object's counter tells what its inputs amount to), taken in
         where they are significant, fitted jointly with all others and dropped where the fit weakens them
-        (docs/design.md, section 8).
+        (docs/method.md, "Unrolling").
 
         Measured at d = 1,024 on ragged trees of depth up to 4 with up to 7 inputs, even weights (Dirichlet(4)) and
         attributes of norm one: at the default angle each of 100 runs came back whole at loads up to 0.69, and 97 at
@@ -427,11 +427,11 @@ class Sketcher:
 
         Notes
         -----
-        Solved jointly for all modules at that depth and above, by least squares on the pooled model (docs/design.md,
-        section 6). The sketch holds sums of alpha, which is sqrt(w) or w. With "energy" weighting k of n objects of
-        equal weight sum to k / sqrt(n), and the count is that times the sum over all modules. With "linear" weighting
-        the sketch holds only the share k / n: `count` is that share unless `total` is given. The share of the weight
-        that goes along `below` is read off, too, and divided out.
+        Solved jointly for all modules at that depth and above, by least squares on the pooled model (docs/method.md,
+        "Pooled statistics"). The sketch holds sums of alpha, which is sqrt(w) or w. With "energy" weighting k of n
+        objects of equal weight sum to k / sqrt(n), and the count is that times the sum over all modules. With "linear"
+        weighting the sketch holds only the share k / n: `count` is that share unless `total` is given. The share of the
+        weight that goes along `below` is read off, too, and divided out.
 
         Weights within a tuple are taken to be equal: others bias counts, and weigh the mean. The error falls as
         1 / sqrt(d). Measured for 64 outputs of two modules at d = 4,096: counts within 2% on average, elements of the

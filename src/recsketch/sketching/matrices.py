@@ -20,7 +20,7 @@ KEPT = 4096  # objects whose signatures are drawn once: more than most runs have
 
 
 class Factors(NamedTuple):
-    """The numbers of docs/design.md, sections 2 and 3, that a specification fixes.
+    """The numbers of docs/format.md, "Operators" and "The recursion", that a specification fixes.
 
     Attributes
     ----------

@@ -30,7 +30,7 @@ def signatures(spec: SketchSpec, n: int) -> Floats:
     -------
     (n, spec.signature) float32, read-only
         Rows of norm one: the words n L .. n L + L - 1 of the stream, as (w + 1/2) / 2^31 - 1, divided by their norm
-        (docs/design.md, section 1).
+        (docs/format.md, "Random bits").
 
     Raises
     ------

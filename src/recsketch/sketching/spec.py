@@ -71,7 +71,7 @@ class SketchSpec:
     -----
     With z the embedded attribute and counter, an object's sketch is ``T_M (b T_attr z + b T_in s_input)`` and a tuple's
     is ``sum_i a_i T_i s_i``: Ghazi, Panigrahy, Wang, "Recursive Sketches for Modular Deep Learning", ICML 2019, section
-    3, with the constants of docs/design.md.
+    3, with the constants of docs/format.md.
 
     Examples
     --------

@@ -33,8 +33,8 @@ class SubsampledHadamard:
     n : int
         Columns, a power of two from 16 to 2**24.
     seed : int
-        0 to 2**64 - 1. Rows and signs are those of docs/design.md, section 1, the same on every machine; with one seed
-        and n, the rows of a smaller m are among those of a larger one.
+        0 to 2**64 - 1. Rows and signs are those of docs/format.md, "Random bits", the same on every machine; with one
+        seed and n, the rows of a smaller m are among those of a larger one.
 
     Attributes
     ----------

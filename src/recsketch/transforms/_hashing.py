@@ -22,7 +22,7 @@ AT_ONCE = 1 << 26  # numbers added by one call of C, which takes 0.02 to 0.3 s: 
 
 
 def entries(seed: int, name: str | int, features: int, width: int, nonzeros: int) -> npt.NDArray[np.uint32]:
-    """(features, nonzeros): rows of the matrix, the sign in the highest bit (docs/design.md, section 9)."""
+    """(features, nonzeros): rows of the matrix, the sign in the highest bit (docs/format.md, "Random features")."""
     n = features * nonzeros
     block = np.arange(nonzeros, dtype=np.uint64) * np.uint64(width) // np.uint64(nonzeros)
     size = np.append(block[1:], np.uint64(width)) - block
