@@ -62,14 +62,24 @@ static int64_t milliseconds(void) {
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/* The flag that the calling thread sets while the others look at it. */
+#if defined(__GNUC__) || defined(__clang__)
+static int is_set(const rsk_stop *stop) { return __atomic_load_n(&stop->stopped, __ATOMIC_RELAXED); }
+static void set(rsk_stop *stop) { __atomic_store_n(&stop->stopped, 1, __ATOMIC_RELAXED); }
+#else /* volatile is as good where a compiler has no builtin for it: an int is read and written whole */
+static int is_set(const rsk_stop *stop) { return stop->stopped; }
+static void set(rsk_stop *stop) { stop->stopped = 1; }
+#endif
+
 int rsk_stopped(rsk_stop *stop, int worker) {
-    if (!stop || stop->stopped || worker) return stop && stop->stopped;
+    if (!stop || is_set(stop) || worker) return stop && is_set(stop);
     const int64_t now = milliseconds();
     if (stop->next == 0) stop->next = now + INTERVAL; /* the call has just begun */
     if (now < stop->next && now > stop->next - 2 * INTERVAL) return 0; /* earlier than that: the clock was set back */
     stop->next = now + INTERVAL;
-    if (stop->asked(stop->context)) stop->stopped = 1;
-    return stop->stopped;
+    if (!stop->asked(stop->context)) return 0;
+    set(stop);
+    return 1;
 }
 
 #if defined(_OPENMP)
@@ -119,7 +129,7 @@ rsk_status rsk_parallel_until(rsk_stop *stop, int threads, ptrdiff_t n, ptrdiff_
         }
     }
 #endif
-    return stop && stop->stopped ? RSK_ESTOP : RSK_OK;
+    return stop && is_set(stop) ? RSK_ESTOP : RSK_OK;
 }
 
 void rsk_parallel(int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, void *context) {
