@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,9 @@ import reference as ref
 
 import recsketch as rs
 import recsketch._core as _core
+
+# A shell starts its background jobs with Ctrl-C ignored, and children inherit that: tests of it would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 UNIT = 2.0**-24  # the unit roundoff of float32
 
