@@ -24,6 +24,8 @@
     }
 
 RSK_EMULATE(__m512i, int64_t, rsk_cvtepi32_epi64, (__m256i a), __m256i, int32_t, a, 8, x[i])
+RSK_EMULATE(__m512d, double, rsk_cvtepi32_pd, (__m256i a), __m256i, int32_t, a, 8, x[i])
+RSK_EMULATE(__m512i, int32_t, rsk_cvtepu16_epi32, (__m256i a), __m256i, uint16_t, a, 16, x[i])
 RSK_EMULATE(__m512d, double, rsk_cvtps_pd, (__m256 a), __m256, float, a, 8, x[i])
 RSK_EMULATE(__m256, float, rsk_cvtpd_ps, (__m512d a), __m512d, double, a, 8, x[i])
 RSK_EMULATE(__m512, float, rsk_cvtph_ps, (__m256i a), __m256i, uint16_t, a, 16,
@@ -74,6 +76,8 @@ static inline int64_t rsk_reduce_add_epi64(__m512i a) {
 }
 
 #undef _mm512_cvtepi32_epi64
+#undef _mm512_cvtepi32_pd
+#undef _mm512_cvtepu16_epi32
 #undef _mm512_cvtps_pd
 #undef _mm512_cvtpd_ps
 #undef _mm512_cvtph_ps
@@ -88,6 +92,8 @@ static inline int64_t rsk_reduce_add_epi64(__m512i a) {
 #undef _mm512_madd_epi16
 #undef _mm512_reduce_add_epi64
 #define _mm512_cvtepi32_epi64 rsk_cvtepi32_epi64
+#define _mm512_cvtepi32_pd rsk_cvtepi32_pd
+#define _mm512_cvtepu16_epi32 rsk_cvtepu16_epi32
 #define _mm512_cvtps_pd rsk_cvtps_pd
 #define _mm512_cvtpd_ps rsk_cvtpd_ps
 #define _mm512_cvtph_ps rsk_cvtph_ps
