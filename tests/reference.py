@@ -101,16 +101,35 @@ def subsampled_hadamard(m: int, n: int, seed: int) -> F64:
     return hadamard(n)[rows] * signs(seed, sid, 1, n) / math.sqrt(m)
 
 
-def skew_mask(dim: int, seed: int, stream_id: int) -> int:
-    """The mask m of a skew rotation, in 1 .. dim - 1."""
-    w = stream_words(seed, stream_id, 2, 2)
-    u = int(w[0]) + (int(w[1]) << 32)
-    return 1 + ((dim - 1) * u >> 64)
+def drawn_mask(dim: int, seed: int, stream_id: int, taken: frozenset[int] = frozenset()) -> int:
+    """The mask m of a skew rotation, in 1 .. dim - 1: the first draw, n reads block n of part 2, that is not taken."""
+    for n in range(1 << 16):
+        w = stream_words(seed, stream_id, 2, 4 * n + 2)[4 * n :]
+        m = 1 + ((dim - 1) * (int(w[0]) + (int(w[1]) << 32)) >> 64)
+        if m not in taken:
+            return m
+    raise ValueError("no mask is free")
 
 
-def skew_signs(dim: int, seed: int, stream_id: int) -> F64:
+@lru_cache(maxsize=1024)
+def skew_mask(dim: int, seed: int, role: str, name: str) -> int:
+    """The mask of an operator.
+
+    Products of operators whose masks cancel have few distinct eigenvalues, and members of a chain of one module look
+    alike: in/1 therefore differs from in/0, and a module's mask from all that would cancel with theirs."""
+    sid = stream(role, name)
+    if (role, name) == ("branch", "in/1"):
+        return drawn_mask(dim, seed, sid, frozenset({skew_mask(dim, seed, "branch", "in/0")}))
+    if role != "module":
+        return drawn_mask(dim, seed, sid)
+    a, b = (skew_mask(dim, seed, "branch", f"in/{i}") for i in range(2))
+    first = {skew_mask(dim, seed, "position", str(i)) for i in range(16)}
+    return drawn_mask(dim, seed, sid, frozenset({a, b} | first | {a ^ b ^ m for m in first}))
+
+
+def skew_signs(dim: int, seed: int, role: str, name: str) -> F64:
     """sigma(k) for k = 0 .. dim - 1."""
-    m = skew_mask(dim, seed, stream_id)
+    m, stream_id = skew_mask(dim, seed, role, name), stream(role, name)
     top = 1 << (m.bit_length() - 1)
     sigma = signs(seed, stream_id, 0, dim)
     for k in range(dim):
@@ -126,7 +145,7 @@ def rotation_matrix(kind: str, dim: int, seed: int, role: str, name: str) -> F64
     if kind == "skew":
         k = np.arange(dim)
         r = np.zeros((dim, dim))
-        r[k, k ^ skew_mask(dim, seed, sid)] = skew_signs(dim, seed, sid)
+        r[k, k ^ skew_mask(dim, seed, role, name)] = skew_signs(dim, seed, role, name)
     elif kind == "hadamard":
         before, after = signs(seed, sid, 0, dim), signs(seed, sid, 1, dim)
         r = after[:, None] * hadamard(dim) * before[None, :] / math.sqrt(dim)
@@ -182,6 +201,11 @@ class RefSpec:
     scaling: str = "unit"
     scales: Mapping[str, float] | None = field(default=None)
     signature: int = 0
+    attributes: str = "linear"
+    balance: float = 0.5
+    spread: float = 0.0
+    ordered: bool = True
+    centres: Mapping[str, Sequence[float]] | None = field(default=None)
 
     @classmethod
     def paper(cls, dim: int, modules: Mapping[str, int], seed: int = 0, max_inputs: int = 16) -> RefSpec:
@@ -207,11 +231,33 @@ class RefSpec:
 
     @property
     def branch(self) -> float:
-        """b, of T_attr z and of T_in s_input in an object."""
+        """b, of T_attr z and of T_in s_input in an object, unless the weighting is "balanced"."""
         return 0.5 if self.scaling == "paper" else math.sqrt(0.5)
 
     def scale(self, module: str) -> float:
         return 1.0 if self.scales is None else float(self.scales.get(module, 1.0))
+
+    def centre(self, module: str) -> F64:
+        return np.asarray((self.centres or {}).get(module, np.zeros(self.modules[module])), dtype=np.float64)
+
+    @property
+    def in_names(self) -> tuple[str, ...]:
+        """The operators of T_in, the first applied last. With one skew operator chains of 22 objects are singular."""
+        return ("in/0", "in/1") if self.rotation == "skew" and self.scaling == "unit" else ("in/0",)
+
+    def t_in(self, *, rotation_only: bool = False) -> F64:
+        out = self.operator("branch", self.in_names[0], rotation_only=rotation_only)
+        for name in self.in_names[1:]:
+            out = out @ self.operator("branch", name, rotation_only=rotation_only)
+        return out
+
+    def place(self, i: int, *, rotation_only: bool = False) -> F64:
+        """T_i, or the identity where the order of inputs is left out."""
+        return self.operator("position", i, rotation_only=rotation_only) if self.ordered else np.eye(self.dim)
+
+    def kappa(self, k: int) -> float:
+        """What k inputs weigh beside their owner in the "balanced" weighting, per mean mass."""
+        return float(k) ** self.balance
 
     def rotated(self, role: str, name: str | int) -> F64:
         return rotation_matrix(self.rotation, self.dim, self.seed, role, str(name))
@@ -222,18 +268,18 @@ class RefSpec:
         return transparent_matrix(cosine, self.sine, self.rotation, self.dim, self.seed, role, str(name))
 
     def width(self, module: str) -> int:
-        """Unknowns of an object without its counter: attribute and signature."""
-        return self.modules[module] + self.signature
+        """Unknowns of an object without its counter: attribute, its norm's logarithm if polar, and signature."""
+        return self.modules[module] + (self.attributes == "polar") + self.signature
 
     def padded(self, module: str) -> int:
-        """a', the smallest power of two >= max(a + L, 16)."""
+        """a', the smallest power of two >= max(width, 16)."""
         p = 16
         while p < self.width(module):
             p *= 2
         return p
 
     def embedding(self, module: str) -> F64:
-        """E_M as a (dim, a + L) matrix, without gain and scale."""
+        """E_M as a (dim, width) matrix, without gain."""
         return embedding_matrix(self.dim, self.width(module), self.padded(module), self.seed, module)
 
     def counter(self, module: str) -> F64:
@@ -265,69 +311,151 @@ class RefTrace(NamedTuple):
     weights: Sequence[float] | None = None
 
 
-def positions(spec: RefSpec, inputs: Sequence[int], weights: Sequence[float] | None) -> list[tuple[int, int, float]]:
-    """(position, object, alpha) of a tuple: zero weights take no position."""
+def weighted(spec: RefSpec, inputs: Sequence[int], weights: Sequence[float] | None) -> list[tuple[int, float]]:
+    """(object, u) of a tuple's members of positive weight: of sum one, drawn towards each other by the spread."""
     w = np.ones(len(inputs)) if weights is None else np.asarray(weights, dtype=np.float64)
     if w.shape != (len(inputs),) or np.any(w < 0) or (len(inputs) and not w.sum() > 0):
         raise ValueError("bad weights")
-    w = w / w.sum() if len(inputs) else w
-    kept = [(o, math.sqrt(v) if spec.weighting == "energy" else float(v)) for o, v in zip(inputs, w, strict=True) if v]
+    kept = [(o, float(v)) for o, v in zip(inputs, w, strict=True) if v > 0]
     if len(kept) > spec.max_inputs:
         raise ValueError("too many inputs")
-    return [(i, o, alpha) for i, (o, alpha) in enumerate(kept)]
+    if spec.weighting == "count":
+        return kept
+    total = sum(v for _, v in kept)
+    return [(o, (1 - spec.spread) * v / total + spec.spread / len(kept)) for o, v in kept]
+
+
+LIMIT = 2.0**600  # of a mass: deeper runs leave nothing in a sketch
+
+
+def masses(spec: RefSpec, trace: RefTrace) -> list[float]:
+    """M of every object: 1 for a leaf, and for others 1 + kappa times the mean of their inputs' masses."""
+    out: list[float] = []
+    for o in trace.objects:
+        members = weighted(spec, o.inputs, o.weights)
+        mean = sum(u * out[c] for c, u in members)
+        out.append(min(1.0 + spec.kappa(len(members)) * mean if members else 1.0, LIMIT))
+    return out
+
+
+def positions(
+    spec: RefSpec, inputs: Sequence[int], weights: Sequence[float] | None, mass: Sequence[float]
+) -> list[tuple[int, int, float]]:
+    """(position, object, alpha) of a tuple: zero weights take no position."""
+    members = weighted(spec, inputs, weights)
+    if spec.weighting == "balanced":
+        total = sum(u * mass[o] for o, u in members)
+        return [(i, o, math.sqrt(u * mass[o] / total)) for i, (o, u) in enumerate(members)]
+    root = spec.weighting == "energy"
+    return [(i, o, math.sqrt(u) if root else u) for i, (o, u) in enumerate(members)]
+
+
+def branches(spec: RefSpec, mass: float) -> tuple[float, float]:
+    """b of an object's own part, and of its inputs."""
+    if spec.weighting != "balanced":
+        return spec.branch, spec.branch
+    return math.sqrt(1.0 / mass), math.sqrt((mass - 1.0) / mass)
+
+
+class Tuples(NamedTuple):
+    """What the weighting makes of a run: (position, object, alpha) of every object's inputs and of the outputs, and the
+    branches of every object."""
+
+    inputs: list[list[tuple[int, int, float]]]
+    outputs: list[tuple[int, int, float]]
+    own: list[float]
+    below: list[float]
+
+
+def tuples(spec: RefSpec, trace: RefTrace) -> Tuples:
+    mass = masses(spec, trace)
+    factors = [branches(spec, m) for m in mass]
+    return Tuples(
+        [positions(spec, o.inputs, o.weights, mass) for o in trace.objects],
+        positions(spec, trace.outputs, trace.weights, mass),
+        [own for own, _ in factors],
+        [below for _, below in factors],
+    )
+
+
+def polar(x: F64) -> F64:
+    """Direction and log2 |x| / 16; of a zero vector the direction is 0 and the last element 1."""
+    norm = float(np.linalg.norm(x))
+    return np.append(x / norm, math.log2(norm) / 16) if norm > 0 else np.append(x, 1.0)
+
+
+def from_polar(y: F64) -> F64:
+    """The vector whose `polar` is nearest in kind: zero where y is nearer to (0, 1) than its direction to norm one."""
+    direction, last = y[:-1], float(y[-1])
+    norm = float(np.linalg.norm(direction))
+    if 2 * norm + (last - 1) ** 2 < 1:
+        return np.zeros(len(direction))
+    return direction / norm * 2.0 ** (16 * min(max(last, -10.0), 7.0))
+
+
+def encoded(spec: RefSpec, n: int, o: RefObject) -> F64:
+    """The unknowns of object n, as float32: its attribute, centred, scaled and made polar, and its signature."""
+    x = (np.asarray(o.attribute, dtype=np.float64) - spec.centre(o.module)) * spec.scale(o.module)
+    y = polar(x) if spec.attributes == "polar" else x
+    return np.concatenate([y.astype(np.float32), signature(spec, n)]).astype(np.float64)
+
+
+def decoded(spec: RefSpec, module: str, unknowns: F64) -> F64:
+    """The attribute in an object's unknowns."""
+    y = unknowns[: len(unknowns) - spec.signature]
+    x = from_polar(y) if spec.attributes == "polar" else y
+    return x / spec.scale(module) + spec.centre(module)
 
 
 def embedded(spec: RefSpec, n: int, o: RefObject) -> F64:
-    """E_M (scale x, signature) of object n."""
-    x = spec.scale(o.module) * np.asarray(o.attribute, dtype=np.float64)
-    return spec.embedding(o.module) @ np.concatenate([x, signature(spec, n)])
+    """E_M of the unknowns of object n."""
+    return spec.embedding(o.module) @ encoded(spec, n, o)
 
 
-def tuple_sketch(spec: RefSpec, done: Sequence[F64], inputs: Sequence[int], weights: Sequence[float] | None) -> F64:
+def tuple_sketch(spec: RefSpec, done: Sequence[F64], members: Sequence[tuple[int, int, float]]) -> F64:
     s = np.zeros(spec.dim)
-    for i, o, alpha in positions(spec, inputs, weights):
-        s += alpha * (spec.operator("position", i) @ done[o])
+    for i, o, alpha in members:
+        s += alpha * (spec.place(i) @ done[o])
     return s
 
 
 def sketch(spec: RefSpec, trace: RefTrace, counters: Sequence[float] | None = None) -> F64:
     """The sketch by the recursion; `counters` are coefficients of the objects' counters, 1 unless given."""
-    t_attr, t_in = spec.operator("branch", "attr"), spec.operator("branch", "in")
+    t_attr, t_in, of = spec.operator("branch", "attr"), spec.t_in(), tuples(spec, trace)
     done: list[F64] = []
     for n, o in enumerate(trace.objects):
         e = 1.0 if counters is None else counters[n]
         z = spec.gain * (embedded(spec, n, o) + e * spec.counter(o.module))
-        below = tuple_sketch(spec, done, o.inputs, o.weights)
-        done.append(spec.operator("module", o.module) @ (spec.branch * (t_attr @ z + t_in @ below)))
-    return tuple_sketch(spec, done, trace.outputs, trace.weights)
+        below = tuple_sketch(spec, done, of.inputs[n])
+        done.append(spec.operator("module", o.module) @ (of.own[n] * t_attr @ z + of.below[n] * t_in @ below))
+    return tuple_sketch(spec, done, of.outputs)
 
 
 def paths(spec: RefSpec, trace: RefTrace, *, rotation_only: bool = False) -> tuple[list[F64], list[F64]]:
     """Every object's (d, d) maps to the sketch from its z and from its s_object: sums over its paths of products."""
+    of = tuples(spec, trace)
     tail = [np.zeros((spec.dim, spec.dim)) for _ in trace.objects]
     t_attr = spec.operator("branch", "attr", rotation_only=rotation_only)
-    t_in = spec.operator("branch", "in", rotation_only=rotation_only)
-    place = [spec.operator("position", i, rotation_only=rotation_only) for i in range(spec.max_inputs)]
-    for i, o, alpha in positions(spec, trace.outputs, trace.weights):
+    t_in = spec.t_in(rotation_only=rotation_only)
+    place = [spec.place(i, rotation_only=rotation_only) for i in range(spec.max_inputs)]
+    for i, o, alpha in of.outputs:
         tail[o] += alpha * place[i]
     out: list[F64] = [np.empty(0)] * len(trace.objects)
     for n in reversed(range(len(trace.objects))):
-        obj = trace.objects[n]
-        inside = spec.branch * tail[n] @ spec.operator("module", obj.module, rotation_only=rotation_only)
-        out[n] = inside @ t_attr
-        for i, o, alpha in positions(spec, obj.inputs, obj.weights):
-            tail[o] += alpha * inside @ t_in @ place[i]
+        inside = tail[n] @ spec.operator("module", trace.objects[n].module, rotation_only=rotation_only)
+        out[n] = of.own[n] * inside @ t_attr
+        for i, o, alpha in of.inputs[n]:
+            tail[o] += alpha * of.below[n] * inside @ t_in @ place[i]
     return out, tail
 
 
 def affine_map(spec: RefSpec, trace: RefTrace, *, rotation_only: bool = False) -> tuple[F64, F64, F64]:
     """A (d, unknowns), the counters' columns C (d, objects) and s0 = C 1, with sketch = A x + s0.
 
-    x holds every object's attribute and, after it, its signature."""
+    x holds what `encoded` makes of every object."""
     columns, counters = [], []
     for o, p in zip(trace.objects, paths(spec, trace, rotation_only=rotation_only)[0], strict=True):
-        factor = np.repeat([spec.scale(o.module), 1.0], [spec.modules[o.module], spec.signature])
-        columns.append(p @ (spec.gain * spec.embedding(o.module) * factor))
+        columns.append(p @ (spec.gain * spec.embedding(o.module)))
         counters.append(p @ (spec.gain * spec.counter(o.module)))
     c = np.stack(counters, axis=1)
     return np.concatenate(columns, axis=1), c, c.sum(axis=1)
@@ -336,30 +464,30 @@ def affine_map(spec: RefSpec, trace: RefTrace, *, rotation_only: bool = False) -
 def reached(trace: RefTrace, spec: RefSpec) -> NDArray[np.bool_]:
     """Which objects reach an output through positive weights."""
     mark = np.zeros(len(trace.objects), dtype=bool)
-    mark[[o for _, o, _ in positions(spec, trace.outputs, trace.weights)]] = True
+    mark[[o for o, _ in weighted(spec, trace.outputs, trace.weights)]] = True
     for n in reversed(range(len(trace.objects))):
         if mark[n]:
-            mark[[o for _, o, _ in positions(spec, trace.objects[n].inputs, trace.objects[n].weights)]] = True
+            mark[[o for o, _ in weighted(spec, trace.objects[n].inputs, trace.objects[n].weights)]] = True
     return mark
 
 
 def amplitudes(spec: RefSpec, trace: RefTrace, t: float | None = None) -> tuple[F64, NDArray[np.int64]]:
     """Amplitude of every object, and its uses by what reaches an output; t defaults to the norm of T."""
     t = spec.t if t is None else t
+    of, mark = tuples(spec, trace), reached(trace, spec)
+    place, inner = (t if spec.ordered else 1.0), t ** len(spec.in_names)
     square = np.zeros(len(trace.objects))
     uses = np.zeros(len(trace.objects), dtype=np.int64)
-    for _, o, alpha in positions(spec, trace.outputs, trace.weights):
-        square[o] += (alpha * t) ** 2
+    for _, o, alpha in of.outputs:
+        square[o] += (alpha * place) ** 2
         uses[o] += 1
-    mark = reached(trace, spec)
     for n in reversed(range(len(trace.objects))):
         if not mark[n]:
             continue
-        for _, o, alpha in positions(spec, trace.objects[n].inputs, trace.objects[n].weights):
-            square[o] += (alpha * t * math.sqrt(square[n]) * t * spec.branch * t) ** 2
+        for _, o, alpha in of.inputs[n]:
+            square[o] += (alpha * place * math.sqrt(square[n]) * t * of.below[n] * inner) ** 2
             uses[o] += 1
-    scale = np.array([spec.scale(o.module) for o in trace.objects])
-    return np.sqrt(square) * t * spec.branch * t * spec.gain * scale, uses
+    return np.sqrt(square) * t * np.array(of.own) * t * spec.gain, uses
 
 
 def load(spec: RefSpec, trace: RefTrace) -> float:
@@ -373,9 +501,14 @@ def load(spec: RefSpec, trace: RefTrace) -> float:
 
 
 def split(spec: RefSpec, trace: RefTrace, x: F64) -> list[F64]:
-    """The attributes in a packed vector of unknowns, one array an object."""
-    ends = np.cumsum([spec.width(o.module) for o in trace.objects])
-    return [v[: spec.modules[o.module]] for v, o in zip(np.split(x, ends[:-1]), trace.objects, strict=True)]
+    """A packed vector of unknowns, one array an object."""
+    return np.split(x, np.cumsum([spec.width(o.module) for o in trace.objects])[:-1])
+
+
+def attributes(spec: RefSpec, trace: RefTrace, x: F64) -> list[F64]:
+    """The attributes in a packed vector of unknowns, one array an object; NaN where an unknown is."""
+    parts = [(o.module, v) for o, v in zip(trace.objects, split(spec, trace, x), strict=True)]
+    return [decoded(spec, m, v) if np.isfinite(v).all() else np.full(spec.modules[m], np.nan) for m, v in parts]
 
 
 def lstsq(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating], mask: NDArray[np.bool_] | None = None) -> list[F64]:
@@ -386,7 +519,7 @@ def lstsq(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating], mask: NDArray
     norm = np.linalg.norm(a[:, column], axis=0)
     x = np.full(a.shape[1], np.nan)
     x[column] = np.linalg.lstsq(a[keep][:, column] / norm, s[keep] - s0[keep], rcond=None)[0] / norm
-    return split(spec, trace, x)
+    return attributes(spec, trace, x)
 
 
 def sparse(
@@ -424,7 +557,8 @@ def matched(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating]) -> list[F64
     a, _, _ = affine_map(spec, trace)
     norms = [float(np.mean(n)) for n in split(spec, trace, np.sum(a * a, axis=0))]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return [x / n for x, n in zip(split(spec, trace, a.T @ s), norms, strict=True)]
+        found = [x / n for x, n in zip(split(spec, trace, a.T @ s), norms, strict=True)]
+    return attributes(spec, trace, np.concatenate(found))
 
 
 def paper(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating]) -> list[F64]:
@@ -432,7 +566,8 @@ def paper(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating]) -> list[F64]:
     a, _, _ = affine_map(spec, trace, rotation_only=True)
     amplitude, _ = amplitudes(spec, trace, t=spec.sine)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return [x / v**2 for x, v in zip(split(spec, trace, a.T @ s), amplitude, strict=True)]
+        found = [x / v**2 for x, v in zip(split(spec, trace, a.T @ s), amplitude, strict=True)]
+    return attributes(spec, trace, np.concatenate(found))
 
 
 # ---------------------------------------------------------------- section 9: random features
