@@ -11,7 +11,7 @@ import recsketch as rs
 
 
 def same(found: rs.Unrolled, trace: rs.Trace, tolerance: float = 1e-3) -> bool:
-    """Every object, module, position and input right, none more, attributes and weights within the tolerance."""
+    """Every object, module, position and input right, none more; attributes within the tolerance of their norm, weights within it."""
     if len(found.objects) != len(trace) or len(found.outputs) != len(trace.output_ids):
         return False
     objects, partner = trace.objects, {}
@@ -22,7 +22,7 @@ def same(found: rs.Unrolled, trace: rs.Trace, tolerance: float = 1e-3) -> bool:
         a, b = objects[i], found.objects[j]
         if a.module != b.module or len(a.inputs) != len(b.inputs):
             return False
-        if not np.abs(a.attribute - b.attribute).max() <= tolerance:
+        if not np.linalg.norm(a.attribute - b.attribute) <= tolerance * np.linalg.norm(a.attribute):
             return False
         if a.inputs and not np.abs(np.array(a.weights) / sum(a.weights) - b.weights).max() <= tolerance:
             return False

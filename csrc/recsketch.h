@@ -291,15 +291,22 @@ typedef struct rsk_spec_params {
     const char *rotation;      /* "skew" or "hadamard" */
     double cosine, sine;       /* T = cosine I + sine R; each from -1 to 1, cosine^2 + sine^2 >= RSK_MIN_STRETCH */
     double gain;               /* g: of the attribute and of the counter in z; above 0, at most 1 */
-    double branch;             /* b: of T_attr z and of T_in s_input in an object; above 0, at most 1 */
-    int energy;                /* flag. 1: alpha = sqrt(w); 0: alpha = w */
-    const ptrdiff_t *lengths;  /* (modules,) attribute lengths, 1..RSK_MAX_LENGTH */
-    const double *scales;      /* (modules,) from 1e-30 to 1e30 */
-    const uint64_t *positions; /* (max_inputs,) stream ids */
+    double branch;             /* b: of T_attr z and of T_in s_input in an object, unless the weighting is balanced; above 0, at most 1 */
+    int weighting;             /* rsk_weighting */
+    double spread;             /* s, 0..1: u = (1 - s) w + s / k stands for a weight w of k inputs; 0 for RSK_WEIGHTS_COUNT */
+    const double *kappa;       /* (max_inputs + 1,) of k inputs, 1..1e6; read only for RSK_WEIGHTS_BALANCED */
+    int ordered;               /* flag. 0: T_i is the identity for every position */
+    const ptrdiff_t *lengths;  /* (modules,) unknowns of an object without its counter, 1..RSK_MAX_LENGTH */
+    const uint64_t *positions; /* (max(max_inputs, 16),) stream ids: those of the first 16 are read whatever max_inputs is */
     const uint64_t *operators; /* (modules,) stream ids of T_M */
     const uint64_t *embeddings, *counters; /* (modules,) stream ids */
-    uint64_t branch_attr, branch_in;       /* stream ids */
+    uint64_t branch_attr, branch_in[2];    /* stream ids; those of both operators of T_in are read */
+    int ins;                               /* how many operators T_in has, 1 or 2 */
 } rsk_spec_params;
+
+/* What an input of weight w counts with in its tuple (u as above, M the mass of an object): sqrt(u); u; sqrt(u M / mean M), with
+ * branches of an object that follow from its mass; w as it is given, nothing normalised. */
+typedef enum rsk_weighting { RSK_WEIGHTS_ENERGY, RSK_WEIGHTS_LINEAR, RSK_WEIGHTS_BALANCED, RSK_WEIGHTS_COUNT } rsk_weighting;
 
 /* Draws all matrices: about (max_inputs + 8 modules + 2) d / 8 bytes, at about 1 ns a byte. stop: or NULL.
  * Two specifications of equal parameters are interchangeable.
@@ -313,10 +320,10 @@ ptrdiff_t rsk_spec_bytes(const rsk_spec *spec);
 
 /* out (d) = T x, or with the flag transpose T^T x. x (d): the caller sees to it that it is finite.
  *   kind   0 position, 1 module, 2 branch
- *   index  which one: below max_inputs or modules; of the branches, 0 T_attr and 1 T_in
- * RSK_EINVAL  NULL, kind, index;  RSK_ENOMEM  scratch: 2 d floats */
+ *   index  which one: below max_inputs or modules; of the branches, 0 T_attr, 1 T_in, 2 and 3 the operators that T_in is the product of
+ * RSK_EINVAL  NULL, kind, index;  RSK_ENOMEM  scratch: 3 d floats */
 rsk_status rsk_operator(const rsk_spec *spec, int kind, ptrdiff_t index, int transpose, const float *x, float *out);
-/* rsk_embed: out (d) = E_M x, x (lengths[module]). rsk_embed_adjoint: out (lengths[module]) = E_M^T x, x (d). Without gain and scale.
+/* rsk_embed: out (d) = E_M x, x (lengths[module]). rsk_embed_adjoint: out (lengths[module]) = E_M^T x, x (d). Without gain.
  * RSK_EINVAL  NULL, module;  RSK_ENOMEM  scratch: 12 bytes times the power of two that the length is padded to
  * RSK_EVALUE  (rsk_embed) an element of x is NaN or larger than RSK_MAX_VALUE */
 rsk_status rsk_embed(const rsk_spec *spec, ptrdiff_t module, const float *x, float *out);
@@ -324,6 +331,43 @@ rsk_status rsk_embed_adjoint(const rsk_spec *spec, ptrdiff_t module, const float
 /* out (d) = c_M, of norm one.
  * RSK_EINVAL  NULL, module */
 rsk_status rsk_counter(const rsk_spec *spec, ptrdiff_t module, float *out);
+
+/* ---------------------------------------------------------------- attributes and unknowns (attributes.c) */
+
+/* What stands in a sketch for an attribute x of length a, its unknowns: y = (x - centre) scale; or, where attributes are polar,
+ * y / |y| and log2 |y| / 16, of a zero vector 0 and 1; then the signature of the object's number. */
+typedef struct rsk_coding {
+    ptrdiff_t modules;
+    const ptrdiff_t *lengths;      /* (modules,) a */
+    const double *scales;          /* (modules,) > 0 */
+    const float *centres;          /* NULL: all are 0 */
+    const ptrdiff_t *centre_begin; /* (modules,) where that of a module begins in centres; not read without them */
+    int polar;                     /* 1 or 0 */
+    ptrdiff_t signature;           /* L, 0 for none */
+    const float *signatures;       /* (numbers, L); not read where L is 0 */
+    ptrdiff_t numbers;
+} rsk_coding;
+
+/* out = the unknowns of a batch's objects.
+ *
+ *   module      (objects,);  number (objects,) of each object in its trace, not read where L is 0
+ *   ends        (objects + 1,) offsets into attributes; the unknowns of object o begin at ends[o] + o (polar + L)
+ *   out         (ends[objects] + objects (polar + L),) overwritten, unspecified on error; must not overlap
+ *   where       NULL, or the object at which a check failed, -1 for none
+ *
+ * RSK_EINVAL, RSK_EOFFSETS, RSK_EMODULE, RSK_ELENGTH  as they say
+ * RSK_EVALUE  an element is NaN, or after centring and scaling larger than RSK_MAX_VALUE;  RSK_ENOMEM  a byte an object */
+rsk_status rsk_encode(const rsk_coding *coding, ptrdiff_t objects, const int32_t *module, const int32_t *number,
+                      const int64_t *ends, const float *attributes, float *out, int threads, ptrdiff_t *where);
+
+/* The attributes that unknowns, exact or fitted, stand for: the inverse of rsk_encode.
+ *
+ *   error       (objects,) standard error of an unknown; read only with errors
+ *   errors      NULL, or (ends[objects],) the standard error of every element, to first order
+ *
+ * RSK_EINVAL, RSK_EOFFSETS, RSK_EMODULE, RSK_ELENGTH  as above. NaN unknowns give NaN. */
+rsk_status rsk_decode(const rsk_coding *coding, ptrdiff_t objects, const int32_t *module, const int64_t *ends,
+                      const float *unknowns, const double *error, float *attributes, float *errors, int threads);
 
 /* ---------------------------------------------------------------- plans: the structure of a batch (plan.c) */
 
@@ -423,7 +467,9 @@ rsk_status rsk_lstsq(const rsk_spec *spec, const rsk_plan *plan, const float *sk
 typedef struct rsk_sparse_params {
     ptrdiff_t nonzeros;   /* of a trace, at most; 0: as many as stand out of the noise; >= 0 */
     ptrdiff_t per_object; /* of an object, at most; 0: any number; >= 0 */
-    int nonnegative;      /* flag. 1: every element is >= 0 */
+    ptrdiff_t free;       /* an object's last elements that are no part of its attribute: never left out, of any sign; from 0 to less
+                           * than the shortest length */
+    int nonnegative;      /* flag. 1: every other element is >= 0 */
     const double *noise;  /* (traces,) root mean square error of a kept coordinate, from 0 to RSK_MAX_VALUE; NULL: float32 rounding,
                            * which is the least that is assumed */
     int max_iterations;   /* of CGLS in all, >= 1 */
@@ -439,6 +485,14 @@ rsk_status rsk_sparse(const rsk_spec *spec, const rsk_plan *plan, const float *s
 
 #define RSK_MAX_DEPTH 64
 
+/* What is known of a module's attributes. */
+typedef struct rsk_sparsity {
+    int kind;           /* RSK_DENSE; RSK_SPARSE: mostly zero; RSK_DECIDE: as the sketch itself tells */
+    ptrdiff_t nonzeros; /* of a sparse attribute, about; 0: not known; >= 0 */
+    int nonnegative;    /* flag. 1: no element of a sparse attribute is negative */
+} rsk_sparsity;
+enum { RSK_DENSE, RSK_SPARSE, RSK_DECIDE };
+
 typedef struct rsk_unroll_params {
     /* (modules + 1, modules) flags: whether the column's module may be an input of the row's; the last row: an output */
     const uint8_t *allowed;
@@ -447,9 +501,10 @@ typedef struct rsk_unroll_params {
     ptrdiff_t max_depth; /* 1: outputs only; from 1 to RSK_MAX_DEPTH */
     double threshold;    /* least evidence of a group of objects, in nats; >= 0 */
     int max_rounds;      /* of proposing and fitting, >= 1 */
-    int sparse;          /* flag. 1: attributes are mostly zero */
-    ptrdiff_t nonzeros;  /* of a sparse attribute, about; 0: not known; >= 0. Not used without sparse */
-    int nonnegative;     /* flag. 1: the elements of sparse attributes are never negative. Not used without sparse */
+    double norm2;        /* mean square norm of an object's unknowns without its counter; 0: not known; from 0 to 1e30 */
+    const rsk_sparsity *sparsity; /* (modules,) or NULL: all dense */
+    ptrdiff_t free;      /* an object's last elements that are no part of its attribute: never left out, of any sign; from 0 to less
+                          * than the shortest length */
 } rsk_unroll_params;
 
 typedef struct rsk_unrolled rsk_unrolled;

@@ -29,13 +29,22 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 UNIT = 2.0**-24  # the unit roundoff of float32
 
+CENTRES = {"b": [0.25] * 16, "c": [-1.0, 0.5, *[0.0] * 31]}
 VARIANTS: dict[str, dict[str, Any]] = {
     "skew": {},
     "hadamard": {"rotation": "hadamard"},
     "linear": {"weighting": "linear", "angle": 45.0},
     "paper": {"rotation": "hadamard", "weighting": "linear", "scaling": "paper", "angle": 45.0},
     "scaled": {"scales": {"a": 0.25, "c": 3.0}, "angle": 75.0},
+    "default": {"attributes": "polar", "weighting": "balanced", "spread": 0.5},
+    "hadamard, balanced": {"rotation": "hadamard", "weighting": "balanced", "balance": 0.8, "spread": 0.2},
+    "centred": {"weighting": "balanced", "balance": 1.0, "centres": CENTRES, "scales": {"b": 2.0}, "spread": 1.0},
+    "polar": {"attributes": "polar", "centres": CENTRES, "scales": {"b": 0.1}, "spread": 0.3},
+    "count": {"weighting": "count", "ordered": False, "centres": CENTRES, "scales": {"a": 4.0}},
 }
+# Those whose sketches are affine in the attributes, and of these those that can be recovered from.
+LINEAR = [name for name, options in VARIANTS.items() if options.get("attributes") != "polar"]
+READABLE = [name for name in LINEAR if VARIANTS[name].get("ordered", True)]
 MODULES = {"a": 7, "b": 16, "c": 33, "wide": 150}  # at d = 128 "wide" is folded: a' = 256
 
 
@@ -57,6 +66,11 @@ class Build:
             scaling=spec.scaling,
             scales=None if spec.scales is None else dict(spec.scales),
             signature=spec.signature,
+            attributes=spec.attributes,
+            balance=spec.balance,
+            spread=spec.spread,
+            ordered=spec.ordered,
+            centres=None if spec.centres is None else dict(spec.centres),
         )
 
     @staticmethod
@@ -80,7 +94,7 @@ class Build:
 
         return _core.Spec(
             dim=spec.dim,
-            lengths=tuple(spec.modules.values()),
+            lengths=tuple(map(spec.width, spec.modules)),
             max_inputs=spec.max_inputs,
             seed=spec.seed,
             rotation=spec.rotation,
@@ -88,19 +102,21 @@ class Build:
             sine=spec.sine,
             gain=spec.gain,
             branch=spec.branch,
-            energy=spec.weighting == "energy",
-            scales=np.array([spec.scale(m) for m in spec.modules]),
-            positions=streams("position", range(spec.max_inputs)),
+            weighting=spec.weighting,
+            spread=spec.spread,
+            kappa=np.array([1.0, *map(spec.kappa, range(1, spec.max_inputs + 1))]),
+            ordered=spec.ordered,
+            positions=streams("position", range(max(spec.max_inputs, 16))),
             operators=streams("module", spec.modules),
             embeddings=streams("embedding", spec.modules),
             counters=streams("counter", spec.modules),
-            branch_attr=ref.stream("branch", "attr"),
-            branch_in=ref.stream("branch", "in"),
+            branches=streams("branch", ("attr", "in/0", "in/1")),
+            ins=len(spec.in_names),
         )
 
     @staticmethod
     def columns(spec: ref.RefSpec, *traces: ref.RefTrace) -> dict[str, np.ndarray]:
-        """The columns of rsk_batch, made from the reference's traces."""
+        """The columns of rsk_batch, made from the reference's traces; attribute_ends are those of the unknowns."""
         objects = [o for t in traces for o in t.objects]
         names = list(spec.modules)
 
@@ -117,7 +133,7 @@ class Build:
         return {
             "objects": ends(len(t.objects) for t in traces),
             "module": np.array([names.index(o.module) for o in objects], dtype=np.int32),
-            "attribute_ends": ends(len(o.attribute) for o in objects),
+            "attribute_ends": ends(spec.width(o.module) for o in objects),
             "input_ends": ends(len(o.inputs) for o in objects),
             "inputs": indices(o.inputs for o in objects),
             "weights": weights((o.inputs, o.weights) for o in objects),
@@ -132,9 +148,9 @@ class Build:
 
     @staticmethod
     def adjoint(spec: ref.RefSpec, trace: ref.RefTrace, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(attributes, counters) of the adjoint sweep of y."""
+        """(unknowns, counters) of the adjoint sweep of y."""
         plan = Build.plan(spec, trace)
-        attributes = np.full(sum(len(o.attribute) for o in trace.objects), np.nan, dtype=np.float32)
+        attributes = np.full(plan.attributes, np.nan, dtype=np.float32)
         counters = np.full(len(trace.objects), np.nan, dtype=np.float32)
         plan.adjoint(np.ascontiguousarray(y[None]), attributes, counters, 1)
         return attributes, counters
@@ -188,13 +204,27 @@ class Build:
         return ref.RefTrace(tuple(out), tuple(tops), tuple(map(float, rng.dirichlet(np.full(fan, alpha)))))
 
     @staticmethod
-    def object_columns(spec: ref.RefSpec, trace: ref.RefTrace) -> list[np.ndarray]:
-        """The columns of A, one (d, a) block an object."""
-        return np.split(ref.affine_map(spec, trace)[0], np.cumsum([len(o.attribute) for o in trace.objects])[:-1], 1)
+    def scaled(spec: ref.RefSpec, trace: ref.RefTrace, attributes: Any) -> np.ndarray:
+        """Linear attributes, packed, as they are sketched: centred and scaled."""
+        pairs = zip(trace.objects, attributes, strict=True)
+        parts = [(np.asarray(x, np.float64) - spec.centre(o.module)) * spec.scale(o.module) for o, x in pairs]
+        return np.concatenate(parts)
 
     @staticmethod
-    def unknowns(trace: ref.RefTrace) -> np.ndarray:
-        return np.concatenate([np.asarray(o.attribute, dtype=np.float64) for o in trace.objects])
+    def bare(variant: dict[str, Any]) -> dict[str, Any]:
+        """A variant for modules of other names and lengths."""
+        return {k: v for k, v in variant.items() if k not in ("scales", "centres")}
+
+    @staticmethod
+    def object_columns(spec: ref.RefSpec, trace: ref.RefTrace) -> list[np.ndarray]:
+        """The columns of A, one (d, width) block an object."""
+        return np.split(
+            ref.affine_map(spec, trace)[0], np.cumsum([spec.width(o.module) for o in trace.objects])[:-1], 1
+        )
+
+    @staticmethod
+    def unknowns(spec: ref.RefSpec, trace: ref.RefTrace) -> np.ndarray:
+        return np.concatenate([ref.encoded(spec, n, o) for n, o in enumerate(trace.objects)])
 
 
 class Rounding:
@@ -213,73 +243,91 @@ class Rounding:
         return reach, (5 + 2 + math.log2(spec.dim)) * reach  # 1/sqrt(d) and its product; log2(d) stages
 
     @staticmethod
+    def t_in(spec: ref.RefSpec) -> tuple[float, float]:
+        """The same of T_in, a product of one or two."""
+        norm, cost = Rounding.operator(spec)
+        n = len(spec.in_names)
+        return norm**n, n * cost * norm ** (n - 1)
+
+    @staticmethod
+    def place(spec: ref.RefSpec) -> tuple[float, float]:
+        """The same of T_i, which is the identity where inputs have no order."""
+        return Rounding.operator(spec) if spec.ordered else (1.0, 0.0)
+
+    @staticmethod
     def spread(spec: ref.RefSpec, trace: ref.RefTrace) -> np.ndarray:
         """Bound on the norm of every object's map from s_object to the sketch: what multiplies an error made there."""
         if spec.rotation == "hadamard":  # T is orthonormal on average only: the norms of the very matrices
             return np.array([np.linalg.norm(m, 2) for m in ref.paths(spec, trace)[1]])
+        of, place, inner = ref.tuples(spec, trace), Rounding.place(spec)[0], Rounding.t_in(spec)[0]
         out = np.zeros(len(trace.objects))
-        for _, o, a in ref.positions(spec, trace.outputs, trace.weights):
-            out[o] += a * spec.t
+        for _, o, a in of.outputs:
+            out[o] += a * place
         for n in reversed(range(len(trace.objects))):
-            for _, o, a in ref.positions(spec, trace.objects[n].inputs, trace.objects[n].weights):
-                out[o] += out[n] * spec.t * spec.branch * spec.t * a * spec.t
+            for _, o, a in of.inputs[n]:
+                out[o] += out[n] * spec.t * of.below[n] * inner * a * place
         return out
 
     @staticmethod
     def forward(spec: ref.RefSpec, trace: ref.RefTrace) -> float:
         """Bound on |computed sketch - exact sketch|: for every object what is rounded there, times its spread."""
         norm, cost = Rounding.operator(spec)
-        t_attr, t_in = spec.operator("branch", "attr"), spec.operator("branch", "in")
+        place, place_cost = Rounding.place(spec)
+        inner, inner_cost = Rounding.t_in(spec)
+        t_attr, t_in, of = spec.operator("branch", "attr"), spec.t_in(), ref.tuples(spec, trace)
         values: list[np.ndarray] = []
         local: list[float] = []
 
-        def tuple_sketch(inputs: Any, weights: Any) -> tuple[np.ndarray, float]:
-            parts = ref.positions(spec, inputs, weights)
-            s = ref.tuple_sketch(spec, values, inputs, weights)
+        def tuple_sketch(parts: Any) -> tuple[np.ndarray, float]:
+            s = ref.tuple_sketch(spec, values, parts)
             # the operator; alpha, its product, and one sum for every later term
             sizes = sum(a * float(np.linalg.norm(values[o])) for _, o, a in parts)
-            return s, UNIT * sizes * (cost + (3 + len(parts)) * norm)
+            return s, UNIT * sizes * (place_cost + (3 + len(parts)) * place)
 
         for n, o in enumerate(trace.objects):
             p = spec.padded(o.module)
             folds = max(1, p // spec.dim)
-            x = spec.scale(o.module) * np.asarray(o.attribute, dtype=np.float64)
-            x = np.concatenate([x, ref.signature(spec, n)])
+            x = ref.encoded(spec, n, o)
             z = spec.gain * (ref.embedded(spec, n, o) + spec.counter(o.module))
-            # scale and gain (4), the transform, 1/sqrt (2), folding, adding the counter
-            ez = UNIT * spec.gain * (math.sqrt(folds) * float(np.linalg.norm(x)) + 1.0) * (8 + math.log2(p) + folds)
-            below, eb = tuple_sketch(o.inputs, o.weights)
-            v = spec.branch * (t_attr @ z + t_in @ below)
-            sizes = float(np.linalg.norm(z) + np.linalg.norm(below))
-            ev = spec.branch * (norm * (ez + eb) + UNIT * sizes * (cost + 3 * norm))
+            # an unknown may be a last place off, scale and gain (4), the transform, 1/sqrt (2), folding, the counter
+            ez = UNIT * spec.gain * (math.sqrt(folds) * float(np.linalg.norm(x)) + 1.0) * (9 + math.log2(p) + folds)
+            below, eb = tuple_sketch(of.inputs[n])
+            own, under = of.own[n], of.below[n]
+            v = own * t_attr @ z + under * t_in @ below
+            zs, bs = float(np.linalg.norm(z)), float(np.linalg.norm(below))
+            ev = own * (norm * ez + UNIT * zs * (cost + 3 * norm))
+            ev += under * (inner * eb + UNIT * bs * (inner_cost + 3 * inner))
             values.append(spec.operator("module", o.module) @ v)
             local.append(norm * ev + UNIT * cost * float(np.linalg.norm(v)))
-        top = tuple_sketch(trace.outputs, trace.weights)[1]
+        top = tuple_sketch(of.outputs)[1]
         return (top + float(np.dot(local, Rounding.spread(spec, trace)))) * 1.01  # second order
 
     @staticmethod
     def adjoint(spec: ref.RefSpec, trace: ref.RefTrace, y: float) -> np.ndarray:
-        """Bound on the error of every object's attribute under the adjoint, for |y| = y."""
+        """Bound on the error of every object's unknowns under the adjoint, for |y| = y."""
         norm, cost = Rounding.operator(spec)
+        place, place_cost = Rounding.place(spec)
+        inner, inner_cost = Rounding.t_in(spec)
+        of = ref.tuples(spec, trace)
         size = np.zeros(len(trace.objects))  # bound on |tail|, the adjoint's value at s_object
         error = np.zeros(len(trace.objects))
         out = np.zeros(len(trace.objects))
 
         def push(parts: Any, value: float, wrong: float) -> None:
             for _, o, a in parts:
-                size[o] += a * norm * value
-                error[o] += a * norm * wrong + UNIT * a * value * (cost + (3 + 8) * norm)
+                size[o] += a * place * value
+                error[o] += a * place * wrong + UNIT * a * value * (place_cost + (3 + 8) * place)
 
-        push(ref.positions(spec, trace.outputs, trace.weights), y, 0.0)
+        push(of.outputs, y, 0.0)
         for n in reversed(range(len(trace.objects))):
-            o = trace.objects[n]
-            p = spec.padded(o.module)
-            u, eu = spec.branch * norm * size[n], spec.branch * (norm * error[n] + UNIT * size[n] * (cost + 2 * norm))
-            v, ev = norm * u, norm * eu + UNIT * cost * u
-            gain = spec.gain * spec.scale(o.module) * math.sqrt(max(1, p // spec.dim))
-            # folding d/a' segments one after the other, the transform, gain, scale, 1/sqrt
+            p = spec.padded(trace.objects[n].module)
+            u, eu = norm * size[n], norm * error[n] + UNIT * size[n] * (cost + 2 * norm)
+            v, ev = norm * of.own[n] * u, of.own[n] * (norm * eu + UNIT * cost * u)
+            gain = spec.gain * math.sqrt(max(1, p // spec.dim))
+            # folding d/a' segments one after the other, the transform, gain, 1/sqrt
             out[n] = gain * (ev + UNIT * v * (max(1, spec.dim // p) + math.log2(p) + 8))
-            push(ref.positions(spec, o.inputs, o.weights), v, ev)
+            under = of.below[n]
+            push(of.inputs[n], under * inner * u, under * (inner * eu + UNIT * inner_cost * u))
         return out * 1.01
 
 
@@ -295,7 +343,19 @@ def rounding() -> type[Rounding]:
 
 @pytest.fixture(params=list(VARIANTS))
 def variant(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Keyword arguments of a RefSpec: every rotation, weighting and scaling."""
+    """Keyword arguments of a RefSpec: every rotation, weighting and scaling, and what is sketched of attributes."""
+    return dict(VARIANTS[request.param])
+
+
+@pytest.fixture(params=LINEAR)
+def linear(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """As `variant`, of linear attributes."""
+    return dict(VARIANTS[request.param])
+
+
+@pytest.fixture(params=READABLE)
+def readable(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """As `linear`, with an order of inputs."""
     return dict(VARIANTS[request.param])
 
 

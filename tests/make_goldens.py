@@ -20,6 +20,14 @@ import reference as ref
 
 HERE = Path(__file__).resolve().parent / "goldens"
 SEEDS = (0, 7, 2**32 + 1, 2**64 - 1)
+PAPER = {"rotation": "hadamard", "attributes": "linear", "weighting": "linear", "scaling": "paper", "angle": 45.0}
+BITS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "energy": {"attributes": "linear", "weighting": "energy", "signature": 3},
+    "hadamard": {"rotation": "hadamard", "balance": 0.8, "spread": 0.2},
+    "paper": PAPER,
+    "bag": {"attributes": "linear", "weighting": "count", "ordered": False, "scales": {"line": 0.3}},
+}
 MODULES = {"char": 7, "line": 33, "page": 16, "wide": 200, "ä": 1}
 
 
@@ -29,7 +37,7 @@ def digest(array: Any, dtype: str) -> str:
 
 def words() -> list[dict[str, Any]]:
     rows = []
-    names = [("position", "0"), ("position", "15"), ("module", "line"), ("branch", "attr"), ("branch", "in")]
+    names = [("position", "0"), ("position", "15"), ("module", "line"), ("branch", "attr"), ("branch", "in/1")]
     for role, name in [*names, ("embedding", "ä"), ("counter", "page")]:
         for seed in SEEDS:
             for part in (0, 1, 2):
@@ -51,7 +59,12 @@ def specs() -> list[ref.RefSpec]:
 
 def operators(spec: ref.RefSpec) -> list[tuple[str, str]]:
     places = [("position", str(i)) for i in range(spec.max_inputs)]
-    return [*places, *[("module", m) for m in spec.modules], ("branch", "attr"), ("branch", "in")]
+    return [
+        *places,
+        *[("module", m) for m in spec.modules],
+        ("branch", "attr"),
+        *[("branch", name) for name in spec.in_names],
+    ]
 
 
 def signature(matrix: Any) -> str:
@@ -98,22 +111,15 @@ def bits(threads: int = 1) -> dict[str, str]:
     from recsketch.transforms import fwht
 
     out: dict[str, str] = {}
-    for rotation, scaling in (("skew", "unit"), ("hadamard", "unit"), ("hadamard", "paper")):
+    for kind, options in BITS.items():
         for dim in (64, 1024, 8192):
-            spec = rs.SketchSpec(
-                dim=dim,
-                modules=MODULES,
-                seed=7,
-                rotation=rotation,
-                scaling=scaling,
-                angle=45.0 if scaling == "paper" else 60.0,
-            )
+            spec = rs.SketchSpec(dim, MODULES, 7, **options)
             sk = rs.Sketcher(spec, threads=threads)
             runs = traces(spec, dim, 9)
             s = sk.sketch(runs)
-            key = f"{rotation}/{scaling}/{dim}"
+            key = f"{kind}/{dim}"
             out[f"{key}/sketch"] = digest(s, "<f4")
-            for method in ("matched", "paper", "lstsq"):
+            for method in ("matched", "paper", "lstsq") if spec.ordered else ():
                 with warnings.catch_warnings():  # beyond capacity too the bits are fixed
                     warnings.simplefilter("ignore", rs.CapacityWarning)
                     found = sk.recover(s, runs, method=method)

@@ -116,15 +116,21 @@ def skew_mask(dim: int, seed: int, role: str, name: str) -> int:
     """The mask of an operator.
 
     Products of operators whose masks cancel have few distinct eigenvalues, and members of a chain of one module look
-    alike: in/1 therefore differs from in/0, and a module's mask from all that would cancel with theirs."""
+    alike: those of T_in therefore differ from each other and from those of positions, by more than one of these, and a
+    module's from all that would cancel with theirs."""
     sid = stream(role, name)
-    if (role, name) == ("branch", "in/1"):
-        return drawn_mask(dim, seed, sid, frozenset({skew_mask(dim, seed, "branch", "in/0")}))
-    if role != "module":
+    if role != "module" and not name.startswith("in/"):
         return drawn_mask(dim, seed, sid)
-    a, b = (skew_mask(dim, seed, "branch", f"in/{i}") for i in range(2))
     first = {skew_mask(dim, seed, "position", str(i)) for i in range(16)}
-    return drawn_mask(dim, seed, sid, frozenset({a, b} | first | {a ^ b ^ m for m in first}))
+    if name == "in/0" and role == "branch":
+        return drawn_mask(dim, seed, sid, frozenset(first))
+    a = skew_mask(dim, seed, "branch", "in/0")
+    if name == "in/1" and role == "branch":
+        return drawn_mask(dim, seed, sid, frozenset({a} | first | {a ^ m for m in first}))
+    b = skew_mask(dim, seed, "branch", "in/1")
+    near = {skew_mask(dim, seed, "position", str(i)) for i in range(4)}
+    taken = {a, b, a ^ b} | first | {a ^ b ^ m for m in first} | {a ^ m for m in near} | {b ^ m for m in near}
+    return drawn_mask(dim, seed, sid, frozenset(taken))
 
 
 def skew_signs(dim: int, seed: int, role: str, name: str) -> F64:
@@ -256,8 +262,9 @@ class RefSpec:
         return self.operator("position", i, rotation_only=rotation_only) if self.ordered else np.eye(self.dim)
 
     def kappa(self, k: int) -> float:
-        """What k inputs weigh beside their owner in the "balanced" weighting, per mean mass."""
-        return float(k) ** self.balance
+        """What k inputs weigh beside their owner in the "balanced" weighting, per mean mass: to 40 significant bits."""
+        fraction, exponent = math.frexp(float(k) ** self.balance)
+        return math.ldexp(round(math.ldexp(fraction, 40)), exponent - 40)
 
     def rotated(self, role: str, name: str | int) -> F64:
         return rotation_matrix(self.rotation, self.dim, self.seed, role, str(name))
@@ -388,9 +395,9 @@ def from_polar(y: F64) -> F64:
     """The vector whose `polar` is nearest in kind: zero where y is nearer to (0, 1) than its direction to norm one."""
     direction, last = y[:-1], float(y[-1])
     norm = float(np.linalg.norm(direction))
-    if 2 * norm + (last - 1) ** 2 < 1:
+    if norm == 0 or 2 * norm + (last - 1) ** 2 < 1:
         return np.zeros(len(direction))
-    return direction / norm * 2.0 ** (16 * min(max(last, -10.0), 7.0))
+    return direction / norm * 2.0 ** (16 * min(max(last, -16.0), 8.0))
 
 
 def encoded(spec: RefSpec, n: int, o: RefObject) -> F64:

@@ -22,11 +22,10 @@ def test_against_the_transpose(build: Any, rounding: Any, variant: dict[str, Any
         ref.split(spec, trace, attributes), ref.split(spec, trace, a.T @ y), allowed, strict=True
     ):
         assert np.linalg.norm(got - want) <= bound
-    scale = np.array([spec.scale(o.module) for o in trace.objects])
     # a counter is d products summed: d/2 roundings more than an attribute has, in the worst case
-    assert (np.abs(counters - c.T @ y) <= allowed / scale + spec.dim / 2 * 2.0**-24 * np.linalg.norm(c, axis=0)).all()
+    assert (np.abs(counters - c.T @ y) <= allowed + spec.dim / 2 * 2.0**-24 * np.linalg.norm(c, axis=0)).all()
     dead = ~ref.reached(trace, spec)
-    assert not np.any(attributes[np.repeat(dead, [len(o.attribute) for o in trace.objects])])
+    assert not np.any(attributes[np.repeat(dead, [spec.width(o.module) for o in trace.objects])])
     assert not np.any(counters[dead])
 
 
@@ -39,9 +38,9 @@ def test_the_adjoint_identity(build: Any, rounding: Any, variant: dict[str, Any]
     y = build.attribute(rng, dim)
     s = build.sketcher(spec).sketch(build.trace(trace)).astype(np.float64)
     attributes, counters = build.adjoint(spec, trace, y)
-    back = build.unknowns(trace) @ attributes.astype(np.float64) + counters.astype(np.float64).sum()
+    back = build.unknowns(spec, trace) @ attributes.astype(np.float64) + counters.astype(np.float64).sum()
     adjoint = rounding.adjoint(spec, trace, 1.0)
-    each = [np.linalg.norm(o.attribute) + (1 + dim) / spec.scale(o.module) for o in trace.objects]
+    each = [np.linalg.norm(ref.encoded(spec, n, o)) + 1 + dim for n, o in enumerate(trace.objects)]
     allowed = rounding.forward(spec, trace) + float(adjoint @ each)
     assert abs(s @ y - back) <= allowed
     assert abs(s @ y) > 0
@@ -57,13 +56,13 @@ def test_the_adjoint_identity_of_long_sketches(build: Any, variant: dict[str, An
         y = build.attribute(rng, dim)
         s = build.sketcher(spec).sketch(build.trace(trace)).astype(np.float64)
         attributes, counters = build.adjoint(spec, trace, y)
-        parts = build.unknowns(trace) @ attributes.astype(np.float64), counters.astype(np.float64).sum()
+        parts = build.unknowns(spec, trace) @ attributes.astype(np.float64), counters.astype(np.float64).sum()
         assert np.linalg.norm(s) < 10
         assert abs(s @ y - sum(parts)) <= 1.2e-4
         assert min(abs(parts[0]), abs(parts[1])) > 1e-3 * np.linalg.norm(s) / np.sqrt(dim)
         for i, name in enumerate(spec.modules):
             core = build.core(spec)
-            x = build.attribute(rng, spec.modules[name])
+            x = build.attribute(rng, spec.width(name))
             both = core.embed(i, x).astype(np.float64) @ y, x @ core.embed_adjoint(i, y).astype(np.float64)
             assert abs(both[0] - both[1]) <= 1.2e-5  # fewer than 200 roundings, norms one
 

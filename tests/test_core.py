@@ -14,7 +14,7 @@ import recsketch as rs
 import recsketch._core as _core
 
 SPEC = ref.RefSpec(64, {"a": 3, "b": 100}, 1, max_inputs=4)
-ERRORS = (ValueError, TypeError, OverflowError, BufferError, AttributeError)
+ERRORS = (ValueError, TypeError, OverflowError, BufferError, AttributeError, KeyError)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_words() -> None:
 
 def test_operators(core: _core.Spec) -> None:
     x = floats(64)
-    for kind, index in ((-1, 0), (3, 0), (0, -1), (0, 4), (1, 2), (2, 2), (1, 2**62), (2**30, 0)):
+    for kind, index in ((-1, 0), (3, 0), (0, -1), (0, 4), (1, 2), (2, 4), (1, 2**62), (2**30, 0)):
         with pytest.raises(ERRORS):
             core.operator(kind, index, False, x)
     for bad in (floats(63), floats(65), floats(0), x.astype(float), np.zeros((1, 64), np.float32), None, "x"):
@@ -67,9 +67,13 @@ def test_embeddings_and_counters(core: _core.Spec) -> None:
         *[("rotation", v) for v in ("", "block", None)],
         *[("cosine", v) for v in (np.nan, np.inf)],
         *[("gain", v) for v in (np.nan, np.inf, -1.0)],
-        *[("scales", np.array([v])) for v in (0.0, -1.0, np.nan, np.inf)],
-        ("scales", np.ones(2)),
-        ("positions", np.zeros(2, np.uint64)),
+        *[("weighting", v) for v in ("", "sqrt", None, 0)],
+        *[("spread", v) for v in (-0.1, 1.1, np.nan)],
+        *[("kappa", np.array([1.0, v])) for v in (0.0, 0.9, 2e6, np.nan, np.inf)],
+        ("kappa", np.ones(1)),
+        *[("ins", v) for v in (0, 3)],
+        ("positions", np.zeros(17, np.uint64)),
+        ("branches", np.zeros(2, np.uint64)),
     ],
     ids=lambda v: repr(v)[:20],
 )
@@ -85,14 +89,16 @@ def test_specifications(field: str, value: Any) -> None:
         "sine": 0.5,
         "gain": 1.0,
         "branch": 1.0,
-        "energy": True,
-        "scales": np.ones(1),
-        "positions": one,
+        "weighting": "balanced",
+        "spread": 0.5,
+        "kappa": np.ones(2),
+        "ordered": True,
+        "positions": np.zeros(16, np.uint64),
         "operators": one,
         "embeddings": one,
         "counters": one,
-        "branch_attr": 0,
-        "branch_in": 0,
+        "branches": np.zeros(3, np.uint64),
+        "ins": 2,
     }
     assert _core.Spec(**good).dim == 64
     with pytest.raises(ERRORS):
@@ -163,7 +169,7 @@ def test_columns_may_go_once_a_plan_is_made(build: Any) -> None:
     trace = build.dag(np.random.default_rng(3), SPEC, 9)
     columns = build.columns(SPEC, trace)
     plan = _core.Plan(build.core(SPEC), **columns, threads=1)
-    x = build.unknowns(trace).astype(np.float32)
+    x = build.unknowns(SPEC, trace).astype(np.float32)
     first, second = np.zeros((1, 64), np.float32), np.zeros((1, 64), np.float32)
     plan.sketch(x, None, first, 1)
     for column in columns.values():

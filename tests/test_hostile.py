@@ -362,7 +362,8 @@ def test_one_changed_number_is_refused_or_means_what_it_says(
         got = use(sk, c)
     except CLEAR:
         return
-    spec = ref.RefSpec(DIM, {"a": 3, "b": 20}, 1, max_inputs=4)
+    default: dict[str, Any] = {"attributes": "polar", "weighting": "balanced", "spread": 0.5}
+    spec = ref.RefSpec(DIM, {"a": 3, "b": 20}, 1, max_inputs=4, **default)
     for s, t in zip(got, rs.TraceBatch(**c), strict=True):
         objects = [ref.RefObject(o.module, o.attribute, o.inputs, o.weights) for o in t.objects]
         want = ref.sketch(spec, ref.RefTrace(objects, t.output_ids, t.output_weights))

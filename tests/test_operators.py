@@ -15,13 +15,13 @@ KINDS = {"position": 0, "module": 1, "branch": 2}
 
 
 def named(spec: ref.RefSpec) -> list[tuple[str, str | int, int]]:
-    """(role, name, index) of every transparent operator."""
-    places: list[tuple[str, str | int, int]] = [("position", i, i) for i in range(spec.max_inputs)]
+    """(role, name, index) of every transparent operator that the specification uses."""
+    places: list[tuple[str, str | int, int]] = [("position", i, i) for i in range(spec.max_inputs * spec.ordered)]
     return [
         *places,
         *[("module", m, i) for i, m in enumerate(spec.modules)],
         ("branch", "attr", 0),
-        ("branch", "in", 1),
+        *[("branch", name, 2 + i) for i, name in enumerate(spec.in_names)],
     ]
 
 
@@ -45,10 +45,23 @@ def test_operators_are_the_reference(build: Any, variant: dict[str, Any]) -> Non
         assert np.abs(matrix(core, KINDS[role], index, True) - want.T).max() <= 5 * UNIT, (role, name)
 
 
+def test_t_in_is_the_product_of_its_operators(build: Any, rounding: Any, variant: dict[str, Any]) -> None:
+    """Both ways, as the roundings of one after the other; and without order a position is left out, bit for bit."""
+    spec = ref.RefSpec(DIM, build.MODULES, 7, max_inputs=5, **variant)
+    core, x = build.core(spec), build.attribute(np.random.default_rng(2), DIM)
+    bound = rounding.t_in(spec)[1] * UNIT
+    assert len(spec.in_names) == 2 or spec.rotation == "hadamard"
+    assert np.linalg.norm(core.operator(2, 1, False, x) - spec.t_in() @ x) <= bound
+    assert np.linalg.norm(core.operator(2, 1, True, x) - spec.t_in().T @ x) <= bound
+    if not spec.ordered:
+        for i in range(5):
+            assert np.array_equal(core.operator(0, i, False, x), x)
+
+
 @pytest.mark.parametrize("dim", [64, 1024])
 def test_operators_on_full_vectors(build: Any, rounding: Any, variant: dict[str, Any], dim: int) -> None:
     """|error| <= roundings of one T times UNIT times |x|, see Rounding.operator."""
-    spec = ref.RefSpec(dim, {"a": 16}, 3, max_inputs=2, **{k: v for k, v in variant.items() if k != "scales"})
+    spec = ref.RefSpec(dim, {"a": 16}, 3, max_inputs=2, **build.bare(variant))
     core = build.core(spec)
     x = np.random.default_rng(dim).standard_normal(dim).astype(np.float32)
     bound = rounding.operator(spec)[1] * UNIT * np.linalg.norm(x)

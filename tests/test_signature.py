@@ -10,8 +10,8 @@ import reference as ref
 
 import recsketch as rs
 import recsketch._core as _core
-from recsketch.sketching.matrices import KEPT, Matrices
-from recsketch.sketching.signature import signatures, with_signatures
+from recsketch.sketching.matrices import KEPT
+from recsketch.sketching.signature import signatures
 
 MODULES = {"a": 7, "b": 16, "c": 33, "wide": 120}
 
@@ -83,11 +83,11 @@ def test_the_gains_squares_sum_to_one(build: Any) -> None:
     assert abs(energy - 0.5) <= 0.5 * 6 * np.sqrt(3) * 2 / 3 / 64
 
 
-def test_no_signature_no_change(build: Any) -> None:
-    batch = rs.TraceBatch.from_traces([build.trace(build.dag(np.random.default_rng(1), ref.RefSpec(64, MODULES), 5))])
-    assert with_signatures(Matrices(rs.SketchSpec(64, MODULES)), batch) is batch
-    assert rs.SketchSpec(64, MODULES).lengths == MODULES
-    assert rs.SketchSpec(64, MODULES, signature=5).lengths == {name: a + 5 for name, a in MODULES.items()}
+def test_lengths_count_what_follows_an_attribute() -> None:
+    assert rs.SketchSpec(64, MODULES, attributes="linear").lengths == MODULES
+    for attributes, more in (("linear", 5), ("polar", 6)):
+        spec = rs.SketchSpec(64, MODULES, signature=5, attributes=attributes)
+        assert spec.lengths == {name: a + more for name, a in MODULES.items()}
 
 
 def test_look_alikes_differ(build: Any) -> None:
@@ -147,19 +147,21 @@ def test_recovery_does_not_know_the_numbers(build: Any) -> None:
         assert np.abs(got - want).max() <= 1e-5
 
 
-@pytest.mark.parametrize(("given", "want"), [(None, (False, 0)), ("auto", (True, 0)), (5, (True, 13))])
-def test_sparse_unrolling_counts_signatures(given: Any, want: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("given", "want"), [(None, (False, 0)), ("auto", (True, 0)), (5, (True, 14))])
+def test_sparse_unrolling_counts_what_follows_an_attribute(
+    given: Any, want: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Their elements are not zero, and come beside those that were allowed."""
     seen = []
     unrolling = _core.Unrolling
 
     def spy(*args: Any) -> Any:
-        seen.append(args[-3:])
+        seen.append(args[-4:])
         return unrolling(*args)
 
     monkeypatch.setattr(_core, "Unrolling", spy)
     rs.Sketcher(rs.SketchSpec(64, {"a": 20}, signature=8), threads=1).unroll(np.zeros(64), sparse=given)
-    assert seen == [(*want, False)]
+    assert seen == [(*want, 9, False)]
 
 
 def test_sparse_recovery_counts_signatures(build: Any) -> None:
@@ -199,6 +201,7 @@ def test_capacity_counts_signatures(build: Any) -> None:
     trace.outputs([trace.add("a", np.ones(7)) for _ in range(10)])
     sk = build.sketcher(ref.RefSpec(256, {"a": 7}, 1, signature=64))
     assert sk.load(trace) == 10 * (7 + 64 + 1) / 256
+    assert rs.Sketcher(rs.SketchSpec(256, {"a": 7}, signature=64)).load(trace) == 10 * (7 + 1 + 64 + 1) / 256
     with pytest.warns(rs.CapacityWarning, match=r"2\.77"):  # 710 / 256: counters are known
         sk.recover(sk.sketch(trace), trace)
     assert rs.suggest_dim(trace) == 256
@@ -248,9 +251,12 @@ def test_messages_speak_of_the_attribute(build: Any) -> None:
 
 
 def test_an_attribute_and_its_signature_must_fit() -> None:
-    assert rs.SketchSpec(64, {"a": 2**20 - 8}, signature=8).signature == 8
-    with pytest.raises(ValueError, match=r"modules\['a'\] and the signature: wanted an integer from 1 to 1048576"):
-        rs.SketchSpec(64, {"a": 2**20 - 7}, signature=8)
+    assert rs.SketchSpec(64, {"a": 2**20 - 8}, signature=8, attributes="linear").signature == 8
+    wanted = r"^modules\['a'\]: wanted an integer from 1 to 1048568, as 8 numbers follow an attribute; got 1048569"
+    with pytest.raises(ValueError, match=wanted):
+        rs.SketchSpec(64, {"a": 2**20 - 7}, signature=8, attributes="linear")
+    with pytest.raises(ValueError, match="from 1 to 1048575, as 1 number follow"):
+        rs.SketchSpec(64, {"a": 2**20})
 
 
 def test_an_empty_batch() -> None:

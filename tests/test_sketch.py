@@ -39,11 +39,40 @@ def test_ragged_trees(build: Any, rounding: Any, variant: dict[str, Any], dim: i
     close(build, rounding, spec, build.tree(np.random.default_rng(dim), spec, 4, 4, ragged=True))
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 2**64 - 1), objects=st.integers(1, 25), fan=st.integers(0, 9))
-def test_any_dag_of_any_seed(build: Any, rounding: Any, seed: int, objects: int, fan: int) -> None:
-    spec = ref.RefSpec(64, {"a": 3, "b": 70}, seed, max_inputs=9)
-    close(build, rounding, spec, build.dag(np.random.default_rng(seed), spec, objects, fan))
+@st.composite
+def specs(draw: Any) -> ref.RefSpec:
+    """A specification of any weighting, rotation and kind of attributes."""
+    weighting = draw(st.sampled_from(["balanced", "energy", "linear", "count"]))
+    shares = st.floats(0, 1)
+    return ref.RefSpec(
+        64,
+        {"a": 3, "b": 70},
+        draw(st.integers(0, 2**64 - 1)),
+        max_inputs=9,
+        angle=draw(st.sampled_from([30.0, 60.0, 85.0])),
+        rotation=draw(st.sampled_from(["skew", "hadamard"])),
+        weighting=weighting,
+        scaling=draw(st.sampled_from(["unit", "paper"])),
+        scales=draw(st.sampled_from([None, {"a": 0.5}])),
+        signature=draw(st.sampled_from([0, 1, 9])),
+        attributes=draw(st.sampled_from(["polar", "linear"])),
+        balance=draw(shares),
+        spread=0.0 if weighting == "count" else draw(shares),
+        ordered=draw(st.booleans()),
+        centres=draw(st.sampled_from([None, {"a": [1.0, -2.0, 0.0]}])),
+    )
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(spec=specs(), objects=st.integers(1, 25), fan=st.integers(0, 9))
+def test_any_dag_of_any_specification(build: Any, rounding: Any, spec: ref.RefSpec, objects: int, fan: int) -> None:
+    trace = build.dag(np.random.default_rng(spec.seed), spec, objects, fan)
+    if spec.weighting != "count":
+        close(build, rounding, spec, trace)
+        return
+    # Weights of up to 10,000 multiply: the bound may be far above one.
+    error = np.linalg.norm(build.sketcher(spec).sketch(build.trace(trace)) - ref.sketch(spec, trace))
+    assert error <= rounding.forward(spec, trace)
 
 
 @pytest.mark.parametrize("module", ["a", "b", "c", "wide"])
@@ -74,7 +103,7 @@ def test_a_chain_of_ten_thousand(build: Any, rounding: Any) -> None:
 
 
 def test_a_wide_tuple(build: Any, rounding: Any, variant: dict[str, Any]) -> None:
-    spec = ref.RefSpec(64, {"a": 4, "b": 9}, 2, max_inputs=60, **{k: v for k, v in variant.items() if k != "scales"})
+    spec = ref.RefSpec(64, {"a": 4, "b": 9}, 2, max_inputs=60, **build.bare(variant))
     rng = np.random.default_rng(4)
     leaves = [build.object(rng, spec) for _ in range(60)]
     top = build.object(rng, spec, range(60), tuple(rng.random(60) + 0.01))
@@ -97,9 +126,9 @@ def pair(build: Any, variant: dict[str, Any]) -> tuple[ref.RefSpec, ref.RefTrace
     return spec, build.dag(rng, spec, 20), rng
 
 
-def test_it_is_affine_in_the_attributes(build: Any, rounding: Any, variant: dict[str, Any]) -> None:
+def test_it_is_affine_in_linear_attributes(build: Any, rounding: Any, linear: dict[str, Any]) -> None:
     """s(x/2 + y/2) = s(x)/2 + s(y)/2, each within its own rounding bound. The midpoint of float32 is rounded too."""
-    spec, trace, rng = pair(build, variant)
+    spec, trace, rng = pair(build, linear)
     other = ref.RefTrace(
         tuple(o._replace(attribute=build.attribute(rng, len(o.attribute))) for o in trace.objects), *trace[1:]
     )
@@ -206,16 +235,16 @@ def test_energy_is_shared_by_weight(build: Any) -> None:
 
 
 def test_rounding_hardly_grows_with_depth(build: Any) -> None:
-    """Full trees of fan 3: floats alone would round 5 u in norm at depth 3, u = 2^-24 / sqrt(3) the error of rounding
-    once; with doubles above the leaves it is about 2 u (docs/implementation.md, "Rounding"). Sums of thousands of
-    roundings: their norm is within a percent of its mean, the bound half way is dozens of deviations off either."""
-    spec = ref.RefSpec(512, {"a": 16, "b": 64}, 5)
+    """Full trees of fan 3, whose levels are equally loud: leaves and their tuples are floats, which round about 4 u in
+    norm, u = 2^-24 / sqrt(3) the error of rounding once; above them are doubles (docs/implementation.md, "Rounding").
+    Floats alone would add at least the four roundings of T_M and T_in a level, 2 u, and be past 5 u at depth 4."""
+    spec = ref.RefSpec(512, {"a": 16, "b": 64}, 5, weighting="balanced", spread=0.5)
     once = 2.0**-24 / np.sqrt(3)
-    for depth in (2, 3, 4):
+    for depth in (2, 3, 4, 5):
         trace = build.tree(np.random.default_rng(depth), spec, depth, 3)
         want = ref.sketch(spec, trace)
         error = np.linalg.norm(build.sketcher(spec).sketch(build.trace(trace)) - want) / np.linalg.norm(want)
-        assert error <= 2.5 * once
+        assert error <= 4.5 * once
 
 
 def test_long_batches_are_planned_in_slices(build: Any) -> None:

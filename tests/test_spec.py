@@ -8,8 +8,10 @@ import math
 import pickle
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 import recsketch as rs
 
@@ -19,9 +21,14 @@ FULL: dict[str, Any] = {
     "max_inputs": 3,
     "angle": 12.5,
     "rotation": "hadamard",
+    "attributes": "linear",
     "weighting": "linear",
+    "balance": 0.25,
+    "spread": 0.75,
+    "ordered": False,
     "scaling": "paper",
     "scales": {"a": 0.1},
+    "centres": {"a": (0.5, -1.25, 0.0, 0.0, 3.0, 0.0, 1e-30)},
     "wiring": {None: ["ä b"], "ä b": ["a", "ä b"]},
     "signature": 3,
 }
@@ -32,9 +39,14 @@ OTHER: dict[str, Any] = {
     "max_inputs": 4,
     "angle": 12.6,
     "rotation": "skew",
+    "attributes": "polar",
     "weighting": "energy",
+    "balance": 0.5,
+    "spread": 0.5,
+    "ordered": True,
     "scaling": "unit",
     "scales": {"a": 0.2},
+    "centres": {"a": [0.5, -1.25, 0.0, 0.0, 3.0, 0.0, 0.0]},
     "wiring": {"ä b": ["a", "ä b"]},
     "signature": 4,
 }
@@ -43,8 +55,45 @@ OTHER: dict[str, Any] = {
 def test_defaults() -> None:
     spec = rs.SketchSpec(64, {"a": 1})
     assert (spec.seed, spec.max_inputs, spec.angle, spec.rotation) == (0, 16, 60.0, "skew")
-    assert (spec.weighting, spec.scaling, spec.scales) == ("energy", "unit", None)
+    assert (spec.weighting, spec.scaling, spec.scales) == ("balanced", "unit", None)
+    assert (spec.attributes, spec.balance, spec.ordered, spec.centres) == ("polar", 0.5, True, None)
     assert (spec.wiring, spec.signature) == (None, 0)
+
+
+def test_the_spread_goes_with_the_weighting() -> None:
+    """Where it was not chosen, also where the weighting is changed later."""
+    spec = rs.SketchSpec(64, {"a": 1})
+    want = {"balanced": 0.5, "energy": 0.5, "linear": 0.0, "count": 0.0}
+    for weighting, spread in want.items():
+        assert rs.SketchSpec(64, {"a": 1}, weighting=weighting).spread == spread
+        assert rs.SketchSpec(64, {"a": 1}, weighting=weighting, spread=spread) == spec.replace(weighting=weighting)
+    chosen = spec.replace(spread=0.25)
+    assert chosen.replace(weighting="linear").spread == 0.25
+    assert rs.SketchSpec.from_json(chosen.to_json()).spread == 0.25
+    with pytest.raises(ValueError, match=r'^spread: wanted 0 with weighting="count"'):
+        chosen.replace(weighting="count")
+    assert str(rs.SketchSpec(64, {"a": 1}, spread=-0.0, balance=-0.0).spread) == "0.0"
+
+
+def test_without_order() -> None:
+    """All else stays, the modules' matrices too: the sketch of one object whose position is left out."""
+    spec = rs.SketchSpec(**{**FULL, "ordered": True})
+    bag = spec.unordered()
+    assert (bag.ordered, bag.replace(ordered=True)) == (False, spec)
+    assert bag.unordered() == bag
+
+
+def test_centres_are_vectors_of_float32() -> None:
+    """Those of zeros are none; the specification does not change with what it was made of."""
+    given = np.array([0.1, 2.0])
+    spec = rs.SketchSpec(64, {"a": 2, "b": 1}, centres={"a": given, "b": [0]})
+    given[:] = 7
+    assert dict(spec.centres or {}) == {"a": (float(np.float32(0.1)), 2.0)}
+    assert spec == rs.SketchSpec(64, {"a": 2, "b": 1}, centres={"a": (0.1, 2)})
+    assert hash(spec) == hash(rs.SketchSpec.from_json(spec.to_json()))
+    assert rs.SketchSpec(64, {"a": 2}, centres={"a": [0, -0.0]}) == rs.SketchSpec(64, {"a": 2})
+    with pytest.raises(TypeError):
+        spec.centres["a"] = (1.0, 2.0)  # type: ignore[index]
 
 
 def test_options_are_keyword_only() -> None:
@@ -67,7 +116,8 @@ def test_equal_specifications_are_equal_and_hash_alike() -> None:
 
 @pytest.mark.parametrize("field", sorted(OTHER))
 def test_every_field_counts(field: str) -> None:
-    assert rs.SketchSpec(**{**FULL, field: OTHER[field]}) != rs.SketchSpec(**FULL)
+    given = {k: v for k, v in FULL.items() if field != "modules" or k != "centres"}  # which are as long as attributes
+    assert rs.SketchSpec(**{**given, field: OTHER[field]}) != rs.SketchSpec(**given)
     assert rs.SketchSpec(**FULL) != "spec"
 
 
@@ -79,7 +129,9 @@ def test_ranges_reach_to_their_ends() -> None:
         "max_inputs": [1, 2**16],
         "angle": [1e-300, 0.5, 90],
         "signature": [0, 64],
-        "modules": [{"a": 1}, {"a": 2**20}],
+        "modules": [{"a": 1}, {"a": 2**20 - 1}],
+        "balance": [0, 1],
+        "spread": [0, 1],
         "scales": [{"a": math.nextafter(1e-30, 1)}, {"a": 1e30}],
     }
     for field, values in ends.items():
@@ -111,6 +163,25 @@ def test_json_pickle_and_copy(fields: dict[str, Any]) -> None:
         assert list(twin.modules) == list(spec.modules)
 
 
+@hypothesis.settings(max_examples=60, deadline=None, derandomize=True)
+@hypothesis.given(
+    weighting=st.sampled_from(["balanced", "energy", "linear", "count"]),
+    attributes=st.sampled_from(["polar", "linear"]),
+    balance=st.floats(0, 1),
+    spread=st.none() | st.floats(0, 1),
+    ordered=st.booleans(),
+    centre=st.none() | st.lists(st.floats(-(2.0**99), 2.0**99, width=32), min_size=3, max_size=3),
+    signature=st.integers(0, 64),
+)
+def test_any_specification_survives_json(weighting: Any, spread: Any, centre: Any, **options: Any) -> None:
+    fields = {**options, "weighting": weighting, "spread": None if weighting == "count" else spread}
+    spec = rs.SketchSpec(64, {"a": 3, "b": 1}, centres=None if centre is None else {"a": centre}, **fields)
+    twin = rs.SketchSpec.from_json(spec.to_json())
+    assert (twin, hash(twin), repr(twin), twin.to_json()) == (spec, hash(spec), repr(spec), spec.to_json())
+    assert spec.replace() == spec
+    assert spec.lengths["b"] == 1 + (spec.attributes == "polar") + spec.signature
+
+
 def test_repr_builds_an_equal_one() -> None:
     spec = rs.SketchSpec(**FULL)
     assert eval(repr(spec), {"SketchSpec": rs.SketchSpec}) == spec
@@ -119,8 +190,9 @@ def test_repr_builds_an_equal_one() -> None:
 def test_the_paper() -> None:
     spec = rs.SketchSpec.paper(dim=64, modules={"a": 16}, seed=3)
     assert spec == rs.SketchSpec(
-        64, {"a": 16}, 3, angle=45.0, rotation="hadamard", weighting="linear", scaling="paper", max_inputs=16
+        64, {"a": 16}, 3, angle=45.0, rotation="hadamard", attributes="linear", weighting="linear", scaling="paper"
     )
+    assert (spec.spread, spec.max_inputs) == (0.0, 16)
     assert rs.SketchSpec.paper(dim=64, modules={"a": 16}, max_inputs=2).max_inputs == 2
 
 
@@ -139,6 +211,12 @@ BAD: list[tuple[str, Any]] = [
     *[("angle", v) for v in (0, 0.0, -1.0, 90.0001, 180, math.nan, math.inf, "60", None, [60.0], True)],
     *[("rotation", v) for v in ("block", "Skew", "", None, 0, ["skew"])],
     *[("weighting", v) for v in ("sqrt", None, 1)],
+    *[("attributes", v) for v in ("Polar", "", None, True, ["linear"])],
+    *[("balance", v) for v in (-0.1, 1.01, math.nan, math.inf, "1", None, True, [0.5])],
+    *[("spread", v) for v in (-0.1, 1.01, math.nan, -math.inf, "1", False, [0.5])],
+    *[("ordered", v) for v in (None, 0, 1, "yes")],
+    *[("centres", v) for v in (3, [1.0], {"zzz": [1.0]}, {1: [1.0]}, {"a": 1.0}, {"a": None}, {"a": "1234567"})],
+    *[("centres", v) for v in ({"a": [1.0] * 6}, {"a": [[1.0] * 7]}, {"a": [1.0] * 6 + [1e31]}, {"a": [math.nan] * 7})],
     *[("scaling", v) for v in ("Paper", None, 0.5)],
     *[
         ("scales", v)
@@ -277,6 +355,14 @@ def test_with_scales_gives_a_root_mean_square_norm_of_one() -> None:
     bad.outputs([bad.add("zzz", [1.0])])
     with pytest.raises(ValueError, match="zzz"):
         spec.with_scales(bad)
+
+
+def test_with_scales_measures_what_is_left_of_centres() -> None:
+    """Attributes of norm 2 about their centre, whatever that is."""
+    spec = rs.SketchSpec(64, {"a": 2, "b": 1}, attributes="linear", centres={"a": [100.0, -7.0]})
+    trace = rs.Trace()
+    trace.outputs([trace.add("b", [0.5]), *(trace.add("a", [100.0 + x, -7.0 + y]) for x, y in ((2, 0), (0, -2)))])
+    assert dict(spec.with_scales(trace).scales or {}) == {"a": pytest.approx(0.5), "b": pytest.approx(2.0)}
 
 
 def test_suggested_dim_holds_the_traces() -> None:

@@ -44,6 +44,31 @@ def test_exact_while_it_fits(build: Any, kind: str) -> None:
         assert found.iterations >= found.rounds
 
 
+@pytest.mark.parametrize("weighting", ["balanced", "energy", "linear"])
+def test_runs_come_back_as_they_were(build: Any, weighting: Any) -> None:
+    """Norms from 1e-3 to 1e4 in one run, uneven weights, signatures or none: polar attributes to 1e-4 of their norm and
+    within six stated errors, their norms too, and the weights that were given to 1e-3."""
+    for seed, signature in ((0, 0), (1, 6)):
+        spec = rs.SketchSpec(1024, {"a": 16, "b": 9, "c": 24}, seed, weighting=weighting, signature=signature)
+        rng = np.random.default_rng(seed)
+        trace = rs.Trace()
+
+        def add(name: str, inputs: Any = ()) -> int:
+            x = rng.standard_normal(spec.modules[name]) * 10.0 ** rng.uniform(-3, 4)  # noqa: B023
+            return trace.add(name, x, inputs, rng.dirichlet(np.full(len(inputs), 2.0)) if inputs else None)  # noqa: B023
+
+        tops = [add("c", [add("a") for _ in range(3)]), add("b", [add("b", [add("a"), add("c")])])]
+        trace.outputs(tops, [0.7, 0.3])
+        sk = rs.Sketcher(spec, threads=1)
+        found = sk.unroll(sk.sketch(trace))
+        assert exact(found, trace, 1e-4 if weighting != "linear" else 1e-3), compare(found, trace)
+        truth = uses(trace)
+        for o in found.objects:
+            x = truth[o.path].attribute
+            assert np.abs(o.attribute - x).max() <= (6 * o.error).max() + 1e-6 * np.linalg.norm(x)
+            assert abs(o.norm - np.linalg.norm(x)) <= 6 * o.norm_error + 1e-6 * o.norm
+
+
 def test_exact_with_the_paper_s_constants(build: Any) -> None:
     """Weights and scales there let deep objects sink fast: depth 2, load 0.05 to 0.15 (40 of 40)."""
     for seed in range(6):

@@ -128,7 +128,8 @@ def test_weights_of_a_tuple_that_lacks_an_input(build: Any, weighting: str, keep
     Its owner's counter says what all three amount to, of the network's outputs the specification does. Were the others
     shared out among themselves, they would be 0.63 and 0.37. An amplitude is known to the noise of what is missing,
     sqrt(0.2 / 4096) of the tuple's, over sqrt(0.3) of it: 1.3%, of half the coordinates 1.8%, and a weight is wrong by
-    twice that: below 0.06 within three of them. Linear weights let the missing less through, and the others, too."""
+    twice that, and with a spread of a half, by which it is divided, four times: below 0.12 within three of them. Linear
+    weights let the missing less through, and the others, too."""
     lengths = {"m": 8, "hidden": 8, "top": 16}
     plain = rs.SketchSpec(4096, lengths, 2, max_inputs=4, weighting=weighting)
     wired = plain.replace(wiring={None: ["top", "m"], "top": ["m"]})
@@ -145,7 +146,7 @@ def test_weights_of_a_tuple_that_lacks_an_input(build: Any, weighting: str, keep
         assert not found.complete
         weights = found.objects[-1].weights if below else found.weights
         assert len(weights) == 2
-        assert np.abs(np.array(weights) - (0.5, 0.3)).max() <= 0.06
+        assert np.abs(np.array(weights) - (0.5, 0.3)).max() <= (0.12 if weighting == "energy" else 0.06)
         whole = rs.Sketcher(plain, threads=1).unroll(s, mask)
         assert whole.complete
         weights = whole.objects[-1].weights if below else whole.weights

@@ -53,6 +53,8 @@ int rsk_cpu_has_avx512(void);
 
 /* ---------------------------------------------------------------- signs (philox.c) */
 
+/* Four words of a stream's part: block 0 holds words 0 to 3. */
+void rsk_stream_block(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t block, uint32_t out[4]);
 /* out (bits / 16) = the first bits of a part of a stream, packed: bit k is bit k % 16 of word k / 16.
  * RSK_EINVAL  bits is not a positive multiple of 16 */
 rsk_status rsk_stream_signs(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t bits, uint16_t *out);

@@ -21,7 +21,7 @@ rsk_status rsk_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint
 
 #define MOST_WORDS ((uint64_t)1 << 34) /* blocks of 4 words are counted in 32 bits */
 
-static void stream_block(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t block, uint32_t out[4]) {
+void rsk_stream_block(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t block, uint32_t out[4]) {
     const uint32_t counter[4] = {(uint32_t)block, part, (uint32_t)stream, (uint32_t)(stream >> 32)};
     const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
     (void)rsk_philox4x32(counter, key, out);
@@ -31,7 +31,7 @@ rsk_status rsk_stream_words(uint64_t seed, uint64_t stream, uint32_t part, ptrdi
     if (!words || n < 0 || (uint64_t)n > MOST_WORDS) return RSK_EINVAL;
     for (ptrdiff_t i = 0; i < n; i += 4) {
         uint32_t four[4];
-        stream_block(seed, stream, part, i / 4, four);
+        rsk_stream_block(seed, stream, part, i / 4, four);
         for (ptrdiff_t j = 0; j < 4 && i + j < n; j++) words[i + j] = four[j];
     }
     return RSK_OK;
@@ -49,7 +49,7 @@ rsk_status rsk_stream_signs(uint64_t seed, uint64_t stream, uint32_t part, ptrdi
     if (bits < RSK_LANES || bits % RSK_LANES) return RSK_EINVAL;
     for (ptrdiff_t i = 0; i < bits / RSK_LANES; i += 8) {
         uint32_t four[4];
-        stream_block(seed, stream, part, i / 8, four);
+        rsk_stream_block(seed, stream, part, i / 8, four);
         for (ptrdiff_t j = 0; j < 8 && i + j < bits / RSK_LANES; j++) out[i + j] = (uint16_t)(four[j / 2] >> (16 * (j % 2)));
     }
     return RSK_OK;

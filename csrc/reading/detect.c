@@ -11,10 +11,14 @@
 #include <math.h>
 #include <string.h>
 
-/* As weights are uneven, a group's members are tried with these multiples of the expected amplitude; with linear weighting, with
- * their squares. */
-#define FACTORS 4
-static const double factors[FACTORS] = {0.45, 0.75, 1.05, 1.45};
+/* As weights are uneven, a group's members are tried with these multiples of the expected amplitude; where parts are no squares, with
+ * their squares. A stuck search tries more of them. */
+#define FACTORS 8
+static const double usual[] = {0.45, 0.75, 1.05, 1.45}, more[FACTORS] = {0.06, 0.12, 0.25, 0.45, 0.75, 1.05, 1.45, 2.2};
+
+/* With balanced weights the amplitude of outputs is not known, because it depends on all that stands below them: the squared
+ * amplitudes tried fall by this factor, from that of leaves to 4 / d of it. */
+#define FADE 1.6
 
 #define UNUSUAL 3.0       /* energy of an attribute so many standard errors above its mean is not counted: it is another object's */
 #define LIGHT 0.4         /* a further member of a tuple may always have this part of the members' mean share */
@@ -23,6 +27,17 @@ static const double factors[FACTORS] = {0.45, 0.75, 1.05, 1.45};
 #define STRONG 300.0      /* nats: if every member of a tuple has more, none of them is taken for another module */
 #define POSITION_COST 0.5 /* nats that a further input costs */
 #define LEAF 0.4          /* an object whose inputs show less than this part of what they would is a leaf */
+#define NEAR 4.0          /* nats that a counter seen one level below a candidate must bring, before it speaks for the candidate */
+#define FAR 6.0           /* the same two levels below */
+#define BRANCHES 4        /* likeliest modules of a level that are looked below */
+#define WAYS 12           /* ways down that are followed at once */
+#define SAME 4            /* of them with the same evidence */
+#define CHANCE 1.0        /* nats that a level's likeliest counter brings by chance, beside the logarithm of the modules' number */
+#define LOST 6.0          /* nats below the most that it has had at which a way ends */
+#define AMBIGUOUS 6.0     /* nats between the two likeliest modules, below which they are looked at more deeply */
+#define CONVINCING 50.0   /* nats: another module that brings more needs no deep look */
+#define FEW 64            /* objects up to which a stuck search looks below candidates as deep as there can be objects */
+#define SOME 8            /* further members for which it is asked whether they could be seen at all */
 
 double rsk_likelihood(double z, double e, double length, double alpha, double rho2) {
     const double v = alpha * alpha * rho2 / length, most = (1.0 + v) * (length + UNUSUAL * sqrt(2.0 * length));
@@ -43,8 +58,12 @@ void rsk_detector_free(rsk_detector *q) {
     rsk_free(q->like);
     rsk_free(q->noise_of);
     rsk_free(q->frequency);
+    rsk_free(q->look);
+    rsk_free(q->ways);
+    rsk_free(q->near);
     rsk_free(q->taken);
     rsk_free(q->child_at);
+    rsk_free(q->inner);
     rsk_free(q->path);
     rsk_free(q->proposal);
     rsk_free(q->modules);
@@ -60,6 +79,7 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->capacity = capacity;
     const ptrdiff_t cells = q->window * spec->modules;
     q->below = rsk_alloc(3 * (d + 5 * RSK_LANES), sizeof *q->below);
+    q->ways = rsk_alloc((2 * WAYS + 2) * (d + 5 * RSK_LANES), sizeof *q->ways);
     q->object = rsk_alloc(d, sizeof *q->object);
     q->spare = rsk_alloc(2 * d, sizeof *q->spare);
     q->padded = rsk_alloc(wide, sizeof *q->padded);
@@ -70,16 +90,32 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->like = rsk_alloc(cells, sizeof *q->like);
     q->noise_of = rsk_alloc(spec->modules, sizeof *q->noise_of);
     q->frequency = rsk_alloc(spec->modules, sizeof *q->frequency);
+    q->look = rsk_alloc(2 * spec->modules, sizeof *q->look);
+    q->near = rsk_alloc(2 * spec->modules, sizeof *q->near);
+    q->first = q->near ? q->near + spec->modules : NULL;
     q->taken = rsk_alloc(q->window, sizeof *q->taken);
+    q->inner = rsk_alloc(q->window, sizeof *q->inner);
     q->child_at = rsk_alloc(q->window, sizeof *q->child_at);
     q->path = rsk_alloc(depth + 1, sizeof *q->path);
     q->proposal = rsk_alloc(2 * capacity + 1, sizeof *q->proposal);
     q->modules = rsk_alloc(capacity + q->window, sizeof *q->modules);
     if (q->below && q->object && q->spare && q->padded && q->work && q->scores && q->z && q->e && q->like &&
-        q->noise_of && q->frequency && q->taken && q->child_at && q->path && q->proposal && q->modules)
+        q->noise_of && q->frequency && q->look && q->ways && q->near && q->taken && q->child_at && q->inner && q->path && q->proposal && q->modules)
         return 1;
     rsk_detector_free(q);
     return 0;
+}
+
+float *rsk_counter_columns(const rsk_spec *spec) {
+    const ptrdiff_t d = spec->dim;
+    if (spec->modules > PTRDIFF_MAX / 64 / d) return NULL;
+    float *columns = rsk_alloc((spec->modules + 3) * d, sizeof *columns), *work = columns + spec->modules * d;
+    for (ptrdiff_t m = 0; columns && m < spec->modules; m++) {
+        (void)rsk_counter(spec, m, columns + m * d);
+        spec->family->apply(spec, &spec->attr, 1.0 / spec->stretch2, 0, columns + m * d, work, 0, work + d);
+        spec->family->apply(spec, &spec->module[m].rotation, 1.0, 0, work, columns + m * d, 0, work + d);
+    }
+    return columns;
 }
 
 /* ---------------------------------------------------------------- scores below one object */
@@ -90,14 +126,13 @@ static void correlate(const rsk_detector *q, const float *b, ptrdiff_t m, ptrdif
     const rsk_spec *spec = q->spec;
     const double t2 = spec->stretch2;
     const float unit = (float)(1.0 / sqrt(t2 * q->share));
-    rsk_module plain = spec->module[m];
-    plain.scale = 1.0;
+    const rsk_module *plain = &spec->module[m];
     for (ptrdiff_t j = from; j < positions && !rsk_stopped(q->stop, q->worker); j++) {
-        float *out = q->scores + j * (plain.length + 1);
-        spec->family->chain(spec, &spec->positions[j], &plain.rotation, 1.0 / t2, 1, b, q->object, 0, q->spare);
-        spec->family->embed_adjoint(spec, &plain, unit * (float)rsk_embed_norm(spec, &plain), unit / sqrtf((float)spec->dim),
-                                    q->object, q->padded, &out[plain.length], q->work, q->spare);
-        rsk_embed_end(spec, &plain, q->padded, out);
+        float *out = q->scores + j * (plain->length + 1);
+        rsk_apply_member(spec, plain, j, 1.0 / t2, 1, b, q->object, 0, q->spare);
+        spec->family->embed_adjoint(spec, plain, unit * (float)rsk_embed_norm(spec, plain), unit / sqrtf((float)spec->dim),
+                                    q->object, q->padded, &out[plain->length], q->work, q->spare);
+        rsk_embed_end(spec, plain, q->padded, out);
     }
 }
 
@@ -140,15 +175,17 @@ static double decorrelate(const rsk_detector *q, ptrdiff_t m, ptrdiff_t from, pt
     return factor;
 }
 
-/* like[j][m] = the log-likelihood ratio of module m at position j with about that amplitude: the mean over FACTORS amplitudes. */
+/* like[j][m] = the log-likelihood ratio of module m at position j with about that amplitude: the mean over several of them. */
 static void weigh(const rsk_detector *q, ptrdiff_t from, ptrdiff_t to, double amplitude, const uint8_t *allowed) {
     const rsk_spec *spec = q->spec;
+    const double *factors = q->bold ? more : usual;
+    const int count = q->bold ? FACTORS : (int)(sizeof usual / sizeof *usual);
     for (ptrdiff_t m = 0; m < spec->modules; m++) {
         if (!allowed[m]) continue;
         const double a = (double)spec->module[m].length;
         double alpha[FACTORS], of_e[FACTORS], most_e[FACTORS], constant[FACTORS];
-        for (int f = 0; f < FACTORS; f++) {
-            alpha[f] = (spec->energy ? factors[f] : factors[f] * factors[f]) * amplitude * q->shrink / (q->noise * q->noise_of[m]);
+        for (int f = 0; f < count; f++) {
+            alpha[f] = (rsk_adds_squares(spec) ? factors[f] : factors[f] * factors[f]) * amplitude * q->shrink / (q->noise * q->noise_of[m]);
             const double v = alpha[f] * alpha[f] * q->rho2[m] / a;
             of_e[f] = 0.5 * v / (1.0 + v);
             most_e[f] = (1.0 + v) * (a + UNUSUAL * sqrt(2.0 * a));
@@ -157,12 +194,12 @@ static void weigh(const rsk_detector *q, ptrdiff_t from, ptrdiff_t to, double am
         for (ptrdiff_t j = from; j < to; j++) {
             const double z = q->z[j * spec->modules + m], e = q->e[j * spec->modules + m];
             double l[FACTORS], most = -HUGE_VAL, sum = 0.0;
-            for (int f = 0; f < FACTORS; f++) {
+            for (int f = 0; f < count; f++) {
                 l[f] = z * alpha[f] + fmin(e, most_e[f]) * of_e[f] + constant[f];
                 if (l[f] > most) most = l[f];
             }
-            for (int f = 0; f < FACTORS; f++) sum += exp(l[f] - most);
-            q->like[j * spec->modules + m] = most + log(sum / FACTORS);
+            for (int f = 0; f < count; f++) sum += exp(l[f] - most);
+            q->like[j * spec->modules + m] = most + log(sum / count);
         }
     }
 }
@@ -225,15 +262,14 @@ static int is_leaf(const rsk_detector *q, const float *b, double square, const u
     const float unit = (float)(1.0 / (sqrt(t2 * q->share) * q->noise));
     for (ptrdiff_t m = 0; m < spec->modules; m++) {
         if (!allowed[m]) continue;
-        rsk_module plain = spec->module[m];
+        const rsk_module *plain = &spec->module[m];
         float z;
-        plain.scale = 1.0;
-        spec->family->apply(spec, &plain.rotation, 1.0 / sqrt(t2), 1, b, q->object, 0, q->spare);
-        spec->family->embed_adjoint(spec, &plain, unit * (float)rsk_embed_norm(spec, &plain), unit / sqrtf((float)spec->dim),
+        spec->family->apply(spec, &plain->rotation, 1.0 / sqrt(t2), 1, b, q->object, 0, q->spare);
+        spec->family->embed_adjoint(spec, plain, unit * (float)rsk_embed_norm(spec, plain), unit / sqrtf((float)spec->dim),
                                     q->object, q->padded, &z, q->work, q->spare);
-        rsk_embed_end(spec, &plain, q->padded, q->scores);
+        rsk_embed_end(spec, plain, q->padded, q->scores);
         if (z > 0.0f) sum += (double)z * (double)z;
-        for (ptrdiff_t i = 0; i < plain.length; i++) sum += (double)q->scores[i] * (double)q->scores[i] - 1.0;
+        for (ptrdiff_t i = 0; i < plain->length; i++) sum += (double)q->scores[i] * (double)q->scores[i] - 1.0;
     }
     return sum < LEAF * expected;
 }
@@ -244,36 +280,282 @@ typedef struct tuple {
     const uint8_t *allowed; /* (modules,) */
     ptrdiff_t members;      /* it has so many */
     ptrdiff_t certain;      /* of which the first so many are in no doubt */
-    double left;            /* what its members' counters leave of the whole, see rsk_tree_part */
+    double owner;           /* amplitude of its owner, see rsk_tree_owner */
+    double used;            /* its members' parts, see rsk_tree_part */
+    ptrdiff_t levels;       /* that are looked at below a candidate's inputs */
+    const float *residual;  /* as the tuple sees it */
 } tuple;
 
-static void score_tuple(rsk_detector *q, const tuple *t, const float *residual) {
+/* What the parts of n further members sum to, as their owner's counter tells. */
+static double parts_of(const rsk_detector *q, const tuple *t, ptrdiff_t n) {
+    const rsk_spec *spec = q->spec;
+    const int balanced = spec->weighting == RSK_WEIGHTS_BALANCED;
+    const double members = (double)t->members;
+    if (spec->weighting == RSK_WEIGHTS_COUNT) return (double)n * rsk_tree_whole(spec, t->owner, 1);
+    if (balanced && t->parent == RSK_ROOT && t->members) return (double)n * t->used / members; /* as loud as those */
+    const double whole = rsk_tree_whole(spec, t->owner, t->members + n);
+    if (!t->members) return whole;
+    /* A missing member hides in the counters of its siblings, which share its identity branch: one more is never ruled out. */
+    const double least = balanced ? rsk_kappa(spec, n) / (members + (double)n) : 1.0 / (members + 1.0);
+    return fmax(whole - t->used, LIGHT * whole * least);
+}
+
+static double amplitude_of(const rsk_spec *spec, double part) { return rsk_adds_squares(spec) ? sqrt(part) : part; }
+
+static void score_tuple(rsk_detector *q, const tuple *t) {
     for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
         if (!t->allowed[m]) continue;
-        correlate(q, residual, m, t->certain, q->window);
+        correlate(q, t->residual, m, t->certain, q->window);
         q->noise_of[m] = decorrelate(q, m, t->certain, q->window);
     }
 }
 
-/* Proposes a group of new members. Their number decides how large the amplitude of each should be, so all numbers are tried; from 4
- * on in steps of a quarter. */
-static void propose_group(rsk_detector *q, const tuple *t) {
-    const ptrdiff_t from = t->members, to = q->window;
-    int32_t *modules = room_for(q, to - from);
-    if (from >= to || !modules) return;
-    double best = -HUGE_VAL, amplitude = 0.0;
-    ptrdiff_t count;
-    for (ptrdiff_t n = 1; from + n <= to; n += n < 4 ? 1 : n / 4) {
-        const double each = q->spec->energy ? sqrt(t->left / (double)n) : t->left / (double)n;
-        weigh(q, from, to, each, t->allowed);
-        const double score = best_prefix(q, from, to, t->allowed, &count, modules);
-        if (score > best) best = score, amplitude = each;
+/* ---------------------------------------------------------------- looking below a candidate */
+
+/* to = x as the inputs of an object of module m see it, which stands at that position. */
+static void step_below(const rsk_detector *q, const float *x, ptrdiff_t m, ptrdiff_t position, float *to) {
+    const rsk_spec *spec = q->spec;
+    const double t2 = spec->stretch2;
+    rsk_apply_member(spec, &spec->module[m], position, 1.0 / t2, 1, x, q->object, 0, q->spare);
+    rsk_apply_in(spec, 1.0 / (spec->ins == 2 ? t2 : sqrt(t2)), 1, q->object, to, 0, q->spare);
+}
+
+/* The counter scores, in units of the noise, of all modules as inputs that see x, at the position of the first or, pooled, at none: those
+ * of all inputs of a module add up there, but for the cosine. */
+static void score_counters(const rsk_detector *q, const float *x, int pooled, float *z) {
+    const rsk_spec *spec = q->spec;
+    const float unit = (float)(1.0 / (sqrt(q->share) * q->noise));
+    if (!pooled) {
+        rsk_apply_place(spec, 0, 1.0 / sqrt(spec->stretch2), 1, x, q->object, 0, q->spare);
+        x = q->object;
     }
-    if (!(best > q->threshold)) return;
-    weigh(q, from, to, amplitude, t->allowed);
-    const double score = best_prefix(q, from, to, t->allowed, &count, modules);
-    propose(q, (rsk_proposal){.parent = t->parent, .position = (int32_t)from, .replaces = -1, .count = (int32_t)count,
-                              .score = score, .amplitude = amplitude});
+    rsk_kernels_current()->dots[RSK_SCAN_F32](q->columns, spec->modules, spec->dim, x, 1, spec->dim, z);
+    for (ptrdiff_t m = 0; m < spec->modules; m++) z[m] *= unit;
+}
+
+/* What the counters of all that may stand below module m say, x being the residual as its inputs see it: half the squares of their scores
+ * above 0, less `bar` each, summed. */
+static double evidence_below(const rsk_detector *q, const float *x, ptrdiff_t m, double bar) {
+    const uint8_t *allowed = q->allowed + m * q->spec->modules;
+    double sum = 0.0;
+    score_counters(q, x, 1, q->near);
+    for (ptrdiff_t k = 0; k < q->spec->modules; k++)
+        if (allowed[k] && q->near[k] > 0.0f) sum += fmax(0.0, 0.5 * (double)q->near[k] * (double)q->near[k] - bar);
+    return sum;
+}
+
+/* A way down from a candidate: one module a level. */
+typedef struct way {
+    ptrdiff_t module; /* the last one */
+    double value;     /* evidence along it */
+    double guide;     /* what its modules' own counters say that is too little to be evidence: it tells which way to go on */
+    double peak;      /* the largest rank_of that it has had */
+    float *x;         /* the residual as the last module's inputs see it */
+    ptrdiff_t likeliest[BRANCHES]; /* of these inputs; -1 behind the last */
+    double nats[BRANCHES];         /* half the squares of their counters' scores */
+} way;
+
+static double rank_of(const way *w) { return w->value + w->guide; }
+
+/* Looks at the inputs of a way's last module: its evidence, and the likeliest modules. */
+static void look_around(const rsk_detector *q, way *w) {
+    const uint8_t *allowed = q->allowed + w->module * q->spec->modules;
+    score_counters(q, w->x, 1, q->near);
+    score_counters(q, w->x, 0, q->first);
+    for (int i = 0; i < BRANCHES; i++) w->likeliest[i] = -1;
+    for (ptrdiff_t k = 0; k < q->spec->modules; k++) {
+        if (!allowed[k]) continue;
+        const double z = fmax((double)fmaxf(q->near[k], q->first[k]), 0.0), nats = 0.5 * z * z;
+        w->value += fmax(0.0, nats - FAR);
+        int at = BRANCHES;
+        while (at > 0 && (w->likeliest[at - 1] < 0 || nats > w->nats[at - 1])) at--;
+        if (at == BRANCHES) continue;
+        for (int i = BRANCHES - 1; i > at; i--) w->likeliest[i] = w->likeliest[i - 1], w->nats[i] = w->nats[i - 1];
+        w->likeliest[at] = k, w->nats[at] = nats;
+    }
+}
+
+/* A way goes on to one of the likeliest modules, at the position of the first input or, for pooled inputs, at none: whichever shows
+ * more below it. spare: two vectors; next takes the first of them. */
+static way go_on(const rsk_detector *q, const way *from, int branch, float **spare) {
+    way next = {.value = -HUGE_VAL};
+    for (int pooled = 0; pooled < 2; pooled++) {
+        way tried = {.module = from->likeliest[branch], .value = from->value, .x = spare[1]};
+        step_below(q, from->x, tried.module, pooled ? RSK_NO_POSITION : 0, tried.x);
+        look_around(q, &tried);
+        if (!(tried.value > next.value)) continue;
+        next = tried;
+        spare[1] = spare[0], spare[0] = next.x;
+    }
+    next.guide = from->guide + fmin(FAR, from->nats[branch]) - CHANCE - log((double)q->spec->modules);
+    next.peak = fmax(from->peak, rank_of(&next));
+    return next;
+}
+
+/* Puts a way among the WAYS best in `ways`, of which there are `count`, and among the SAME best of its value: ways that show nothing new
+ * would else crowd out those that have not come far enough yet. It takes spare[0] from the caller, and leaves another vector there.
+ * Returns how many there are then. */
+static int put(way *ways, int count, const way *next, float **spare) {
+    int same = 0, last = WAYS - 1, at = 0;
+    for (int i = 0; i < count; i++)
+        if (ways[i].value == next->value) same++, last = i;
+    if (same < SAME) last = count < WAYS ? count : WAYS - 1; /* the place that is given up */
+    while (at < count && rank_of(&ways[at]) >= rank_of(next)) at++;
+    if (at > last || at == WAYS) return count;
+    spare[0] = ways[last].x; /* ways that do not exist yet have a vector too */
+    for (int k = last; k > at; k--) ways[k] = ways[k - 1];
+    ways[at] = *next;
+    return last == count ? count + 1 : count;
+}
+
+/* The most evidence along a way down of at most so many levels from a module whose inputs see x. A way ends where several levels
+ * bring no more than chance. */
+static double look_deep(const rsk_detector *q, const float *x, ptrdiff_t m, ptrdiff_t levels) {
+    const ptrdiff_t stride = q->spec->dim + 5 * RSK_LANES;
+    way ways[2][WAYS];
+    float *vector = q->ways, *spare[2] = {vector + 2 * WAYS * stride, vector + (2 * WAYS + 1) * stride};
+    for (int i = 0; i < 2 * WAYS; i++) ways[i / WAYS][i % WAYS].x = vector + i * stride;
+    way *from = ways[0], *to = ways[1];
+    memcpy(from->x, x, sizeof *x * (size_t)q->spec->dim);
+    from->module = m, from->value = from->guide = from->peak = 0.0;
+    look_around(q, from);
+    from->value = 0.0; /* the caller counts these inputs */
+    double most = 0.0;
+    for (int count = 1; levels > 0 && count && !rsk_stopped(q->stop, q->worker); levels--) {
+        int found = 0;
+        for (int i = 0; i < count; i++)
+            for (int branch = 0; branch < BRANCHES && from[i].likeliest[branch] >= 0; branch++) {
+                const way next = go_on(q, &from[i], branch, spare);
+                if (rank_of(&next) > next.peak - LOST) found = put(to, found, &next, spare);
+                most = fmax(most, next.value);
+            }
+        way *done = from;
+        from = to, to = done, count = found;
+    }
+    return most;
+}
+
+/* The nats that the inputs of a candidate, module m at that position, say for it; with `levels`, those of so many levels below them.
+ *
+ * Candidates cannot be told apart by themselves where many siblings are alike: their counters add up in the identity branches, and
+ * are taken for one loud object a level above. What stands below an object shows which it is. */
+static double look_below(const rsk_detector *q, const tuple *t, ptrdiff_t position, ptrdiff_t m, ptrdiff_t levels) {
+    const ptrdiff_t stride = q->spec->dim + 5 * RSK_LANES;
+    float *below = q->below + (t->residual == q->below + stride ? 2 : 1) * stride;
+    step_below(q, t->residual, m, position, below);
+    const double near = evidence_below(q, below, m, NEAR);
+    return levels ? near + look_deep(q, below, m, levels) : near;
+}
+
+/* The allowed module of largest value that is not -HUGE_VAL, or -1. */
+static ptrdiff_t largest(const rsk_detector *q, const tuple *t, const double *value) {
+    ptrdiff_t at = -1;
+    for (ptrdiff_t m = 0; m < q->spec->modules; m++)
+        if (t->allowed[m] && value[m] > -HUGE_VAL && (at < 0 || value[m] > value[at])) at = m;
+    return at;
+}
+
+/* look[m] = look_below of every allowed module as the tuple's next member, less the largest of them, which is returned. The likelihoods
+ * at that position are known. Where what stands one level below overrules them or leaves them close, or with `deep`, the likeliest modules are looked at all
+ * the way down: a loud tuple far below shows a little everywhere, and most where it is. */
+static double look_ahead(const rsk_detector *q, const tuple *t, int deep) {
+    const rsk_spec *spec = q->spec;
+    const double *like = q->like + t->members * spec->modules;
+    double *look = q->look, *rank = q->look + spec->modules, most = 0.0;
+    for (ptrdiff_t m = 0; m < spec->modules; m++) {
+        if (!t->allowed[m]) continue;
+        look[m] = look_below(q, t, t->members, m, 0);
+        rank[m] = look[m] + like[m];
+    }
+    const ptrdiff_t likeliest = largest(q, t, like), top = largest(q, t, rank);
+    deep |= top != likeliest;
+    for (ptrdiff_t m = 0; m < spec->modules; m++) deep |= t->allowed[m] && m != top && rank[m] > rank[top] - AMBIGUOUS;
+    for (int i = 0; deep && i <= BRANCHES; i++) {
+        const ptrdiff_t at = i ? largest(q, t, rank) : likeliest;
+        if (at < 0) break;
+        look[at] = look_below(q, t, t->members, at, t->levels);
+        rank[at] = -HUGE_VAL;
+    }
+    for (ptrdiff_t m = 0; m < spec->modules; m++)
+        if (t->allowed[m]) most = fmax(most, look[m]);
+    for (ptrdiff_t m = 0; m < spec->modules; m++)
+        if (t->allowed[m]) look[m] -= most;
+    return most;
+}
+
+/* ---------------------------------------------------------------- what is proposed for one tuple */
+
+/* The likelihoods of further members of an amplitude; with `look`, of the first also what stands below it. Returns the largest evidence
+ * for a group, and its number and modules. */
+static double group_evidence(const rsk_detector *q, const tuple *t, double amplitude, const double *look, ptrdiff_t *count,
+                             int32_t *modules) {
+    weigh(q, t->members, q->window, amplitude, t->allowed);
+    for (ptrdiff_t m = 0; look && m < q->spec->modules; m++)
+        if (t->allowed[m]) q->like[t->members * q->spec->modules + m] += look[m];
+    return best_prefix(q, t->members, q->window, t->allowed, count, modules);
+}
+
+/* The same over all numbers of new members, which decide how large the amplitude of each should be; from 4 on in steps of a quarter. */
+static double best_group(const rsk_detector *q, const tuple *t, const double *look, double *amplitude, int32_t *modules) {
+    const rsk_spec *spec = q->spec;
+    const int unknown = spec->weighting == RSK_WEIGHTS_BALANCED && t->parent == RSK_ROOT && !t->members;
+    const double least = unknown ? 4.0 / (double)spec->dim : 1.0;
+    double best = -HUGE_VAL;
+    for (double fade = 1.0; fade >= least; fade /= FADE)
+        for (ptrdiff_t n = 1; t->members + n <= q->window; n += n < 4 ? 1 : n / 4) {
+            const double each = amplitude_of(spec, fade * parts_of(q, t, n) / (double)n);
+            ptrdiff_t count;
+            const double score = group_evidence(q, t, each, look, &count, modules);
+            if (score > best) best = score, *amplitude = each;
+        }
+    return best;
+}
+
+/* Proposes a group of new members. */
+static void propose_group(rsk_detector *q, const tuple *t) {
+    int32_t *modules = room_for(q, q->window - t->members);
+    if (t->members >= q->window || !modules) return;
+    const int first = t->parent == RSK_ROOT && !t->members;
+    double amplitude = 0.0, below = 0.0;
+    double best = best_group(q, t, NULL, &amplitude, modules);
+    const double *look = NULL;
+    ptrdiff_t count;
+    if (best > q->threshold || first) {
+        group_evidence(q, t, amplitude, NULL, &count, modules);
+        below = look_ahead(q, t, q->bold);
+        if (below > 0.0) look = q->look, best = best_group(q, t, look, &amplitude, modules);
+    }
+    /* The first object may be too faint to be seen but through what stands below it. */
+    const double rescue = first ? below : 0.0;
+    if (best + rescue > q->threshold) {
+        const double score = group_evidence(q, t, amplitude, look, &count, modules);
+        propose(q, (rsk_proposal){.parent = t->parent, .position = (int32_t)t->members, .replaces = -1,
+                                  .count = count > 0 ? (int32_t)count : 1, .score = score + rescue, .amplitude = amplitude,
+                                  .credit = below});
+    } else if (q->bold && !t->members) {
+        /* Nothing shows by itself: a single member that what stands below it speaks for. */
+        double top = -HUGE_VAL, credit = 0.0;
+        weigh(q, 0, 1, amplitude, t->allowed);
+        for (int32_t m = 0; m < q->spec->modules; m++) {
+            if (!t->allowed[m]) continue;
+            const double seen = look_below(q, t, 0, m, q->spec->modules <= 2 * BRANCHES ? t->levels : 0);
+            if (q->like[m] + seen > top) top = q->like[m] + seen, credit = seen, *modules = m;
+        }
+        top -= log((double)q->spec->modules);
+        if (top > q->threshold)
+            propose(q, (rsk_proposal){.parent = t->parent, .position = 0, .replaces = -1, .count = 1, .score = top,
+                                      .amplitude = amplitude, .credit = credit});
+    }
+}
+
+/* The amplitude that another module at position j would have. */
+static double expected_at(const rsk_detector *q, const tuple *t, ptrdiff_t j) {
+    const rsk_spec *spec = q->spec;
+    const double own = q->counter[q->child_at[j]], members = (double)t->members;
+    if (spec->weighting == RSK_WEIGHTS_BALANCED)
+        return sqrt((t->parent == RSK_ROOT ? t->used : rsk_tree_whole(spec, t->owner, t->members)) / members);
+    const double left = parts_of(q, t, 1);
+    return rsk_adds_squares(spec) ? sqrt(left + own * own) : left + fabs(own);
 }
 
 /* Proposes another module at each position that is taken, but not certain. */
@@ -282,23 +564,41 @@ static void propose_replacements(rsk_detector *q, const tuple *t) {
     for (ptrdiff_t j = t->certain; j < t->members && j < q->window; j++) {
         int32_t *module = room_for(q, 1);
         if (!module) return;
-        const double own = q->counter[q->child_at[j]], *like = q->like + j * spec->modules;
-        const double amplitude = spec->energy ? sqrt(t->left + own * own) : t->left + fabs(own);
-        double top = -HUGE_VAL;
+        const double amplitude = expected_at(q, t, j), *like = q->like + j * spec->modules;
+        /* What stands below the one that is there speaks for it, unless it has been found already. */
+        const ptrdiff_t levels = q->bold && t->levels > 1 && spec->modules <= 2 * BRANCHES ? t->levels : 0;
+        const double mine = q->inner[j] ? 0.0 : look_below(q, t, j, q->taken[j], levels);
+        double top = -HUGE_VAL, credit = 0.0;
         weigh(q, j, j + 1, amplitude, t->allowed);
-        for (int32_t m = 0; m < spec->modules; m++)
-            if (t->allowed[m] && m != q->taken[j] && like[m] > top) top = like[m], *module = m;
+        for (int32_t m = 0; m < spec->modules; m++) {
+            if (!t->allowed[m] || m == q->taken[j]) continue;
+            const double seen = q->inner[j] ? 0.0 : look_below(q, t, j, m, levels);
+            if (like[m] + seen - mine > top) top = like[m] + seen - mine, credit = seen, *module = m;
+        }
         top -= log((double)spec->modules);
+        if (top > q->threshold && !q->inner[j] && !levels && like[*module] < CONVINCING) {
+            const double deeper = look_below(q, t, j, *module, t->levels) - look_below(q, t, j, q->taken[j], t->levels);
+            top += deeper - (credit - mine);
+        }
         if (top > q->threshold)
             propose(q, (rsk_proposal){.parent = t->parent, .position = (int32_t)j, .replaces = q->child_at[j], .count = 1,
-                                      .score = top, .amplitude = amplitude});
+                                      .score = top, .amplitude = amplitude, .credit = credit});
     }
 }
 
-/* Whether no inputs of an object could reach the threshold with all that their counters and attributes could say. `left` as in tuple. */
-static int below_threshold(const rsk_detector *q, double left) {
+/* Whether no further members and no others in the place of doubtful ones could reach the threshold with all that their counters and
+ * attributes could say. */
+static int below_threshold(const rsk_detector *q, const tuple *t) {
+    const ptrdiff_t open = q->window - t->members;
+    const int doubt = t->certain < t->members;
+    if (open <= 0 && !doubt) return 1;
+    double left = parts_of(q, t, open < 1 ? 1 : open < SOME ? open : SOME);
+    if (q->spec->weighting == RSK_WEIGHTS_BALANCED && doubt) {
+        const double each = expected_at(q, t, 0);
+        left = fmax(left, each * each);
+    }
     if (!(left > 0.0)) return 1;
-    const double alpha2 = (q->spec->energy ? left : left * left) * q->shrink * q->shrink / (q->noise * q->noise);
+    const double alpha2 = (rsk_adds_squares(q->spec) ? left : left * left) * q->shrink * q->shrink / (q->noise * q->noise);
     double rho2 = 1.0;
     for (ptrdiff_t m = 0; m < q->spec->modules; m++) rho2 = fmax(rho2, q->rho2[m]);
     return (1.0 + rho2) * alpha2 < q->threshold;
@@ -314,32 +614,27 @@ static const float *descend(rsk_detector *q, const rsk_tree *t, ptrdiff_t p) {
     for (ptrdiff_t v = p; v >= 0; v = t->node[v].parent) q->path[n++] = (int32_t)v;
     while (n > 0) {
         const rsk_node *v = &t->node[q->path[--n]];
-        spec->family->chain(spec, &spec->positions[v->position], &spec->module[v->module].rotation, 1.0 / t2, 1, from, q->object,
-                            0, q->spare);
-        spec->family->apply(spec, &spec->in, 1.0 / sqrt(t2), 1, q->object, to, 0, q->spare);
+        rsk_apply_member(spec, &spec->module[v->module], v->position, 1.0 / t2, 1, from, q->object, 0, q->spare);
+        rsk_apply_in(spec, 1.0 / (spec->ins == 2 ? t2 : sqrt(t2)), 1, q->object, to, 0, q->spare);
         from = to;
         to = from == q->below + stride ? q->below + 2 * stride : q->below + stride;
     }
     return from;
 }
 
-/* The tuple of p. Fills taken and child_at. */
+/* The tuple of p, without its residual. Fills taken, child_at and inner. */
 static tuple survey(rsk_detector *q, const rsk_tree *t, int32_t p) {
-    tuple found = {.parent = p, .allowed = q->allowed + (p == RSK_ROOT ? q->spec->modules : t->node[p].module) * q->spec->modules};
-    double used = 0.0;
+    tuple found = {.parent = p, .owner = rsk_tree_owner(t, p, q->counter, q->root),
+                   .allowed = q->allowed + (p == RSK_ROOT ? q->spec->modules : t->node[p].module) * q->spec->modules};
     int doubt = 0;
     for (ptrdiff_t j = 0; j < q->window; j++) q->taken[j] = -1;
     for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c], found.members++) {
         const ptrdiff_t at = t->node[c].position;
-        if (at < q->window) q->taken[at] = t->node[c].module, q->child_at[at] = c;
-        used += rsk_tree_part(q->spec, q->counter[c]);
+        if (at < q->window) q->taken[at] = t->node[c].module, q->child_at[at] = c, q->inner[at] = rsk_tree_first(t, c) >= 0;
+        found.used += rsk_tree_part(q->spec, q->counter[c]);
         doubt |= !(t->node[c].own > STRONG);
     }
     found.certain = doubt ? 0 : found.members;
-    /* A missing member hides in the counters of its siblings, which share its identity branch: one more is never ruled out. */
-    const double whole = rsk_tree_whole(t, p, q->counter, q->root);
-    found.left = whole - used;
-    if (found.members) found.left = fmax(found.left, LIGHT * whole / (double)(found.members + 1));
     return found;
 }
 
@@ -354,14 +649,18 @@ void rsk_detect(rsk_detector *q, const rsk_tree *t, const float *residual) {
     q->proposals = q->used = 0;
     memcpy(q->below, residual, sizeof *residual * (size_t)spec->dim);
     for (int32_t p = RSK_ROOT; p < t->count && !rsk_stopped(q->stop, q->worker); p++) {
-        const tuple found = survey(q, t, p);
+        tuple found = survey(q, t, p);
         const ptrdiff_t depth = p == RSK_ROOT ? 0 : t->node[p].depth + 1;
-        if (depth >= q->max_depth || !allows_any(q, &found) || below_threshold(q, found.left)) continue;
-        const float *below = descend(q, t, p);
-        /* With linear weighting the energy of the inputs is not known before their number is. */
-        const double alpha2 = found.left * q->shrink * q->shrink / (q->noise * q->noise);
-        if (!found.members && p != RSK_ROOT && spec->energy && is_leaf(q, below, alpha2, found.allowed)) continue;
-        score_tuple(q, &found, below);
+        if (depth >= q->max_depth || !allows_any(q, &found) || below_threshold(q, &found)) continue;
+        found.residual = descend(q, t, p);
+        /* As soon as there are objects enough, these show where the search must go on. */
+        found.levels = t->count <= FEW ? q->max_depth - depth : 1;
+        /* With linear weights the energy of the inputs is not known before their number is, and members of a chain look like leaves. */
+        const double alpha2 = rsk_tree_whole(spec, found.owner, 1) * q->shrink * q->shrink / (q->noise * q->noise);
+        if (!found.members && p != RSK_ROOT && !q->bold && rsk_adds_squares(spec) &&
+            is_leaf(q, found.residual, alpha2, found.allowed))
+            continue;
+        score_tuple(q, &found);
         propose_group(q, &found);
         propose_replacements(q, &found);
     }

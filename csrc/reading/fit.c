@@ -8,6 +8,8 @@
 #define FAINTEST 0.7   /* standard errors: the least amplitude that a prior is made from, for attributes of norm one */
 #define MOST 100       /* iterations of a damped fit */
 #define MOST_EXACT 400 /* iterations of an undamped one */
+#define RATE 0.1       /* of elements that are not zero, in sparse attributes of which nothing is known */
+#define DECISIVE 10.0  /* nats by which a module's attributes must look sparse rather than dense */
 #define STEPS 24       /* amplitudes that an object of dense attributes is tried with */
 
 /* ---------------------------------------------------------------- memory */
@@ -21,6 +23,7 @@ void rsk_fit_free(rsk_fit *q) {
     rsk_free(q->tally);
     rsk_free(q->map.input);
     rsk_free(q->scale);
+    rsk_free(q->sparse);
     rsk_free(q->drop);
     rsk_free(q->moved);
     memset(q, 0, sizeof *q);
@@ -71,12 +74,15 @@ static void decorrelate(const void *context, const double *g, double *z) {
 int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_stop *stop, int worker, rsk_fit *q) {
     memset(q, 0, sizeof *q);
     q->spec = spec;
-    q->sparse = params->sparse, q->nonzeros = params->nonzeros, q->nonnegative = params->nonnegative;
+    q->told_norm2 = params->norm2;
+    q->told = params->sparsity, q->free = params->free;
+    int sparse = 0;
+    for (ptrdiff_t m = 0; q->told && m < spec->modules; m++) sparse |= q->told[m].kind != RSK_DENSE;
     ptrdiff_t least = spec->module[0].length;
     for (ptrdiff_t m = 1; m < spec->modules; m++)
         if (spec->module[m].length < least) least = spec->module[m].length;
     /* Sparse attributes may have more elements than the sketch has coordinates. */
-    const ptrdiff_t d = spec->dim, room = q->room = (q->sparse ? RSK_SPARSE_ROOM : 1) * d;
+    const ptrdiff_t d = spec->dim, room = q->room = (sparse ? RSK_SPARSE_ROOM : 1) * d;
     const ptrdiff_t capacity = q->capacity = room / (least + 1) + 1;
     double *v = q->s = rsk_alloc(3 * d + 7 * room, sizeof *v);
     float *f = rsk_alloc(d + room, sizeof *f);
@@ -84,10 +90,11 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_st
     q->c = rsk_alloc(3 * capacity, sizeof *q->c);
     q->rho2 = rsk_alloc(2 * spec->modules, sizeof *q->rho2);
     q->tally = rsk_alloc(4 * spec->modules, sizeof *q->tally);
+    q->sparse = rsk_calloc(spec->modules, sizeof *q->sparse);
     q->drop = rsk_alloc(capacity, sizeof *q->drop);
     q->moved = rsk_alloc(capacity, sizeof *q->moved);
     q->scale = rsk_alloc(room, sizeof *q->scale);
-    if (!v || !f || !q->c || !q->rho2 || !q->tally || !q->scale || !q->drop || !q->moved ||
+    if (!v || !f || !q->c || !q->rho2 || !q->tally || !q->sparse || !q->scale || !q->drop || !q->moved ||
         !rsk_tree_create(spec, capacity, params->max_depth, &q->tree)) {
         rsk_fit_free(q);
         return 0;
@@ -121,11 +128,15 @@ int rsk_fit_load(rsk_fit *q, const float *sketch, const uint8_t *mask, double no
      * sketch's energy, unless the counters of one tuple add up. */
     const double top = rsk_tree_root(q->spec) * q->root, share = rsk_tree_share(q->spec);
     const double energy = fmax(q->energy - q->noise2 * (double)q->kept, 0.0);
-    q->norm2 = q->kept ? fmax(energy * (1.0 - share * share) / (top * top) - 1.0, 1.0) : 1.0;
+    const double loudest = q->spec->weighting == RSK_WEIGHTS_BALANCED ? top / q->spec->branch : top / sqrt(1.0 - share * share);
+    q->norm2 = q->told_norm2 > 0.0 ? q->told_norm2 : q->kept ? fmax(energy / (loudest * loudest) - 1.0, 1.0) : 1.0;
+    q->any_sparse = 0;
     for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
-        const double a = (double)q->spec->module[m].length;
+        const double a = (double)(q->spec->module[m].length - q->free);
         q->rho2[m] = q->norm2;
-        q->rate[m] = q->nonzeros ? fmin((double)q->nonzeros / a, 0.5) : 0.1;
+        q->rate[m] = q->told && q->told[m].nonzeros ? fmin((double)q->told[m].nonzeros / a, 0.5) : RATE;
+        q->sparse[m] = q->told && q->told[m].kind == RSK_SPARSE;
+        q->any_sparse |= q->sparse[m];
     }
     memcpy(q->work.r, q->s, sizeof *q->s * (size_t)q->spec->dim);
     rsk_tree_clear(&q->tree);
@@ -139,12 +150,25 @@ ptrdiff_t rsk_fit_unknowns(const rsk_fit *q) { return (ptrdiff_t)q->tree.plan.at
 
 static double length_of(const rsk_fit *q, ptrdiff_t i) { return (double)q->spec->module[q->tree.node[i].module].length; }
 
+/* Elements of object i that are mostly zero, its first ones; and whether its module is one of dense attributes. */
+static int is_sparse(const rsk_fit *q, ptrdiff_t i) { return q->sparse[q->tree.node[i].module]; }
+static int64_t sparse_end(const rsk_fit *q, ptrdiff_t i) {
+    return is_sparse(q, i) ? q->tree.plan.attribute_ends[i + 1] - q->free : q->tree.plan.attribute_ends[i];
+}
+static double sparse_length(const rsk_fit *q, ptrdiff_t i) { return length_of(q, i) - (double)q->free; }
+
+/* The variance of a dense element of an object, before the sketch is seen. Behind a sparse attribute these are few, and of norm one. */
+static double dense_prior(const rsk_fit *q, ptrdiff_t i, double amplitude) {
+    const double norm2 = is_sparse(q, i) ? 1.0 / fmax((double)q->free, 1.0) : q->rho2[q->tree.node[i].module] / length_of(q, i);
+    return amplitude * amplitude * norm2;
+}
+
 double rsk_fit_free_element(const rsk_fit *q, int64_t k) { return q->x[k] * (1.0 + q->damping[k] / q->shrink); }
 
-/* The square norm of an attribute, times the amplitude's square. */
+/* The square norm of an object's dense elements, times the amplitude's square. */
 static double energy_of(const rsk_fit *q, ptrdiff_t i) {
     double sum = 0.0;
-    for (int64_t k = q->tree.plan.attribute_ends[i]; k < q->tree.plan.attribute_ends[i + 1]; k++) {
+    for (int64_t k = sparse_end(q, i); k < q->tree.plan.attribute_ends[i + 1]; k++) {
         const double element = rsk_fit_free_element(q, k);
         sum += element * element;
     }
@@ -159,7 +183,7 @@ void rsk_fit_add(rsk_fit *q, int32_t parent, int32_t position, int32_t module, d
     q->alpha[i] = amplitude;
     for (int64_t k = ends[i]; k < ends[i + 1]; k++) {
         q->x[k] = q->damping[k] = 0.0;
-        q->prior[k] = q->sparse ? 0.05 * q->spread * q->spread : amplitude * amplitude * q->rho2[module] / length_of(q, i);
+        q->prior[k] = k < sparse_end(q, i) ? 0.05 * q->spread * q->spread : dense_prior(q, i, amplitude);
     }
 }
 
@@ -190,7 +214,7 @@ void rsk_fit_estimate_noise(rsk_fit *q) {
         double freedom = 0.0;
         for (ptrdiff_t i = 0; i < q->tree.count; i++) {
             freedom += 1.0;
-            if (q->sparse)
+            if (is_sparse(q, i))
                 for (int64_t k = ends[i]; k < ends[i + 1]; k++) freedom += q->prior[k] / (q->prior[k] + spread2);
             else
                 freedom += length_of(q, i) * q->prior[ends[i]] / (q->prior[ends[i]] + spread2);
@@ -206,7 +230,9 @@ int rsk_fit_clean(const rsk_fit *q) {
     return q->square <= RSK_NEARLY * q->floor || q->square <= 1.3 * q->noise2 * (double)q->kept;
 }
 
-int rsk_fit_in_support(const rsk_fit *q, int64_t k) { return !q->sparse || q->prior[k] >= q->spread * q->spread; }
+int rsk_fit_in_support(const rsk_fit *q, ptrdiff_t i, int64_t k) {
+    return k >= sparse_end(q, i) || q->prior[k] >= q->spread * q->spread;
+}
 
 void rsk_fit_prepare(rsk_fit *q, double damping) {
     const ptrdiff_t n = q->tree.count, attributes = (ptrdiff_t)q->tree.plan.attribute_ends[n];
@@ -216,12 +242,12 @@ void rsk_fit_prepare(rsk_fit *q, double damping) {
     for (ptrdiff_t i = 0; i < n; i++) {
         const double unit = 1.0 / (q->tree.plan.amplitude[i] * q->root);
         for (int64_t k = q->tree.plan.attribute_ends[i]; k < q->tree.plan.attribute_ends[i + 1]; k++) {
-            const int out = damping == 0.0 && !rsk_fit_in_support(q, k);
+            const int out = damping == 0.0 && !rsk_fit_in_support(q, i, k);
             q->map.scale[k] = out ? 0.0 : unit;
             q->damping[k] = sigma2 / fmax(q->prior[k], 1e-300);
             if (out) q->x[k] = 0.0;
         }
-        q->map.scale[attributes + i] = unit * q->spec->module[q->tree.node[i].module].scale;
+        q->map.scale[attributes + i] = unit;
         q->damping[attributes + i] = 0.0;
     }
 }
@@ -254,6 +280,7 @@ void rsk_fit_solve(rsk_fit *q, double damping, double tolerance) {
 /* The prior of a sparse attribute's element: zero, or with probability `rate` Gaussian of variance A^2 rho^2 / (a rate). For an
  * estimate y of the element, the log-likelihood ratio of the second against the first is of_square y^2 + constant. */
 typedef struct odds {
+    int nonnegative;
     double rate;
     double of_square;
     double constant;
@@ -263,15 +290,15 @@ typedef struct odds {
 static odds odds_of(const rsk_fit *q, ptrdiff_t i) {
     const int32_t m = q->tree.node[i].module;
     const double spread2 = q->spread * q->spread, rate = q->rate[m];
-    const double v = q->alpha[i] * q->alpha[i] * q->rho2[m] / (length_of(q, i) * rate * spread2);
-    const odds o = {rate, 0.5 * v / (1.0 + v) / spread2, -0.5 * log1p(v), v / (1.0 + v)};
+    const double v = q->alpha[i] * q->alpha[i] * q->rho2[m] / (sparse_length(q, i) * rate * spread2);
+    const odds o = {q->told && q->told[m].nonnegative, rate, 0.5 * v / (1.0 + v) / spread2, -0.5 * log1p(v), v / (1.0 + v)};
     return o;
 }
 
 /* The posterior probability that an element of estimate y is not zero. Adds to `ratio`, if that is not NULL, the log-likelihood ratio
  * of this prior against an element that is certainly zero. */
-static double probability(const rsk_fit *q, const odds *o, double y, double *ratio) {
-    const double l = q->nonnegative && y < 0.0 ? -HUGE_VAL : fmin(y * y * o->of_square + o->constant, 600.0);
+static double probability(const odds *o, double y, double *ratio) {
+    const double l = o->nonnegative && y < 0.0 ? -HUGE_VAL : fmin(y * y * o->of_square + o->constant, 600.0);
     const double both = 1.0 - o->rate + o->rate * exp(l);
     if (ratio) *ratio += log(both);
     return o->rate * exp(l) / both;
@@ -281,14 +308,12 @@ static double probability(const rsk_fit *q, const odds *o, double y, double *rat
 static void set_prior(rsk_fit *q, ptrdiff_t i) {
     const int64_t begin = q->tree.plan.attribute_ends[i], end = q->tree.plan.attribute_ends[i + 1];
     const double spread2 = q->spread * q->spread;
-    if (!q->sparse) {
-        const double prior = q->alpha[i] * q->alpha[i] * q->rho2[q->tree.node[i].module] / length_of(q, i);
-        for (int64_t k = begin; k < end; k++) q->prior[k] = prior;
-        return;
-    }
+    const double prior = dense_prior(q, i, q->alpha[i]);
+    for (int64_t k = sparse_end(q, i); k < end; k++) q->prior[k] = prior;
+    if (!is_sparse(q, i)) return;
     const odds o = odds_of(q, i);
-    for (int64_t k = begin; k < end; k++) { /* m: what the next fit must shrink y by, so that it arrives at the posterior mean */
-        const double m = fmin(probability(q, &o, rsk_fit_free_element(q, k), NULL) * o.kept, 1.0 - 1e-9);
+    for (int64_t k = begin; k < sparse_end(q, i); k++) { /* m: what the next fit must shrink y by, so that it arrives at the posterior mean */
+        const double m = fmin(probability(&o, rsk_fit_free_element(q, k), NULL) * o.kept, 1.0 - 1e-9);
         q->prior[k] = spread2 * fmax(m / (1.0 - m), 0.01);
     }
 }
@@ -297,15 +322,15 @@ static void set_prior(rsk_fit *q, ptrdiff_t i) {
 static double weigh(rsk_fit *q, ptrdiff_t i) {
     const double a = length_of(q, i), rho2 = q->rho2[q->tree.node[i].module], z = q->c[i] / q->spread;
     double best = -HUGE_VAL, at = fmax(z, 0.0);
-    if (q->sparse) {
+    const double e = energy_of(q, i) / (q->spread * q->spread);
+    if (is_sparse(q, i)) {
         q->alpha[i] = fmax(at, FAINTEST) * q->spread;
         const odds o = odds_of(q, i);
-        best = z * at - 0.5 * at * at;
-        for (int64_t k = q->tree.plan.attribute_ends[i]; k < q->tree.plan.attribute_ends[i + 1]; k++)
-            probability(q, &o, rsk_fit_free_element(q, k), &best);
+        best = q->free ? rsk_likelihood(z, e, (double)q->free, at, 1.0) : z * at - 0.5 * at * at;
+        for (int64_t k = q->tree.plan.attribute_ends[i]; k < sparse_end(q, i); k++)
+            probability(&o, rsk_fit_free_element(q, k), &best);
         return best;
     }
-    const double e = energy_of(q, i) / (q->spread * q->spread);
     /* Amplitudes within three standard errors of what the counter says; more densely near the lower end where attributes are large,
      * as these tell amplitudes that are far below the counter's error. */
     const double from = fmax(z - 3.0, 0.0), to = fmax(z, 0.0) + 3.0;
@@ -344,6 +369,7 @@ ptrdiff_t rsk_fit_prune(rsk_fit *q, double cost) {
     memset(q->drop, 0, (size_t)t->count);
     for (ptrdiff_t i = 0; i < t->count; i++) {
         t->node[i].evidence = t->node[i].own = weigh(q, i) - cost;
+        if (rsk_tree_first(t, i) < 0) t->node[i].evidence += t->node[i].credit;
         set_prior(q, i);
     }
     for (ptrdiff_t p = t->count - 1; p >= RSK_ROOT; p--) { /* children stand after p: their evidence is complete */
@@ -368,19 +394,69 @@ void rsk_fit_norms(rsk_fit *q) {
         const int32_t m = q->tree.node[i].module;
         if (q->c[i] < RSK_CLEAR * q->spread) continue;
         counters[m] += q->c[i] * q->c[i] - noise2;
-        if (!q->sparse) {
+        if (!is_sparse(q, i)) {
             own[m] += fmax(energy_of(q, i) - length_of(q, i) * noise2, 0.0);
             continue;
         }
         const odds o = odds_of(q, i);
-        for (int64_t k = q->tree.plan.attribute_ends[i]; k < q->tree.plan.attribute_ends[i + 1]; k++) {
-            const double y = rsk_fit_free_element(q, k), p = probability(q, &o, y, NULL);
+        for (int64_t k = q->tree.plan.attribute_ends[i]; k < sparse_end(q, i); k++) {
+            const double y = rsk_fit_free_element(q, k), p = probability(&o, y, NULL);
             own[m] += p * fmax(y * y - noise2, 0.0);
             nonzero[m] += p, elements[m] += 1.0;
         }
     }
     for (ptrdiff_t m = 0; m < modules; m++) {
         q->rho2[m] = counters[m] > 0.0 ? fmin(fmax(own[m] / counters[m], 0.1), 100.0 * q->norm2) : q->norm2;
-        if (q->sparse && !q->nonzeros) q->rate[m] = fmin(fmax(nonzero[m] / elements[m], 1e-3), 0.5);
+        if (q->sparse[m] && !q->told[m].nonzeros) q->rate[m] = fmin(fmax(nonzero[m] / elements[m], 1e-3), 0.5);
     }
+}
+
+/* The nats by which the elements of an object look mostly zero, with a given share that is not, rather than all of one size; adds to
+ * nonzero how many are likelier not. */
+static double sparse_rather_than_dense(const rsk_fit *q, ptrdiff_t i, const odds *o, double *nonzero) {
+    const int64_t begin = q->tree.plan.attribute_ends[i], end = q->tree.plan.attribute_ends[i + 1] - q->free;
+    const double spread2 = q->spread * q->spread, v = o->rate * o->kept / (1.0 - o->kept); /* of one size: the mean of both */
+    double sum = 0.0;
+    for (int64_t k = begin; k < end; k++) {
+        const double y = rsk_fit_free_element(q, k);
+        *nonzero += probability(o, y, &sum);
+        sum -= 0.5 * y * y / spread2 * v / (1.0 + v) - 0.5 * log1p(v);
+    }
+    return sum;
+}
+
+/* The same of all certain objects of a module, at the share that explains them best, which is left in rate. -1 if there are none. */
+static double sparse_module(rsk_fit *q, ptrdiff_t m) {
+    double sum = -1.0;
+    q->rate[m] = RATE;
+    for (int turn = 0; turn < 10; turn++) { /* expectation and maximisation */
+        double nonzero = 1.0, elements = 1.0 / RATE;
+        int any = 0;
+        sum = 0.0;
+        for (ptrdiff_t i = 0; i < q->tree.count; i++) {
+            if (q->tree.node[i].module != m || q->c[i] < RSK_CLEAR * q->spread) continue;
+            const odds o = odds_of(q, i);
+            sum += sparse_rather_than_dense(q, i, &o, &nonzero);
+            elements += sparse_length(q, i);
+            any = 1;
+        }
+        if (!any) return -1.0;
+        q->rate[m] = fmin(fmax(nonzero / elements, 1e-3), 0.5);
+    }
+    return sum;
+}
+
+int rsk_fit_decide(rsk_fit *q) {
+    int seen = 0, found = 0, open = 0;
+    for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
+        if (q->told[m].kind != RSK_DECIDE) continue;
+        const double rate = q->rate[m], nats = sparse_module(q, m);
+        q->sparse[m] = nats > DECISIVE;
+        if (q->told[m].nonzeros) q->rate[m] = rate;
+        seen |= nats != -1.0, found |= q->sparse[m], open |= nats == -1.0;
+    }
+    for (ptrdiff_t m = 0; open && (found || !seen) && m < q->spec->modules; m++)
+        if (q->told[m].kind == RSK_DECIDE && sparse_module(q, m) == -1.0) q->sparse[m] = 1, found = 1;
+    q->any_sparse |= found;
+    return found;
 }

@@ -71,6 +71,7 @@ static ptrdiff_t choose_support(search *q, enum stage stage, double threshold) {
     const rsk_linear *l = q->map;
     const rsk_cgls_work *w = q->work;
     const rsk_pursuit *p = q->p;
+    const int64_t *ends = l->plan->attribute_ends, begin = l->plan->objects[l->trace], end = l->plan->objects[l->trace + 1];
     const ptrdiff_t n = l->attributes + l->counters;
     /* The residual has lost the share `load` of whatever is missing to the support that was fitted. */
     const double step = 1.0 / (q->share * (1.0 - load(q)));
@@ -81,10 +82,14 @@ static ptrdiff_t choose_support(search *q, enum stage stage, double threshold) {
         const double a = p->nonnegative ? p->y[i] : fabs(p->y[i]);
         p->a[i] = p->scale[i] > 0.0 && a > threshold ? a : 0.0;
     }
+    for (int64_t o = begin; p->free > 0 && o < end; o++)
+        for (int64_t i = ends[o + 1] - p->free; i < ends[o + 1]; i++) p->a[i - ends[begin]] = 0.0;
     if (stage != SEEK) keep_within(q, p->a, p->most, p->each);
     rsk_keep_largest(p->a, l->attributes, q->cap, w->p);
     ptrdiff_t changed = 0;
     q->found = 0;
+    for (int64_t o = begin; p->free > 0 && o < end; o++)
+        for (int64_t i = ends[o + 1] - p->free; i < ends[o + 1]; i++) p->a[i - ends[begin]] = p->scale[i - ends[begin]];
     for (ptrdiff_t i = 0; i < l->attributes; i++) {
         const int in = p->a[i] > 0.0;
         changed += in != (w->u[i] != 0.0);

@@ -18,6 +18,13 @@
 /* The same twice over, where a solver must not mistake rounding for a signal. */
 #define RSK_SOLVER_ROUNDING (5.0 * RSK_SWEEP_ROUNDING)
 
+/* Whether every object has elements beside its last `free` ones. */
+static inline int rsk_leaves_attributes(const rsk_spec *spec, ptrdiff_t free) {
+    for (ptrdiff_t m = 0; m < spec->modules; m++)
+        if (free < 0 || free >= spec->module[m].length) return 0;
+    return 1;
+}
+
 /* ---------------------------------------------------------------- linear.c */
 
 /* One trace's map as solvers see it. Its n = attributes + counters unknowns are in the order of the plan's columns. */
@@ -56,6 +63,7 @@ int rsk_linear_cgls(const rsk_linear *map, const rsk_cgls_work *work, const doub
 typedef struct rsk_pursuit {
     ptrdiff_t most;  /* non-zero attribute elements of all objects; 0: as many as stand out of the noise */
     ptrdiff_t each;  /* the same of one object */
+    ptrdiff_t free;  /* an object's last elements, which are always in the support, count for no limit and have any sign */
     int nonnegative; /* attribute elements are >= 0: steers the search; what it returns is not clipped */
     ptrdiff_t kept;  /* coordinates */
     double noise;    /* norm of what the kept part of s carries beside A x */
@@ -81,6 +89,8 @@ typedef struct rsk_node {
     int32_t depth;   /* 0: an output */
     double own;      /* nats of evidence for the node by itself */
     double evidence; /* the same, with all below it */
+    double credit;   /* nats that what was seen below it promised; counted in `evidence` while it has no children */
+    int32_t trust;   /* rounds for which the credit counts */
 } rsk_node;
 
 /* A plan of one trace that grows. Nodes stand after their parents. Weights are 1, so that an object's unknowns are its attribute
@@ -108,10 +118,18 @@ static inline int32_t rsk_tree_first(const rsk_tree *tree, ptrdiff_t p) { return
 /* Amplitude of an output of weight 1, and that of an input of weight 1 over its user's. */
 double rsk_tree_root(const rsk_spec *spec);
 double rsk_tree_share(const rsk_spec *spec);
-/* The counters of a tuple's members are known in sum: their parts (a counter's square, or with linear weighting itself) add up to
- * the whole that the counter of the tuple's owner p tells. root: the amplitude of the outputs' tuple. */
+/* The counters of a tuple's members are known in sum: their parts (a counter's square, or where weights are linear or counts itself)
+ * add up to the whole that k of them have, as the amplitude of the tuple's owner p tells. root: the amplitude of the outputs' tuple.
+ * Balanced outputs have their whole over their mean mass, which nobody knows. */
 double rsk_tree_part(const rsk_spec *spec, double counter);
-double rsk_tree_whole(const rsk_tree *tree, ptrdiff_t p, const double *counter, double root);
+double rsk_tree_owner(const rsk_tree *tree, ptrdiff_t p, const double *counter, double root);
+double rsk_tree_whole(const rsk_spec *spec, double owner, ptrdiff_t k);
+/* Whether parts are squares: weights are shares of energy. */
+static inline int rsk_adds_squares(const rsk_spec *spec) {
+    return spec->weighting == RSK_WEIGHTS_ENERGY || spec->weighting == RSK_WEIGHTS_BALANCED;
+}
+/* The factor that balanced weights give k inputs; that of max_inputs for more. */
+static inline double rsk_kappa(const rsk_spec *spec, ptrdiff_t k) { return spec->kappa[k < spec->max_inputs ? k : spec->max_inputs]; }
 void rsk_tree_add(rsk_tree *tree, int32_t parent, int32_t position, int32_t module);
 /* Removes the nodes that drop marks, and all below them, marking these too. moved[i] = the new number of node i, or -1. */
 void rsk_tree_prune(rsk_tree *tree, uint8_t *drop, int32_t *moved);
@@ -133,6 +151,7 @@ typedef struct rsk_proposal {
     int32_t first;    /* their modules are modules[first] .. modules[first + count - 1] of the detector */
     double score;     /* nats */
     double amplitude; /* expected of each */
+    double credit;    /* nats in the score that what stands below the first of them brought */
 } rsk_proposal;
 
 typedef struct rsk_detector {
@@ -143,10 +162,12 @@ typedef struct rsk_detector {
     const uint8_t *allowed; /* (modules + 1, modules) not 0: the column's module may be an input of the row's; last row: an output */
     const double *counter;  /* (nodes,) of the tree, fitted */
     const double *rho2;     /* (modules,) mean square norm of a module's attributes */
+    const float *columns;   /* of rsk_counter_columns */
     double share;           /* of the coordinates that are kept */
     double noise;           /* standard deviation of the score of a column */
     double shrink;          /* mean of that score over the column's amplitude */
     double threshold;       /* nats, least score of a proposal */
+    int bold;               /* flag. 1: the search is stuck, so that more is tried (docs/method.md) */
     double root;            /* amplitude of the outputs' tuple, 1 without a mask */
     ptrdiff_t max_depth;
     rsk_stop *stop; /* as in rsk_scratch */
@@ -158,6 +179,7 @@ typedef struct rsk_detector {
     int32_t *modules;       /* (capacity + window,) */
     /* Scratch. Of the tuple that is looked at: */
     float *below;      /* three vectors of d: the residual below the path's nodes, in turn */
+    float *ways;       /* 26 vectors of d: the residual along ways down from a candidate */
     float *scores;     /* (window, length + 1): a module's attribute and counter scores at each position */
     double *z, *e;     /* (window, modules): counter's score, and sum of the attribute's squared scores, in units of the noise */
     double *like;      /* (window, modules): log-likelihood ratio */
@@ -165,6 +187,9 @@ typedef struct rsk_detector {
     double *frequency; /* (modules,) how often a module has come up so far, while modules are learned */
     int32_t *taken;    /* (window,) module at a position; -1: none */
     int32_t *child_at; /* (window,) its node, where one is */
+    uint8_t *inner;    /* (window,) whether that node has inputs */
+    float *near, *first; /* (modules,) counters' scores, pooled and at the first position */
+    double *look;      /* (2, modules) scratch of looking below candidates */
     int32_t *path;     /* (depth + 1,) nodes up to the outputs */
     /* Of a sweep: */
     float *object, *spare, *padded, *work;
@@ -172,6 +197,8 @@ typedef struct rsk_detector {
 
 int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, rsk_detector *detector); /* 0: no memory */
 void rsk_detector_free(rsk_detector *detector);
+/* (modules, d) floats: the counters' columns T_M T_attr c_M, of norm one; NULL if there is no memory. Free with rsk_free. */
+float *rsk_counter_columns(const rsk_spec *spec);
 /* All proposals that a residual (d,) supports. The tree's lists are up to date. */
 void rsk_detect(rsk_detector *detector, const rsk_tree *tree, const float *residual);
 /* The log-likelihood ratio of an object of amplitude alpha against none: z is its counter's score, e the sum of its attribute's squared
@@ -188,9 +215,11 @@ typedef struct rsk_fit {
     rsk_linear map;
     rsk_cgls_work work; /* work.r: the residual */
     /* What the caller says of attributes: */
-    int sparse;         /* they are mostly zero */
-    int nonnegative;    /* elements of sparse ones are never negative */
-    ptrdiff_t nonzeros; /* expected of a sparse one; 0: not known */
+    double told_norm2;  /* their mean square norm; 0: not known */
+    const rsk_sparsity *told; /* (modules,), or NULL: all are dense */
+    ptrdiff_t free;           /* an object's last elements, which are dense */
+    uint8_t *sparse;          /* (modules,) whether a module's attributes are taken to be mostly zero */
+    int any_sparse;
     ptrdiff_t capacity; /* objects that there is memory for */
     ptrdiff_t room;     /* unknowns that there is memory for */
     /* Of the sketch: */
@@ -245,8 +274,11 @@ void rsk_fit_remove(rsk_fit *fit);
 void rsk_fit_solve(rsk_fit *fit, double damping, double tolerance);
 /* An element as it would be without damping: A^T r = damping x, and one more column would see A^T r = shrink times what it adds. */
 double rsk_fit_free_element(const rsk_fit *fit, int64_t k);
-/* Whether an element is likelier not zero than zero; always true where attributes are dense. */
-int rsk_fit_in_support(const rsk_fit *fit, int64_t k);
+/* Whether element k, of object i, is likelier not zero than zero; always true where attributes are dense. */
+int rsk_fit_in_support(const rsk_fit *fit, ptrdiff_t i, int64_t k);
+/* Sets `sparse` of the modules that the caller left open, from the objects that are certainly there: mostly zero, if that explains
+ * their elements better. Modules without such objects are as the others are. Returns whether any became sparse. */
+int rsk_fit_decide(rsk_fit *fit);
 /* Whether nothing can be missing: the residual is about that of rounding, or of the sketch's own error. */
 int rsk_fit_clean(const rsk_fit *fit);
 /* Sets the map, its scales and the damping for the tree as it is. */

@@ -63,7 +63,7 @@ static double noise_floor(const problem *q) {
 
 /* The amplitude of an attribute of norm one. Scales are taken out, as they say how large a module's attributes are. */
 static double loudness(const job *j, int64_t o) {
-    return j->plan->amplitude[o] / j->spec->module[j->plan->module[o]].scale;
+    return j->plan->amplitude[o];
 }
 
 static void set_scales(const problem *q) {
@@ -114,6 +114,7 @@ static void choose(problem *q, double norm, int *left) {
     rsk_pursuit *p = &q->pursuit;
     p->most = sparse->nonzeros;
     p->each = sparse->per_object;
+    p->free = sparse->free;
     p->nonnegative = sparse->nonnegative;
     p->kept = q->kept;
     p->noise = RSK_SOLVER_ROUNDING * norm;
@@ -125,12 +126,17 @@ static void choose(problem *q, double norm, int *left) {
 
 /* Takes elements that least squares made negative out of the support. Returns 0 if there are none. */
 static int clip(const problem *q, const float *best) {
+    const rsk_plan *plan = q->j->plan;
+    const int64_t begin = plan->objects[q->map.trace], end = plan->objects[q->map.trace + 1], first = plan->attribute_ends[begin];
     int negative = 0;
-    for (ptrdiff_t i = 0; i < q->map.attributes; i++) {
-        negative |= best[i] < 0.0f;
-        if (!(best[i] > 0.0f)) q->map.scale[i] = 0.0;
-        q->x[i] = best[i] > 0.0f ? (double)best[i] : 0.0;
-    }
+    for (int64_t o = begin; o < end; o++)
+        for (int64_t k = plan->attribute_ends[o]; k < plan->attribute_ends[o + 1]; k++) {
+            const int64_t i = k - first;
+            const int out = k < plan->attribute_ends[o + 1] - q->pursuit.free && !(best[i] > 0.0f);
+            negative |= out && best[i] < 0.0f;
+            if (out) q->map.scale[i] = 0.0;
+            q->x[i] = out ? 0.0 : (double)best[i];
+        }
     return negative;
 }
 
@@ -236,6 +242,7 @@ rsk_status rsk_sparse(const rsk_spec *spec, const rsk_plan *plan, const float *s
              .attributes = attributes, .residual = residual, .iterations = iterations, .stop = stop};
     if (!acceptable(&j, threads, where)) return RSK_EINVAL;
     if (!params || params->nonzeros < 0 || params->per_object < 0 || params->max_iterations < 1) return RSK_EINVAL;
+    if (!rsk_leaves_attributes(spec, params->free)) return RSK_EINVAL;
     if (!valid_noise(&j, params->noise)) return RSK_EINVAL;
     j.noise = params->noise;
     j.max_iterations = params->max_iterations;

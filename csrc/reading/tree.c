@@ -58,31 +58,39 @@ void rsk_tree_clear(rsk_tree *t) {
 }
 
 double rsk_tree_share(const rsk_spec *spec) {
-    return spec->branch * spec->stretch2 * sqrt(spec->stretch2);
+    const double t2 = spec->stretch2;
+    return spec->branch * t2 * (spec->ins == 2 ? t2 : sqrt(t2));
 }
 
-double rsk_tree_root(const rsk_spec *spec) { return rsk_tree_share(spec) * spec->gain; }
+double rsk_tree_root(const rsk_spec *spec) {
+    return spec->branch * spec->stretch2 * sqrt(spec->stretch2) * spec->gain;
+}
 
 double rsk_tree_part(const rsk_spec *spec, double counter) {
-    return spec->energy ? counter * counter : fmax(counter, 0.0);
+    return rsk_adds_squares(spec) ? counter * counter : fmax(counter, 0.0);
 }
 
-double rsk_tree_whole(const rsk_tree *t, ptrdiff_t p, const double *counter, double root) {
-    const double amplitude = p == RSK_ROOT ? rsk_tree_root(t->spec) * root : rsk_tree_share(t->spec) * fmax(counter[p], 0.0);
-    return rsk_tree_part(t->spec, amplitude);
+double rsk_tree_owner(const rsk_tree *t, ptrdiff_t p, const double *counter, double root) {
+    return p == RSK_ROOT ? t->spec->gain * root : fmax(counter[p], 0.0);
+}
+
+double rsk_tree_whole(const rsk_spec *spec, double owner, ptrdiff_t k) {
+    const double level = rsk_tree_share(spec) * owner;
+    switch (spec->weighting) {
+    case RSK_WEIGHTS_BALANCED: return rsk_kappa(spec, k) * (level / spec->branch) * (level / spec->branch);
+    case RSK_WEIGHTS_COUNT: return (double)k * level; /* weights of 1 */
+    default: return rsk_tree_part(spec, level);
+    }
 }
 
 void rsk_tree_add(rsk_tree *t, int32_t parent, int32_t position, int32_t module) {
     const int32_t i = (int32_t)t->count++;
     const rsk_node n = {.parent = parent, .position = position, .module = module,
                         .depth = parent == RSK_ROOT ? 0 : t->node[parent].depth + 1};
-    double unscaled = rsk_tree_root(t->spec); /* amplitude of the counter */
-    if (parent != RSK_ROOT)
-        unscaled = t->plan.amplitude[parent] / t->spec->module[t->node[parent].module].scale * rsk_tree_share(t->spec);
     t->node[i] = n;
     t->plan.module[i] = module;
     t->plan.uses[i] = 1;
-    t->plan.amplitude[i] = unscaled * t->spec->module[module].scale;
+    t->plan.amplitude[i] = parent == RSK_ROOT ? rsk_tree_root(t->spec) : t->plan.amplitude[parent] * rsk_tree_share(t->spec);
     t->plan.attribute_ends[i + 1] = t->plan.attribute_ends[i] + t->spec->module[module].length;
     t->plan.objects[1] = t->count;
 }
@@ -133,6 +141,7 @@ static rsk_step step_of(const rsk_tree *t, int32_t i) {
     const rsk_node *v = &t->node[i];
     const int first = rsk_tree_first(t, v->parent) == i;
     const rsk_step s = {.object = i, .module = v->module, .position = v->position, .weight = 1.0f, .kind = RSK_STEP_OBJECT,
+                        .own = (float)t->spec->branch, .below = (float)t->spec->branch,
                         .src = rsk_tree_first(t, i) >= 0 ? v->depth : RSK_SLOT_NONE,
                         .dst = v->parent == RSK_ROOT ? RSK_SLOT_SKETCH : v->depth - 1,
                         .flags = (uint8_t)((first ? RSK_FIRST : 0) | (t->wide[v->parent + 1] ? RSK_WIDE_DST : 0) |

@@ -118,13 +118,14 @@ static int make_up_inputs(trial *t, ptrdiff_t p) {
         used += rsk_tree_part(spec, f->c[c]);
         if (f->tree.node[c].position > last) last = f->tree.node[c].position;
     }
-    const double whole = rsk_tree_whole(&f->tree, p, f->c, f->root);
-    const double left = fmax(whole - used, members ? HIDDEN * whole / (members + 1) : 0.0);
+    const int loud = spec->weighting == RSK_WEIGHTS_BALANCED && p == RSK_ROOT && members; /* the outputs' whole is not known */
+    const double whole = loud ? used * (members + 1) / members : rsk_tree_whole(spec, rsk_tree_owner(&f->tree, p, f->c, f->root), members + 1);
+    const double left = fmax(loud ? 0.0 : whole - used, members ? HIDDEN * whole / (members + 1) : 0.0);
     if (!(left > 0.0)) return 1;
     /* as many as have the mean share of those that are there */
     double n = members ? fmax(1.0, floor(left / (used / members + 1e-300) + 0.5)) : t->fan;
     n = fmin(n, fmin((double)(spec->max_inputs - last - 1), t->fan));
-    const double amplitude = spec->energy ? sqrt(left / n) : left / n;
+    const double amplitude = rsk_adds_squares(spec) ? sqrt(left / n) : left / n;
     for (int32_t k = 0; k < (int32_t)n; k++) {
         const int32_t module = draw_module(t, p);
         if (module < 0) return 1;

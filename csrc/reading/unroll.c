@@ -15,7 +15,20 @@
 #define FULL 0.97       /* unknowns over kept coordinates, at most */
 #define SETTLED 0.5     /* a fit that leaves more than this share of the squared residual has come to rest */
 #define RESTED 0.9      /* the same in a round that found nothing new, and with sparse attributes */
+#define BETTER 0.9      /* the last fit goes on while it lowers the squared residual by this */
 #define PATIENCE 4      /* rounds without progress after which the search ends */
+/* A search that is stuck looks harder in steps: from the first on all that rsk_detector.bold does; at each the threshold and an object's
+ * cost are multiplied by ease, and at the last an object may bring EXTRA nats less. Once the squared residual has fallen below
+ * UNSTUCK of what it was when the search got stuck, it goes back to the first step. */
+#define STEPS 4
+static const double ease[STEPS + 1] = {1.0, 1.0, 0.5, 0.2, 0.0};
+#define EXTRA 3.0
+#define UNSTUCK 0.9
+/* While there are no more than EARLY objects a stuck search keeps them unless they cost more than this: what stands below them, which
+ * would tell, cannot be looked for before they are there. */
+#define EARLY 2
+#define EARLY_COST (-8.0)
+#define TRUST 2 /* rounds for which an object's credit counts */
 /* Damping. Dense attributes are damped by LIGHT instead of 1 once the fit has more than ROOMY of the kept coordinates to spare and
  * the squared residual is below LITTLE of the sketch's energy; and by AHEAD once a fit divided the squared residual by FALLEN, as
  * nothing is missing then. */
@@ -43,9 +56,11 @@ typedef struct search {
     rsk_fit fit;
     rsk_detector detector;
     rsk_proposal **order; /* scratch: pointers to the detector's proposals */
+    const float *columns; /* of rsk_counter_columns */
     float *residual;      /* (d,) scratch */
     double *spare;        /* scratch of rsk_fit_uncertainty */
     int rounds;
+    int step; /* of looking harder, 0 to STEPS */
 } search;
 
 static void search_free(search *q) {
@@ -76,19 +91,25 @@ static int search_create(const rsk_spec *spec, const rsk_unroll_params *params, 
 
 static int is_stopped(const search *q) { return rsk_stopped(q->detector.stop, q->detector.worker); }
 
+/* What an object must bring to stay. */
+static double cost_of(const search *q) {
+    if (q->step && q->fit.tree.count <= EARLY) return EARLY_COST;
+    return OBJECT_COST * ease[q->step] - (q->step == STEPS ? EXTRA : 0.0);
+}
+
 /* Fits and prunes until that changes nothing. */
 static void refit(search *q, double settled) {
     rsk_fit *f = &q->fit;
     double before = HUGE_VAL, damping = 1.0;
     for (int turn = 0; turn < 40 && !is_stopped(q); turn++) {
-        const int light = !f->sparse && f->shrink > ROOMY && f->square < LITTLE * f->energy;
+        const int light = !f->any_sparse && f->shrink > ROOMY && f->square < LITTLE * f->energy;
         rsk_fit_solve(f, light ? fmin(damping, LIGHT) : damping, FIT);
         rsk_fit_estimate_noise(f);
         rsk_fit_norms(f);
-        const ptrdiff_t marks = rsk_fit_prune(f, OBJECT_COST);
+        const ptrdiff_t marks = rsk_fit_prune(f, cost_of(q));
         if (marks) rsk_fit_remove(f);
-        else if (f->square <= RSK_EXACT * f->floor || f->square > (f->sparse ? RESTED : settled) * before) break;
-        damping = !f->sparse && !marks && f->square < before / FALLEN && turn > 0 ? AHEAD : 1.0;
+        else if (f->square <= RSK_EXACT * f->floor || f->square > (f->any_sparse ? RESTED : settled) * before) break;
+        damping = !f->any_sparse && !marks && f->square < before / FALLEN && turn > 0 ? AHEAD : 1.0;
         before = marks ? HUGE_VAL : f->square;
     }
 }
@@ -103,11 +124,14 @@ static void detect(search *q) {
         f->error[i] = f->norm2 > 1.0 && f->c[i] < RSK_CLEAR * f->spread ? f->alpha[i] : f->c[i];
     det->counter = f->error;
     det->rho2 = f->rho2;
+    det->columns = q->columns;
     det->share = f->root * f->root;
     det->root = f->root;
     det->noise = f->spread * f->shrink;
     det->shrink = f->shrink;
-    det->threshold = q->params->threshold;
+    det->bold = q->step > 0;
+    det->threshold = q->params->threshold * ease[q->step];
+    if (q->step > 1 && !f->tree.count) det->threshold = -HUGE_VAL; /* some object must be the first */
     det->max_depth = q->params->max_depth;
     for (ptrdiff_t k = 0; k < f->spec->dim; k++) q->residual[k] = (float)f->work.r[k];
     rsk_detect(det, &f->tree, q->residual);
@@ -116,7 +140,7 @@ static void detect(search *q) {
 static int has_room(const rsk_fit *f, int32_t module) {
     const ptrdiff_t unknowns = rsk_fit_unknowns(f) + f->spec->module[module].length + 1;
     if (f->tree.count >= f->capacity || unknowns > f->room) return 0;
-    return f->sparse ? f->shrink > 1.0 - FULL : (double)unknowns <= FULL * (double)f->kept;
+    return f->any_sparse ? f->shrink > 1.0 - FULL : (double)unknowns <= FULL * (double)f->kept;
 }
 
 /* Largest score first, the first of equals. */
@@ -126,11 +150,19 @@ static int compare(const void *left, const void *right) {
     return a < b ? -1 : a > b;
 }
 
+/* Gives the last object credit. */
+static void trust(rsk_fit *f, double credit) {
+    f->tree.node[f->tree.count - 1].credit = credit;
+    f->tree.node[f->tree.count - 1].trust = TRUST;
+}
+
 /* Adds the objects of the strongest proposals, strongest first. Returns how many objects that were. */
 static ptrdiff_t accept(search *q) {
     const rsk_detector *det = &q->detector;
     rsk_fit *f = &q->fit;
     ptrdiff_t came = 0, replaced = 0;
+    for (ptrdiff_t i = 0; i < f->tree.count; i++)
+        if (f->tree.node[i].trust > 0 && --f->tree.node[i].trust == 0) f->tree.node[i].credit = 0.0;
     memset(f->drop, 0, (size_t)f->capacity);
     for (ptrdiff_t i = 0; i < det->proposals; i++) q->order[i] = &det->proposal[i];
     if (det->proposals) qsort(q->order, (size_t)det->proposals, sizeof *q->order, compare);
@@ -139,11 +171,14 @@ static ptrdiff_t accept(search *q) {
         const int32_t *modules = det->modules + p->first;
         if (p->score < LEAD * q->order[0]->score) break;
         if (p->replaces < 0) {
-            for (int32_t k = 0; k < p->count && has_room(f, modules[k]); k++, came++)
+            for (int32_t k = 0; k < p->count && has_room(f, modules[k]); k++, came++) {
                 rsk_fit_add(f, p->parent, p->position + k, modules[k], p->amplitude);
+                if (k == 0) trust(f, p->credit);
+            }
         } else if (f->tree.node[p->replaces].evidence < p->score && has_room(f, modules[0])) {
             /* The new module stands beside the old one until that is removed below. */
             rsk_fit_add(f, p->parent, p->position, modules[0], p->amplitude);
+            trust(f, p->credit);
             f->drop[p->replaces] = 1, replaced++, came++;
         }
     }
@@ -158,8 +193,9 @@ static ptrdiff_t mark_false(rsk_fit *f) {
     ptrdiff_t marks = 0;
     for (ptrdiff_t p = 0; p < t->count; p++) {
         double sum = 0.0;
-        for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c]) sum += rsk_tree_part(f->spec, f->c[c]);
-        const int others = sum < 0.5 * rsk_tree_whole(t, p, f->c, f->root);
+        ptrdiff_t k = 0;
+        for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c], k++) sum += rsk_tree_part(f->spec, f->c[c]);
+        const int others = sum < 0.5 * rsk_tree_whole(f->spec, rsk_tree_owner(t, p, f->c, f->root), k);
         for (int32_t c = rsk_tree_first(t, p); others && c >= 0; c = t->next[c]) marks += !f->drop[c], f->drop[c] = 1;
         const int64_t begin = t->plan.attribute_ends[p], end = t->plan.attribute_ends[p + 1];
         const double energy = f->c[p] * f->c[p] + rsk_dot(f->x + begin, f->x + begin, (ptrdiff_t)(end - begin));
@@ -184,6 +220,7 @@ static ptrdiff_t mark_unsure(rsk_fit *f) {
 /* Leaves only objects that are sure, and fits them well. */
 static void report(search *q) {
     rsk_fit *f = &q->fit;
+    double before = HUGE_VAL;
     rsk_tree_program(&f->tree);
     for (int turn = 0; turn < 8 && !is_stopped(q); turn++) {
         const int near = f->square <= RSK_NEARLY * f->floor;
@@ -191,27 +228,64 @@ static void report(search *q) {
         if (near) marks += mark_false(f);
         marks += mark_unsure(f);
         if (marks) rsk_fit_remove(f);
-        else if (turn > 0 || (f->square <= f->floor && !f->sparse)) break;
+        else if (turn > 0 && !(near && f->square < BETTER * before)) break;
+        before = f->square;
         rsk_fit_solve(f, near ? 0.0 : 1.0, FINE);
         rsk_fit_estimate_noise(f);
     }
 }
 
-static void unroll(search *q) {
+/* Looks for objects until nothing is left to explain, in `steps` steps of looking harder at most. */
+static void explore(search *q, int steps) {
     rsk_fit *f = &q->fit;
-    double least = HUGE_VAL;
-    int thorough = 0;
-    q->rounds = 0;
-    for (int idle = 0; f->energy > 0.0 && q->rounds < q->params->max_rounds && idle < PATIENCE && !is_stopped(q); q->rounds++) {
+    double least = HUGE_VAL, stuck = HUGE_VAL;
+    ptrdiff_t peak = 0;
+    int thorough = 0, idle = 0;
+    for (q->step = 0; f->energy > 0.0 && q->rounds < q->params->max_rounds && idle < PATIENCE && !is_stopped(q); q->rounds++) {
         detect(q);
         const ptrdiff_t came = accept(q);
-        if (!came && thorough) break;
+        if (!came && (thorough || q->step)) {
+            if (q->step == steps || rsk_fit_clean(f)) break;
+            if (++q->step == 1) stuck = f->square;
+            thorough = idle = 0;
+            continue;
+        }
         thorough = !came;
         refit(q, thorough ? RESTED : SETTLED);
-        idle = f->square < 0.98 * least ? 0 : idle + 1;
+        idle = f->square < 0.98 * least || f->tree.count > peak ? 0 : idle + 1;
+        if (f->tree.count > peak) peak = f->tree.count;
         least = fmin(least, f->square);
+        if (q->step > 1 && f->square < UNSTUCK * stuck) q->step = 1, stuck = f->square;
         if (f->square <= RSK_EXACT * f->floor) break;
     }
+}
+
+/* Takes all objects out. */
+static void start_again(search *q) {
+    rsk_fit *f = &q->fit;
+    rsk_tree_clear(&f->tree);
+    memcpy(f->work.r, f->s, sizeof *f->s * (size_t)f->spec->dim);
+    for (ptrdiff_t m = 0; m < f->spec->modules; m++) f->rho2[m] = f->norm2;
+    rsk_fit_estimate_noise(f);
+}
+
+static int is_open(const search *q) {
+    for (ptrdiff_t m = 0; q->params->sparsity && m < q->fit.spec->modules; m++)
+        if (q->params->sparsity[m].kind == RSK_DECIDE) return 1;
+    return 0;
+}
+
+static void unroll(search *q) {
+    rsk_fit *f = &q->fit;
+    q->rounds = 0;
+    /* Dense attributes are found much faster. Where that search gets stuck, what it found tells which attributes are sparse. */
+    const int open = is_open(q);
+    explore(q, open ? 0 : STEPS);
+    if (open && !rsk_fit_clean(f) && !is_stopped(q)) {
+        if (rsk_fit_decide(f)) start_again(q);
+        explore(q, STEPS);
+    }
+    for (ptrdiff_t i = 0; i < f->tree.count; i++) f->tree.node[i].credit = 0.0;
     report(q);
     if (!is_stopped(q)) rsk_fit_uncertainty(f, q->params->allowed, q->params->max_depth, q->spare);
 }
@@ -246,7 +320,9 @@ static int keep(const search *q, found *out) {
         amplitude[i] = f->c[i], evidence[i] = o->evidence;
         spread[i] = element_error(f, i), amplitude_spread[i] = f->error[i];
     }
-    for (ptrdiff_t k = 0; k < a; k++) attributes[k] = rsk_fit_in_support(f, k) ? f->x[k] : 0.0;
+    for (ptrdiff_t i = 0; i < n; i++)
+        for (int64_t k = f->tree.plan.attribute_ends[i]; k < f->tree.plan.attribute_ends[i + 1]; k++)
+            attributes[k] = rsk_fit_in_support(f, i, k) ? f->x[k] : 0.0;
     return 1;
 }
 
@@ -277,11 +353,13 @@ static void task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
 
 static int valid(const rsk_spec *spec, ptrdiff_t n, const rsk_unroll_params *p) {
     if (!p || !p->allowed || p->max_depth < 1 || p->max_depth > RSK_MAX_DEPTH || !(p->threshold >= 0.0) || p->max_rounds < 1 ||
-        p->nonzeros < 0)
+        !(p->norm2 >= 0.0 && p->norm2 <= 1e30))
         return 0;
+    for (ptrdiff_t m = 0; spec && p->sparsity && m < spec->modules; m++)
+        if (p->sparsity[m].kind < RSK_DENSE || p->sparsity[m].kind > RSK_DECIDE || p->sparsity[m].nonzeros < 0) return 0;
     for (ptrdiff_t i = 0; p->noise && i < n; i++)
         if (!(p->noise[i] >= 0.0) || !(p->noise[i] <= (double)RSK_MAX_VALUE)) return 0;
-    return spec != NULL;
+    return spec && rsk_leaves_attributes(spec, p->free);
 }
 
 void rsk_unrolled_free(rsk_unrolled *u) {
@@ -301,11 +379,13 @@ rsk_status rsk_unroll(const rsk_spec *spec, ptrdiff_t n, const float *sketches, 
     rsk_unrolled *u = rsk_calloc(1, sizeof *u);
     job j = {spec, sketches, mask, mask_rows, params, u, rsk_calloc(workers, sizeof *j.searches),
              rsk_alloc(n, sizeof *j.status)};
-    rsk_status status = u && j.searches && j.status ? RSK_OK : RSK_ENOMEM;
+    float *columns = rsk_counter_columns(spec);
+    rsk_status status = u && j.searches && j.status && columns ? RSK_OK : RSK_ENOMEM;
     if (u) u->n = n, u->of = rsk_calloc(n, sizeof *u->of);
     if (u && !u->of) status = RSK_ENOMEM;
     for (int i = 0; status == RSK_OK && i < workers; i++)
         if (!search_create(spec, params, stop, i, &j.searches[i])) status = RSK_ENOMEM;
+    for (int i = 0; status == RSK_OK && i < workers; i++) j.searches[i].columns = columns;
     if (status == RSK_OK) status = rsk_parallel_until(stop, workers, n, 1, task, &j);
     for (ptrdiff_t i = 0; status == RSK_OK && i < n; i++)
         if (j.status[i] != RSK_OK) {
@@ -314,6 +394,7 @@ rsk_status rsk_unroll(const rsk_spec *spec, ptrdiff_t n, const float *sketches, 
         }
     for (int i = 0; j.searches && i < workers; i++) search_free(&j.searches[i]);
     rsk_free(j.searches);
+    rsk_free(columns);
     rsk_free(j.status);
     if (status == RSK_OK) *out = u;
     else rsk_unrolled_free(u);

@@ -2,7 +2,6 @@
  * (docs/format.md, "Operators"). A rotation family fuses the tiling and D2 with T_attr. */
 #include "recursion/recursion.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -13,12 +12,10 @@ double rsk_embed_norm(const rsk_spec *spec, const rsk_module *m) {
 int rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, double *h) {
     const rsk_kernels *k = rsk_kernels_current();
     const rsk_transform signs_and_hadamard = {1, {m->inner}, 1.0};
-    const double scale = m->scale;
-    const float most = (float)fmin((double)RSK_MAX_VALUE / scale, FLT_MAX);
     int bad = 0;
     for (ptrdiff_t i = 0; i < m->length; i++) {
-        bad |= !(fabsf(x[i]) <= most); /* catches NaN as well */
-        h[i] = (double)x[i] * scale;
+        bad |= !(fabsf(x[i]) <= RSK_MAX_VALUE); /* catches NaN as well */
+        h[i] = (double)x[i];
     }
     if (bad) return 0;
     k->transform_f64(h, h, m->length, m->padded, &signs_and_hadamard, 0);
@@ -32,12 +29,11 @@ int rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, d
 
 void rsk_embed_end(const rsk_spec *spec, const rsk_module *m, float *h, float *x) {
     const rsk_kernels *k = rsk_kernels_current();
-    const float scale = (float)m->scale;
     if (m->padded > spec->dim) {
         for (ptrdiff_t j = spec->dim; j < m->padded; j += spec->dim) memcpy(h + j, h, sizeof(float) * (size_t)spec->dim);
         k->flip_f32(h, h, m->padded, m->outer, 1.0f);
     }
     k->fwht_f32(h, m->padded);
     k->flip_f32(h, h, m->padded, m->inner, 1.0f);
-    for (ptrdiff_t i = 0; i < m->length; i++) x[i] = h[i] * scale;
+    memcpy(x, h, sizeof *x * (size_t)m->length);
 }

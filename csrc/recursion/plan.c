@@ -6,16 +6,24 @@
 
 enum { OUTPUTS = -1 }; /* stands for the network's output tuple where an object's number is expected */
 
+/* A tuple's members, and what their weights are divided by. */
+typedef struct members {
+    const int32_t *object; /* of the batch, as weight */
+    const double *weight;
+    int64_t begin, end;
+    double total; /* of the weights */
+    double count; /* of the members of positive weight */
+    double mass;  /* their mean mass; 0 where the weighting has none */
+} members;
+
 /* A tuple whose members are being visited. */
 typedef struct frame {
-    int32_t object;         /* whose inputs they are, or OUTPUTS */
-    int32_t position;       /* that the next member of positive weight takes */
-    int32_t slot;           /* where the members are summed; RSK_SLOT_NONE before the first is */
-    int wide;               /* the slot is one of doubles, as a member has inputs of its own */
-    const int32_t *members; /* of the batch, as weights */
-    const double *weights;
-    int64_t next, end; /* the next member's index, and one past the last's */
-    double total;      /* of the weights */
+    int32_t object;   /* whose inputs they are, or OUTPUTS */
+    int32_t position; /* that the next member of positive weight takes */
+    int32_t slot;     /* where the members are summed; RSK_SLOT_NONE before the first is */
+    int wide;         /* the slot is one of doubles, as a member has inputs of its own */
+    int64_t next;     /* the next member's index */
+    members tuple;
 } frame;
 
 /* One worker's memory, enough for the largest trace. */
@@ -25,6 +33,7 @@ typedef struct room {
     int32_t *stored;  /* of each object: the slot of a shared one's sketch, or RSK_SLOT_NONE */
     int32_t *free[2]; /* slots given back, to be handed out again: of floats, of doubles */
     double *reach;    /* of each object: the squared factor at which it arrives at the sketch */
+    double *mass;     /* of each object: M of balanced weighting */
 } room;
 
 typedef struct builder {
@@ -41,6 +50,8 @@ typedef struct builder {
 
 /* Objects and uses of a trace. Steps, slots and objects are counted in 32 bits. */
 #define LARGEST ((int64_t)1 << 30)
+/* The largest mass. Heavier objects leave nothing of themselves in a sketch. */
+#define HEAVIEST 0x1p600
 
 static int rises(const int64_t *offsets, ptrdiff_t n) {
     if (offsets[0] != 0) return 0;
@@ -71,7 +82,8 @@ static rsk_status check_offsets(const rsk_batch *t, ptrdiff_t *large) {
     return (*large = too_large(t, t->input_ends)) >= 0 ? RSK_ESIZE : RSK_OK;
 }
 
-/* A tuple's weights: finite and not negative, at least one of them positive, at most max_inputs of them positive. */
+/* A tuple's weights: finite and not negative, at least one of them positive, at most max_inputs of them positive. What is not
+ * normalised must be a float. */
 static rsk_status check_weights(const rsk_spec *spec, const double *w, int64_t begin, int64_t end) {
     double total = 0.0;
     int64_t positive = 0;
@@ -80,7 +92,8 @@ static rsk_status check_weights(const rsk_spec *spec, const double *w, int64_t b
         total += w[e];
         positive += w[e] > 0.0;
     }
-    if (!(total > 0.0) || !(total <= RSK_MAX_WEIGHT)) return RSK_EWEIGHT;
+    const double most = spec->weighting == RSK_WEIGHTS_COUNT ? (double)RSK_MAX_VALUE : RSK_MAX_WEIGHT;
+    if (!(total > 0.0) || !(total <= most)) return RSK_EWEIGHT;
     return positive > spec->max_inputs ? RSK_EFANOUT : RSK_OK;
 }
 
@@ -111,28 +124,60 @@ static rsk_status check_trace(const builder *b, ptrdiff_t trace, int32_t *where)
     return check_weights(b->spec, t->output_weights, begin, end);
 }
 
-/* ---------------------------------------------------------------- uses and amplitudes */
+/* ---------------------------------------------------------------- weights, masses, uses and amplitudes */
 
-static double share(const rsk_spec *spec, double weight, double total) {
-    return spec->energy ? sqrt(weight / total) : weight / total;
+/* u, which stands for a member's weight. */
+static double drawn_together(const rsk_spec *spec, const members *m, double weight) {
+    if (spec->weighting == RSK_WEIGHTS_COUNT) return weight;
+    return (1.0 - spec->spread) * (weight / m->total) + spec->spread / m->count;
 }
 
-static double sum_of(const double *w, int64_t begin, int64_t end) {
-    double total = 0.0;
-    for (int64_t e = begin; e < end; e++) total += w[e];
-    return total;
+/* The inputs of an object, or OUTPUTS. Masses of the members are known. */
+static members members_of(const builder *b, const room *r, ptrdiff_t trace, int32_t object) {
+    const rsk_batch *t = b->batch;
+    const int outputs = object == OUTPUTS;
+    const int64_t *ends = outputs ? t->output_ends + trace : t->input_ends + t->objects[trace] + object;
+    members m = {.object = outputs ? t->outputs : t->inputs, .weight = outputs ? t->output_weights : t->weights,
+                 .begin = ends[0], .end = ends[1]};
+    for (int64_t e = m.begin; e < m.end; e++) m.total += m.weight[e], m.count += m.weight[e] > 0.0;
+    for (int64_t e = m.begin; e < m.end && b->spec->weighting == RSK_WEIGHTS_BALANCED; e++)
+        if (m.weight[e] > 0.0) m.mass += drawn_together(b->spec, &m, m.weight[e]) * r->mass[m.object[e]];
+    return m;
 }
 
-/* Adds one tuple's part to its members' uses and reach. tail2 is the squared factor of what follows a member's position
- * operator on the way to the sketch. */
-static void spread_reach(const builder *b, const room *r, const int32_t *members, const double *w, int64_t begin, int64_t end,
-                         double tail2, int32_t *uses) {
-    const double total = sum_of(w, begin, end);
-    for (int64_t e = begin; e < end; e++) {
-        if (w[e] <= 0.0) continue;
-        const double alpha = share(b->spec, w[e], total);
-        uses[members[e]]++;
-        r->reach[members[e]] += alpha * alpha * b->spec->stretch2 * tail2;
+/* The factor that a member of positive weight, on edge e, is added with. */
+static double alpha_of(const rsk_spec *spec, const room *r, const members *m, int64_t e) {
+    const double u = drawn_together(spec, m, m->weight[e]);
+    if (spec->weighting == RSK_WEIGHTS_BALANCED) return sqrt(u * r->mass[m->object[e]] / m->mass);
+    return spec->weighting == RSK_WEIGHTS_ENERGY ? sqrt(u) : u;
+}
+
+/* Factors of an object's own part and of its inputs. */
+static void branches(const rsk_spec *spec, const room *r, int64_t object, double *own, double *below) {
+    const int balanced = spec->weighting == RSK_WEIGHTS_BALANCED;
+    *own = balanced ? sqrt(1.0 / r->mass[object]) : spec->branch;
+    *below = balanced ? sqrt((r->mass[object] - 1.0) / r->mass[object]) : spec->branch;
+}
+
+static double square(double x) { return x * x; }
+
+/* One tuple's share in its members' uses and reach. tail2: the square of what a member's position operator is followed by. */
+static void spread_reach(const builder *b, const room *r, const members *m, double tail2, int32_t *uses) {
+    const double place2 = b->spec->ordered ? b->spec->stretch2 : 1.0;
+    for (int64_t e = m->begin; e < m->end; e++) {
+        if (m->weight[e] <= 0.0) continue;
+        uses[m->object[e]]++;
+        r->reach[m->object[e]] += square(alpha_of(b->spec, r, m, e)) * place2 * tail2;
+    }
+}
+
+/* The masses of balanced weighting: M = 1 + kappa(k) times the mean mass of k inputs. */
+static void weigh(const builder *b, const room *r, ptrdiff_t trace) {
+    if (b->spec->weighting != RSK_WEIGHTS_BALANCED) return;
+    const int32_t n = (int32_t)(b->batch->objects[trace + 1] - b->batch->objects[trace]);
+    for (int32_t i = 0; i < n; i++) {
+        const members m = members_of(b, r, trace, i);
+        r->mass[i] = m.count > 0.0 ? fmin(1.0 + b->spec->kappa[(int64_t)m.count] * m.mass, HEAVIEST) : 1.0;
     }
 }
 
@@ -142,19 +187,20 @@ static void count_uses(const builder *b, const room *r, ptrdiff_t trace) {
     const rsk_spec *spec = b->spec;
     const int64_t base = t->objects[trace];
     const int32_t n = (int32_t)(t->objects[trace + 1] - base);
-    const double t2 = spec->stretch2, branch2 = spec->branch * spec->branch * t2;
+    const double t2 = spec->stretch2, in2 = spec->ins == 2 ? t2 * t2 : t2;
     int32_t *uses = b->plan->uses + base;
     memset(uses, 0, sizeof *uses * (size_t)n);
     memset(r->reach, 0, sizeof *r->reach * (size_t)n);
-    spread_reach(b, r, t->outputs, t->output_weights, t->output_ends[trace], t->output_ends[trace + 1], 1.0, uses);
+    const members outputs = members_of(b, r, trace, OUTPUTS);
+    spread_reach(b, r, &outputs, 1.0, uses);
     for (int32_t i = n - 1; i >= 0; i--) {
         const int64_t o = base + i;
-        if (!uses[i]) {
-            b->plan->amplitude[o] = 0.0;
-            continue;
-        }
-        spread_reach(b, r, t->inputs, t->weights, t->input_ends[o], t->input_ends[o + 1], r->reach[i] * t2 * branch2, uses);
-        b->plan->amplitude[o] = sqrt(r->reach[i] * t2 * branch2) * spec->gain * spec->module[t->module[o]].scale;
+        double own, below;
+        branches(spec, r, i, &own, &below);
+        b->plan->amplitude[o] = uses[i] ? sqrt(r->reach[i]) * t2 * own * spec->gain : 0.0;
+        if (!uses[i]) continue;
+        const members m = members_of(b, r, trace, i);
+        spread_reach(b, r, &m, r->reach[i] * t2 * square(below) * in2, uses);
     }
 }
 
@@ -179,18 +225,12 @@ static int has_inputs(const rsk_batch *t, int64_t o) { return t->input_ends[o + 
 
 /* A tuple's frame with no member visited yet. */
 static frame frame_of(const writer *p, ptrdiff_t trace, int32_t object) {
-    const rsk_batch *t = p->b->batch;
-    const int64_t o = p->base + object;
-    frame f = {.object = object};
-    if (object == OUTPUTS) {
-        f.members = t->outputs, f.weights = t->output_weights, f.slot = RSK_SLOT_SKETCH;
-        f.next = t->output_ends[trace], f.end = t->output_ends[trace + 1];
-    } else {
-        f.members = t->inputs, f.weights = t->weights, f.slot = RSK_SLOT_NONE;
-        f.next = t->input_ends[o], f.end = t->input_ends[o + 1];
-    }
-    f.total = sum_of(f.weights, f.next, f.end);
-    for (int64_t e = f.next; e < f.end; e++) f.wide |= f.weights[e] > 0.0 && has_inputs(t, p->base + f.members[e]);
+    frame f = {.object = object, .slot = object == OUTPUTS ? RSK_SLOT_SKETCH : RSK_SLOT_NONE,
+               .tuple = members_of(p->b, p->room, trace, object)};
+    const members *m = &f.tuple;
+    f.next = m->begin;
+    for (int64_t e = m->begin; e < m->end; e++)
+        f.wide |= m->weight[e] > 0.0 && has_inputs(p->b->batch, p->base + m->object[e]);
     return f;
 }
 
@@ -200,7 +240,7 @@ static void add_member(writer *p, frame *f, rsk_step step) {
     if (f->slot == RSK_SLOT_NONE) f->slot = take_slot(p, f->wide);
     step.position = f->position++;
     step.dst = f->slot;
-    step.weight = (float)share(p->b->spec, f->weights[f->next++], f->total);
+    step.weight = (float)alpha_of(p->b->spec, p->room, &f->tuple, f->next++);
     step.flags = (uint8_t)(step.flags | (first ? RSK_FIRST : 0) | (f->wide ? RSK_WIDE_DST : 0));
     *p->next++ = step;
 }
@@ -221,8 +261,10 @@ static void use_stored(writer *p, frame *f, int32_t c) {
 static void finish_object(writer *p, const frame *done, frame *user) {
     const rsk_batch *t = p->b->batch;
     const int32_t c = done->object;
-    rsk_step step = {.object = c, .module = t->module[p->base + c], .src = done->slot, .weight = 1.0f, .kind = RSK_STEP_OBJECT,
-                     .flags = (uint8_t)(done->wide ? RSK_WIDE_SRC : 0)};
+    double own, below;
+    branches(p->b->spec, p->room, c, &own, &below);
+    rsk_step step = {.object = c, .module = t->module[p->base + c], .src = done->slot, .weight = 1.0f, .own = (float)own,
+                     .below = (float)below, .kind = RSK_STEP_OBJECT, .flags = (uint8_t)(done->wide ? RSK_WIDE_SRC : 0)};
     if (p->b->plan->uses[p->base + c] > 1) {
         const int wide = has_inputs(t, p->base + c);
         step.kind = RSK_STEP_STORE;
@@ -246,14 +288,15 @@ static void write_program(const builder *b, room *r, ptrdiff_t trace) {
     r->stack[0] = frame_of(&p, trace, OUTPUTS);
     while (depth >= 0) {
         frame *f = &r->stack[depth];
-        while (f->next < f->end && f->weights[f->next] <= 0.0) f->next++;
-        if (f->next == f->end) { /* of the outputs, or of done's inputs */
+        const members *m = &f->tuple;
+        while (f->next < m->end && m->weight[f->next] <= 0.0) f->next++;
+        if (f->next == m->end) { /* of the outputs, or of done's inputs */
             if (--depth < 0) break;
             finish_object(&p, f, &r->stack[depth]);
-        } else if (r->stored[f->members[f->next]] != RSK_SLOT_NONE) {
-            use_stored(&p, f, f->members[f->next]);
+        } else if (r->stored[m->object[f->next]] != RSK_SLOT_NONE) {
+            use_stored(&p, f, m->object[f->next]);
         } else {
-            r->stack[++depth] = frame_of(&p, trace, f->members[f->next]);
+            r->stack[++depth] = frame_of(&p, trace, m->object[f->next]);
         }
     }
     b->plan->count[trace] = (int32_t)(p.next - start);
@@ -266,6 +309,7 @@ static void build(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     for (ptrdiff_t trace = begin; trace < end; trace++) {
         b->status[trace] = check_trace(b, trace, &b->object[trace]);
         if (b->status[trace] != RSK_OK) continue;
+        weigh(b, &b->rooms[worker], trace);
         count_uses(b, &b->rooms[worker], trace);
         write_program(b, &b->rooms[worker], trace);
     }
@@ -281,6 +325,7 @@ static void rooms_free(room *rooms, int workers) {
         rsk_free(rooms[i].free[0]);
         rsk_free(rooms[i].free[1]);
         rsk_free(rooms[i].reach);
+        rsk_free(rooms[i].mass);
     }
     rsk_free(rooms);
 }
@@ -294,7 +339,8 @@ static room *rooms_create(ptrdiff_t objects, int workers) {
         r->stored = rsk_alloc(objects + 1, sizeof *r->stored);
         for (int wide = 0; wide < 2; wide++) r->free[wide] = rsk_alloc(2 * objects + 2, sizeof *r->free[wide]);
         r->reach = rsk_alloc(objects + 1, sizeof *r->reach);
-        if (!r->stack || !r->left || !r->stored || !r->free[0] || !r->free[1] || !r->reach) {
+        r->mass = rsk_alloc(objects + 1, sizeof *r->mass);
+        if (!r->stack || !r->left || !r->stored || !r->free[0] || !r->free[1] || !r->reach || !r->mass) {
             rooms_free(rooms, workers);
             return NULL;
         }

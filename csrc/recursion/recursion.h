@@ -26,6 +26,9 @@ typedef struct rsk_module rsk_module;
 typedef struct rsk_family {
     const char *name;
     int rows; /* sign rows a rotation, 1 or 2 */
+    /* a mask for R, a draw for every number; NULL where R has none */
+    ptrdiff_t (*mask)(uint64_t seed, uint64_t stream, ptrdiff_t d, ptrdiff_t draw);
+    /* fills the rows; the mask is there */
     rsk_status (*sample)(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *rotation);
     /* out[k] = the sign of (R s)[k] for a vector s of signs, where R s is a vector of signs again. NULL where it is not. With
      * this function T E_M x is one rsk_spread of two terms; without it, a spread of one term followed by an operator. */
@@ -61,7 +64,6 @@ const rsk_family *rsk_family_find(const char *name); /* NULL if there is none of
 struct rsk_module {
     ptrdiff_t length;  /* a */
     ptrdiff_t padded;  /* a' */
-    double scale;      /* attributes are multiplied by it before they are embedded */
     uint16_t *inner;   /* D1 of E_M, a' bits */
     uint16_t *outer;   /* D2 of E_M, max(a', d) bits */
     uint16_t *counter; /* the signs of c_M, d bits */
@@ -78,17 +80,38 @@ struct rsk_spec {
     ptrdiff_t max_length;  /* the largest a */
     double cosine, sine;   /* c and s of T = c I + s R */
     double stretch2;       /* c^2 + s^2: the factor by which T multiplies squared norms; for "hadamard", on average */
-    double coherence;      /* c^2 / (c^2 + s^2): the inner product of T_i x and T_j x over their norms, on average */
+    double coherence;      /* c^2 / (c^2 + s^2): the inner product of T_i x and T_j x over their norms, on average; 1 without order */
     double gain, branch;   /* g and b */
-    int energy;            /* 1: alpha = sqrt(w); 0: alpha = w */
+    double spread;         /* s: u = (1 - s) w + s / k stands for a weight w of k inputs */
+    rsk_weighting weighting;
+    double *kappa;         /* (max_inputs + 1,) balanced weighting's factor of k inputs */
+    int ordered;           /* 0: T_i is the identity for every position */
+    int ins;               /* how many operators T_in is the product of, 1 or 2 */
     const rsk_family *family;
     rsk_rotation *positions; /* (max_inputs,) */
-    rsk_rotation attr, in;   /* T_attr and T_in */
+    rsk_rotation attr, in[2]; /* T_attr, and T_in = T_in,0 T_in,1 */
     rsk_module *module;      /* (modules,) */
     uint16_t *zeros;         /* d sign bits, none of them set */
     unsigned char *pool;     /* owns all sign rows */
     ptrdiff_t bytes;         /* of the pool, in use */
 };
+
+/* ---------------------------------------------------------------- operators.c */
+
+/* out (+)= f T_in x, T_in = T_in,0 T_in,1, or T_in,0 alone. Arguments as of rsk_family.apply and chain. */
+void rsk_apply_in(const rsk_spec *spec, double f, int transpose, const float *x, float *out, int accumulate, float *scratch);
+void rsk_apply_in_wide(const rsk_spec *spec, double f, const double *x, double *out, int accumulate, double *scratch);
+/* out (+)= f T_position x; f x where inputs have no order */
+void rsk_apply_place(const rsk_spec *spec, ptrdiff_t position, double f, int transpose, const float *x, float *out,
+                     int accumulate, float *scratch);
+void rsk_apply_place_wide(const rsk_spec *spec, ptrdiff_t position, double f, const double *x, double *out, int accumulate,
+                          double *scratch);
+/* out (+)= f T_position T_module x, and transposed; f T_module x where inputs have no order, or at RSK_NO_POSITION */
+enum { RSK_NO_POSITION = -1 };
+void rsk_apply_member(const rsk_spec *spec, const rsk_module *module, ptrdiff_t position, double f, int transpose,
+                      const float *x, float *out, int accumulate, float *scratch);
+void rsk_apply_member_wide(const rsk_spec *spec, const rsk_module *module, ptrdiff_t position, double f, const double *x,
+                           double *out, int accumulate, double *scratch);
 
 /* ---------------------------------------------------------------- embedding.c */
 
@@ -117,7 +140,7 @@ enum {
 };
 
 /* One step of a trace's program. The forward sweep runs the steps in order, the adjoint sweep in reverse:
- *   OBJECT  dst (+)= weight T_position s_object,   s_object = T_M(b T_attr z + b T_in src)
+ *   OBJECT  dst (+)= weight T_position s_object,   s_object = T_M(own T_attr z + below T_in src)
  *   STORE   dst    = s_object, of an object used more than once
  *   USE     dst (+)= weight T_position src, src a stored object
  *
@@ -130,7 +153,8 @@ typedef struct rsk_step {
     int32_t position;
     int32_t src;
     int32_t dst;
-    float weight; /* alpha */
+    float weight;     /* alpha */
+    float own, below; /* the factors of an object's own part and of its inputs */
     uint8_t kind, flags;
 } rsk_step;
 

@@ -7,7 +7,6 @@
 static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *r) {
     rsk_status status = rsk_stream_signs(seed, stream, 0, d, r->bits[0]);
     if (status == RSK_OK) status = rsk_stream_signs(seed, stream, 1, d, r->bits[1]);
-    r->mask = 0;
     return status;
 }
 
@@ -73,4 +72,4 @@ static void embed_adjoint(const rsk_spec *spec, const rsk_module *m, float f, fl
     *counter = f_counter * counters[0];
 }
 
-const rsk_family rsk_family_hadamard = {"hadamard", 2, sample, NULL, apply, apply_wide, chain, chain_wide, embed, embed_wide, embed_adjoint};
+const rsk_family rsk_family_hadamard = {"hadamard", 2, NULL, sample, NULL, apply, apply_wide, chain, chain_wide, embed, embed_wide, embed_adjoint};

@@ -17,14 +17,17 @@ static uint16_t exchanged(uint32_t word, ptrdiff_t m) {
 /* The bits k ^ mask for k in word w of a row of bits. */
 static uint16_t partners(const uint16_t *bits, ptrdiff_t w, ptrdiff_t mask) { return exchanged(bits[w ^ mask >> 4], mask & 15); }
 
-static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *r) {
-    uint32_t word[2];
-    rsk_status status = rsk_stream_words(seed, stream, 2, 2, word);
-    if (status == RSK_OK) status = rsk_stream_signs(seed, stream, 0, d, r->bits[0]);
-    if (status != RSK_OK) return status;
-    /* The mask is 1 + floor((d - 1) u / 2^64) of a 64-bit u. Both steps are exact, as d - 1 < 2^24. */
+static ptrdiff_t mask(uint64_t seed, uint64_t stream, ptrdiff_t d, ptrdiff_t draw) {
+    uint32_t word[4];
+    rsk_stream_block(seed, stream, 2, draw, word);
+    /* 1 + floor((d - 1) u / 2^64) of a 64-bit u. Both steps are exact, as d - 1 < 2^24. */
     const uint64_t n = (uint64_t)d - 1, low = (n * word[0]) >> 32, high = n * word[1];
-    r->mask = 1 + (ptrdiff_t)((high + low) >> 32);
+    return 1 + (ptrdiff_t)((high + low) >> 32);
+}
+
+static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *r) {
+    const rsk_status status = rsk_stream_signs(seed, stream, 0, d, r->bits[0]);
+    if (status != RSK_OK) return status;
     /* of each pair (k, k ^ mask) the one in which mask's highest bit is set gets the other sign */
     const ptrdiff_t top = rsk_highest_bit(r->mask);
     uint16_t *bits = r->bits[0], second = 0xffff;
@@ -123,4 +126,4 @@ static void embed_adjoint(const rsk_spec *spec, const rsk_module *m, float f, fl
     *counter = f_counter * (c * counters[0] + s * counters[1]);
 }
 
-const rsk_family rsk_family_skew = {"skew", 1, sample, turn_signs, apply, apply_wide, chain, chain_wide, embed, embed_wide, embed_adjoint};
+const rsk_family rsk_family_skew = {"skew", 1, mask, sample, turn_signs, apply, apply_wide, chain, chain_wide, embed, embed_wide, embed_adjoint};

@@ -56,28 +56,28 @@ rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int 
 
 /* ---------------------------------------------------------------- one trace */
 
-static double attribute_factor(const rsk_spec *spec, const rsk_module *m) {
-    return spec->branch * spec->gain * rsk_embed_norm(spec, m);
+static double attribute_factor(const rsk_spec *spec, const rsk_module *m, const rsk_step *step) {
+    return (double)step->own * spec->gain * rsk_embed_norm(spec, m);
 }
-static float counter_factor(const rsk_spec *spec) { return (float)(spec->branch * spec->gain / sqrt((double)spec->dim)); }
+static float counter_factor(const rsk_spec *spec, const rsk_step *step) {
+    return (float)((double)step->own * spec->gain / sqrt((double)spec->dim));
+}
 
 /* Vector number `slot` of floats, and of doubles. */
 static float *slot_of(const rsk_scratch *s, int32_t slot) { return s->slots + slot * s->stride; }
 static double *wide_slot_of(const rsk_scratch *s, int32_t slot) { return s->wide_slots + slot * s->stride; }
 
 static void run_use(const rsk_spec *spec, const rsk_step *step, float *out, rsk_scratch *s) {
-    const rsk_family *family = spec->family;
-    const rsk_rotation *r = &spec->positions[step->position];
     const int add = !(step->flags & RSK_FIRST);
     if (!(step->flags & RSK_WIDE_DST)) {
         float *dst = step->dst == RSK_SLOT_SKETCH ? out : slot_of(s, step->dst);
-        family->apply(spec, r, step->weight, 0, slot_of(s, step->src), dst, add, s->spare);
+        rsk_apply_place(spec, step->position, step->weight, 0, slot_of(s, step->src), dst, add, s->spare);
         return;
     }
     const int wide = step->flags & RSK_WIDE_SRC;
     if (!wide) rsk_kernels_current()->widen(s->wide_source, slot_of(s, step->src), spec->dim);
-    family->apply_wide(spec, r, step->weight, wide ? wide_slot_of(s, step->src) : s->wide_source,
-                       step->dst == RSK_SLOT_SKETCH ? s->wide_root : wide_slot_of(s, step->dst), add, s->wide_spare);
+    rsk_apply_place_wide(spec, step->position, step->weight, wide ? wide_slot_of(s, step->src) : s->wide_source,
+                         step->dst == RSK_SLOT_SKETCH ? s->wide_root : wide_slot_of(s, step->dst), add, s->wide_spare);
 }
 
 /* An object without inputs, in a tuple of such objects: to its tuple's vector, or to a slot of its own. s->wide_padded holds its
@@ -85,12 +85,11 @@ static void run_use(const rsk_spec *spec, const rsk_step *step, float *out, rsk_
 static void run_leaf(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, float counter, float *out, rsk_scratch *s) {
     const rsk_family *family = spec->family;
     float *dst = step->dst == RSK_SLOT_SKETCH ? out : slot_of(s, step->dst);
-    family->embed(spec, m, attribute_factor(spec, m), counter, s->wide_padded, s->object, s->work, s->spare);
+    family->embed(spec, m, attribute_factor(spec, m, step), counter, s->wide_padded, s->object, s->work, s->spare);
     if (step->kind == RSK_STEP_STORE)
         family->apply(spec, &m->rotation, 1.0, 0, s->object, dst, 0, s->spare);
     else
-        family->chain(spec, &m->rotation, &spec->positions[step->position], step->weight, 0, s->object, dst,
-                      !(step->flags & RSK_FIRST), s->spare);
+        rsk_apply_member(spec, m, step->position, step->weight, 0, s->object, dst, !(step->flags & RSK_FIRST), s->spare);
 }
 
 /* Any other object, in doubles. Only T_in of a tuple of leaves is computed in floats: its rounding weighs little. */
@@ -98,16 +97,15 @@ static void run_wide(const rsk_spec *spec, const rsk_module *m, const rsk_step *
     const rsk_family *family = spec->family;
     const int inputs = step->src != RSK_SLOT_NONE, wide = step->flags & RSK_WIDE_SRC;
     double *object = s->wide_object, *dst = step->dst == RSK_SLOT_SKETCH ? s->wide_root : wide_slot_of(s, step->dst);
-    if (inputs && !wide) family->apply(spec, &spec->in, spec->branch, 0, slot_of(s, step->src), s->object, 0, s->spare);
-    family->embed_wide(spec, m, attribute_factor(spec, m), counter, s->wide_padded, inputs && !wide ? s->object : NULL, object,
+    if (inputs && !wide) rsk_apply_in(spec, step->below, 0, slot_of(s, step->src), s->object, 0, s->spare);
+    family->embed_wide(spec, m, attribute_factor(spec, m, step), counter, s->wide_padded, inputs && !wide ? s->object : NULL, object,
                       s->wide_work, s->wide_spare);
     if (inputs && wide)
-        family->apply_wide(spec, &spec->in, spec->branch, wide_slot_of(s, step->src), object, 1, s->wide_spare);
+        rsk_apply_in_wide(spec, step->below, wide_slot_of(s, step->src), object, 1, s->wide_spare);
     if (step->kind == RSK_STEP_STORE)
         family->apply_wide(spec, &m->rotation, 1.0, object, dst, 0, s->wide_spare);
     else
-        family->chain_wide(spec, &m->rotation, &spec->positions[step->position], step->weight, object, dst,
-                           !(step->flags & RSK_FIRST), s->wide_spare);
+        rsk_apply_member_wide(spec, m, step->position, step->weight, object, dst, !(step->flags & RSK_FIRST), s->wide_spare);
 }
 
 /* Brings an attribute that the next step needs into the cache. Objects are not sketched in the order in which their attributes
@@ -127,7 +125,6 @@ ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_
                             const float *counters, float counter, float *out, rsk_scratch *s) {
     const rsk_step *step = plan->steps + plan->begin[trace], *const end = step + plan->count[trace];
     const int64_t base = plan->objects[trace], first = plan->attribute_ends[base];
-    const float unit = counter_factor(spec);
     for (; step < end; step++) {
         if (gives_up(spec, s, end - step)) return 0;
         if (step->kind == RSK_STEP_USE) {
@@ -138,7 +135,7 @@ ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_
         const int64_t o = base + step->object;
         if (step + 1 < end) fetch(plan, base + step[1].object, attributes, first);
         if (!rsk_embed_begin(spec, m, attributes + (plan->attribute_ends[o] - first), s->wide_padded)) return step->object;
-        const float c = unit * (counters ? counters[step->object] : counter);
+        const float c = counter_factor(spec, step) * (counters ? counters[step->object] : counter);
         if (step->flags & RSK_WIDE_DST) run_wide(spec, m, step, c, s);
         else run_leaf(spec, m, step, c, out, s);
     }
@@ -157,7 +154,6 @@ void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t tra
     const rsk_family *family = spec->family;
     const rsk_step *const begin = plan->steps + plan->begin[trace], *step = begin + plan->count[trace];
     const int64_t base = plan->objects[trace], first = plan->attribute_ends[base];
-    const float unit = counter_factor(spec);
     for (int64_t o = base; o < plan->objects[trace + 1]; o++) {
         if (plan->uses[o]) continue;
         for (int64_t i = plan->attribute_ends[o]; i < plan->attribute_ends[o + 1]; i++) attributes[i - first] = 0.0f;
@@ -168,7 +164,7 @@ void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t tra
         const float *dst = step->dst == RSK_SLOT_SKETCH ? y : narrow_slot_of(s, step->dst, step->flags & RSK_WIDE_DST);
         float *src = step->src == RSK_SLOT_NONE ? NULL : narrow_slot_of(s, step->src, step->flags & RSK_WIDE_SRC);
         if (step->kind == RSK_STEP_USE) {
-            family->apply(spec, &spec->positions[step->position], step->weight, 1, dst, src, !(step->flags & RSK_LAST), s->spare);
+            rsk_apply_place(spec, step->position, step->weight, 1, dst, src, !(step->flags & RSK_LAST), s->spare);
             continue;
         }
         const rsk_module *m = &spec->module[step->module];
@@ -177,11 +173,11 @@ void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t tra
         if (step->kind == RSK_STEP_STORE)
             family->apply(spec, &m->rotation, 1.0, 1, dst, s->object, 0, s->spare);
         else
-            family->chain(spec, &spec->positions[step->position], &m->rotation, step->weight, 1, dst, s->object, 0, s->spare);
-        family->embed_adjoint(spec, m, (float)attribute_factor(spec, m), unit, s->object, s->padded, &counter, s->work, s->spare);
+            rsk_apply_member(spec, m, step->position, step->weight, 1, dst, s->object, 0, s->spare);
+        family->embed_adjoint(spec, m, (float)attribute_factor(spec, m, step), counter_factor(spec, step), s->object, s->padded, &counter, s->work, s->spare);
         rsk_embed_end(spec, m, s->padded, attributes + (plan->attribute_ends[o] - first));
         if (counters) counters[step->object] = counter;
-        if (src) family->apply(spec, &spec->in, spec->branch, 1, s->object, src, 0, s->spare);
+        if (src) rsk_apply_in(spec, step->below, 1, s->object, src, 0, s->spare);
     }
 }
 

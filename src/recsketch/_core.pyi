@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Self, final
 
 import numpy as np
@@ -50,14 +51,16 @@ class Spec:
         sine: float,
         gain: float,
         branch: float,
-        energy: bool,
-        scales: _F64,
+        weighting: str,
+        spread: float,
+        kappa: _F64,
+        ordered: bool,
         positions: _U64,
         operators: _U64,
         embeddings: _U64,
         counters: _U64,
-        branch_attr: int,
-        branch_in: int,
+        branches: _U64,
+        ins: int,
     ) -> Self: ...
     @property
     def nbytes(self) -> int: ...
@@ -65,6 +68,28 @@ class Spec:
     def embed(self, module: int, x: _F32) -> _F32: ...
     def embed_adjoint(self, module: int, x: _F32) -> _F32: ...
     def counter(self, module: int) -> _F32: ...
+
+@final
+class Coding:
+    lengths: npt.NDArray[np.intp]
+    scales: _F64
+    centres: _F32 | None
+    def __new__(
+        cls,
+        lengths: Sequence[int],
+        scales: Sequence[float],
+        centres: Sequence[Sequence[float]] | None,
+        polar: bool,
+        signature: int,
+    ) -> Self: ...
+    @property
+    def more(self) -> int: ...
+    def encode(
+        self, module: _I32, number: _I32, ends: _I64, attributes: _F32, signatures: _F32 | None, threads: int
+    ) -> _F32: ...
+    def decode(
+        self, module: _I32, ends: _I64, unknowns: _F32, error: _F64 | None, threads: int
+    ) -> tuple[_F32, _F32 | None]: ...
 
 @final
 class Plan:
@@ -109,6 +134,7 @@ class Plan:
         mask: _U8 | None,
         nonzeros: int,
         per_object: int,
+        free: int,
         nonnegative: bool,
         noise: _F64 | None,
         max_iterations: int,
@@ -132,9 +158,9 @@ class Unrolling:
         threshold: float,
         max_rounds: int,
         threads: int,
-        sparse: bool = False,
-        nonzeros: int = 0,
-        nonnegative: bool = False,
+        norm2: float = 0.0,
+        sparsity: _I64 | None = None,
+        free: int = 0,
     ) -> Self: ...
     def get(self, i: int) -> tuple[tuple[float, float, float, int, int], _I32, _F64, _F64]: ...
 

@@ -39,14 +39,33 @@ cdef extern from "recsketch.h" nogil:
         uint64_t seed
         const char *rotation
         double cosine, sine, gain, branch
-        int energy
+        int weighting
+        double spread
+        const double *kappa
+        int ordered
         const ptrdiff_t *lengths
-        const double *scales
         const uint64_t *positions
         const uint64_t *operators
         const uint64_t *embeddings
         const uint64_t *counters
-        uint64_t branch_attr, branch_in
+        uint64_t branch_attr
+        uint64_t branch_in[2]
+        int ins
+    ctypedef enum rsk_weighting:
+        RSK_WEIGHTS_ENERGY
+        RSK_WEIGHTS_LINEAR
+        RSK_WEIGHTS_BALANCED
+        RSK_WEIGHTS_COUNT
+    ctypedef struct rsk_coding:
+        ptrdiff_t modules
+        const ptrdiff_t *lengths
+        const double *scales
+        const float *centres
+        const ptrdiff_t *centre_begin
+        int polar
+        ptrdiff_t signature
+        const float *signatures
+        ptrdiff_t numbers
     ctypedef struct rsk_batch:
         ptrdiff_t traces
         const int64_t *objects
@@ -63,7 +82,7 @@ cdef extern from "recsketch.h" nogil:
         int max_iterations
         const double *noise
     ctypedef struct rsk_sparse_params:
-        ptrdiff_t nonzeros, per_object
+        ptrdiff_t nonzeros, per_object, free
         int nonnegative
         const double *noise
         int max_iterations
@@ -83,6 +102,10 @@ cdef extern from "recsketch.h" nogil:
     rsk_status rsk_embed(const rsk_spec *, ptrdiff_t, const float *, float *)
     rsk_status rsk_embed_adjoint(const rsk_spec *, ptrdiff_t, const float *, float *)
     rsk_status rsk_counter(const rsk_spec *, ptrdiff_t, float *)
+    rsk_status rsk_encode(const rsk_coding *, ptrdiff_t, const int32_t *, const int32_t *, const int64_t *, const float *, float *,
+                          int, ptrdiff_t *)
+    rsk_status rsk_decode(const rsk_coding *, ptrdiff_t, const int32_t *, const int64_t *, const float *, const double *, float *,
+                          float *, int)
     rsk_status rsk_plan_create(const rsk_spec *, const rsk_batch *, int, rsk_plan **, rsk_where *)
     void rsk_plan_free(rsk_plan *)
     ptrdiff_t rsk_plan_vectors(const rsk_plan *)
@@ -201,32 +224,39 @@ def stream_parts(uint64_t seed, uint64_t stream, uint32_t first, ptrdiff_t parts
 
 # ---------------------------------------------------------------- specification
 
+_WEIGHTINGS = {"energy": RSK_WEIGHTS_ENERGY, "linear": RSK_WEIGHTS_LINEAR, "balanced": RSK_WEIGHTS_BALANCED,
+               "count": RSK_WEIGHTS_COUNT}
+
+
 cdef class Spec:
-    """The random matrices of a specification. Streams are 64-bit ids (docs/format.md, "Random bits")."""
+    """The random matrices of a specification. Streams are 64-bit ids (docs/format.md, "Random bits"); those of `branch` are of
+    T_attr and of both operators of T_in, and kappa (max_inputs + 1,) is read for the weighting "balanced" alone."""
     cdef rsk_spec *ptr
     cdef readonly ptrdiff_t dim
     cdef readonly tuple lengths
 
     def __cinit__(self, ptrdiff_t dim, lengths, ptrdiff_t max_inputs, uint64_t seed, str rotation, double cosine, double sine,
-                  double gain, double branch, bint energy, const double[::1] scales, const uint64_t[::1] positions,
-                  const uint64_t[::1] operators, const uint64_t[::1] embeddings, const uint64_t[::1] counters,
-                  uint64_t branch_attr, uint64_t branch_in):
+                  double gain, double branch, str weighting, double spread, const double[::1] kappa, bint ordered,
+                  const uint64_t[::1] positions, const uint64_t[::1] operators, const uint64_t[::1] embeddings,
+                  const uint64_t[::1] counters, const uint64_t[::1] branches, int ins):
         cdef rsk_spec_params p
         cdef rsk_stop stop = watch()
         cdef rsk_status status
         sizes = np.array(lengths, np.intp)
         cdef const ptrdiff_t[::1] view = sizes
         cdef ptrdiff_t n = view.shape[0]
-        if n < 1 or max_inputs < 1 or positions.shape[0] != max_inputs or not (
-                scales.shape[0] == operators.shape[0] == embeddings.shape[0] == counters.shape[0] == n):
-            raise ValueError("Spec: wanted one stream a position, and one scale and three streams a module")
+        if n < 1 or max_inputs < 1 or positions.shape[0] != max(max_inputs, 16) or branches.shape[0] != 3 or not (
+                operators.shape[0] == embeddings.shape[0] == counters.shape[0] == n) or kappa.shape[0] != max_inputs + 1:
+            raise ValueError("Spec: wanted max(max_inputs, 16) streams of positions, three a module, three of branches, and "
+                             "max_inputs + 1 numbers kappa")
         name = rotation.encode()
         self.dim, self.lengths = dim, tuple(lengths)
         p.dim, p.modules, p.max_inputs, p.seed, p.rotation = dim, n, max_inputs, seed, name
-        p.cosine, p.sine, p.gain, p.branch, p.energy = cosine, sine, gain, branch, energy
-        p.lengths, p.scales, p.positions = &view[0], &scales[0], &positions[0]
+        p.cosine, p.sine, p.gain, p.branch = cosine, sine, gain, branch
+        p.weighting, p.spread, p.kappa, p.ordered = _WEIGHTINGS[weighting], spread, &kappa[0], ordered
+        p.lengths, p.positions = &view[0], &positions[0]
         p.operators, p.embeddings, p.counters = &operators[0], &embeddings[0], &counters[0]
-        p.branch_attr, p.branch_in = branch_attr, branch_in
+        p.branch_attr, p.branch_in[0], p.branch_in[1], p.ins = branches[0], branches[1], branches[2], ins
         with nogil:
             status = rsk_spec_create(&p, &stop, &self.ptr)
         check(status, nowhere())
@@ -279,6 +309,96 @@ cdef class Spec:
             status = rsk_counter(self.ptr, module, &o[0])
         check(status, nowhere())
         return out
+
+
+# ---------------------------------------------------------------- attributes and unknowns
+
+cdef class Coding:
+    """What stands in sketches for attributes, `rsk_coding` in recsketch.h, without the signatures. centres: of every module the
+    vector, or None where none has one."""
+    cdef rsk_coding coding
+    cdef readonly object lengths, scales, centres, begin
+
+    def __cinit__(self, lengths, scales, centres, bint polar, ptrdiff_t signature):
+        self.lengths, self.scales = np.array(lengths, np.intp), np.array(scales, np.float64)
+        cdef const ptrdiff_t[::1] sizes = self.lengths
+        cdef const double[::1] factors = self.scales
+        cdef const float[::1] shifts
+        cdef const ptrdiff_t[::1] begin
+        if sizes.shape[0] < 1 or factors.shape[0] != sizes.shape[0]:
+            raise ValueError("Coding: wanted a length and a scale of every module")
+        self.coding.modules, self.coding.lengths, self.coding.scales = sizes.shape[0], &sizes[0], &factors[0]
+        self.coding.centres, self.coding.centre_begin = NULL, NULL
+        if centres is not None:
+            if [len(c) for c in centres] != self.lengths.tolist():
+                raise ValueError("Coding: wanted a centre of every module, of its length")
+            self.centres = np.concatenate([np.asarray(c, np.float32) for c in centres])
+            self.begin = np.cumsum([0, *lengths[:-1]]).astype(np.intp)
+            shifts, begin = self.centres, self.begin
+            self.coding.centres, self.coding.centre_begin = &shifts[0], &begin[0]
+        self.coding.polar, self.coding.signature = polar, signature
+
+    @property
+    def more(self) -> int:
+        """Unknowns of an object behind its attribute."""
+        return self.coding.polar + self.coding.signature
+
+    def encode(self, const int32_t[::1] module, const int32_t[::1] number, const int64_t[::1] ends, const float[::1] attributes,
+               signatures, int threads):
+        """The unknowns of all objects, number[o] being that of object o in its trace; signatures (n, L), or None without."""
+        cdef const float[:, ::1] drawn = signatures
+        cdef rsk_coding c = self.coding
+        cdef ptrdiff_t n = module.shape[0], where = -1
+        cdef rsk_status status
+        cdef rsk_where place = nowhere()
+        self._expect(n, ends, attributes.shape[0], 0)
+        if number.shape[0] != n or (c.signature > 0) != (signatures is not None) or (
+                signatures is not None and drawn.shape[1] != c.signature):
+            raise ValueError("encode: wanted a number of every object, and signatures of the coding's length")
+        if signatures is not None:
+            c.numbers, c.signatures = drawn.shape[0], &drawn[0, 0] if drawn.shape[0] else NULL
+        out = np.empty(attributes.shape[0] + n * self.more, np.float32)
+        cdef float[::1] o = out
+        if n:
+            with nogil:
+                status = rsk_encode(&c, n, &module[0], &number[0], &ends[0], &attributes[0], &o[0], threads, &where)
+            place.object = where
+            check(status, place)
+        return out
+
+    def decode(self, const int32_t[::1] module, const int64_t[::1] ends, const float[::1] unknowns, error, int threads):
+        """(attributes, errors) of unknowns; error (objects,) is the standard error of an unknown, or None, and errors then, too."""
+        cdef const double[::1] e = error
+        cdef rsk_coding c = self.coding
+        cdef ptrdiff_t n = module.shape[0]
+        cdef float dummy = 0
+        cdef rsk_status status
+        cdef const double *pe = NULL
+        cdef float[::1] r
+        cdef float *pr = NULL
+        self._expect(n, ends, unknowns.shape[0], self.more)
+        c.signatures = &dummy
+        out = np.empty(ends[n], np.float32)
+        errors = None
+        if error is not None:
+            if e.shape[0] != n:
+                raise ValueError("decode: wanted an error of every object")
+            errors = np.empty(ends[n], np.float32)
+        if not n:
+            return out, errors
+        cdef float[::1] o = out
+        if error is not None:
+            r = errors
+            pe, pr = &e[0], &r[0]
+        with nogil:
+            status = rsk_decode(&c, n, &module[0], &ends[0], &unknowns[0], pe, &o[0], pr, threads)
+        check(status, nowhere())
+        return out, errors
+
+    cdef int _expect(self, ptrdiff_t n, const int64_t[::1] ends, ptrdiff_t size, ptrdiff_t more) except -1:
+        if ends.shape[0] != n + 1 or ends[n] < 0 or ends[n] + n * more != size:
+            raise ValueError("wanted offsets of every object, which end where the numbers do")
+        return 0
 
 
 # ---------------------------------------------------------------- plan
@@ -383,8 +503,8 @@ cdef class Plan:
                                &iterations[0], threads, &stop, &where)
         check(status, where)
 
-    def sparse(self, const float[:, ::1] sketches, mask, ptrdiff_t nonzeros, ptrdiff_t per_object, bint nonnegative, noise,
-               int max_iterations, float[::1] attributes, double[::1] residual, int32_t[::1] iterations, int threads) -> None:
+    def sparse(self, const float[:, ::1] sketches, mask, ptrdiff_t nonzeros, ptrdiff_t per_object, ptrdiff_t free, bint nonnegative,
+               noise, int max_iterations, float[::1] attributes, double[::1] residual, int32_t[::1] iterations, int threads) -> None:
         cdef const uint8_t[:, ::1] m = mask
         cdef const double[::1] e = noise
         cdef const uint8_t *pm = NULL
@@ -397,7 +517,8 @@ cdef class Plan:
         self._expect_solver(m, residual.shape[0], iterations.shape[0])
         if m is not None:
             pm, rows = &m[0, 0], m.shape[0]
-        p.nonzeros, p.per_object, p.nonnegative, p.max_iterations = nonzeros, per_object, nonnegative, max_iterations
+        p.nonzeros, p.per_object, p.free = nonzeros, per_object, free
+        p.nonnegative, p.max_iterations = nonnegative, max_iterations
         p.noise = NULL
         if noise is not None:
             if e.shape[0] != self.traces:

@@ -1,14 +1,19 @@
 # Unrolling (recsketch.h, unroll.c). Included by _core.pyx.
 
 cdef extern from "recsketch.h" nogil:
+    ctypedef struct rsk_sparsity:
+        int kind
+        ptrdiff_t nonzeros
+        int nonnegative
     ctypedef struct rsk_unroll_params:
         const uint8_t *allowed
         const double *noise
         ptrdiff_t max_depth
         double threshold
-        int max_rounds, sparse
-        ptrdiff_t nonzeros
-        int nonnegative
+        int max_rounds
+        double norm2
+        const rsk_sparsity *sparsity
+        ptrdiff_t free
     ctypedef struct rsk_unrolled:
         pass
     ctypedef struct rsk_unrolled_view:
@@ -36,14 +41,18 @@ cdef class Unrolling:
     cdef readonly ptrdiff_t sketches
 
     def __cinit__(self, Spec spec not None, const float[:, ::1] sketches, mask, const uint8_t[:, ::1] allowed, noise,
-                  ptrdiff_t max_depth, double threshold, int max_rounds, int threads, bint sparse=False,
-                  ptrdiff_t nonzeros=0, bint nonnegative=False):
+                  ptrdiff_t max_depth, double threshold, int max_rounds, int threads, double norm2=0.0,
+                  sparsity=None, ptrdiff_t free=0):
+        """sparsity: (modules, 3) int64, rows as rsk_sparsity; None: all dense."""
         cdef const uint8_t[:, ::1] m = mask
         cdef const double[::1] e = noise
         cdef const uint8_t *pm = NULL
         cdef ptrdiff_t rows = 1
         cdef ptrdiff_t modules = len(spec.lengths)
         cdef rsk_unroll_params p
+        cdef const int64_t[:, ::1] told
+        cdef bytearray rows_of
+        cdef rsk_sparsity *of
         cdef rsk_stop stop = watch()
         cdef rsk_status status
         cdef rsk_where where
@@ -55,7 +64,16 @@ cdef class Unrolling:
                 raise ValueError(f"mask: wanted {spec.dim} columns, and one row or one a sketch")
             pm, rows = &m[0, 0], m.shape[0]
         p.allowed, p.noise, p.max_depth, p.threshold, p.max_rounds = &allowed[0, 0], NULL, max_depth, threshold, max_rounds
-        p.sparse, p.nonzeros, p.nonnegative = sparse, nonzeros, nonnegative
+        p.norm2, p.free, p.sparsity = norm2, free, NULL
+        if sparsity is not None:
+            told = sparsity
+            if told.shape[0] != modules or told.shape[1] != 3:
+                raise ValueError(f"sparsity: wanted shape ({modules}, 3)")
+            rows_of = bytearray(modules * sizeof(rsk_sparsity))
+            of = <rsk_sparsity *><char *>rows_of
+            for i in range(modules):
+                of[i].kind, of[i].nonzeros, of[i].nonnegative = <int>told[i, 0], <ptrdiff_t>told[i, 1], <int>told[i, 2]
+            p.sparsity = of
         if noise is not None:
             if e.shape[0] != self.sketches:
                 raise ValueError("noise: wanted one a sketch")

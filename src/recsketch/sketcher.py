@@ -12,10 +12,10 @@ import recsketch._core as _core
 from recsketch._check import Floats
 from recsketch.runs.batch import TraceBatch, as_batch
 from recsketch.runs.trace import Trace
+from recsketch.sketching.encoding import encoded, laid_out
 from recsketch.sketching.load import loads
 from recsketch.sketching.matrices import Matrices
 from recsketch.sketching.plan import explain, plan
-from recsketch.sketching.signature import with_signatures
 from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ class Sketcher:
         Returns
         -------
         (d,) float32 for a Trace, (n, d) for n of them
-            With "unit" scaling and attributes of norm one the norm is about one, more where many objects of one module
-            are in one tuple, whose identity branches add up.
+            With "unit" scaling, and attributes that are polar or of norm one, the norm is about one, more where many
+            objects of one module are in one tuple, whose identity branches add up. Sketches that count grow with runs.
 
         Raises
         ------
@@ -134,10 +134,9 @@ class Sketcher:
         threads = self._workers()
         for first in range(0, len(batch), SLICE):
             part = batch[first : first + SLICE] if len(batch) > SLICE else batch
-            part = with_signatures(self._matrices, part, first)
-            p = plan(self._matrices.core, self.spec, part, threads, first)
+            p = plan(self._matrices.core, self.spec, laid_out(self._matrices, part, first), threads, first)
             try:
-                p.sketch(part.attributes, None, out[first : first + SLICE], threads)
+                p.sketch(encoded(self._matrices, part, threads), None, out[first : first + SLICE], threads)
             except _core.CoreError as e:
                 raise ValueError(explain(e, self.spec, part, first)) from None
         return out[0] if single else out
@@ -192,9 +191,9 @@ class Sketcher:
             "lstsq": least squares over all attributes at once, right to float32 rounding while their numbers fit: see
             the notes for up to which load, depth and evenness. "sparse": for attributes that are mostly zero, whose
             numbers may be many times the coordinates: finds which are not, and least squares over those. "matched":
-            each attribute by itself, with the crosstalk of all others, an error of an element of about |s| / sqrt(d)
-            over the object's amplitude. "paper": the paper's decoder, through the rotations alone, which adds more of
-            it: useful at depth 1.
+            each attribute by itself, with the crosstalk of all others, an error of an unknown of about |s| / sqrt(d)
+            over the object's amplitude; the norm of a polar attribute is wrong by a share of 11 times that. "paper":
+            the paper's decoder, through the rotations alone, which adds more of it: useful at depth 1.
         mask : (d,) or (n, d) array of bool, optional
             True where a coordinate is kept. Erased ones are not read and may be anything, NaN too.
         nonzeros : int, optional
@@ -217,9 +216,9 @@ class Sketcher:
         Raises
         ------
         ValueError
-            Shapes that do not fit, NaN in a kept coordinate, a structure that `sketch` would refuse, a number below 1
-            for `nonzeros` or `per_object`, any of these or `nonnegative` with another method, `nonnegative` with
-            signatures, a negative or infinite `noise`.
+            A specification without order, shapes that do not fit, NaN in a kept coordinate, a structure that `sketch`
+            would refuse, a number below 1 for `nonzeros` or `per_object`, any of these or `nonnegative` with another
+            method, `nonnegative` with signatures, a negative or infinite `noise`.
         TypeError
             `nonzeros` or `per_object` no integer, `nonnegative` no bool, `noise` or `mask` of another type.
 
@@ -335,8 +334,8 @@ class Sketcher:
         Raises
         ------
         ValueError
-            Shapes that do not fit, NaN in a kept coordinate, negative noise, `nonnegative` without `sparse` or with
-            signatures.
+            A specification without order, shapes that do not fit, NaN in a kept coordinate, negative noise,
+            `nonnegative` without `sparse` or with signatures.
         TypeError
             Arguments of another type.
 
@@ -378,11 +377,11 @@ class Sketcher:
         from recsketch.reading.options import of_unroll
         from recsketch.reading.unroll import unroll
 
-        depth, nonzeros = of_unroll(self.spec, max_depth, sparse, nonnegative)
+        depth, sparsity = of_unroll(self.spec, max_depth, sparse, nonnegative)
         s, kept, error, many = self._given(sketches, mask, noise)
         if not len(s):
             return []
-        found = unroll(self._matrices, s, kept, depth, nonzeros, nonnegative, error, self._workers())
+        found = unroll(self._matrices, s, kept, depth, sparsity, error, self._workers())
         return found if many else found[0]
 
     def summary(
@@ -428,10 +427,13 @@ class Sketcher:
         Notes
         -----
         Solved jointly for all modules at that depth and above, by least squares on the pooled model (docs/method.md,
-        "Pooled statistics"). The sketch holds sums of alpha, which is sqrt(w) or w. With "energy" weighting k of n
-        objects of equal weight sum to k / sqrt(n), and the count is that times the sum over all modules. With "linear"
-        weighting the sketch holds only the share k / n: `count` is that share unless `total` is given. The share of the
-        weight that goes along `below` is read off, too, and divided out.
+        "Pooled statistics"). With "balanced" weighting the sums of all levels give the count, which is rough where
+        levels are too faint to be fitted: the deeper a run is and the shorter the sketch. With "energy" weighting k of
+        n objects of equal weight sum to k / sqrt(n), and the count is that times the sum over all modules. With
+        "linear" weighting the sketch holds only the share k / n: `count` is that share unless `total` is given. The
+        share of the weight that goes along `below` is read off, too, and divided out. With "count" the sum is the
+        count, of weights.
+        The mean of polar attributes is their mean direction times the geometric mean of their norms.
 
         Weights within a tuple are taken to be equal: others bias counts, and weigh the mean. The error falls as
         1 / sqrt(d). Measured for 64 outputs of two modules at d = 4,096: counts within 2% on average, elements of the
@@ -514,7 +516,8 @@ class Sketcher:
         return found if found.ndim else float(found)
 
     def load(self, traces: Trace | TraceBatch | Iterable[Trace]) -> Any:
-        """Unknown numbers over d: attributes, signatures, and one counter an object.
+        """Unknown numbers over d: of every object its attribute, one more of its norm where attributes are polar, its
+        signature, and its counter.
 
         Parameters
         ----------
@@ -543,8 +546,8 @@ class Sketcher:
         --------
         >>> import recsketch as rs
         >>> trace = rs.Trace()
-        >>> trace.outputs([trace.add("eye", [0.5] * 15)])
-        >>> rs.Sketcher(rs.SketchSpec(64, {"eye": 15})).load(trace)
+        >>> trace.outputs([trace.add("eye", [0.5] * 14)])
+        >>> rs.Sketcher(rs.SketchSpec(64, {"eye": 14})).load(trace)
         0.25
         """
         batch, single = as_batch(traces)

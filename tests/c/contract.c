@@ -336,7 +336,7 @@ static void test_spec_parameters(void) {
     EXPECT_SPEC(RSK_EINVAL, q.p.rotation = "Skew");
     EXPECT_SPEC(RSK_OK, q.p.rotation = "skew");
     EXPECT_SPEC(RSK_OK, q.p.cosine = q.p.sine = 0.5);
-    EXPECT_SPEC(RSK_OK, q.p.energy = 0);
+    EXPECT_SPEC(RSK_OK, q.p.weighting = RSK_WEIGHTS_LINEAR);
     EXPECT_SPEC(RSK_EINVAL, q.p.cosine = (double)NAN);
     EXPECT_SPEC(RSK_EINVAL, q.p.sine = (double)INFINITY);
     EXPECT_SPEC(RSK_EINVAL, q.p.gain = (double)NAN);
@@ -352,8 +352,23 @@ static void test_spec_parameters(void) {
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) EXPECT_SPEC(RSK_EINVAL, q.lengths[MODULES - 1] = lengths[i]);
     EXPECT_SPEC(RSK_OK, q.lengths[0] = 1);
     EXPECT_SPEC(RSK_OK, q.lengths[0] = RSK_MAX_LENGTH);
-    const double scales[] = {0, -1, (double)NAN, (double)INFINITY, -(double)INFINITY};
-    for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) EXPECT_SPEC(RSK_EINVAL, q.scales[1] = scales[i]);
+    const double kappas[] = {0, 0.999, -1, 1.1e6, (double)NAN, (double)INFINITY, -(double)INFINITY};
+    for (size_t i = 0; i < sizeof kappas / sizeof *kappas; i++) {
+        EXPECT_SPEC(RSK_EINVAL, (q.p.weighting = RSK_WEIGHTS_BALANCED, q.kappa[MAX_INPUTS] = kappas[i]));
+        EXPECT_SPEC(RSK_OK, q.kappa[MAX_INPUTS] = kappas[i]); /* not read */
+    }
+    EXPECT_SPEC(RSK_OK, q.p.weighting = RSK_WEIGHTS_BALANCED);
+    EXPECT_SPEC(RSK_OK, q.p.weighting = RSK_WEIGHTS_COUNT);
+    EXPECT_SPEC(RSK_EINVAL, q.p.weighting = -1);
+    EXPECT_SPEC(RSK_EINVAL, q.p.weighting = RSK_WEIGHTS_COUNT + 1);
+    EXPECT_SPEC(RSK_EINVAL, (q.p.weighting = RSK_WEIGHTS_COUNT, q.p.spread = 0.5));
+    const double spreads[] = {-0.001, 1.001, (double)NAN};
+    for (size_t i = 0; i < sizeof spreads / sizeof *spreads; i++) EXPECT_SPEC(RSK_EINVAL, q.p.spread = spreads[i]);
+    EXPECT_SPEC(RSK_OK, q.p.spread = 1);
+    EXPECT_SPEC(RSK_OK, q.p.ins = 1);
+    EXPECT_SPEC(RSK_EINVAL, q.p.ins = 0);
+    EXPECT_SPEC(RSK_EINVAL, q.p.ins = 3);
+    EXPECT_SPEC(RSK_OK, q.p.ordered = 0);
     rsk_spec_free(NULL);
 }
 
@@ -367,7 +382,7 @@ static void test_operators(void) {
         rsk_status want;
     } cases[] = {{0, 0, RSK_OK}, {0, MAX_INPUTS - 1, RSK_OK}, {0, MAX_INPUTS, RSK_EINVAL}, {0, -1, RSK_EINVAL},
                  {1, MODULES - 1, RSK_OK}, {1, MODULES, RSK_EINVAL}, {1, PTRDIFF_MIN, RSK_EINVAL}, {2, 1, RSK_OK},
-                 {2, 2, RSK_EINVAL}, {3, 0, RSK_EINVAL}, {-1, 0, RSK_EINVAL}};
+                 {2, 3, RSK_OK}, {2, 4, RSK_EINVAL}, {3, 0, RSK_EINVAL}, {-1, 0, RSK_EINVAL}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int transpose = 0; transpose < 2; transpose++)
             CHECK_STATUS(cases[i].want, rsk_operator(spec, cases[i].kind, cases[i].index, transpose, x, out));
@@ -585,15 +600,14 @@ static void test_sweeps(void) {
     CHECK_STATUS(RSK_EINVAL, rsk_adjoint(spec, plan, y, x, NULL, 0, NULL));
     CHECK_STATUS(RSK_EINVAL, rsk_adjoint(other, plan, y, x, NULL, 1, NULL));
     CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, y, x, NULL, 1, NULL));
-    /* |scale * element| up to RSK_MAX_VALUE: module 2's scale is 3 */
     const struct {
         int at;
         float value;
         rsk_status want;
         ptrdiff_t trace, object;
     } values[] = {{3, RSK_MAX_VALUE, RSK_OK, 0, 0}, {3, 1.001f * RSK_MAX_VALUE, RSK_EVALUE, 0, 0},
-                  {7, NAN, RSK_EVALUE, 1, 0}, {14, -INFINITY, RSK_EVALUE, 1, 1}, {62, -0.3f * RSK_MAX_VALUE, RSK_OK, 0, 0},
-                  {62, -0.4f * RSK_MAX_VALUE, RSK_EVALUE, 1, 2}, {14, 3.9f * RSK_MAX_VALUE, RSK_OK, 0, 0}};
+                  {7, NAN, RSK_EVALUE, 1, 0}, {14, -INFINITY, RSK_EVALUE, 1, 1}, {62, -RSK_MAX_VALUE, RSK_OK, 0, 0},
+                  {62, -1.001f * RSK_MAX_VALUE, RSK_EVALUE, 1, 2}};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         memset(x, 0, sizeof x);
         x[values[i].at] = values[i].value;
@@ -628,7 +642,7 @@ static void test_plan_identity(void) {
     CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, again, 1, NULL, NULL));
     CHECK(!memcmp(y, again, sizeof y));
     rsk_spec_free(spec);
-    for (int change = 0; change < 20; change++) { /* most allocators put it where the last one was */
+    for (int change = 0; change < 24; change++) { /* most allocators put it where the last one was */
         params_fill(&p, 64, "skew", 1);
         switch (change) {
         case 0: p.p.dim = 128; break;
@@ -640,23 +654,28 @@ static void test_plan_identity(void) {
         case 6: p.p.sine = -p.p.sine; break;
         case 7: p.p.gain /= 2; break;
         case 8: p.p.branch /= 2; break;
-        case 9: p.p.energy = 0; break;
+        case 9: p.p.weighting = RSK_WEIGHTS_LINEAR; break;
         case 10: p.lengths[MODULES - 1]--; break;
-        case 11: p.scales[0] = 2; break;
+        case 11: p.p.spread = 0.5; break;
         case 12: p.positions[MAX_INPUTS - 1]++; break;
         case 13: p.operators[0]++; break;
         case 14: p.embeddings[1]++; break;
         case 15: p.counters[2]++; break;
         case 16: p.p.branch_attr += 7; break;
-        case 17: p.p.branch_in += 7; break;
-        case 18: p.p.branch_attr = 2, p.p.branch_in = 1; break; /* exchanged */
+        case 17: p.p.branch_in[0] += 7; break;
+        case 18: p.p.branch_attr = 2, p.p.branch_in[0] = 1; break; /* exchanged */
+        case 19: p.p.branch_in[1] += 7; break;
+        case 20: p.p.ordered = 0; break;
+        case 21: p.p.ins = 1; break;
+        case 22: p.positions[POSITIONS - 1]++; break; /* it may decide the mask of a module */
         default: p.operators[0] = 200, p.embeddings[0] = 0x123456789abcdef0u; break;
         }
         spec = spec_of(&p);
         if (!CHECK_STATUS(RSK_EINVAL, rsk_sketch(spec, plan, x, NULL, y, 1, NULL, NULL))) printf("  change %d\n", change);
         rsk_spec_free(spec);
     }
-    params_fill(&p, 64, "skew", 256); /* whatever is not 0 is the same flag */
+    params_fill(&p, 64, "skew", 1);
+    p.p.ordered = 256; /* whatever is not 0 is the same flag */
     spec = spec_of(&p);
     CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, again, 1, NULL, NULL));
     rsk_spec_free(spec);
@@ -744,15 +763,15 @@ static void test_sparse_arguments(void) {
         ptrdiff_t rows;
         int threads;
         rsk_status want;
-    } cases[] = {{{0, 0, 0, NULL, 200}, 1, 1, RSK_OK}, {{1, 0, 1, fine, 1}, 2, 2, RSK_OK},
-                 {{0, 1, 0, huge, 9}, 1, 2, RSK_OK}, {{PTRDIFF_MAX, PTRDIFF_MAX, 1, NULL, INT32_MAX}, 1, 1, RSK_OK},
-                 {{3, 2, 0, NULL, 50}, 1, 1, RSK_OK}, {{0, 1, 1, NULL, 500}, 1, 1, RSK_OK}, {{5, 0, 0, NULL, 1}, 1, 1, RSK_OK},
-                 {{-1, 0, 0, NULL, 9}, 1, 1, RSK_EINVAL}, {{PTRDIFF_MIN, 0, 0, NULL, 9}, 1, 1, RSK_EINVAL},
-                 {{0, -1, 0, NULL, 9}, 1, 1, RSK_EINVAL}, {{0, 0, 0, NULL, 0}, 1, 1, RSK_EINVAL},
-                 {{0, 0, 0, NULL, -9}, 1, 1, RSK_EINVAL}, {{0, 0, 0, bad[0], 9}, 1, 1, RSK_EINVAL},
-                 {{0, 0, 0, bad[1], 9}, 1, 1, RSK_EINVAL}, {{0, 0, 0, bad[2], 9}, 1, 1, RSK_EINVAL},
-                 {{0, 0, 0, bad[3], 9}, 1, 1, RSK_EINVAL}, {{0, 0, 0, NULL, 9}, 0, 1, RSK_EINVAL},
-                 {{0, 0, 0, NULL, 9}, 3, 1, RSK_EINVAL}, {{0, 0, 0, NULL, 9}, 1, 0, RSK_EINVAL}};
+    } cases[] = {{{0, 0, 0, 0, NULL, 200}, 1, 1, RSK_OK}, {{1, 0, 0, 1, fine, 1}, 2, 2, RSK_OK},
+                 {{0, 1, 0, 0, huge, 9}, 1, 2, RSK_OK}, {{PTRDIFF_MAX, PTRDIFF_MAX, 0, 1, NULL, INT32_MAX}, 1, 1, RSK_OK},
+                 {{3, 2, 0, 0, NULL, 50}, 1, 1, RSK_OK}, {{0, 1, 0, 1, NULL, 500}, 1, 1, RSK_OK}, {{5, 0, 0, 0, NULL, 1}, 1, 1, RSK_OK},
+                 {{-1, 0, 0, 0, NULL, 9}, 1, 1, RSK_EINVAL}, {{PTRDIFF_MIN, 0, 0, 0, NULL, 9}, 1, 1, RSK_EINVAL},
+                 {{0, -1, 0, 0, NULL, 9}, 1, 1, RSK_EINVAL}, {{0, 0, 0, 0, NULL, 0}, 1, 1, RSK_EINVAL},
+                 {{0, 0, 0, 0, NULL, -9}, 1, 1, RSK_EINVAL}, {{0, 0, 0, 0, bad[0], 9}, 1, 1, RSK_EINVAL},
+                 {{0, 0, 0, 0, bad[1], 9}, 1, 1, RSK_EINVAL}, {{0, 0, 0, 0, bad[2], 9}, 1, 1, RSK_EINVAL},
+                 {{0, 0, 0, 0, bad[3], 9}, 1, 1, RSK_EINVAL}, {{0, 0, 0, 0, NULL, 9}, 0, 1, RSK_EINVAL},
+                 {{0, 0, 0, 0, NULL, 9}, 3, 1, RSK_EINVAL}, {{0, 0, 0, 0, NULL, 9}, 1, 0, RSK_EINVAL}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         CHECK_STATUS(cases[i].want, rsk_sparse(spec, plan, y, mask, cases[i].rows, &cases[i].p, back, residual, iterations,
                                                cases[i].threads, NULL, &where));
@@ -772,12 +791,12 @@ static void test_sparse_arguments(void) {
         }
     }
     for (int most = 1; most < 60; most++) { /* wherever it is stopped */
-        const rsk_sparse_params cut = {9, 0, 1, NULL, most};
+        const rsk_sparse_params cut = {9, 0, 0, 1, NULL, most};
         CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &cut, back, residual, iterations, 2, NULL, NULL));
         for (int k = 0; k < 63; k++) CHECK(back[k] >= 0);
         CHECK(iterations[0] <= most && iterations[1] <= most);
     }
-    const rsk_sparse_params p = {0, 0, 0, NULL, 200};
+    const rsk_sparse_params p = {0, 0, 0, 0, NULL, 200};
     memset(x, 0, sizeof x);
     x[3] = x[20] = 1;
     CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, y, 1, NULL, NULL));
@@ -842,7 +861,7 @@ static void test_flags(void) {
                 CHECK_STATUS(RSK_OK, rsk_operator(spec, kind, 0, flags[i], x, got));
                 CHECK(!memcmp(want, got, sizeof got));
             }
-            rsk_sparse_params few = {4, 0, 1, NULL, 30};
+            rsk_sparse_params few = {4, 0, 0, 1, NULL, 30};
             CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, mask, 1, &few, want, residual, iterations, 1, NULL, NULL));
             few.nonnegative = flags[i];
             CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, bytes, 1, &few, got, residual, iterations, 1, NULL, NULL));
@@ -894,7 +913,7 @@ static void test_memory(void) {
     double residual[2];
     int32_t iterations[2];
     const rsk_lstsq_params p = {1e-6, 10, NULL};
-    const rsk_sparse_params few = {1, 0, 1, NULL, 10};
+    const rsk_sparse_params few = {1, 0, 0, 1, NULL, 10};
     EACH_ALLOCATION(rsk_spec_create(&q.p, NULL, &made), CHECK((made != NULL) == (got == RSK_OK)));
     EACH_ALLOCATION(rsk_plan_create(spec, &s.batch, 2, &also, &where), CHECK((also != NULL) == (got == RSK_OK)));
     CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &s.batch, 1, &plan, NULL));

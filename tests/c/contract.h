@@ -35,14 +35,14 @@ void *need(size_t count, size_t size); /* cleared memory, or exit */
 uint32_t next_word(uint64_t *state);
 float next_float(uint64_t *state); /* multiples of 2^-23 in [-1, 1): the same everywhere */
 
-enum { MODULES = 4, MAX_INPUTS = 4 };
+enum { MODULES = 4, MAX_INPUTS = 4, POSITIONS = 16 }; /* streams of 16 positions are read whatever max_inputs is */
 
 /* Parameters within their ranges. At d = 128 the last module is folded: a = 150, a' = 256. */
 typedef struct params {
     rsk_spec_params p;
     ptrdiff_t lengths[MODULES];
-    double scales[MODULES];
-    uint64_t positions[MAX_INPUTS], operators[MODULES], embeddings[MODULES], counters[MODULES];
+    double kappa[MAX_INPUTS + 1];
+    uint64_t positions[POSITIONS], operators[MODULES], embeddings[MODULES], counters[MODULES];
 } params;
 void params_fill(params *out, ptrdiff_t dim, const char *rotation, int energy);
 rsk_spec *spec_of(const params *p);

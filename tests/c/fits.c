@@ -67,11 +67,11 @@ static void test_fit_prepare(void) {
             const double unit = 1 / (f.tree.plan.amplitude[i] * 0.5);
             for (int64_t k = ends[i]; k < ends[i + 1]; k++) {
                 const int in = damped || k % 2;
-                CHECK(rsk_fit_in_support(&f, k) == k % 2);
+                CHECK(rsk_fit_in_support(&f, i, k) == k % 2);
                 CHECK(f.map.scale[k] == (in ? unit : 0) && f.x[k] == (in ? 1 : 0));
                 CHECK(fabs(f.damping[k] - (damped ? 0.5 * 4.0 * 0.25 / f.prior[k] : 0)) <= 1e-15);
             }
-            CHECK(f.map.scale[ends[NODES] + i] == unit * spec->module[kinds[i]].scale && f.damping[ends[NODES] + i] == 0);
+            CHECK(f.map.scale[ends[NODES] + i] == unit && f.damping[ends[NODES] + i] == 0);
         }
     }
     rsk_fit_free(&f);
@@ -162,7 +162,8 @@ static void test_fit_rates(void) {
         const double want = nonzero[m] / elements[m];
         CHECK(f.rate[m] >= want - 1e-12 && f.rate[m] <= want + 0.0026);
     }
-    f.nonzeros = 3; /* told, and not learned */
+    const rsk_sparsity few[MODULES] = {{RSK_SPARSE, 3, 0}, {RSK_SPARSE, 3, 0}, {RSK_SPARSE, 3, 0}, {RSK_SPARSE, 3, 0}};
+    f.told = few; /* and not learned */
     for (int m = 0; m < MODULES; m++) f.rate[m] = 0.3;
     rsk_fit_norms(&f);
     for (int m = 0; m < MODULES; m++) CHECK(f.rate[m] == 0.3);
@@ -213,9 +214,11 @@ static void test_detect_capacity(void) {
     double rho2[MODULES] = {1, 1, 1, 1};
     uint64_t state = 21;
     for (int k = 0; k < DIM; k++) residual[k] = next_float(&state);
+    float *columns = rsk_counter_columns(spec);
+    if (!CHECK(columns != NULL)) exit(1);
     for (ptrdiff_t capacity = NODES; capacity < NODES + SPARE; capacity += SPARE - 1) {
         if (!CHECK(rsk_detector_create(spec, capacity, 8, &q))) exit(1);
-        q.allowed = anything, q.counter = f.c, q.rho2 = rho2, q.share = q.root = q.shrink = 1.0, q.noise = 0.01;
+        q.allowed = anything, q.counter = f.c, q.columns = columns, q.rho2 = rho2, q.share = q.root = q.shrink = 1.0, q.noise = 0.01;
         q.threshold = -1e9, q.max_depth = 8; /* everything is proposed, beside what is there, and instead of it */
         for (int i = 0; i < NODES; i++) f.c[i] = 1.0;
         CHECK(q.window == MAX_INPUTS);
@@ -242,6 +245,7 @@ static void test_detect_capacity(void) {
         if (capacity > NODES) CHECK(q.proposals == fresh + NODES && fresh >= 5);
         rsk_detector_free(&q);
     }
+    rsk_free(columns);
     rsk_fit_free(&f);
     rsk_spec_free(spec);
 }

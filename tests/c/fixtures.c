@@ -134,22 +134,22 @@ uint64_t fnv(uint64_t hash, const void *data, size_t count, size_t size) {
 
 void params_fill(params *out, ptrdiff_t dim, const char *rotation, int energy) {
     static const ptrdiff_t lengths[MODULES] = {7, 16, 33, 150};
-    static const double scales[MODULES] = {1.0, 0.25, 3.0, 1.0};
     memset(out, 0, sizeof *out);
     for (int i = 0; i < MODULES; i++) {
         out->lengths[i] = lengths[i];
-        out->scales[i] = scales[i];
         out->operators[i] = 0x123456789abcdef0u + (uint64_t)i;
         out->embeddings[i] = 200 + (uint64_t)i;
         out->counters[i] = 300 + (uint64_t)i;
     }
-    for (int i = 0; i < MAX_INPUTS; i++) out->positions[i] = 400 + (uint64_t)i;
+    for (int i = 0; i < POSITIONS; i++) out->positions[i] = 400 + (uint64_t)i;
+    for (int k = 0; k <= MAX_INPUTS; k++) out->kappa[k] = sqrt((double)(k > 0 ? k : 1));
     out->p = (rsk_spec_params){.dim = dim, .modules = MODULES, .max_inputs = MAX_INPUTS, .seed = 0xfedcba9876543210u,
                                .rotation = rotation, .cosine = 0.5, .sine = 0.86602540378443865,
-                               .gain = 0.70710678118654752, .branch = 0.70710678118654752, .energy = energy,
-                               .lengths = out->lengths, .scales = out->scales, .positions = out->positions,
+                               .gain = 0.70710678118654752, .branch = 0.70710678118654752,
+                               .weighting = energy ? RSK_WEIGHTS_ENERGY : RSK_WEIGHTS_LINEAR, .ordered = 1, .ins = 2,
+                               .lengths = out->lengths, .kappa = out->kappa, .positions = out->positions,
                                .operators = out->operators, .embeddings = out->embeddings, .counters = out->counters,
-                               .branch_attr = 1, .branch_in = 2};
+                               .branch_attr = 1, .branch_in = {2, 3}};
 }
 
 rsk_spec *spec_of(const params *p) {

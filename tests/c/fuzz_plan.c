@@ -139,12 +139,12 @@ static void sweep(source *s, const rsk_spec *spec, const rsk_plan *plan, const c
 }
 
 static rsk_spec *spec_of(const char *rotation) {
-    static const double scales[MODULES] = {1, 1, 1};
-    static const uint64_t ids[MAX_INPUTS] = {1, 2, 3, 4};
+    static const uint64_t ids[16] = {1, 2, 3, 4};
+    static const double kappa[MAX_INPUTS + 1] = {1, 1, 1.5, 1.75, 2};
     const rsk_spec_params p = {.dim = DIM, .modules = MODULES, .max_inputs = MAX_INPUTS, .seed = 5, .rotation = rotation,
-                               .cosine = 0.5, .sine = 0.75, .gain = 0.5, .branch = 0.5, .energy = 1, .lengths = lengths,
-                               .scales = scales, .positions = ids, .operators = ids, .embeddings = ids, .counters = ids,
-                               .branch_attr = 8, .branch_in = 9};
+                               .cosine = 0.5, .sine = 0.75, .gain = 0.5, .branch = 0.5, .weighting = RSK_WEIGHTS_BALANCED, .ordered = 1, .ins = 2, .spread = 0.5, .kappa = kappa, .lengths = lengths,
+                               .positions = ids, .operators = ids, .embeddings = ids, .counters = ids,
+                               .branch_attr = 8, .branch_in = {9, 10}};
     rsk_spec *spec = NULL;
     expect(rsk_spec_create(&p, NULL, &spec) == RSK_OK);
     return spec;

@@ -155,7 +155,7 @@ static void test_sparse_round_trip(const char *rotation) {
     CHECK_STATUS(RSK_OK, rsk_plan_amplitudes(plan, amplitude, NULL));
     CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, r.attributes, NULL, out, 1, NULL, NULL));
     for (int way = 0; way < 4; way++) {
-        const rsk_sparse_params p = {way == 1 ? 3 * r.n : 0, way == 2 ? 3 : 0, way == 3, NULL, 1000};
+        const rsk_sparse_params p = {way == 1 ? 3 * r.n : 0, way == 2 ? 3 : 0, 0, way == 3, NULL, 1000};
         CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, out, NULL, 1, &p, back, residual, iterations, 2, NULL, NULL));
         for (int t = 0; t < N; t++) CHECK(residual[t] >= 0 && residual[t] <= 1e-6 && iterations[t] <= 1000);
         for (ptrdiff_t i = 0; i < r.n; i++)
@@ -267,7 +267,7 @@ static void test_noise_limits_the_support(void) {
     const double e = 1e-3, bound = sqrt(1.4 * 8) * e * sqrt((double)TOLD_DIM / TOLD_KEPT);
     double residual[TOLD], noise[TOLD] = {e, e, e, e};
     int32_t iterations[TOLD];
-    const rsk_sparse_params p = {0, 0, 0, noise, 200};
+    const rsk_sparse_params p = {0, 0, 0, 0, noise, 200};
     memset(t->x, 0, sizeof t->x);
     for (int i = 0; i < TOLD; i++) { /* one of each a trace, in objects that differ, as siblings' elements of one place correlate */
         const int large = 5 * i + i % 4, little = 5 * i + (i + 1) % 4;
@@ -316,7 +316,7 @@ static uint64_t digest(const struct variant *v, int threads) {
     const rsk_lstsq_params p = {1e-7, 60, NULL};
     CHECK_STATUS(RSK_OK, rsk_lstsq(spec, plan, y, NULL, 1, &p, back, residual, iterations, threads, NULL, NULL));
     hash = answer(hash, &r, back, residual, iterations);
-    const rsk_sparse_params few[] = {{0, 0, 0, NULL, 80}, {20, 3, 1, NULL, 80}};
+    const rsk_sparse_params few[] = {{0, 0, 0, 0, NULL, 80}, {20, 3, 0, 1, NULL, 80}};
     for (int i = 0; i < 2; i++) {
         CHECK_STATUS(RSK_OK, rsk_sparse(spec, plan, y, NULL, 1, &few[i], back, residual, iterations, threads, NULL, NULL));
         hash = answer(hash, &r, back, residual, iterations);

@@ -60,7 +60,8 @@ static void test_spec(void) {
     for (int at = 0; at < 9; at++) {
         params q;
         params_fill(&q, 64, "skew", 1);
-        q.p.rotation = AT(0, q.p.rotation), q.p.lengths = AT(1, q.p.lengths), q.p.scales = AT(2, q.p.scales);
+        q.p.weighting = RSK_WEIGHTS_BALANCED;
+        q.p.rotation = AT(0, q.p.rotation), q.p.lengths = AT(1, q.p.lengths), q.p.kappa = AT(2, q.p.kappa);
         q.p.positions = AT(3, q.p.positions), q.p.operators = AT(4, q.p.operators), q.p.embeddings = AT(5, q.p.embeddings);
         q.p.counters = AT(6, q.p.counters);
         rsk_spec *made = (rsk_spec *)(void *)&made;
@@ -114,7 +115,7 @@ static void test_sweeps(void) {
     double residual;
     int32_t iterations;
     const rsk_lstsq_params all = {1e-6, 10, NULL};
-    const rsk_sparse_params few = {1, 0, 0, NULL, 10};
+    const rsk_sparse_params few = {1, 0, 0, 0, NULL, 10};
     CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &pair, 1, &plan, NULL));
     EACH(4, rsk_sketch(AT(0, spec), AT(1, plan), AT(2, x), NULL, AT(3, y), 1, NULL, NULL));
     EACH(4, rsk_adjoint(AT(0, spec), AT(1, plan), AT(2, y), AT(3, x), NULL, 1, NULL));

@@ -7,8 +7,11 @@ const int32_t places[NODES] = {0, 1, 0, 1, 2, 3, 0, 1, 0, 1, 0};
 const int32_t kinds[NODES] = {0, 0, 1, 2, 1, 1, 2, 0, 1, 1, 0};
 const uint8_t anything[(MODULES + 1) * MODULES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
+const rsk_sparsity sparse_modules[MODULES] = {{RSK_SPARSE, 0, 0}, {RSK_SPARSE, 0, 0}, {RSK_SPARSE, 0, 0}, {RSK_SPARSE, 0, 0}};
+
 rsk_spec *fit_make(rsk_fit *f, int sparse, int energy) {
-    const rsk_unroll_params p = {.allowed = anything, .max_depth = 8, .threshold = 6.0, .max_rounds = 9, .sparse = sparse};
+    const rsk_unroll_params p = {.allowed = anything, .max_depth = 8, .threshold = 6.0, .max_rounds = 9,
+                                 .sparsity = sparse ? sparse_modules : NULL};
     rsk_spec *spec = spec_make(DIM, "skew", energy);
     float s[DIM];
     uint64_t state = 3;
@@ -128,12 +131,13 @@ static void test_tree_shares(void) {
         double c[NODES] = {0}, sum = 0;
         c[0] = 0.3;
         for (int i = 2; i < 6; i++) c[i] = c[0] * share * weight, sum += rsk_tree_part(spec, c[i]);
-        CHECK(fabs(rsk_tree_whole(&f.tree, 0, c, root) - sum) <= 1e-15);
+        CHECK(fabs(rsk_tree_whole(spec, rsk_tree_owner(&f.tree, 0, c, root), 4) - sum) <= 1e-15);
         c[0] = -1;
-        CHECK(rsk_tree_whole(&f.tree, 0, c, root) == 0);
+        CHECK(rsk_tree_owner(&f.tree, 0, c, root) == 0 && rsk_tree_whole(spec, 0.0, 4) == 0);
         CHECK(rsk_tree_part(spec, -0.5) == (energy ? 0.25 : 0));
         const double outputs = root * share * gain;
-        CHECK(fabs(rsk_tree_whole(&f.tree, RSK_ROOT, c, root) - (energy ? outputs * outputs : outputs)) <= 1e-15);
+        const double whole = rsk_tree_whole(spec, rsk_tree_owner(&f.tree, RSK_ROOT, c, root), 4);
+        CHECK(fabs(whole - (energy ? outputs * outputs : outputs)) <= 1e-15);
         rsk_fit_free(&f);
         rsk_spec_free(spec);
     }

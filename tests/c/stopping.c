@@ -45,7 +45,7 @@ static void test_sweeps_stop(int threads) {
     double residual[STOP_TRACES];
     int32_t iterations[STOP_TRACES];
     const rsk_lstsq_params dense = {0.0, 50, NULL};
-    const rsk_sparse_params sparse = {0, 0, 1, NULL, 50};
+    const rsk_sparse_params sparse = {0, 0, 0, 1, NULL, 50};
     uint8_t allowed[(MODULES + 1) * MODULES];
     rsk_unrolled *unrolled = NULL;
     memset(allowed, 1, sizeof allowed);

@@ -27,7 +27,7 @@ static void sketches_make(const rsk_spec *spec, float *out) {
             ends[k + 1] = ends[k] + a;
             for (int64_t j = ends[k]; j < ends[k + 1]; j++) x[j] = next_float(&state), norm += (double)x[j] * (double)x[j];
             for (int64_t j = ends[k]; j < ends[k + 1]; j++)
-                x[j] = (float)((double)x[j] / sqrt(norm) / spec->module[module[k]].scale);
+                x[j] = (float)((double)x[j] / sqrt(norm));
             input_ends[k + 1] = k == 3 ? 2 : k == 6 ? 4 : input_ends[k];
             weights[k] = 1 + next_word(&state) % 3;
         }
@@ -183,9 +183,12 @@ static void test_unroll_flags(void) {
     for (int sparse = 0; sparse < 2; sparse++) {
         rsk_unroll_params p = usual();
         rsk_unrolled *a = NULL, *b = NULL;
-        p.allowed = some, p.sparse = sparse, p.nonnegative = sparse;
+        rsk_sparsity sparsity[MODULES];
+        for (int m = 0; m < MODULES; m++) sparsity[m] = (rsk_sparsity){sparse ? RSK_SPARSE : RSK_DENSE, 0, sparse};
+        p.allowed = some, p.sparsity = sparsity;
         CHECK_STATUS(RSK_OK, rsk_unroll(spec, SKETCHES, s, mask, 1, &p, &a, 1, NULL, NULL));
-        p.allowed = others, p.sparse = sparse ? 256 : 0, p.nonnegative = sparse ? -1 : 0;
+        for (int m = 0; m < MODULES; m++) sparsity[m].nonnegative = sparse ? -1 : 0;
+        p.allowed = others;
         CHECK_STATUS(RSK_OK, rsk_unroll(spec, SKETCHES, s, bytes, 1, &p, &b, 1, NULL, NULL));
         CHECK(a && b && same(a, b));
         ptrdiff_t all = 0;
@@ -357,8 +360,7 @@ static void test_fit(void) {
     rsk_fit_estimate_noise(&f);
     CHECK(rsk_fit_clean(&f));
     for (int i = 0; i < NODES; i++) {
-        const double unit = f.tree.plan.amplitude[i];
-        const double whole = unit / spec->module[kinds[i]].scale;
+        const double unit = f.tree.plan.amplitude[i], whole = unit;
         /* 1e-6 of the sketch's norm is above its rounding, over an amplitude at least 100 of that */
         CHECK(fabs(f.c[i] / whole - 1.0) <= 1e-6 * sqrt(f.energy) / whole);
         for (ptrdiff_t k = 0; k < spec->module[kinds[i]].length; k++) {

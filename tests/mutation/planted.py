@@ -10,7 +10,7 @@ PLANTED = [
     ("csrc/base/memory.c", "(PTRDIFF_MAX - 128) / each", "(size_t)-1"),
     ("csrc/base/philox.c", "n < 0 || (uint64_t)n > MOST_WORDS", "n < 0"),
     ("csrc/base/select.c", "ties-- <= 0", "0"),
-    ("csrc/recursion/plan.c", "|| !(total <= RSK_MAX_WEIGHT)) return", ") return"),
+    ("csrc/recursion/plan.c", "|| !(total <= most)) return", ") return"),
     ("csrc/recursion/plan.c", "objects > LARGEST || inputs > LARGEST || outputs > LARGEST ||", ""),
     (
         "csrc/recursion/sweep.c",
@@ -56,12 +56,8 @@ PLANTED = [
     ("src/recsketch/runs/batch.py", "chain.from_iterable(sorted(orders))", "chain.from_iterable(orders)"),
     ("src/recsketch/sketching/packing.py", "np.sqrt(mean / 12.0)", "np.sqrt(mean / 3.0)"),
     ("src/recsketch/reading/unroll.py", "bool(objects) and self._complete()", "self._complete()"),
-    ("src/recsketch/reading/unroll.py", "max(total, (self.factors.inputs * own) ** power)", "total"),
-    (
-        "src/recsketch/reading/unroll.py",
-        "np.hypot(self.spread[i] / self._unit(i), of_counter)",
-        "self.spread[i] / self._unit(i)",
-    ),
+    ("src/recsketch/reading/unroll.py", "self.energy and whole > total:", "self.energy:"),
+    ("src/recsketch/reading/unroll.py", "np.hypot(own, self._centred(i) * self._stretch(i))", "own"),
     ("src/recsketch/reading/unroll.py", "min(max(LEAST_SIGNATURE, DEVIATIONS * expected), MOST_SIGNATURE)", "1.0"),
     ("src/recsketch/sparse/_htp.py", "ties[: count - len(above)]", "ties"),
     (

@@ -9,7 +9,7 @@ import numpy as np
 import recsketch._core as _core
 from recsketch._check import Floats
 from recsketch.reading.problem import Answer, Doubles, Problem
-from recsketch.sketching.plan import object_scales, plan
+from recsketch.sketching.plan import plan
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -54,9 +54,8 @@ def _filter(problem: Problem, p: _core.Plan, norms: Doubles) -> Answer:
 
 def _heard(problem: Problem, norms: Doubles) -> npt.NDArray[np.bool_]:
     """Objects that left something in the sketch."""
-    loudness = norms / object_scales(problem.matrices.spec, problem.batch)
-    loudest = np.maximum.reduceat(loudness, problem.batch.objects[:-1])  # every trace has an output, and so an object
-    return np.asarray(loudness > FAINT * loudest.repeat(np.diff(problem.batch.objects)))
+    loudest = np.maximum.reduceat(norms, problem.batch.objects[:-1])  # every trace has an output, and so an object
+    return np.asarray(norms > FAINT * loudest.repeat(np.diff(problem.batch.objects)))
 
 
 def _residual(problem: Problem, s: Floats, share: Doubles, x: Floats) -> Doubles:

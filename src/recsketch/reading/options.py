@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 import recsketch._check as _check
 from recsketch.sketching.parameters import MAX_LENGTH
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from recsketch.sketching.spec import SketchSpec
 
 MAX_DEPTH = 64  # RSK_MAX_DEPTH
+DENSE, SPARSE, DECIDE = 0, 1, 2  # RSK_DENSE and so on
 
 
 def of_recover(
     spec: SketchSpec, method: str, nonzeros: int | None, per_object: int | None, nonnegative: bool
 ) -> dict[str, Any]:
     """What `recover` was asked for beside a method, checked; empty for methods that have no options."""
+    _ordered("recover", spec)
     count = {"nonzeros": nonzeros, "per_object": per_object}
     options: dict[str, Any] = {k: None if v is None else _check.integer(k, v, 1, 1 << 40) for k, v in count.items()}
-    options["nonnegative"] = _nonnegative(spec, nonnegative)
+    options["nonnegative"] = _nonnegative(nonnegative)
     if method == "sparse":
         return options
     for name, value in options.items():
@@ -29,23 +36,45 @@ def of_recover(
 
 
 def of_unroll(
-    spec: SketchSpec, max_depth: int | None, sparse: int | str | None, nonnegative: bool
-) -> tuple[int | None, int | None]:
-    """Levels to look for, and expected non-zero elements of an attribute: 0 is any number; None: dense attributes."""
+    spec: SketchSpec,
+    max_depth: int | None,
+    sparse: int | str | Mapping[str, int | str | None] | None,
+    nonnegative: bool | Collection[str],
+) -> tuple[int | None, npt.NDArray[np.int64] | None]:
+    """Levels to look for, and what is known of each module's attributes: rows as rsk_sparsity; None: all dense."""
+    _ordered("unroll", spec)
     depth = None if max_depth is None else _check.integer("max_depth", max_depth, 1, MAX_DEPTH)
-    if _nonnegative(spec, nonnegative) and sparse is None:
+    rows = np.zeros((len(spec.modules), 3), np.int64)
+    for row, name in zip(rows, spec.modules, strict=True):
+        told = sparse.get(name) if isinstance(sparse, Mapping) else sparse
+        row[:2] = _sparsity("sparse" if told is sparse else f"sparse[{_check.shown(name)}]", told)
+        row[2] = row[0] != DENSE and (nonnegative if isinstance(nonnegative, bool) else name in nonnegative)
+    for what, given in (("sparse", sparse), ("nonnegative", nonnegative)):
+        if not isinstance(given, str):
+            for name in given if isinstance(given, Collection) else ():
+                _check.choice(what, name, spec.modules)
+    if nonnegative and not rows[:, 2].any():
         raise ValueError("nonnegative: wanted `sparse` with it, a number or 'auto'; got neither")
-    if sparse is None:
-        return depth, None
-    if isinstance(sparse, str):
-        if sparse != "auto":
-            raise ValueError(f"sparse: wanted a number of elements, 'auto' or None; got {_check.describe(sparse)}")
-        return depth, 0
-    return depth, _check.integer("sparse", sparse, 1, MAX_LENGTH)
+    return depth, rows if rows[:, 0].any() else None
 
 
-def _nonnegative(spec: SketchSpec, flag: bool) -> bool:
-    value = _check.flag("nonnegative", flag)
-    if value and spec.signature:
-        raise ValueError("nonnegative: wanted a specification without signatures, whose elements have both signs")
-    return value
+def _sparsity(where: str, told: object) -> tuple[int, int]:
+    """Kind and expected non-zero elements, 0 for any number."""
+    if told is None:
+        return DENSE, 0
+    if isinstance(told, str):
+        if told != "auto":
+            raise ValueError(f"{where}: wanted a number of elements, 'auto' or None; got {_check.describe(told)}")
+        return DECIDE, 0
+    return SPARSE, _check.integer(where, told, 1, MAX_LENGTH)
+
+
+def _ordered(what: str, spec: SketchSpec) -> None:
+    """Refuse sketches that do not tell the inputs of a tuple apart."""
+    if not spec.ordered:
+        text = "whose sketches hold sums over inputs of one module alone: similarity and summary read those"
+        raise ValueError(f"{what}: wanted a specification with ordered=True; got one without, {text}")
+
+
+def _nonnegative(flag: bool) -> bool:
+    return _check.flag("nonnegative", flag)

@@ -22,13 +22,13 @@ Counts: TypeAlias = "npt.NDArray[np.int64]"
 class Answer(NamedTuple):
     """What every decoder answers, as of `rsk_lstsq` in recsketch.h."""
 
-    attributes: Floats  # (A,) of all traces, signatures included
+    attributes: Floats  # (A,) unknowns of all traces
     residual: Doubles  # (traces,)
     iterations: npt.NDArray[np.int32]  # (traces,)
 
 
 class Problem(NamedTuple):
-    """A batch of structures, signatures included, and one sketch of each; all has been checked."""
+    """A batch of structures, laid out for their unknowns, and one sketch of each; all has been checked."""
 
     matrices: Matrices
     plan: _core.Plan  # of the batch
@@ -55,6 +55,6 @@ class Problem(NamedTuple):
         return x if self.mask is None else np.where(self.mask, x, np.float32(0))
 
     def unknowns(self) -> Counts:
-        """(traces,) Attribute elements of each that reach an output."""
+        """(traces,) Unknowns of each, without counters, that reach an output."""
         live = np.append(0, np.cumsum(np.diff(self.batch.attribute_ends) * (self.plan.amplitudes()[1] > 0)))
         return np.diff(live[self.batch.objects])

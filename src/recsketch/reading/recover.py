@@ -13,8 +13,8 @@ from recsketch._check import CapacityWarning, Floats, StructureWarning
 from recsketch.reading.filters import matched, paper
 from recsketch.reading.problem import Answer, Counts, Doubles, Problem
 from recsketch.reading.results import Recovery
+from recsketch.sketching.encoding import decoded, laid_out
 from recsketch.sketching.plan import plan
-from recsketch.sketching.signature import with_signatures
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,8 +40,8 @@ def recover(
 ) -> list[Recovery]:
     """Attributes of every trace's objects; sketches (n, d) and noise (n,), one a trace. The caller checks arguments."""
     spec = matrices.spec
-    batch = with_signatures(matrices, batch)
-    problem = Problem(matrices, plan(matrices.core, spec, batch, threads), batch, sketches, mask, noise, threads)
+    wide = laid_out(matrices, batch)
+    problem = Problem(matrices, plan(matrices.core, spec, wide, threads), wide, sketches, mask, noise, threads)
     answer = METHODS[method](problem, **options)
     if method == "lstsq":
         fitted = problem.unknowns()
@@ -51,7 +51,8 @@ def recover(
         found = _nonzero(problem, answer)
         fits = _warn_of_capacity(problem, _sought(problem, answer, found, options["nonzeros"]))
         _warn_of_structure(problem, answer, found, fits, ", more elements are not zero than could be found")
-    parts = [answer.attributes[i : j - spec.signature] for i, j in pairwise(batch.attribute_ends.tolist())]
+    attributes = decoded(matrices, batch, answer.attributes, None, threads)[0]
+    parts = [attributes[i:j] for i, j in pairwise(batch.attribute_ends.tolist())]
     of = zip(pairwise(batch.objects.tolist()), answer.residual.tolist(), answer.iterations.tolist(), strict=True)
     return [Recovery(parts[begin:end], residual, done) for (begin, end), residual, done in of]
 
@@ -64,12 +65,12 @@ def _lstsq(problem: Problem) -> Answer:
 
 
 def _sparse(problem: Problem, *, nonzeros: int | None, per_object: int | None, nonnegative: bool) -> Answer:
-    signature = problem.matrices.spec.signature  # Its elements are not zero, and come beside those that are allowed.
-    of_all = 0 if nonzeros is None else nonzeros + signature * int(np.max(np.diff(problem.batch.objects)))
-    of_each = 0 if per_object is None else per_object + signature
+    free = problem.matrices.coding.more  # They are not zero, and come beside those that are allowed.
+    of_all = 0 if nonzeros is None else nonzeros + free * int(np.max(np.diff(problem.batch.objects)))
+    of_each = 0 if per_object is None else per_object + free
     answer = problem.blank()
     p, s, mask = problem.plan, problem.sketches, problem.mask
-    p.sparse(s, mask, of_all, of_each, nonnegative, problem.noise, MAX_ITERATIONS, *answer, problem.threads)
+    p.sparse(s, mask, of_all, of_each, free, nonnegative, problem.noise, MAX_ITERATIONS, *answer, problem.threads)
     return answer
 
 

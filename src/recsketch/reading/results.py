@@ -74,8 +74,8 @@ class Summary(Record):
     count : float
         Estimated number of objects, if all objects at that depth weigh about the same (see `Sketcher.summary`).
     mean : (a,) float32
-        Mean of their attributes, each counted with its share alpha. NaN where fewer objects are seen than the noise
-        hides.
+        Mean of their attributes, each counted with its share alpha; of polar ones the mean direction times the
+        geometric mean of the norms. NaN where fewer objects are seen than the noise hides.
     count_error, mean_error : float
         Standard errors; `mean_error` is that of one element.
     """
@@ -104,7 +104,7 @@ class UnrolledObject(Record):
     inputs : tuple of int
         Numbers of its inputs in `Unrolled.objects`, each smaller than its own, in the order of their positions.
     weights : tuple of float
-        Their weights. Their sum is 1, less if inputs are missing.
+        Their weights. Their sum is 1, less if inputs are missing; with "count" weighting they are as they were given.
     path : tuple of int
         Positions from the network's outputs down: (2, 0) is the first input of the third output. Of an object that is
         used more than once, that of its heaviest use.
@@ -114,6 +114,8 @@ class UnrolledObject(Record):
         Probability that there is such an object, of this module at this position, as far as the evidence goes.
     error : (a,) float32
         Standard errors of the attribute's elements.
+    norm, norm_error : float
+        The attribute's Euclidean norm and the standard error of that.
     """
 
     module: str
@@ -124,6 +126,8 @@ class UnrolledObject(Record):
     weight: float
     confidence: float
     error: Floats
+    norm: float
+    norm_error: float
 
     def interval(self, level: float = 0.95) -> tuple[Floats, Floats]:
         """Bounds that hold an element of the attribute with a given probability.

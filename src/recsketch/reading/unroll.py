@@ -10,21 +10,20 @@ import numpy as np
 import recsketch._core as _core
 from recsketch._check import Floats
 from recsketch.reading.results import Unrolled, UnrolledObject
-from recsketch.sketching.matrices import Factors, factors
+from recsketch.sketching.matrices import Factors, factors, kappa
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recsketch.sketching.matrices import Matrices
-    from recsketch.sketching.spec import SketchSpec
 
     Found = tuple[
         tuple[float, float, float, int, int], npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.float64]
     ]
 
-MAX_DEPTH = 16  # Levels looked for if none is given. Each halves an object's energy at least: 16 leave it 2e-5.
+MAX_DEPTH = 64  # Levels looked for if none is given: all that C allows.
 THRESHOLD = 6.0  # Nats that a group of new objects must bring: one in 400 is then a false start, which the fit drops.
-MAX_ROUNDS = 80
+MAX_ROUNDS = 240  # A chain takes a round a level.
 
 # Residuals as a share of the sketch's norm. A fit takes 3e-7 for float32 rounding (ROUNDING in csrc/reading/fit.c).
 ROUNDING = 6e-7  # Twice that is still rounding, and an answer with no more is complete.
@@ -37,9 +36,16 @@ LEAST_OF_ERROR, LEAST_AMPLITUDE = 0.1, 1e-30
 # Copies of one object differ by their errors alone. They are taken for copies up to this many standard errors ...
 DEVIATIONS = 4.0
 # ... and, because errors are estimates, up to a distance of 0.05 of their signatures, which have norm one, and of 2% of
-# the norm of their attributes. Signatures further apart than 0.4 are never taken for copies: those of different objects
-# are about sqrt(2) apart, and of length 8 one pair in 4,000 is nearer than 0.4.
+# the norm of what is sketched of an attribute. Signatures further apart than 0.4 are never taken for copies: those of
+# different objects are about sqrt(2) apart, and of length 8 one pair in 4,000 is nearer than 0.4.
 LEAST_SIGNATURE, MOST_SIGNATURE, LEAST_ATTRIBUTE = 0.05, 0.4, 0.02
+
+# Of a tuple that lacks some of its k inputs, n / k is not told by less than this; and a share this far beyond n, in
+# inputs, is taken for one that is missing: the error of an owner's counter makes less.
+LEAST_SHARE, LEAST_EXPONENT, A_MISSING_INPUT = 1e-6, 0.25, 0.25
+LEAST_WEIGHT = 1e-9  # of an input whose share is below what the spread gives to one of weight zero: found, it has some
+OCTAVES = 16.0 * math.log(2.0)  # the logarithm of a norm over the element that stands for it (docs/format.md)
+LARGEST_FLOAT = 3e38  # Unknowns beyond it are cut to it, so that float32 holds them.
 
 
 def unroll(
@@ -47,28 +53,28 @@ def unroll(
     sketches: Floats,
     mask: npt.NDArray[np.uint8] | None,
     max_depth: int | None,
-    nonzeros: int | None,
-    nonnegative: bool,
+    sparsity: npt.NDArray[np.int64] | None,
     noise: npt.NDArray[np.float64] | None,
     threads: int,
 ) -> list[Unrolled]:
-    """The DAG of every sketch; sketches (n, d), nonzeros None: dense, 0: any number. The caller checks arguments."""
+    """The DAG of every sketch; sketches (n, d), sparsity as rsk_sparsity. The caller checks arguments."""
     spec, n = matrices.spec, len(sketches)
     depth = MAX_DEPTH if max_depth is None else max_depth
-    sparse = (nonzeros is not None, nonzeros + spec.signature if nonzeros else 0, nonnegative)
-    found = _core.Unrolling(
-        matrices.core, sketches, mask, spec.allowed(), noise, depth, THRESHOLD, MAX_ROUNDS, threads, *sparse
-    )
+    # A direction has norm one, and so has a signature.
+    norm2 = 1.0 + (spec.signature > 0) if spec.attributes == "polar" else 0.0
+    told = (depth, THRESHOLD, MAX_ROUNDS, threads, norm2, sparsity, matrices.coding.more)
+    found = _core.Unrolling(matrices.core, sketches, mask, spec.allowed(), noise, *told)
     kept = [spec.dim] * n if mask is None else np.broadcast_to(mask.sum(axis=1), (n,)).tolist()
     error = [0.0] * n if noise is None else noise.tolist()
-    return [_Reader(spec, found.get(i), kept[i], error[i]).read(depth) for i in range(n)]
+    return [_Reader(matrices, found.get(i), kept[i], error[i]).read(depth) for i in range(n)]
 
 
 class _Reader:
     """Turns what C found of one sketch, users before inputs and in units of the fit, into an Unrolled."""
 
-    def __init__(self, spec: SketchSpec, found: Found, kept: int, noise: float) -> None:
-        self.spec, self.kept, self.noise = spec, kept, noise
+    def __init__(self, matrices: Matrices, found: Found, kept: int, noise: float) -> None:
+        self.coding, self.spec, self.kept, self.noise = matrices.coding, matrices.spec, kept, noise
+        spec = self.spec
         self.factors: Factors = factors(spec)
         (self.square, self.energy, self.missing, self.rounds, self.iterations), tags, numbers, self.parts = found
         self.parent, self.position, self.module = (row.tolist() for row in tags)
@@ -92,19 +98,23 @@ class _Reader:
         number = {i: k for k, i in enumerate(kept)}
         weights = {p: self._weights(p) for p in self.below}
         share = {c: w for p, members in self.below.items() for c, w in zip(members, weights[p], strict=True)}
+        self._decode()
         objects = []
         for i in kept:
             members = self.below.get(i, [])
+            norm, norm_error = self._norm(i)
             objects.append(
                 UnrolledObject(
                     module=self.names[i],
-                    attribute=self._attribute(i).astype(np.float32),
+                    attribute=self._attribute(i),
                     inputs=tuple(number[same[c]] for c in members),
                     weights=weights.get(i, ()),
                     path=self._path(i),
                     weight=share[i],
                     confidence=1.0 / (1.0 + math.exp(-min(self.evidence[i], 700.0))),
                     error=self._error(i),
+                    norm=norm,
+                    norm_error=norm_error,
                 )
             )
         return Unrolled(
@@ -152,36 +162,101 @@ class _Reader:
         return tuple(reversed(path))
 
     def _weights(self, p: int) -> tuple[float, ...]:
-        """Weights of the inputs of p (-1: of the network).
+        """Weights of the inputs of p (-1: of the network), as they were given; with "count" as they were, else in all
+        one, or less where something is missing.
 
-        An input's alpha is its amplitude over those of all, and its weight the square of that, or with linear weighting
-        alpha itself. Where something is missing, p's own counter says what all inputs amount to, if that is more: the
-        weights then sum to less than one. The network as a whole stands for an object of amplitude g.
+        An input's share u of its tuple is its squared amplitude over those of all, or with linear weighting its
+        amplitude. Where something is missing, p's own counter says what all k inputs amount to, if that is more; k is
+        then as many as there would be if all weighed alike. u is (1 - s) w + s / k for an input of weight w.
         """
         members = self.below.get(p, [])
-        power = 2 if self.spec.weighting == "energy" else 1
+        power = 1 if self.spec.weighting in ("linear", "count") else 2
         parts = [self.amplitude[c] ** power for c in members]
-        total = sum(parts)
-        if self.square > NEAR**2 * self.energy:
-            own = self.amplitude[p] if p >= 0 else self.factors.gain * math.sqrt(self.kept / self.spec.dim)
-            total = max(total, (self.factors.inputs * own) ** power)
-        return tuple(x / total for x in parts)
+        whole, total, n, s = self._owed(p, len(members)), sum(parts), len(members), self.spec.spread
+        if self.spec.weighting == "count":
+            return tuple(x / whole for x in parts)
+        found = 1.0
+        if self.square > NEAR**2 * self.energy and whole > total:
+            found = total / whole
+            if self.spec.weighting == "balanced":  # of n among k alike this is (n / k)**(1 - balance)
+                found **= 1.0 / max(1.0 - self.spec.balance, LEAST_EXPONENT)
+        k = n / max(found, LEAST_SHARE)
+        if k > n + A_MISSING_INPUT:
+            k = n + max(1, round(k - n))
+        if s == 1.0:
+            return tuple(found / n for _ in parts)
+        w = [max(found * x / total - s / k, LEAST_WEIGHT) for x in parts]
+        share = min(max((found - s * n / k) / (1.0 - s), LEAST_WEIGHT), 1.0) / sum(w)
+        return tuple(share * x for x in w)
+
+    def _owed(self, p: int, k: int) -> float:
+        """What k inputs of p amount to together, amplitudes or their squares as the weighting has it, by p's own
+        counter; 0 where that is not known. The network as a whole stands for an object of amplitude g."""
+        f = self.factors
+        own = self.amplitude[p] if p >= 0 else f.gain * math.sqrt(self.kept / self.spec.dim)
+        if self.spec.weighting == "balanced":  # docs/method.md; an output's amplitude depends on the mass below all
+            return (f.norm**3 * own) ** 2 * kappa(self.spec, k) if p >= 0 else 0.0
+        return (f.inputs * own) ** (2 if self.spec.weighting == "energy" else 1)
+
+    # ------------------------------------------------------------ attributes
+
+    def _decode(self) -> None:
+        """The attributes that the unknowns stand for, and their errors, of all nodes: `values` and `errors`."""
+        amplitude = np.repeat(self.amplitude, np.diff(self.ends))
+        unknowns = (self.parts / amplitude).clip(-LARGEST_FLOAT, LARGEST_FLOAT).astype(np.float32)
+        module = np.array(self.module, np.int32)
+        self.begin = np.append(0, np.cumsum([self.spec.modules[name] for name in self.names])).astype(np.int64)
+        error = np.array([self._doubt(i) for i in range(len(self.names))])
+        self.values, self.errors = self.coding.decode(module, self.begin, unknowns, error, 1)
 
     def _whole(self, i: int) -> npt.NDArray[np.float64]:
-        """Attribute and signature."""
-        return np.asarray(self.parts[self.ends[i] : self.ends[i + 1]] / self._unit(i))
+        """All unknowns but the counter: of the attribute, and the signature."""
+        return np.asarray(self.parts[self.ends[i] : self.ends[i + 1]] / self.amplitude[i])
 
-    def _unit(self, i: int) -> float:
-        """What an attribute's elements are multiplied by in the fit."""
-        return float(self.amplitude[i] * self.spec.scale(self.names[i]))
+    def _doubt(self, i: int) -> float:
+        """Standard error of an unknown, but for that of the counter they are divided by."""
+        return float(self.spread[i] / self.amplitude[i])
 
-    def _attribute(self, i: int) -> npt.NDArray[np.float64]:
-        return self._whole(i)[: self.spec.modules[self.names[i]]]
+    def _relative(self, i: int) -> float:
+        """Standard error of the counter as a share of it."""
+        return float(self.uncertainty[i] / self.amplitude[i])
+
+    def _attribute(self, i: int) -> Floats:
+        return self.values[self.begin[i] : self.begin[i + 1]]
+
+    def _centred(self, i: int) -> npt.NDArray[np.float64]:
+        """The attribute less its module's centre, which is what all unknowns are factors of."""
+        centre = np.asarray((self.spec.centres or {}).get(self.names[i], 0.0))
+        return np.asarray(self._attribute(i).astype(np.float64) - centre)
+
+    def _stretch(self, i: int) -> float:
+        """Standard error of the logarithm of that vector's norm which the counter's error makes."""
+        if self.spec.attributes == "linear":
+            return self._relative(i)
+        last = float(self._whole(i)[self.spec.modules[self.names[i]]])
+        return OCTAVES * abs(last) * self._relative(i)
 
     def _error(self, i: int) -> Floats:
-        """Standard errors of an attribute's elements: their own, and that of the counter they are divided by."""
-        of_counter = self._attribute(i) * (self.uncertainty[i] / self.amplitude[i])
-        return np.asarray(np.hypot(self.spread[i] / self._unit(i), of_counter), np.float32)
+        """Standard errors of an attribute's elements: those of its unknowns, and of the counter they are divided by."""
+        assert self.errors is not None
+        own = self.errors[self.begin[i] : self.begin[i + 1]]
+        return np.hypot(own, self._centred(i) * self._stretch(i)).clip(0.0, LARGEST_FLOAT).astype(np.float32)
+
+    def _norm(self, i: int) -> tuple[float, float]:
+        """The norm of an attribute x and its standard error.
+
+        To first order it changes by g y times a share by which y = x - centre is stretched, g = x / |x|; by what
+        changes y along g; and with polar attributes the direction of y alone is wrong across itself.
+        """
+        x, y = self._attribute(i).astype(np.float64), self._centred(i)
+        norm, size = float(np.linalg.norm(x)), float(np.linalg.norm(y))
+        along = float(x @ y) / norm if norm else size
+        if self.spec.attributes == "linear":
+            elements = 1.0 if norm else math.sqrt(x.size)
+            across = self._doubt(i) / self.spec.scale(self.names[i]) * elements
+            return norm, math.hypot(across, along * self._stretch(i))
+        across = math.sqrt(max(size**2 - along**2, 0.0)) * self._doubt(i)
+        return norm, math.hypot(across, along * math.hypot(OCTAVES * self._doubt(i), self._stretch(i)))
 
     # ------------------------------------------------------------ signatures
 
@@ -202,18 +277,18 @@ class _Reader:
         return same
 
     def _equal(self, i: int, j: int) -> bool:
-        """Whether two nodes of one module are alike, in signature and in attribute, within their errors.
+        """Whether two nodes of one module are alike, in signature and in what is sketched of the attribute, within
+        their errors.
 
         The distance of two vectors of n elements has a root mean square of sqrt(n) times the error of an element, and
         their lengths are wrong as their amplitudes are.
         """
-        a, x, y = self.spec.modules[self.names[i]], self._whole(i), self._whole(j)
-        variance = sum((self.spread[k] / self._unit(k)) ** 2 for k in (i, j))
-        relative = sum((self.uncertainty[k] / self.amplitude[k]) ** 2 for k in (i, j))
-        scale = self.spec.scale(self.names[i])  # of signatures, which are vectors of norm one over it
-        expected = math.sqrt(self.spec.signature * variance * scale**2 + relative)
+        x, y = self._whole(i), self._whole(j)
+        a = x.size - self.spec.signature
+        variance, relative = (sum(of(k) ** 2 for k in (i, j)) for of in (self._doubt, self._relative))
+        expected = math.sqrt(self.spec.signature * variance + relative)
         allowed = min(max(LEAST_SIGNATURE, DEVIATIONS * expected), MOST_SIGNATURE)
-        if np.linalg.norm(x[a:] - y[a:]) * scale > allowed:
+        if np.linalg.norm(x[a:] - y[a:]) > allowed:
             return False
         size = float(np.linalg.norm(x[:a]))
         expected = math.sqrt(a * variance + relative * size**2)

@@ -12,9 +12,9 @@ import recsketch._check as _check
 import recsketch._core as _core
 from recsketch._check import MAX_DIM, MIN_DIM
 from recsketch.runs.batch import as_batch
+from recsketch.sketching.encoding import laid_out
 from recsketch.sketching.matrices import Matrices
 from recsketch.sketching.plan import plan
-from recsketch.sketching.signature import with_signatures
 from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 def loads(matrices: Matrices, batch: TraceBatch, threads: int) -> npt.NDArray[np.float64]:
-    """(n,) The load of every trace: attribute and signature elements, and one counter, of live objects, over d."""
+    """(n,) The load of every trace: unknowns and one counter of live objects, over d."""
     if not len(batch):
         return np.zeros(0)
-    batch = with_signatures(matrices, batch)
+    batch = laid_out(matrices, batch)
     live = plan(matrices.core, matrices.spec, batch, threads).amplitudes()[1] > 0
     sums = np.append(0, np.cumsum((np.diff(batch.attribute_ends) + 1) * live))
     return np.asarray(np.diff(sums[batch.objects]) / matrices.spec.dim)

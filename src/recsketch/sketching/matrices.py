@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from recsketch._check import Floats
     from recsketch.sketching.spec import SketchSpec
 
+NEAR = 16  # positions whose masks a module's operator keeps clear of, whatever max_inputs is
 KEPT = 4096  # objects whose signatures are drawn once: more than most runs have, at most a megabyte
 
 
@@ -29,7 +30,7 @@ class Factors(NamedTuple):
     cosine, sine : float
         c and s, the cosine and sine of the angle, so that c² + s² = 1.
     branch : float
-        b, which both branches of an object are multiplied by.
+        b, which both branches of an object are multiplied by, unless the weighting is "balanced".
     gain : float
         g, which the parts of an object's z are multiplied by: attribute, counter and, if there is one, signature.
     """
@@ -42,7 +43,8 @@ class Factors(NamedTuple):
 
     @property
     def inputs(self) -> float:
-        """b t³, which times alpha is an input's amplitude over its owner's: T_M, T_in and T_i lie between them."""
+        """b t³, which times alpha is an input's amplitude over its owner's: T_M, T_in and T_i lie between them. With
+        two operators of T_in t is one. Not of "balanced" weighting, whose branches are each object's own."""
         return self.norm**3 * self.branch
 
 
@@ -56,9 +58,21 @@ def factors(spec: SketchSpec) -> Factors:
     return Factors(1.0, cosine, sine, math.sqrt(0.5), math.sqrt(1.0 / parts))
 
 
+def kappa(spec: SketchSpec, k: int) -> float:
+    """What k inputs weigh together beside their owner in "balanced" weighting, per mean mass of theirs: k**balance."""
+    return 1.0 if k < 1 else _rounded(float(k) ** spec.balance)
+
+
 def _rounded(x: float) -> float:
-    """To 40 bits after the point: mathematical libraries differ in the last place, sketches must not."""
-    return math.ldexp(round(math.ldexp(x, 40)), -40)
+    """A positive number to 40 significant bits: mathematical libraries differ in the last place, sketches must not."""
+    fraction, exponent = math.frexp(x)
+    return math.ldexp(round(math.ldexp(fraction, 40)), exponent - 40)
+
+
+def ins(spec: SketchSpec) -> int:
+    """How many operators T_in is the product of. With a single skew one chains of one module are singular from the 22nd
+    object on (docs/method.md)."""
+    return 2 if spec.rotation == "skew" and spec.scaling == "unit" else 1
 
 
 class Matrices:
@@ -73,11 +87,12 @@ class Matrices:
     `rotations` is asked for. Any number of threads may read them: two that ask for `rotations` at once draw equal ones.
     """
 
-    __slots__ = ("_rotations", "_signatures", "core", "spec")
+    __slots__ = ("_rotations", "_signatures", "coding", "core", "spec")
 
     def __init__(self, spec: SketchSpec) -> None:
         self.spec = spec
         self.core = _drawn(spec)
+        self.coding = _coding(spec)
         self._rotations: _core.Spec | None = None
         self._signatures: Floats | None = None
 
@@ -119,12 +134,25 @@ def _drawn(spec: SketchSpec, *, transparent: bool = True) -> _core.Spec:
         f.norm * f.sine,
         f.gain,
         f.branch,
-        spec.weighting == "energy",
-        np.array([spec.scale(n) for n in names]),
-        streams("position", map(str, range(spec.max_inputs))),
+        spec.weighting,
+        spec.spread,
+        np.array([kappa(spec, k) for k in range(spec.max_inputs + 1)]),
+        spec.ordered,
+        streams("position", map(str, range(max(spec.max_inputs, NEAR)))),
         streams("module", names),
         streams("embedding", names),
         streams("counter", names),
-        stream("branch", "attr"),
-        stream("branch", "in"),
+        streams("branch", ("attr", "in/0", "in/1")),
+        ins(spec),
+    )
+
+
+def _coding(spec: SketchSpec) -> _core.Coding:
+    lengths, centres = spec.modules, spec.centres
+    return _core.Coding(
+        tuple(lengths.values()),
+        [spec.scale(name) for name in lengths],
+        None if centres is None else [centres.get(name, (0.0,) * n) for name, n in lengths.items()],
+        spec.attributes == "polar",
+        spec.signature,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import TypeAlias
@@ -13,6 +14,7 @@ MAX_LENGTH = 1 << 20  # RSK_MAX_LENGTH
 
 Modules: TypeAlias = "Mapping[str, int]"
 Scales: TypeAlias = "Mapping[str, float]"
+Centres: TypeAlias = "Mapping[str, tuple[float, ...]]"
 Wiring: TypeAlias = "Mapping[str | None, tuple[str, ...]]"
 
 
@@ -24,8 +26,8 @@ def dim(given: object) -> int:
     return value
 
 
-def modules(given: object, signature: int) -> Modules:
-    """Names and lengths of attributes, which leave room for the signature behind them; read-only."""
+def modules(given: object, more: int) -> Modules:
+    """Names and lengths of attributes, which leave room for so many unknowns behind them; read-only."""
     if not isinstance(given, Mapping) or not given:
         raise TypeError(f"modules: wanted a mapping of at least one name to a length; got {_check.describe(given)}")
     found = {}
@@ -33,8 +35,9 @@ def modules(given: object, signature: int) -> Modules:
         name = _check.module_name("modules", name)
         key = f"modules[{_check.shown(name)}]"
         found[name] = _check.integer(key, length, 1, MAX_LENGTH)
-        if signature:
-            _check.integer(f"{key} and the signature", found[name] + signature, 1, MAX_LENGTH)
+        if found[name] + more > MAX_LENGTH:
+            wanted = f"an integer from 1 to {MAX_LENGTH - more}, as {_check.count(more, 'number')} follow an attribute"
+            raise ValueError(f"{key}: wanted {wanted}; got {found[name]}")
     return MappingProxyType(found)
 
 
@@ -52,6 +55,37 @@ def scales(given: object, modules: Modules) -> Scales | None:
         if value != 1.0:
             found[name] = value
     return MappingProxyType(found) if found else None
+
+
+def centres(given: object, modules: Modules) -> Centres | None:
+    """Vectors of modules, as float32 holds them, without those of zeros, read-only; None if there are no others."""
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        raise TypeError(f"centres: wanted a mapping of module names to vectors; got {_check.describe(given)}")
+    found = {}
+    for name, vector in given.items():
+        _module("centres", name, modules)
+        where, length = f"centres[{_check.shown(name)}]", modules[name]
+        value = _check.finite(where, _check.floats(where, vector, f"a vector of {length} numbers", (length,)))
+        if value.any():
+            found[name] = tuple(value.tolist())
+    return MappingProxyType(found) if found else None
+
+
+def spread(given: object, weighting: str) -> float:
+    """How far weights are drawn towards each other; its default is that of the weighting."""
+    if given is None:
+        return default_spread(weighting)
+    value = _check.number("spread", given, "a number from 0 to 1, or None", -math.ulp(0.0), 1.0)
+    if value and weighting == "count":
+        raise ValueError(f'spread: wanted 0 with weighting="count", whose weights are taken as they are; got {value}')
+    return abs(value)  # of -0.0
+
+
+def default_spread(weighting: str) -> float:
+    """Half for the weightings that unrolling reads best, whose light inputs it would lose otherwise."""
+    return 0.5 if weighting in ("balanced", "energy") else 0.0
 
 
 def wiring(given: object, modules: Modules) -> Wiring | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def plan(core: _core.Spec, spec: SketchSpec, batch: TraceBatch, threads: int, first: int = 0) -> _core.Plan:
     """Check the batch against the specification and order it. Messages call its first trace number `first`.
 
-    Attributes have the lengths `spec.lengths`: see `signature.with_signatures`.
+    Attributes have the lengths `spec.lengths`: see `encoding.laid_out`.
 
     Raises
     ------
@@ -79,12 +79,6 @@ def module_numbers(batch: TraceBatch, modules: Mapping[str, int], first: int = 0
     return np.array([number.get(name, 0) for name in batch.names] or [0], np.int32)
 
 
-def object_scales(spec: SketchSpec, batch: TraceBatch) -> npt.NDArray[np.float64]:
-    """(objects,) The scale of every object's module; all modules that are used are the specification's."""
-    scales = spec.scales or {}
-    return np.array([scales.get(name, 1.0) for name in batch.names] or [1.0])[batch.module]
-
-
 def _where(batch: TraceBatch, o: int, first: int) -> str:
     """Which trace and object the object number o of the whole batch is; its trace is counted from `first`."""
     trace = int(np.searchsorted(batch.objects, o, side="right")) - 1
@@ -139,7 +133,8 @@ def explain(error: _core.CoreError, spec: SketchSpec, batch: TraceBatch, first: 
         count = int((weights > 0).sum())
         return f"{where}: wanted at most max_inputs = {spec.max_inputs} inputs of positive weight; got {count}"
     if error.code == "weight":
-        return f"{where}: wanted non-negative weights, some positive, of at most 1e300; got {weights[:8].tolist()}"
+        most = "1e30" if spec.weighting == "count" else "1e300"
+        return f"{where}: wanted non-negative weights, some positive, of at most {most}; got {weights[:8].tolist()}"
     if error.code == "order":
         wanted = f"inputs from objects before it, 0 to {number - 1}" if number else "no inputs of the first object"
         return f"{where}: wanted {wanted}; got {members[:8].tolist()}"
@@ -150,7 +145,8 @@ def explain(error: _core.CoreError, spec: SketchSpec, batch: TraceBatch, first: 
         return f"{where}: wanted numbers of the trace's objects, 0 to {last}; got {members[:8].tolist()}"
     if error.code == "value":
         values = batch.attributes[batch.attribute_ends[row] : batch.attribute_ends[row + 1]].astype(np.float64)
-        values *= spec.scale(batch.names[batch.module[row]])
+        name = batch.names[batch.module[row]]
+        values = (values - (spec.centres or {}).get(name, 0.0)) * spec.scale(name)
         i = int(np.argmax(np.where(np.isnan(values), np.inf, np.abs(values))))
         return f"{where}: wanted finite attribute values, after scaling at most 1e30; got {values[i]:g} at element {i}"
     return f"{where}: {error}"

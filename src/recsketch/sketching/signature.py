@@ -10,11 +10,8 @@ import recsketch._check as _check
 import recsketch._core as _core
 from recsketch._check import Floats
 from recsketch._streams import stream
-from recsketch.runs.batch import TraceBatch
-from recsketch.sketching.plan import module_numbers, object_scales
 
 if TYPE_CHECKING:
-    from recsketch.sketching.matrices import Matrices
     from recsketch.sketching.spec import SketchSpec
 
 
@@ -58,32 +55,3 @@ def signatures(spec: SketchSpec, n: int) -> Floats:
     out = (x / np.sqrt(square)[:, None]).astype(np.float32)
     out.flags.writeable = False
     return out
-
-
-def with_signatures(matrices: Matrices, batch: TraceBatch, first: int = 0) -> TraceBatch:
-    """The batch as it is sketched: every attribute followed by its object's signature.
-
-    The signature is divided by the module's scale, because the attribute is multiplied by it as a whole. Without
-    signatures this is the batch itself; with them, a copy of its attributes and their offsets.
-
-    Raises
-    ------
-    ValueError
-        A module or a length of attribute that the specification does not have; the first trace is number `first`.
-    """
-    spec = matrices.spec
-    if not spec.signature:
-        return batch
-    module_numbers(batch, spec.modules, first)
-    n, length = batch.module.size, spec.signature
-    ends = batch.attribute_ends + length * np.arange(n + 1)
-    number = np.arange(n) - np.repeat(batch.objects[:-1], np.diff(batch.objects))
-    place = ends[1:, None] + np.arange(-length, 0)
-    given = np.ones(int(ends[-1]), np.bool_)
-    given[place] = False
-    attributes = np.empty(given.size, np.float32)
-    attributes[given] = batch.attributes
-    drawn = matrices.signatures(int(number.max(initial=-1)) + 1)
-    attributes[place] = drawn[number] / object_scales(spec, batch)[:, None]
-    columns = {name: getattr(batch, name) for name in TraceBatch.__slots__}
-    return TraceBatch._of(**{**columns, "attribute_ends": ends, "attributes": attributes})

@@ -33,8 +33,9 @@ class SketchSpec:
     dim : int
         Sketch length d, a power of two from 64 to 2**24.
     modules : mapping of str to int
-        Module names and the lengths of their attribute vectors, 1 to 2**20. A module's matrices depend on the seed and
-        its own name: adding a module changes nothing for the others.
+        Module names and the lengths of their attribute vectors, from 1; with what is sketched behind it (`lengths`) an
+        attribute has at most 2**20 numbers. A module's matrices depend on the seed and its own name: adding a module
+        changes nothing for the others.
     seed : int
         0 to 2**64 - 1.
     max_inputs : int
@@ -44,15 +45,34 @@ class SketchSpec:
     rotation : {"skew", "hadamard"}
         The random rotation R. "skew" makes T exactly orthonormal and costs one pass over the sketch; "hadamard" is the
         paper's up to its distribution, and costs a transform.
-    weighting : {"energy", "linear"}
-        An input of weight w counts with sqrt(w), so that its share of the sketch's energy is w (of objects of one
-        module, whose identity branches add up, only about), or with w.
+    attributes : {"polar", "linear"}
+        "polar": of an attribute its direction is sketched, and the logarithm of its norm beside it, so that attributes
+        of any norm, 1e-30 or 1e30, are read back alike well. "linear": the attribute itself, so that what a sketch
+        holds is a linear function of the attributes, as sums of sketches and the paper's error bounds need it; large
+        attributes then drown small ones, see `with_scales`.
+    weighting : {"balanced", "energy", "linear", "count"}
+        What an input of weight w counts with in its tuple. "balanced": so that an input's energy is that of its owner
+        times w times k**balance for k inputs, at any depth, however much is below it. "energy": with sqrt(w), and an
+        object's inputs share half of its energy: deep objects fade by half a level. "linear": with w. "count": with w
+        as it is given, 1 if it is not, nothing normalised: sums of sketches then hold counts and sums.
+    balance : float
+        0 to 1, of "balanced" alone: at 0 a level is as loud as that above it, at 1 every object of a run.
+    spread : float, optional
+        s, 0 to 1: with k inputs of weights w, which sum to one, (1 - s) w + s / k stands for w, so that light inputs do
+        not vanish. What is read back is w. If not given 0.5 for "balanced" and "energy", and 0 for the others; "count"
+        takes no other.
+    ordered : bool
+        False leaves out the operators of positions: a tuple is a bag, and sketches of runs that differ in the order of
+        inputs are alike. Such a sketch can be compared and summed up, but neither recovered nor unrolled.
     scaling : {"unit", "paper"}
         "unit": operators of norm one, parts mixed with sqrt(1/2). "paper": operators (I + R) / 2 at 45 degrees, parts
         mixed with 1/2.
     scales : mapping of str to float, optional
         Factor applied to a module's attributes before they are sketched, 1 where not given. Recovered attributes are
-        divided by it again. Attributes far larger than the others drown them: see `with_scales`.
+        divided by it again. Linear attributes far larger than the others drown them: see `with_scales`.
+    centres : mapping of str to vector, optional
+        What is subtracted from a module's attributes before they are scaled, 0 where not given, as float32. It is added
+        to recovered attributes again. Similarities then do not see what all attributes have in common.
     wiring : mapping of str to sequence of str, optional
         The modules that may be inputs of a module; one that is not named takes no inputs. The key None (or "") names
         those that may be the network's outputs, all if it is absent. Without a wiring anything may feed anything. It
@@ -69,9 +89,9 @@ class SketchSpec:
 
     Notes
     -----
-    With z the embedded attribute and counter, an object's sketch is ``T_M (b T_attr z + b T_in s_input)`` and a tuple's
-    is ``sum_i a_i T_i s_i``: Ghazi, Panigrahy, Wang, "Recursive Sketches for Modular Deep Learning", ICML 2019, section
-    3, with the constants of docs/format.md.
+    With z the embedded attribute and counter, an object's sketch is ``T_M (b T_attr z + b' T_in s_input)`` and a
+    tuple's is ``sum_i a_i T_i s_i``: Ghazi, Panigrahy, Wang, "Recursive Sketches for Modular Deep Learning", ICML 2019,
+    section 3, with the operators and factors of docs/format.md.
 
     Examples
     --------
@@ -82,14 +102,19 @@ class SketchSpec:
 
     __slots__ = (
         "angle",
+        "attributes",
+        "balance",
+        "centres",
         "dim",
         "max_inputs",
         "modules",
+        "ordered",
         "rotation",
         "scales",
         "scaling",
         "seed",
         "signature",
+        "spread",
         "weighting",
         "wiring",
     )
@@ -100,9 +125,14 @@ class SketchSpec:
     max_inputs: int
     angle: float
     rotation: str
+    attributes: str
     weighting: str
+    balance: float
+    spread: float
+    ordered: bool
     scaling: str
     scales: Mapping[str, float] | None
+    centres: Mapping[str, tuple[float, ...]] | None
     wiring: Mapping[str | None, tuple[str, ...]] | None
     signature: int
 
@@ -115,28 +145,39 @@ class SketchSpec:
         max_inputs: int = 16,
         angle: float = 60.0,
         rotation: Literal["skew", "hadamard"] = "skew",
-        weighting: Literal["energy", "linear"] = "energy",
+        attributes: Literal["polar", "linear"] = "polar",
+        weighting: Literal["balanced", "energy", "linear", "count"] = "balanced",
+        balance: float = 0.5,
+        spread: float | None = None,
+        ordered: bool = True,
         scaling: Literal["unit", "paper"] = "unit",
         scales: Mapping[str, float] | None = None,
+        centres: Mapping[str, npt.ArrayLike] | None = None,
         wiring: Mapping[str, Sequence[str]] | Mapping[str | None, Sequence[str]] | None = None,
         signature: int = 0,
     ) -> None:
         put = object.__setattr__
         put(self, "signature", _check.integer("signature", signature, 0, MAX_SIGNATURE))
+        put(self, "attributes", _check.choice("attributes", attributes, ("polar", "linear")))
         put(self, "dim", parameters.dim(dim))
-        put(self, "modules", parameters.modules(modules, self.signature))
+        put(self, "modules", parameters.modules(modules, self._more()))
         put(self, "seed", _check.integer("seed", seed, 0, 2**64 - 1))
         put(self, "max_inputs", _check.integer("max_inputs", max_inputs, 1, MAX_INPUTS))
         put(self, "angle", _check.number("angle", angle, "degrees above 0 and at most 90", 0.0, 90.0))
         put(self, "rotation", _check.choice("rotation", rotation, ("skew", "hadamard")))
-        put(self, "weighting", _check.choice("weighting", weighting, ("energy", "linear")))
+        put(self, "weighting", _check.choice("weighting", weighting, ("balanced", "energy", "linear", "count")))
+        put(self, "balance", abs(_check.number("balance", balance, "a number from 0 to 1", -math.ulp(0.0), 1.0)))
+        put(self, "spread", parameters.spread(spread, self.weighting))
+        put(self, "ordered", _check.flag("ordered", ordered))
         put(self, "scaling", _check.choice("scaling", scaling, ("unit", "paper")))
         put(self, "scales", parameters.scales(scales, self.modules))
+        put(self, "centres", parameters.centres(centres, self.modules))
         put(self, "wiring", parameters.wiring(wiring, self.modules))
 
     @classmethod
     def paper(cls, *, dim: int, modules: Mapping[str, int], seed: int = 0, max_inputs: int = 16) -> SketchSpec:
-        """The paper to the letter: operators (I + R) / 2, halves for all parts, linear weights, a dense rotation.
+        """The paper to the letter: operators (I + R) / 2, halves for all parts, linear weights and attributes, a dense
+        rotation.
 
         Parameters
         ----------
@@ -160,13 +201,32 @@ class SketchSpec:
             max_inputs=max_inputs,
             angle=45.0,
             rotation="hadamard",
+            attributes="linear",
             weighting="linear",
             scaling="paper",
         )
 
+    def unordered(self) -> SketchSpec:
+        """This specification with `ordered` False: the same matrices, but none for positions.
+
+        Examples
+        --------
+        Two runs whose inputs stand in another order:
+
+        >>> import recsketch as rs
+        >>> sk = rs.Sketcher(SketchSpec(64, {"eye": 2}).unordered())
+        >>> runs = [rs.Trace(), rs.Trace()]
+        >>> for run, order in zip(runs, ([[3, 4], [1, 0]], [[1, 0], [3, 4]])):
+        ...     run.outputs([run.add("eye", x) for x in order])
+        >>> round(sk.similarity(sk.sketch(runs[0]), sk.sketch(runs[1])), 5)
+        1.0
+        """
+        return self.replace(ordered=False)
+
     def with_scales(self, traces: Trace | TraceBatch | Iterable[Trace]) -> SketchSpec:
         """This specification with `scales` set from data: every module's attributes get a root mean square norm of one.
 
+        For linear attributes: polar ones are all of norm one. What is measured are attributes less the module's centre.
         A module without objects, or with zero attributes only, keeps its scale.
 
         Parameters
@@ -191,7 +251,7 @@ class SketchSpec:
         >>> import recsketch as rs
         >>> trace = rs.Trace()
         >>> trace.outputs([trace.add("eye", [3.0, 4.0])])
-        >>> round(SketchSpec(64, {"eye": 2}).with_scales(trace).scale("eye"), 6)
+        >>> round(SketchSpec(64, {"eye": 2}, attributes="linear").with_scales(trace).scale("eye"), 6)
         0.2
         """
         from recsketch.runs.batch import as_batch
@@ -201,7 +261,7 @@ class SketchSpec:
         if not len(batch):
             raise ValueError("traces: wanted at least one; got none")
         module_numbers(batch, self.modules)
-        square = np.square(batch.attributes, dtype=np.float64)
+        square = np.square(self._centred(batch))
         norms = np.add.reduceat(square, batch.attribute_ends[:-1]) if square.size else np.zeros(0)
         scales = dict(self.scales or {})
         for index, name in enumerate(batch.names):
@@ -214,8 +274,18 @@ class SketchSpec:
                 scales[name] = 1.0 / math.sqrt(mean)
         return self.replace(scales=scales)
 
+    def _centred(self, batch: TraceBatch) -> npt.NDArray[np.float64]:
+        """The attributes of a batch of this specification's modules, less their centres."""
+        out = batch.attributes.astype(np.float64)
+        for index, name in enumerate(batch.names):
+            centre = (self.centres or {}).get(name)
+            if centre is not None:
+                begin = batch.attribute_ends[:-1][batch.module == index]
+                out[begin[:, None] + np.arange(len(centre))] -= centre
+        return out
+
     def replace(self, **changes: Any) -> SketchSpec:
-        """A copy with some parameters changed.
+        """A copy with some parameters changed; a `spread` that is the weighting's default becomes that of the new one.
 
         Parameters
         ----------
@@ -232,7 +302,10 @@ class SketchSpec:
         >>> SketchSpec(64, {"eye": 2}).replace(dim=128).dim
         128
         """
-        return SketchSpec(**{**self._fields(), **changes})
+        fields = self._fields()
+        if self.spread == parameters.default_spread(self.weighting):
+            fields["spread"] = None
+        return SketchSpec(**{**fields, **changes})
 
     __replace__ = replace  # for copy.replace
 
@@ -253,10 +326,10 @@ class SketchSpec:
 
     @property
     def lengths(self) -> Mapping[str, int]:
-        """Numbers sketched of each module's objects: the attribute, and the signature after it."""
-        if not self.signature:
-            return self.modules
-        return {name: length + self.signature for name, length in self.modules.items()}
+        """Unknowns of each module's objects: the attribute and what is sketched behind it (docs/format.md,
+        "Attributes")."""
+        more = self._more()
+        return {name: length + more for name, length in self.modules.items()} if more else self.modules
 
     def allowed(self) -> npt.NDArray[np.uint8]:
         """The wiring as a matrix.
@@ -338,10 +411,15 @@ class SketchSpec:
             raise ValueError(f"specification: wanted the fields that to_json writes; got {text}")
         return cls(fields.pop("dim"), fields.pop("modules"), fields.pop("seed"), **fields)
 
+    def _more(self) -> int:
+        """Numbers sketched behind an attribute: one of its norm where attributes are polar, and the signature."""
+        return (self.attributes == "polar") + self.signature
+
     def _fields(self) -> dict[str, Any]:
         """All parameters, in the order of the documentation, as plain types."""
-        names = ("dim", "modules", "seed", "max_inputs", "angle", "rotation", "weighting", "scaling", "scales")
-        fields = {name: getattr(self, name) for name in (*names, "wiring", "signature")}
+        names = ("dim", "modules", "seed", "max_inputs", "angle", "rotation", "attributes", "weighting", "balance")
+        more = ("spread", "ordered", "scaling", "scales", "centres", "wiring", "signature")
+        fields = {name: getattr(self, name) for name in (*names, *more)}
         return {k: dict(v) if isinstance(v, Mapping) else v for k, v in fields.items()}
 
     def __setattr__(self, name: str, value: object) -> None:

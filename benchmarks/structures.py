@@ -1,0 +1,102 @@
+"""Runs in the shapes that real systems have: chains of one module, wide tuples of like inputs, softmax weights, raw norms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import recsketch as rs
+
+Rng = np.random.Generator
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run, the modules it is made of, and what the specification and the reader must be told."""
+
+    trace: rs.Trace
+    modules: Mapping[str, int]
+    max_inputs: int = 64
+    reading: Mapping[str, Any] = field(default_factory=dict)
+
+    def sketcher(self, dim: int, seed: int, **spec: Any) -> rs.Sketcher:
+        given = {"max_inputs": self.max_inputs, **spec}
+        return rs.Sketcher(rs.SketchSpec(dim, self.modules, seed, **given), threads=1)
+
+
+def unit(x: Vector) -> Vector:
+    return x / np.linalg.norm(x)
+
+
+def vector(rng: Rng, length: int, norm: float = 1.0) -> Vector:
+    return norm * unit(rng.standard_normal(length))
+
+
+def alike(rng: Rng, middle: Vector, cosine: float) -> Vector:
+    """A unit vector; two of them have about that cosine with each other."""
+    return unit(np.sqrt(cosine) * middle + np.sqrt(1.0 - cosine) * unit(rng.standard_normal(middle.size)))
+
+
+def chain(rng: Rng, steps: int, length: int, modules: int = 1) -> Case:
+    """States, each of which reads the one before; their modules take turns."""
+    trace, before = rs.Trace(), []
+    for i in range(steps):
+        before = [trace.add(f"state{i % modules}", vector(rng, length), before)]
+    trace.outputs(before)
+    return Case(trace, {f"state{i}": length for i in range(modules)}, 8, {"max_depth": 64})
+
+
+def residual(rng: Rng, layers: int, heads: int, length: int) -> Case:
+    """Layers that read the one before and their own heads."""
+    trace = rs.Trace()
+    before = trace.add("embedding", vector(rng, length))
+    for _ in range(layers):
+        inputs = [before, *(trace.add("head", vector(rng, length)) for _ in range(heads))]
+        before = trace.add("layer", vector(rng, length), inputs)
+    trace.outputs([before])
+    return Case(trace, dict.fromkeys(("embedding", "layer", "head"), length), 16, {"max_depth": 64})
+
+
+def wide(rng: Rng, width: int, length: int, cosine: float, beside: int = 1, above: int = 0) -> Case:
+    """Pools over `width` tokens that are alike; `beside` of them in one run, below a chain of `above` states."""
+    trace, middle = rs.Trace(), vector(rng, length)
+    pools = []
+    for _ in range(beside):
+        tokens = [trace.add("token", alike(rng, middle, cosine)) for _ in range(width)]
+        pools.append(trace.add("pool", vector(rng, length), tokens))
+    for _ in range(above):
+        pools = [trace.add("state", vector(rng, length), pools)]
+    trace.outputs(pools)
+    modules = dict.fromkeys(("pool", "token", *("state",) * bool(above)), length)
+    return Case(trace, modules, max(width, 16), {"max_depth": 64})
+
+
+def weighted(rng: Rng, weights: Sequence[float] | Vector, length: int) -> Case:
+    """A query over as many tokens as there are weights."""
+    trace = rs.Trace()
+    tokens = [trace.add("token", vector(rng, length)) for _ in weights]
+    trace.outputs([trace.add("query", vector(rng, length), tokens, weights)])
+    return Case(trace, {"token": length, "query": length}, max(16, len(weights)))
+
+
+def loud(rng: Rng, norms: Sequence[float], objects: int, length: int) -> Case:
+    """A tree of modules whose attributes have those norms, each object with up to four inputs."""
+    trace, free = rs.Trace(), []
+    names = [f"norm{i}" for i in range(len(norms))]
+    for i in range(objects):
+        k = 0 if i < 4 else int(rng.integers(0, min(4, len(free)) + 1))
+        inputs, free = (free[:k], free[k:]) if k else ([], free)
+        which = int(rng.integers(len(norms)))
+        free.append(trace.add(names[which], vector(rng, length, norms[which]), inputs))
+    trace.outputs(free[-16:])
+    return Case(trace, dict.fromkeys(names, length), 16)
+
+
+def length_for(dim: int, objects: int, load: float) -> int:
+    """The attributes' length at which so many objects have that load, with one unknown for the norm and one for the counter."""
+    return max(2, round(load * dim / objects) - 2)
