@@ -47,6 +47,11 @@ def at_least(name: str, limit: float, value: float, how: str, note: str = "") ->
     return Figure(name, f"≥ {limit:g}×", f"{value:.{digits}f}×{note}", how, bool(value >= limit))
 
 
+def share(name: str, limit: float, good: int, runs: int, how: str) -> Figure:
+    """A figure, the share of runs that come out right, that should reach a limit."""
+    return Figure(name, f"≥ {limit:.0%}", f"{good / runs:.1%} ({good}/{runs})", how, good / runs >= limit)
+
+
 def note(benchmark: Any, measure: Callable[[int], Iterable[Figure]]) -> None:
     """Measure figures and keep them with a benchmark's times in the results of pytest-benchmark."""
     for f in measure(SMOKE if benchmark.disabled else QUICK):

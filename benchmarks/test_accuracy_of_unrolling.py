@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from figure import Figure, note
+from figure import Figure, note, share
 from numpy.typing import NDArray
 from runs import chain, full, plain_modules
 from unrolled import modules_for, ragged_run, same, worst
@@ -16,10 +16,6 @@ import recsketch as rs
 from recsketch.sketching.plan import plan
 
 Spoil = Callable[[np.random.Generator, NDArray[np.float32]], tuple[Any, Any]]  # a sketch -> what is stored, and a mask
-
-
-def share(name: str, limit: float, good: int, runs: int, how: str) -> Figure:
-    return Figure(name, f"≥ {limit:.0%}", f"{good / runs:.1%} ({good}/{runs})", how, good / runs >= limit)
 
 
 def _plain(rng: np.random.Generator, s: NDArray[np.float32]) -> tuple[Any, Any]:

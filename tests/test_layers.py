@@ -29,7 +29,7 @@ BELOW = {
     "erasure": {"_streams"},
     "runs": {"_files", "_npz", "_values"},
     "sketching": {"_files", "_npz", "_streams", "_values", "runs"},
-    "reading": {"_values", "runs", "sketching"},
+    "reading": {"_scan", "_values", "runs", "sketching"},
     "sketcher": {"runs", "sketching", "reading"},
     "datasets": {"runs"},
     "display": set(),

@@ -18,6 +18,8 @@ from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
     from recsketch import erasure, sparse, transforms
+    from recsketch.reading.difference import Change, Difference, diff
+    from recsketch.reading.nearest import Neighbours
     from recsketch.reading.results import Recovery, Summary, Unrolled, UnrolledObject
     from recsketch.runs.objects import TraceObject
     from recsketch.sketching import packing as storage
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CapacityWarning",
+    "Change",
+    "Difference",
+    "Neighbours",
     "PackedSketches",
     "Recovery",
     "SketchSpec",
@@ -38,6 +43,7 @@ __all__ = [
     "TraceObject",
     "Unrolled",
     "UnrolledObject",
+    "diff",
     "erasure",
     "isa",
     "pack",
@@ -52,6 +58,9 @@ __all__ = [
 
 # Loaded when asked for, so that a program that only sketches starts fast: name -> module, or module:attribute.
 _LATER = {
+    "Change": "reading.difference:Change",
+    "Difference": "reading.difference:Difference",
+    "Neighbours": "reading.nearest:Neighbours",
     "PackedSketches": "sketching.packing:PackedSketches",
     "Recovery": "reading.results:Recovery",
     "SubsampledHadamard": "sparse:SubsampledHadamard",
@@ -61,6 +70,7 @@ _LATER = {
     "UnrolledObject": "reading.results:UnrolledObject",
     "__version__": "_config:version",
     "datasets": "datasets",
+    "diff": "reading.difference:diff",
     "erasure": "erasure",
     "pack": "sketching.packing:pack",
     "sparse": "sparse",

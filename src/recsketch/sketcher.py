@@ -21,6 +21,8 @@ from recsketch.sketching.spec import SketchSpec
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from recsketch.reading.difference import Difference
+    from recsketch.reading.nearest import Neighbours
     from recsketch.reading.results import Recovery, Summary
     from recsketch.sketching.packing import PackedSketches
 
@@ -471,13 +473,21 @@ class Sketcher:
         _check.known("sketch", s[None], rows)
         return summarise(self._matrices, s if kept is None else np.where(kept, s, 0), module, path, total, kept)
 
-    def similarity(self, a: npt.ArrayLike | PackedSketches, b: npt.ArrayLike | PackedSketches) -> Any:
+    def similarity(
+        self,
+        a: npt.ArrayLike | PackedSketches,
+        b: npt.ArrayLike | PackedSketches,
+        mean: npt.ArrayLike | None = None,
+    ) -> Any:
         """Cosine of each sketch in `a` with each in `b`.
 
         Parameters
         ----------
         a, b : (d,) or (n, d) array_like, or PackedSketches
             Finite numbers of at most 1e30.
+        mean : (d,) array_like, optional
+            Subtracted from both first: the mean of many sketches, which is what all runs share. Of sketches of norm
+            one, best, because those of larger runs are longer.
 
         Returns
         -------
@@ -492,7 +502,8 @@ class Sketcher:
         Notes
         -----
         1 for equal runs, up to rounding. Runs that share nothing but modules at the same places score the identity
-        branches they have in common, the more the more alike their structures are: compare with other runs, not with 0.
+        branches they have in common, the more the more alike their structures are: compare with other runs, not with 0,
+        or subtract the `mean` of many runs, after which unlike runs score about 0.
         Noise e in each coordinate of s multiplies a cosine by 1 / sqrt(1 + d e^2 / |s|^2).
 
         Cost: a matrix product of n by m by d, and copies of both arrays.
@@ -509,11 +520,136 @@ class Sketcher:
         """
         from recsketch.reading.similarity import cosines
 
-        x, y = (_check.sketches(name, _unpacked(v)[0], self.spec.dim) for name, v in (("a", a), ("b", b)))
-        _check.known("a", np.atleast_2d(x), None)
-        _check.known("b", np.atleast_2d(y), None)
-        found = cosines(np.atleast_2d(x), np.atleast_2d(y)).reshape(x.shape[:-1] + y.shape[:-1])
+        x, y = self._finite("a", a), self._finite("b", b)
+        centre = np.float32(0) if mean is None else self._mean(mean)
+        found = cosines(np.atleast_2d(x) - centre, np.atleast_2d(y) - centre).reshape(x.shape[:-1] + y.shape[:-1])
         return found if found.ndim else float(found)
+
+    def nearest(
+        self,
+        query: npt.ArrayLike | PackedSketches,
+        sketches: npt.ArrayLike | PackedSketches,
+        k: int = 10,
+        *,
+        metric: str = "cosine",
+        mean: npt.ArrayLike | None = None,
+    ) -> Neighbours:
+        """The k sketches that are nearest to a query; every one is looked at.
+
+        Parameters
+        ----------
+        query : (d,) or (q, d) array_like, or PackedSketches
+        sketches : (n, d) array_like, or PackedSketches
+            Where to search; n may be 0. Read where they are, a block at a time: memory-mapped arrays too.
+        k : int
+            At least 1. Where n is smaller, all n come back.
+        metric : {"cosine", "inner"}
+            "cosine" as of `similarity`, 0 where either vector is zero; "inner" product.
+        mean : (d,) array_like, optional
+            Subtracted from query and sketches first, as in `similarity`: bring both to norm one before, and take the
+            mean of that, because the sketches of larger runs are longer.
+
+        Returns
+        -------
+        Neighbours
+            `scores` float32 and `indices` int64 of shape (min(k, n),) for one query, (q, min(k, n)) for q, the best
+            first, of equal scores the smaller index first. Nothing is padded.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes that do not fit, NaN, infinity or numbers above 1e30, `k` below 1, another metric.
+
+        Notes
+        -----
+        <q - m, s - m> over the norms of both, m being the mean. Runs of one network share much of their sketches;
+        without the mean, cosines of unlike runs are far from 0 and close to each other. For runs whose parts were
+        moved or inserted search unordered sketches (docs/differences.md). An inner product beyond 3.4e38 is infinite.
+
+        Errors are those of `scan`, d / 16 + 6 roundings; with a mean each difference is rounded once, so that nothing
+        cancels but what was lost in float32 sketches before.
+
+        Cost: q n d products, and one pass over the sketches to check them and for their norms. float32, float16 and
+        packed sketches are then scanned where they lie; with a `mean`, and of other types or layouts, 2**21 numbers at
+        a time are converted: about 40 MB. To search one table often, keep rows of norm one and call `scan`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import recsketch as rs
+        >>> sk = rs.Sketcher(rs.SketchSpec(64, {"eye": 2}))
+        >>> rows = np.random.default_rng(0).standard_normal((100, 64))
+        >>> found = sk.nearest(rows[7] + 0.1, rs.pack(rows, "int8"), k=3)
+        >>> int(found.indices[0]), found.scores.shape
+        (7, (3,))
+        """
+        from recsketch.reading.nearest import METRICS, Rows, nearest
+
+        q = self._finite("query", query)
+        rows = Rows(sketches, self.spec.dim)
+        most = _check.integer("k", k, 1, 1 << 62)
+        _check.choice("metric", metric, METRICS)
+        centre = None if mean is None else self._mean(mean)
+        return nearest(np.atleast_2d(q), rows, most, metric, centre, self._workers()).of(q.ndim == 2)
+
+    def diff(
+        self,
+        a: npt.ArrayLike | PackedSketches,
+        b: npt.ArrayLike | PackedSketches,
+        *,
+        tolerance: float = 1e-5,
+        mask: npt.ArrayLike | None = None,
+        max_depth: int | None = None,
+        sparse: int | str | None = None,
+        nonnegative: bool = False,
+        noise: float | None = None,
+    ) -> Difference:
+        """Why the runs of two sketches differ: both are unrolled and compared.
+
+        Parameters
+        ----------
+        a, b : (d,) array_like, or PackedSketches of one
+        tolerance : float
+            As of `recsketch.diff`: what is tolerated beyond the errors that the unrolled runs state.
+        mask, max_depth, sparse, nonnegative, noise
+            As of `unroll`, for both sketches. Where they differ, unroll each and call `recsketch.diff`.
+
+        Returns
+        -------
+        Difference
+            `whole` says of each run whether it was read whole.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As of `unroll` and `recsketch.diff`.
+
+        Notes
+        -----
+        Cost: two of `unroll`, beside which the comparison is small.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> sk = rs.Sketcher(rs.SketchSpec(256, {"char": 4, "line": 1}))
+        >>> runs = [rs.Trace(), rs.Trace()]
+        >>> for run, x in zip(runs, [[0, 1, 0, 0], [0, 0, 1, 0]]):
+        ...     chars = [run.add("char", [1, 0, 0, 0]), run.add("char", x)]
+        ...     run.outputs([run.add("line", [1], chars)])
+        >>> print(sk.diff(sk.sketch(runs[0]), sk.sketch(runs[1])))
+        Difference: 1 changed, 2 the same
+        ~ char at 0.1: attribute off by 1.4 (cosine 0.00)
+        """
+        from recsketch.reading.difference import diff
+
+        runs = []
+        for name, sketch in (("a", a), ("b", b)):
+            plain, stored = _unpacked(sketch)
+            s = _check.floats(name, plain, f"a sketch of {self.spec.dim} numbers", (self.spec.dim,))
+            _check.known(name, s[None], _check.mask(mask, self.spec.dim, 1))
+            error = stored if noise is None else noise
+            runs.append(self.unroll(s, mask, max_depth, sparse=sparse, nonnegative=nonnegative, noise=error))
+        return diff(*runs, tolerance=tolerance)
 
     def load(self, traces: Trace | TraceBatch | Iterable[Trace]) -> Any:
         """Unknown numbers over d: of every object its attribute, one more of its norm where attributes are polar, its
@@ -553,6 +689,16 @@ class Sketcher:
         batch, single = as_batch(traces)
         found = loads(self._matrices, batch, self._workers())
         return float(found[0]) if single else found
+
+    def _finite(self, name: str, sketches: npt.ArrayLike | PackedSketches) -> Floats:
+        """Sketches (d,) or (n, d), finite."""
+        s = _check.sketches(name, _unpacked(sketches)[0], self.spec.dim)
+        _check.known(name, np.atleast_2d(s), None)
+        return s
+
+    def _mean(self, mean: npt.ArrayLike) -> Floats:
+        d = self.spec.dim
+        return _check.finite("mean", _check.floats("mean", mean, f"a vector of {d} numbers", (d,)))
 
     def _given(
         self, sketches: npt.ArrayLike | PackedSketches, mask: npt.ArrayLike | None, noise: npt.ArrayLike | None

@@ -72,7 +72,7 @@ def text(drawing: Drawing, most: int, note: Note = lambda o: "", shown: int = 4)
             return
         lines += 1
         o = drawing.objects[i]
-        yield f"{lead}{label}{_printable(o.module)} [{numbers(o.attribute, shown)}]{note(o)}"
+        yield f"{lead}{label}{printable(o.module)} [{numbers(o.attribute, shown)}]{note(o)}"
         inputs = drawing.inputs(i)
         for k, (j, w) in reversed(list(enumerate(inputs))):
             last = k == len(inputs) - 1
@@ -89,7 +89,7 @@ def page(drawing: Drawing, most: int, note: Note = lambda o: "") -> str:
     def row(i: int, w: float) -> str:
         o = drawing.objects[i]
         return (
-            f'<meter value="{w:.3f}" title="weight {w:.3g}"></meter><b>{html.escape(_printable(o.module))}</b> '
+            f'<meter value="{w:.3f}" title="weight {w:.3g}"></meter><b>{html.escape(printable(o.module))}</b> '
             f"<small>[{numbers(o.attribute)}]{html.escape(note(o))}</small>"
         )
 
@@ -139,6 +139,6 @@ def document(title: str, sections: Iterable[tuple[str, str]]) -> str:
     return "\n".join(parts) + "\n</body></html>\n"
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """A module's name on one line: line ends and what moves a terminal's cursor are written as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

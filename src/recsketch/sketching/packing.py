@@ -94,7 +94,7 @@ class PackedSketches:
         rows, scales = v.reshape(-1, v.shape[-1]), columns[0].reshape(-1, 1)
         for part in _blocks(rows):
             with np.errstate(over="ignore"):
-                if not np.isfinite(_floats(rows[part], dtype) * scales[part]).all():
+                if not np.isfinite(floats(rows[part], dtype) * scales[part]).all():
                     raise ValueError("values: wanted finite numbers; got NaN or infinity, once multiplied by scale")
         for name, a in (("values", v), ("scale", columns[0]), ("noise", columns[1])):
             view = a.view()
@@ -104,7 +104,7 @@ class PackedSketches:
 
     def unpack(self) -> Floats:
         """The sketches: (d,) or (n, d) float32, values times scale. A new array, of 4 bytes a coordinate."""
-        return np.asarray(_floats(self.values, self.dtype) * self.scale[..., None])
+        return np.asarray(floats(self.values, self.dtype) * self.scale[..., None])
 
     @property
     def dim(self) -> int:
@@ -281,7 +281,7 @@ def pack(sketches: npt.ArrayLike, dtype: str = "float16") -> PackedSketches:
         elif dtype == "int8":
             scale[part] = _steps(y, most)
         values[part] = _rounded(y, dtype, scale[part])
-        noise[part] = _error(y, _floats(values[part], dtype) * scale[part, None])
+        noise[part] = _error(y, floats(values[part], dtype) * scale[part, None])
     return PackedSketches(values.reshape(x.shape), scale.reshape(x.shape[:-1]), noise.reshape(x.shape[:-1]), dtype)
 
 
@@ -318,7 +318,7 @@ def _rounded(y: Doubles, dtype: str, scale: Floats) -> npt.NDArray[Any]:
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
-def _floats(values: npt.NDArray[Any], dtype: str) -> Floats:
+def floats(values: npt.NDArray[Any], dtype: str) -> Floats:
     """Stored values as float32, not yet scaled."""
     if dtype == "bfloat16":
         return (values.astype(np.uint32) << 16).view(np.float32)
