@@ -9,7 +9,9 @@
 #define MOST 100       /* iterations of a damped fit */
 #define MOST_EXACT 400 /* iterations of an undamped one */
 #define RATE 0.1       /* of elements that are not zero, in sparse attributes of which nothing is known */
-#define DECISIVE 10.0  /* nats by which a module's attributes must look sparse rather than dense */
+#define LIKELY 3.0     /* standard errors: an object whose counter is larger tells whether its module's attributes are sparse */
+#define FILLED 0.35    /* a share of elements that are not zero from which on attributes are taken for dense */
+#define DECISIVE 10.0  /* nats by which attributes must look sparse rather than dense */
 #define STEPS 24       /* amplitudes that an object of dense attributes is tried with */
 
 /* ---------------------------------------------------------------- memory */
@@ -425,38 +427,41 @@ static double sparse_rather_than_dense(const rsk_fit *q, ptrdiff_t i, const odds
     return sum;
 }
 
-/* The same of all certain objects of a module, at the share that explains them best, which is left in rate. -1 if there are none. */
+/* The same of all objects of a module that are likely there, at the share that explains them best, which is left in rate. 0 if there are
+ * none. */
 static double sparse_module(rsk_fit *q, ptrdiff_t m) {
-    double sum = -1.0;
+    double sum = 0.0;
     q->rate[m] = RATE;
     for (int turn = 0; turn < 10; turn++) { /* expectation and maximisation */
         double nonzero = 1.0, elements = 1.0 / RATE;
-        int any = 0;
         sum = 0.0;
         for (ptrdiff_t i = 0; i < q->tree.count; i++) {
-            if (q->tree.node[i].module != m || q->c[i] < RSK_CLEAR * q->spread) continue;
+            if (q->tree.node[i].module != m || q->c[i] < LIKELY * q->spread) continue;
             const odds o = odds_of(q, i);
             sum += sparse_rather_than_dense(q, i, &o, &nonzero);
             elements += sparse_length(q, i);
-            any = 1;
         }
-        if (!any) return -1.0;
         q->rate[m] = fmin(fmax(nonzero / elements, 1e-3), 0.5);
     }
-    return sum;
+    return q->rate[m] < FILLED ? sum : fmin(sum, 0.0);
 }
 
 int rsk_fit_decide(rsk_fit *q) {
-    int seen = 0, found = 0, open = 0;
+    double all = 0.0, *nats = q->tally;
+    int found = 0, seen = 0;
     for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
         if (q->told[m].kind != RSK_DECIDE) continue;
-        const double rate = q->rate[m], nats = sparse_module(q, m);
-        q->sparse[m] = nats > DECISIVE;
-        if (q->told[m].nonzeros) q->rate[m] = rate;
-        seen |= nats != -1.0, found |= q->sparse[m], open |= nats == -1.0;
+        nats[m] = sparse_module(q, m);
+        all += nats[m];
+        seen |= nats[m] != 0.0;
+        if (q->told[m].nonzeros) q->rate[m] = fmin((double)q->told[m].nonzeros / (double)(q->spec->module[m].length - q->free), 0.5);
     }
-    for (ptrdiff_t m = 0; open && (found || !seen) && m < q->spec->modules; m++)
-        if (q->told[m].kind == RSK_DECIDE && sparse_module(q, m) == -1.0) q->sparse[m] = 1, found = 1;
+    for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
+        if (q->told[m].kind != RSK_DECIDE) continue;
+        /* A module that says little is as the others are. */
+        q->sparse[m] = nats[m] > DECISIVE || (nats[m] > -DECISIVE && (all > DECISIVE || !seen));
+        found |= q->sparse[m];
+    }
     q->any_sparse |= found;
     return found;
 }

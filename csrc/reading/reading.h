@@ -276,8 +276,8 @@ void rsk_fit_solve(rsk_fit *fit, double damping, double tolerance);
 double rsk_fit_free_element(const rsk_fit *fit, int64_t k);
 /* Whether element k, of object i, is likelier not zero than zero; always true where attributes are dense. */
 int rsk_fit_in_support(const rsk_fit *fit, ptrdiff_t i, int64_t k);
-/* Sets `sparse` of the modules that the caller left open, from the objects that are certainly there: mostly zero, if that explains
- * their elements better. Modules without such objects are as the others are. Returns whether any became sparse. */
+/* Sets `sparse` of the modules that the caller left open, from the objects that are likely there: mostly zero, if that explains their
+ * elements better. Modules of which these say little are as the others are. Returns whether any became sparse. */
 int rsk_fit_decide(rsk_fit *fit);
 /* Whether nothing can be missing: the residual is about that of rounding, or of the sketch's own error. */
 int rsk_fit_clean(const rsk_fit *fit);
