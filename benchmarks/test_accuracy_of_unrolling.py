@@ -265,7 +265,7 @@ class Beyond:
         s = sk.sketch(trace)
         found = sk.unroll(s)
         self.complete += found.complete
-        number = dict(_paths(trace))
+        number = dict(paths(trace))
         true = np.zeros(len(trace), np.bool_)
         for o in found.objects:
             i = number.get(o.path)
@@ -290,7 +290,7 @@ class Beyond:
         self.off.append(found.explained - (1.0 - float(((s - own[0]) ** 2).sum() / (s**2).sum())))
 
 
-def _paths(trace: rs.Trace) -> Iterator[tuple[tuple[int, ...], int]]:
+def paths(trace: rs.Trace) -> Iterator[tuple[tuple[int, ...], int]]:
     stack = [((k,), i) for k, i in enumerate(trace.output_ids)]
     while stack:
         path, i = stack.pop()

@@ -362,7 +362,7 @@ rsk_status rsk_encode(const rsk_coding *coding, ptrdiff_t objects, const int32_t
 
 /* The attributes that unknowns, exact or fitted, stand for: the inverse of rsk_encode.
  *
- *   error       (objects,) standard error of an unknown; read only with errors
+ *   error       (objects, 2) standard errors of an attribute's unknown and, where it is polar, of the logarithm's; read only with errors
  *   errors      NULL, or (ends[objects],) the standard error of every element, to first order
  *
  * RSK_EINVAL, RSK_EOFFSETS, RSK_EMODULE, RSK_ELENGTH  as above. NaN unknowns give NaN. */
@@ -545,7 +545,7 @@ typedef struct rsk_unrolled_view {
     const double *amplitude; /* (objects,) of the counter's column */
     const double *evidence;  /* (objects,) nats, of the object and all below it */
     const double *spread;    /* (objects,) standard error of an attribute element */
-    const double *amplitude_spread; /* (objects,) standard error of the amplitude */
+    const double *amplitude_spread; /* (objects,) standard error of the amplitude, and of each of the last elements that are free */
     const double *attributes;       /* (attributes,) times the amplitude */
 } rsk_unrolled_view;
 

@@ -89,7 +89,7 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_st
     double *v = q->s = rsk_alloc(3 * d + 7 * room, sizeof *v);
     float *f = rsk_alloc(d + room, sizeof *f);
     q->map.input = f;
-    q->c = rsk_alloc(3 * capacity, sizeof *q->c);
+    q->c = rsk_alloc(4 * capacity, sizeof *q->c);
     q->rho2 = rsk_alloc(2 * spec->modules, sizeof *q->rho2);
     q->tally = rsk_alloc(4 * spec->modules, sizeof *q->tally);
     q->sparse = rsk_calloc(spec->modules, sizeof *q->sparse);
@@ -104,7 +104,7 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_st
     double *u = v + 3 * d;
     q->rate = q->rho2 + spec->modules;
     q->x = u, q->damping = u + room, q->prior = u + 2 * room;
-    q->alpha = q->c + capacity, q->error = q->c + 2 * capacity;
+    q->alpha = q->c + capacity, q->error = q->c + 2 * capacity, q->free_error = q->c + 3 * capacity;
     const rsk_cgls_work work = {.r = v + d, .image = v + 2 * d, .u = u + 3 * room, .g = u + 4 * room, .p = u + 5 * room,
                                 .precondition = decorrelate, .context = q, .z = u + 6 * room};
     const rsk_linear map = {.spec = spec, .plan = &q->tree.plan, .scale = q->scale, .input = f, .image = f + room,
@@ -159,9 +159,12 @@ static int64_t sparse_end(const rsk_fit *q, ptrdiff_t i) {
 }
 static double sparse_length(const rsk_fit *q, ptrdiff_t i) { return length_of(q, i) - (double)q->free; }
 
-/* The variance of a dense element of an object, before the sketch is seen. Behind a sparse attribute these are few, and of norm one. */
-static double dense_prior(const rsk_fit *q, ptrdiff_t i, double amplitude) {
-    const double norm2 = is_sparse(q, i) ? 1.0 / fmax((double)q->free, 1.0) : q->rho2[q->tree.node[i].module] / length_of(q, i);
+/* Where the elements of object i that are no part of its attribute begin. Together these may have a norm of one. */
+static int64_t free_begin(const rsk_fit *q, ptrdiff_t i) { return q->tree.plan.attribute_ends[i + 1] - q->free; }
+
+/* The variance of dense element k, of object i, before the sketch is seen. */
+static double dense_prior(const rsk_fit *q, ptrdiff_t i, int64_t k, double amplitude) {
+    const double norm2 = k >= free_begin(q, i) ? 1.0 / (double)q->free : q->rho2[q->tree.node[i].module] / length_of(q, i);
     return amplitude * amplitude * norm2;
 }
 
@@ -185,7 +188,7 @@ void rsk_fit_add(rsk_fit *q, int32_t parent, int32_t position, int32_t module, d
     q->alpha[i] = amplitude;
     for (int64_t k = ends[i]; k < ends[i + 1]; k++) {
         q->x[k] = q->damping[k] = 0.0;
-        q->prior[k] = k < sparse_end(q, i) ? 0.05 * q->spread * q->spread : dense_prior(q, i, amplitude);
+        q->prior[k] = k < sparse_end(q, i) ? 0.05 * q->spread * q->spread : dense_prior(q, i, k, amplitude);
     }
 }
 
@@ -215,11 +218,12 @@ void rsk_fit_estimate_noise(rsk_fit *q) {
     for (int round = 0; round < 20; round++) {
         double freedom = 0.0;
         for (ptrdiff_t i = 0; i < q->tree.count; i++) {
+            const double first = q->prior[ends[i]], last = q->prior[ends[i + 1] - 1], free = (double)q->free;
             freedom += 1.0;
             if (is_sparse(q, i))
                 for (int64_t k = ends[i]; k < ends[i + 1]; k++) freedom += q->prior[k] / (q->prior[k] + spread2);
             else
-                freedom += length_of(q, i) * q->prior[ends[i]] / (q->prior[ends[i]] + spread2);
+                freedom += (length_of(q, i) - free) * first / (first + spread2) + free * last / (last + spread2);
         }
         shrink = fmax(1.0 - freedom / kept, 0.02);
         spread2 = fmax(base / (shrink * shrink), q->noise2 / shrink);
@@ -310,8 +314,7 @@ static double probability(const odds *o, double y, double *ratio) {
 static void set_prior(rsk_fit *q, ptrdiff_t i) {
     const int64_t begin = q->tree.plan.attribute_ends[i], end = q->tree.plan.attribute_ends[i + 1];
     const double spread2 = q->spread * q->spread;
-    const double prior = dense_prior(q, i, q->alpha[i]);
-    for (int64_t k = sparse_end(q, i); k < end; k++) q->prior[k] = prior;
+    for (int64_t k = sparse_end(q, i); k < end; k++) q->prior[k] = dense_prior(q, i, k, q->alpha[i]);
     if (!is_sparse(q, i)) return;
     const odds o = odds_of(q, i);
     for (int64_t k = begin; k < sparse_end(q, i); k++) { /* m: what the next fit must shrink y by, so that it arrives at the posterior mean */

@@ -243,9 +243,10 @@ typedef struct rsk_fit {
     double *scale;   /* (room,) the map's scale */
     double *c;       /* (capacity,) counters */
     double *alpha;   /* (capacity,) likeliest amplitudes */
-    /* (capacity,) During the search it holds the counters that detection assumes; afterwards, the standard error of c and of an
-     * undamped x. */
+    /* (capacity,) During the search it holds the counters that detection assumes; afterwards, the standard error that an element of
+     * an attribute would have without damping. */
     double *error;
+    double *free_error; /* (capacity,) of c and of the elements of x that are no part of an attribute, which are hardly damped */
     double *rho2;   /* (modules,) mean square norm of an attribute */
     double *rate;   /* (modules,) the share of its elements that are not zero */
     double *tally;  /* (4, modules) scratch of rsk_fit_norms */

@@ -20,8 +20,13 @@
 #define POOL 24.0
 /* Objects that were taken for others err in ways that this does not make up. Measured at loads of 1 to 4: errors larger by this. */
 #define CALIBRATION 1.15
+/* ... and where the fit has as many unknowns as there are coordinates, or ROOMY fewer, by up to so much more. */
+#define FILLED 0.8
+#define ROOMY 0.15
 /* Something of a tuple is always taken to be missing, because its siblings would hide it: at least this part of a mean share. */
 #define HIDDEN 0.1
+/* Rounding is never taken to be less than this share of the sketch's norm: a float has 24 bits. */
+#define LEAST_ROUNDING 0x1p-26
 
 /* ---------------------------------------------------------------- random numbers */
 
@@ -51,15 +56,42 @@ typedef struct trial {
     rsk_fit fit;
     ptrdiff_t found;    /* objects of the tree; what stands behind them is made up */
     double *frequency;  /* (modules,) how often a module is among the found, and half more */
+    double *mean;       /* (modules, longest) mean of a module's found unknowns over their amplitudes */
+    double *square;     /* (modules,) its squared norm */
     double fan;         /* inputs of a made-up tuple */
     const uint8_t *allowed;
     ptrdiff_t max_depth;
     dice dice;
 } trial;
 
-ptrdiff_t rsk_fit_spare(const rsk_fit *f) { return 2 * (f->spec->dim + f->room + f->capacity) + f->spec->modules; }
+ptrdiff_t rsk_fit_spare(const rsk_fit *f) { 
+    return 2 * (f->spec->dim + f->room) + 3 * f->capacity + f->spec->modules * (2 + f->spec->max_length);
+}
 
-/* sum (capacity) is the part of spare that the trial leaves. */
+/* What a module's found objects have in common, those that are missing will have too: their unknowns, weighed by their amplitudes. */
+static void average(trial *t, const rsk_fit *f) {
+    const ptrdiff_t modules = f->spec->modules, longest = f->spec->max_length;
+    double *weight = t->square;
+    memset(t->mean, 0, sizeof *t->mean * (size_t)(modules * longest));
+    memset(weight, 0, sizeof *weight * (size_t)modules);
+    for (ptrdiff_t i = 0; i < f->tree.count; i++) {
+        const int32_t m = f->tree.node[i].module;
+        const int64_t begin = f->tree.plan.attribute_ends[i];
+        const double c = fmax(f->c[i], 0.0);
+        weight[m] += c * c;
+        for (int64_t k = begin; k < f->tree.plan.attribute_ends[i + 1]; k++)
+            t->mean[m * longest + k - begin] += c * rsk_fit_free_element(f, k);
+    }
+    for (ptrdiff_t m = 0; m < modules; m++) {
+        double *mean = t->mean + m * longest, square = 0.0;
+        /* as if there were one object more, of the opposite sign half of the time: a mean of few objects says little */
+        const double share = weight[m] > 0.0 ? 1.0 / (weight[m] * (1.0 + 1.0 / t->frequency[m])) : 0.0;
+        for (ptrdiff_t k = 0; k < longest; k++) mean[k] *= share, square += mean[k] * mean[k];
+        t->square[m] = square;
+    }
+}
+
+/* sum (2, capacity) is the part of spare that the trial leaves. */
 static trial trial_of(const rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, double *spare, double **sum) {
     trial t = {.fit = *f, .found = f->tree.count, .allowed = allowed, .max_depth = max_depth};
     t.fit.s = spare;
@@ -68,13 +100,16 @@ static trial trial_of(const rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_de
     t.fit.damping = t.fit.x + f->room;
     t.fit.c = t.fit.damping + f->room;
     *sum = t.fit.c + f->capacity;
-    t.frequency = *sum + f->capacity;
+    t.frequency = *sum + 2 * f->capacity;
+    t.square = t.frequency + f->spec->modules;
+    t.mean = t.square + f->spec->modules;
     double tuples = 0.0;
     for (ptrdiff_t m = 0; m < f->spec->modules; m++) t.frequency[m] = 0.5;
     for (ptrdiff_t i = 0; i < t.found; i++) {
         t.frequency[f->tree.node[i].module] += 1.0;
         tuples += f->tree.node[i].position == 0;
     }
+    average(&t, f);
     t.fan = fmax(2.0, floor((double)t.found / fmax(tuples, 1.0) + 0.5));
     return t;
 }
@@ -100,12 +135,24 @@ static int add_made_up(trial *t, ptrdiff_t p, int32_t position, int32_t module, 
     rsk_fit *f = &t->fit;
     const ptrdiff_t a = f->spec->module[module].length, i = f->tree.count;
     if (i + 1 >= f->capacity || rsk_fit_unknowns(f) + a + 1 > f->room) return 0;
-    const double each = amplitude * sqrt(f->rho2[module] / (double)a);
+    const double *mean = t->mean + module * f->spec->max_length;
+    const double each = sqrt(fmax(f->rho2[module] - t->square[module], 0.0) / (double)a);
     rsk_fit_add(f, (int32_t)p, position, module, amplitude);
     f->c[i] = amplitude;
-    for (int64_t k = f->tree.plan.attribute_ends[i]; k < f->tree.plan.attribute_ends[i + 1]; k++)
-        f->x[k] = random_sign(&t->dice, each);
+    const int64_t begin = f->tree.plan.attribute_ends[i];
+    for (ptrdiff_t k = 0; k < a; k++) f->x[begin + k] = amplitude * (mean[k] + random_sign(&t->dice, each));
     return 1;
+}
+
+/* How many members a tuple seems to lack, if they have the mean share of those that are there: the parts of all then sum to what p's
+ * counter tells. */
+static double missing_members(const trial *t, ptrdiff_t p, ptrdiff_t members, double used) {
+    const rsk_fit *f = &t->fit;
+    const double owner = rsk_tree_owner(&f->tree, p, f->c, f->root), share = used / (double)members;
+    if (f->spec->weighting == RSK_WEIGHTS_BALANCED && p == RSK_ROOT) return 0.0;
+    ptrdiff_t k = members;
+    while (k < f->spec->max_inputs && rsk_tree_whole(f->spec, owner, k + 1) > share * ((double)k + 0.5)) k++;
+    return (double)(k - members);
 }
 
 /* Adds what is missing below p. Returns 0 if there is no more room. */
@@ -118,13 +165,13 @@ static int make_up_inputs(trial *t, ptrdiff_t p) {
         used += rsk_tree_part(spec, f->c[c]);
         if (f->tree.node[c].position > last) last = f->tree.node[c].position;
     }
-    const int loud = spec->weighting == RSK_WEIGHTS_BALANCED && p == RSK_ROOT && members; /* the outputs' whole is not known */
-    const double whole = loud ? used * (members + 1) / members : rsk_tree_whole(spec, rsk_tree_owner(&f->tree, p, f->c, f->root), members + 1);
-    const double left = fmax(loud ? 0.0 : whole - used, members ? HIDDEN * whole / (members + 1) : 0.0);
-    if (!(left > 0.0)) return 1;
-    /* as many as have the mean share of those that are there */
-    double n = members ? fmax(1.0, floor(left / (used / members + 1e-300) + 0.5)) : t->fan;
-    n = fmin(n, fmin((double)(spec->max_inputs - last - 1), t->fan));
+    double n = members ? fmax(1.0, missing_members(t, p, members, used)) : t->fan;
+    n = fmin(n, (double)(spec->max_inputs - last - 1));
+    const int known = spec->weighting != RSK_WEIGHTS_BALANCED || p != RSK_ROOT || !members; /* what the whole is */
+    const double whole = known ? rsk_tree_whole(spec, rsk_tree_owner(&f->tree, p, f->c, f->root), members + (ptrdiff_t)n)
+                               : used * (members + 1) / members;
+    const double left = fmax(known ? whole - used : 0.0, members ? HIDDEN * whole / (members + 1) : 0.0);
+    if (!(left > 0.0) || n < 1.0) return 1;
     const double amplitude = rsk_adds_squares(spec) ? sqrt(left / n) : left / n;
     for (int32_t k = 0; k < (int32_t)n; k++) {
         const int32_t module = draw_module(t, p);
@@ -189,27 +236,59 @@ static double try_once(trial *t, const rsk_fit *f, uint32_t draw, int noise) {
     return rsk_dot(t->fit.s, t->fit.s, f->spec->dim);
 }
 
-/* The squared error of an object's unknowns: all that the trial fitted. */
-static double squared_error(const rsk_fit *f, ptrdiff_t i) {
-    double sum = f->c[i] * f->c[i];
-    for (int64_t k = f->tree.plan.attribute_ends[i]; k < f->tree.plan.attribute_ends[i + 1]; k++)
+/* The squared errors of an object: all that the trial fitted. Of its attribute's elements, as they would be without damping; and of its
+ * counter and what else is not damped. */
+static double attribute_error(const rsk_fit *f, ptrdiff_t i) {
+    double sum = 0.0;
+    for (int64_t k = f->tree.plan.attribute_ends[i]; k < f->tree.plan.attribute_ends[i + 1] - f->free; k++)
         sum += rsk_fit_free_element(f, k) * rsk_fit_free_element(f, k);
     return sum;
 }
 
-static double unknowns_of(const rsk_fit *f, ptrdiff_t i) {
-    return (double)(f->tree.plan.attribute_ends[i + 1] - f->tree.plan.attribute_ends[i] + 1);
+static double free_error(const rsk_fit *f, ptrdiff_t i) {
+    double sum = f->c[i] * f->c[i];
+    for (int64_t k = f->tree.plan.attribute_ends[i + 1] - f->free; k < f->tree.plan.attribute_ends[i + 1]; k++)
+        sum += rsk_fit_free_element(f, k) * rsk_fit_free_element(f, k);
+    return sum;
+}
+
+static double elements_of(const rsk_fit *f, ptrdiff_t i) {
+    return (double)(f->tree.plan.attribute_ends[i + 1] - f->tree.plan.attribute_ends[i] - f->free);
+}
+
+/* Unknowns over coordinates. */
+static double filled(const rsk_fit *f) {
+    const rsk_tree *t = &f->tree;
+    double unknowns = (double)t->count;
+    for (ptrdiff_t i = 0; i < t->count; i++)
+        for (int64_t k = t->plan.attribute_ends[i]; k < t->plan.attribute_ends[i + 1]; k++) unknowns += rsk_fit_in_support(f, i, k);
+    return unknowns / (double)f->kept;
+}
+
+/* The error of an object's unknowns where all is explained: rounding, which the residual shows. An unknown takes the part 1 / kept of the
+ * noise's energy, over the share of it that the fit leaves; and siblings of one module share their identity branch, see `decorrelate`
+ * in fit.c, so that the diagonal of their inverse Gram matrix is larger than one. */
+static double rounding_error(const rsk_fit *f, ptrdiff_t i) {
+    const rsk_tree *t = &f->tree;
+    const double g = f->spec->coherence;
+    double kin = 0.0;
+    for (int32_t c = rsk_tree_first(t, t->node[i].parent); c >= 0; c = t->next[c]) kin += t->node[c].module == t->node[i].module;
+    const double kept = (double)f->kept, left = fmax(1.0 - filled(f), 1.0 / kept);
+    const double square = fmax(f->square, LEAST_ROUNDING * LEAST_ROUNDING * f->energy);
+    const double gram = g < 1.0 ? (1.0 - g / (1.0 - g + g * kin)) / (1.0 - g) : 1.0;
+    return sqrt(square / kept * gram) / left;
 }
 
 void rsk_fit_uncertainty(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, double *spare) {
     const ptrdiff_t d = f->spec->dim, n = f->tree.count;
-    for (ptrdiff_t i = 0; i < n; i++) f->error[i] = f->spread;
     f->missing = f->square;
     const int clean = rsk_fit_clean(f);
+    for (ptrdiff_t i = 0; i < n; i++) f->error[i] = f->free_error[i] = clean && f->noise2 == 0.0 ? rounding_error(f, i) : f->spread;
     if (n == 0 || (clean && f->noise2 == 0.0)) return;
-    double *sum, drawn = 0.0, missing = 0.0, all = 0.0, unknowns = 0.0;
+    double *sum, drawn = 0.0, missing = 0.0;
     trial t = trial_of(f, allowed, max_depth, spare, &sum);
-    memset(sum, 0, sizeof *sum * (size_t)n);
+    double *free_sum = sum + f->capacity;
+    memset(sum, 0, 2 * sizeof *sum * (size_t)f->capacity);
     for (uint32_t draw = 0; draw < DRAWS && !(clean && drawn * (double)rsk_fit_unknowns(f) > ENOUGH); draw++) {
         const double whole = try_once(&t, f, draw, clean), left = rsk_dot(t.fit.work.r, t.fit.work.r, d);
         if (!(left > 0.0)) continue;
@@ -217,14 +296,17 @@ void rsk_fit_uncertainty(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth
         const double scale = clean ? 1.0 : f->square / left;
         drawn += 1.0;
         missing += clean ? f->square : scale * whole;
-        for (ptrdiff_t i = 0; i < n; i++) sum[i] += squared_error(&t.fit, i) * scale;
+        for (ptrdiff_t i = 0; i < n; i++) sum[i] += attribute_error(&t.fit, i) * scale, free_sum[i] += free_error(&t.fit, i) * scale;
     }
     f->iterations = t.fit.iterations;
     if (drawn == 0.0) return;
-    for (ptrdiff_t i = 0; i < n; i++) all += sum[i], unknowns += drawn * unknowns_of(f, i);
+    const double calibration = CALIBRATION + FILLED * fmin(fmax(filled(f) - 1.0 + ROOMY, 0.0) / ROOMY, 1.0);
+    const double factor = clean ? 1.0 : calibration, free = 1.0 + (double)f->free;
+    double all = 0.0, elements = 0.0, all_free = 0.0;
+    for (ptrdiff_t i = 0; i < n; i++) all += sum[i], elements += drawn * elements_of(f, i), all_free += free_sum[i];
     for (ptrdiff_t i = 0; i < n; i++) {
-        const double pooled = (sum[i] + POOL * all / unknowns) / (drawn * unknowns_of(f, i) + POOL);
-        f->error[i] = (clean ? 1.0 : CALIBRATION) * sqrt(pooled);
+        f->error[i] = factor * sqrt((sum[i] + POOL * all / elements) / (drawn * elements_of(f, i) + POOL));
+        f->free_error[i] = factor * sqrt((free_sum[i] + POOL * all_free / (drawn * free * (double)n)) / (drawn * free + POOL));
     }
     f->missing = fmin(missing / drawn, f->energy);
 }

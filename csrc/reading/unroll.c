@@ -290,11 +290,11 @@ static void unroll(search *q) {
     if (!is_stopped(q)) rsk_fit_uncertainty(f, q->params->allowed, q->params->max_depth, q->spare);
 }
 
-/* The standard error of an object's reported elements: damping shortens the error of a free element, and leaves out a part of what the
- * prior allows. Both are those of the object's least damped element. */
+/* The standard error of an attribute's reported elements: damping shortens the error of a free element, and leaves out a part of what
+ * the prior allows. Both are those of the attribute's least damped element. */
 static double element_error(const rsk_fit *f, ptrdiff_t i) {
     double damping = HUGE_VAL, prior = 0.0;
-    for (int64_t k = f->tree.plan.attribute_ends[i]; k < f->tree.plan.attribute_ends[i + 1]; k++)
+    for (int64_t k = f->tree.plan.attribute_ends[i]; k < f->tree.plan.attribute_ends[i + 1] - f->free; k++)
         if (f->damping[k] < damping) damping = f->damping[k], prior = f->prior[k];
     const double part = 1.0 / (1.0 + damping / f->shrink);
     return hypot(part * f->error[i], (1.0 - part) * sqrt(prior));
@@ -318,7 +318,7 @@ static int keep(const search *q, found *out) {
         const rsk_node *o = &f->tree.node[i];
         parent[i] = o->parent, position[i] = o->position, module[i] = o->module;
         amplitude[i] = f->c[i], evidence[i] = o->evidence;
-        spread[i] = element_error(f, i), amplitude_spread[i] = f->error[i];
+        spread[i] = element_error(f, i), amplitude_spread[i] = f->free_error[i];
     }
     for (ptrdiff_t i = 0; i < n; i++)
         for (int64_t k = f->tree.plan.attribute_ends[i]; k < f->tree.plan.attribute_ends[i + 1]; k++)

@@ -59,25 +59,33 @@ static int encode(const float *x, const float *centre, double scale, ptrdiff_t a
 /* Rounded; what float32 cannot hold becomes its largest number. */
 static float narrow(double x) { return x > FLT_MAX ? FLT_MAX : x < -FLT_MAX ? -FLT_MAX : (float)x; }
 
-/* A zero vector where the unknowns are nearer to (0, 1) than their direction to norm one, or have no direction. error: of an unknown;
- * of element x_i it is |x| sqrt(1 - u_i^2) across the direction u, over the direction's fitted norm, and |x| 16 ln 2 |u_i| along it. */
-static void decode(const float *y, const float *centre, double scale, ptrdiff_t a, int polar, double error, float *out,
+/* The standard deviation of a number over its median, if its logarithm is normal with this one. */
+static double lognormal(double sigma) {
+    const double square = sigma * sigma;
+    return square < 1e-4 ? sigma : sqrt(exp2_of(fmin(square, 200.0) * 1.4426950408889634) - 1.0);
+}
+
+/* A zero vector where the unknowns are nearer to (0, 1) than their direction to norm one, or have no direction. error: of an unknown
+ * of the attribute, and of the logarithm. That of element x_i is |x| sqrt(1 - u_i^2) times the first across the direction u, over the
+ * direction's fitted norm, and |x| |u_i| times that of a lognormal norm along it. */
+static void decode(const float *y, const float *centre, double scale, ptrdiff_t a, int polar, const double *error, float *out,
                    float *errors) {
-    double norm = 1.0, size = 1.0;
+    double norm = 1.0, size = 1.0, along = 0.0;
     if (polar) {
         norm = sqrt(square_of(y, NULL, 1.0, a));
         const double last = (double)y[a];
         const int zero = 2.0 * norm + (last - 1.0) * (last - 1.0) < 1.0;
         size = zero ? 0.0 : exp2_of(OCTAVES * fmin(fmax(last, LEAST_OCTAVE), MOST_OCTAVE));
         if (!(last == last)) size = NAN;
+        along = errors ? lognormal(OCTAVES * 0.69314718055994531 * error[1]) : 0.0;
     }
+    const double error_across = errors ? error[0] : 0.0;
     for (ptrdiff_t i = 0; i < a; i++) {
         const double u = size == 0.0 || norm == 0.0 ? 0.0 : (double)y[i] / norm, x = u * size / scale;
         out[i] = narrow(x + (centre ? (double)centre[i] : 0.0));
         if (!errors) continue;
         const double across = !polar ? 1.0 : norm > 0.0 ? sqrt(fmax(1.0 - u * u, 0.0)) / norm : FLT_MAX;
-        const double along = polar ? OCTAVES * 0.69314718055994531 * u : 0.0;
-        errors[i] = narrow(size / scale * error * sqrt(across * across + along * along));
+        errors[i] = size == 0.0 ? narrow(error_across / scale) : narrow(size / scale * sqrt(error_across * across * error_across * across + along * along * u * u));
     }
 }
 
@@ -117,7 +125,7 @@ static void decode_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t en
     for (ptrdiff_t o = begin; o < end; o++) {
         const int32_t m = j->module[o];
         decode(j->in + j->ends[o] + o * j->more, centre_of(c, m), c->scales[m], c->lengths[m], c->polar != 0,
-               j->errors ? j->error[o] : 0.0, j->out + j->ends[o], j->errors ? j->errors + j->ends[o] : NULL);
+               j->errors ? j->error + 2 * o : NULL, j->out + j->ends[o], j->errors ? j->errors + j->ends[o] : NULL);
     }
 }
 

@@ -367,8 +367,9 @@ cdef class Coding:
         return out
 
     def decode(self, const int32_t[::1] module, const int64_t[::1] ends, const float[::1] unknowns, error, int threads):
-        """(attributes, errors) of unknowns; error (objects,) is the standard error of an unknown, or None, and errors then, too."""
-        cdef const double[::1] e = error
+        """(attributes, errors) of unknowns; error (objects, 2) as in recsketch.h, or None, and errors
+        then, too."""
+        cdef const double[:, ::1] e = error
         cdef rsk_coding c = self.coding
         cdef ptrdiff_t n = module.shape[0]
         cdef float dummy = 0
@@ -381,15 +382,15 @@ cdef class Coding:
         out = np.empty(ends[n], np.float32)
         errors = None
         if error is not None:
-            if e.shape[0] != n:
-                raise ValueError("decode: wanted an error of every object")
+            if e.shape[0] != n or e.shape[1] != 2:
+                raise ValueError("decode: wanted two errors of every object")
             errors = np.empty(ends[n], np.float32)
         if not n:
             return out, errors
         cdef float[::1] o = out
         if error is not None:
             r = errors
-            pe, pr = &e[0], &r[0]
+            pe, pr = &e[0, 0], &r[0]
         with nogil:
             status = rsk_decode(&c, n, &module[0], &ends[0], &unknowns[0], pe, &o[0], pr, threads)
         check(status, nowhere())

@@ -33,6 +33,10 @@ NEAR = 3e-6  # Ten times that may be a fit that has not converged, and is no sig
 # share of the error, and never zero, because attributes are divided by it.
 LEAST_OF_ERROR, LEAST_AMPLITUDE = 0.1, 1e-30
 
+# Logarithms of norms, log2 |x| / 16: their spread in a module is never taken for less than 5%, is told by at least so
+# many objects, and is from 2**-5 to 2**5 where nothing is known.
+LEAST_SPREAD, LEAST_OBJECTS, UNKNOWN_SPREAD = 0.005, 3, 0.3
+
 # Copies of one object differ by their errors alone. They are taken for copies up to this many standard errors ...
 DEVIATIONS = 4.0
 # ... and, because errors are estimates, up to a distance of 0.05 of their signatures, which have norm one, and of 2% of
@@ -93,12 +97,12 @@ class _Reader:
 
     def read(self, depth: int) -> Unrolled:
         """What was found; `depth` is how many levels were looked for."""
+        self._decode()
         same = self._merge() if self.spec.signature else {i: i for i in range(len(self.names))}
         kept = self._order(same)
         number = {i: k for k, i in enumerate(kept)}
         weights = {p: self._weights(p) for p in self.below}
         share = {c: w for p, members in self.below.items() for c, w in zip(members, weights[p], strict=True)}
-        self._decode()
         objects = []
         for i in kept:
             members = self.below.get(i, [])
@@ -202,24 +206,25 @@ class _Reader:
 
     def _decode(self) -> None:
         """The attributes that the unknowns stand for, and their errors, of all nodes: `values` and `errors`."""
-        amplitude = np.repeat(self.amplitude, np.diff(self.ends))
-        unknowns = (self.parts / amplitude).clip(-LARGEST_FLOAT, LARGEST_FLOAT).astype(np.float32)
-        module = np.array(self.module, np.int32)
-        self.begin = np.append(0, np.cumsum([self.spec.modules[name] for name in self.names])).astype(np.int64)
-        error = np.array([self._doubt(i) for i in range(len(self.names))])
-        self.values, self.errors = self.coding.decode(module, self.begin, unknowns, error, 1)
+        module, amplitude = np.array(self.module, np.int32), np.array(self.amplitude)
+        unknowns = self.parts / np.repeat(amplitude, np.diff(self.ends))
+        lengths = [self.spec.modules[name] for name in self.names]
+        self.begin = np.append(0, np.cumsum(lengths)).astype(np.int64)
+        self.relative = np.array(self.uncertainty) / amplitude  # errors of counters, and of an undamped unknown
+        error = np.stack([np.array(self.spread) / amplitude, self.relative], axis=1)
+        if self.spec.attributes == "polar" and len(lengths):
+            at = self.ends[:-1] + lengths
+            error[:, 1] *= np.sqrt(1.0 + unknowns[at] ** 2)
+            unknowns[at], error[:, 1] = likeliest_norms(unknowns[at], error[:, 1], module)
+        self.error = error
+        unknowns = unknowns.clip(-LARGEST_FLOAT, LARGEST_FLOAT).astype(np.float32)
+        self.values, errors = self.coding.decode(module, self.begin, unknowns, error, 1)
+        assert errors is not None
+        self.errors = errors
 
     def _whole(self, i: int) -> npt.NDArray[np.float64]:
         """All unknowns but the counter: of the attribute, and the signature."""
         return np.asarray(self.parts[self.ends[i] : self.ends[i + 1]] / self.amplitude[i])
-
-    def _doubt(self, i: int) -> float:
-        """Standard error of an unknown, but for that of the counter they are divided by."""
-        return float(self.spread[i] / self.amplitude[i])
-
-    def _relative(self, i: int) -> float:
-        """Standard error of the counter as a share of it."""
-        return float(self.uncertainty[i] / self.amplitude[i])
 
     def _attribute(self, i: int) -> Floats:
         return self.values[self.begin[i] : self.begin[i + 1]]
@@ -229,18 +234,12 @@ class _Reader:
         centre = np.asarray((self.spec.centres or {}).get(self.names[i], 0.0))
         return np.asarray(self._attribute(i).astype(np.float64) - centre)
 
-    def _stretch(self, i: int) -> float:
-        """Standard error of the logarithm of that vector's norm which the counter's error makes."""
-        if self.spec.attributes == "linear":
-            return self._relative(i)
-        last = float(self._whole(i)[self.spec.modules[self.names[i]]])
-        return OCTAVES * abs(last) * self._relative(i)
-
     def _error(self, i: int) -> Floats:
         """Standard errors of an attribute's elements: those of its unknowns, and of the counter they are divided by."""
-        assert self.errors is not None
         own = self.errors[self.begin[i] : self.begin[i + 1]]
-        return np.hypot(own, self._centred(i) * self._stretch(i)).clip(0.0, LARGEST_FLOAT).astype(np.float32)
+        if self.spec.attributes == "linear":
+            own = np.hypot(own, self._centred(i) * self.relative[i])
+        return own.clip(0.0, LARGEST_FLOAT).astype(np.float32)
 
     def _norm(self, i: int) -> tuple[float, float]:
         """The norm of an attribute x and its standard error.
@@ -253,10 +252,10 @@ class _Reader:
         along = float(x @ y) / norm if norm else size
         if self.spec.attributes == "linear":
             elements = 1.0 if norm else math.sqrt(x.size)
-            across = self._doubt(i) / self.spec.scale(self.names[i]) * elements
-            return norm, math.hypot(across, along * self._stretch(i))
-        across = math.sqrt(max(size**2 - along**2, 0.0)) * self._doubt(i)
-        return norm, math.hypot(across, along * math.hypot(OCTAVES * self._doubt(i), self._stretch(i)))
+            across = float(self.error[i, 0]) / self.spec.scale(self.names[i]) * elements
+            return norm, math.hypot(across, along * float(self.relative[i]))
+        across = math.sqrt(max(size**2 - along**2, 0.0)) * float(self.error[i, 0])
+        return norm, math.hypot(across, along * lognormal(OCTAVES * float(self.error[i, 1])))
 
     # ------------------------------------------------------------ signatures
 
@@ -285,7 +284,7 @@ class _Reader:
         """
         x, y = self._whole(i), self._whole(j)
         a = x.size - self.spec.signature
-        variance, relative = (sum(of(k) ** 2 for k in (i, j)) for of in (self._doubt, self._relative))
+        variance, relative = (sum(float(of[k]) ** 2 for k in (i, j)) for of in (self.error[:, 0], self.relative))
         expected = math.sqrt(self.spec.signature * variance + relative)
         allowed = min(max(LEAST_SIGNATURE, DEVIATIONS * expected), MOST_SIGNATURE)
         if np.linalg.norm(x[a:] - y[a:]) > allowed:
@@ -293,3 +292,35 @@ class _Reader:
         size = float(np.linalg.norm(x[:a]))
         expected = math.sqrt(a * variance + relative * size**2)
         return bool(np.linalg.norm(x[:a] - y[:a]) <= DEVIATIONS * expected + LEAST_ATTRIBUTE * size)
+
+
+def lognormal(sigma: float) -> float:
+    """The standard deviation of a number over its median, if its logarithm is normal with this one."""
+    return math.sqrt(math.expm1(min(sigma**2, 200.0)))
+
+
+def likeliest_norms(
+    y: npt.NDArray[np.float64], error: npt.NDArray[np.float64], module: npt.NDArray[np.int32]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Logarithms of norms with standard errors, drawn to what those of one module have in common, and their errors.
+
+    Empirical Bayes: the logarithms of a module are normal around a mean with a variance that the method of moments
+    tells (DerSimonian and Laird, 1986), at least LEAST_SPREAD. An error of 0.1 is a factor of 3 in a norm, so that a
+    norm read from noise is little more than a guess; what is read to better than LEAST_SPREAD hardly moves.
+    """
+    out, left = y.copy(), error.copy()
+    for m in np.unique(module):
+        own = np.flatnonzero(module == m)
+        w = 1.0 / np.maximum(error[own], 1e-9) ** 2
+        mean = float(w @ y[own] / w.sum())
+        excess = float(w @ (y[own] - mean) ** 2) - (own.size - 1)
+        scale = float(w.sum() - (w**2).sum() / w.sum())
+        variance = max(excess / scale if scale > 1e-9 * w.sum() else 0.0, LEAST_SPREAD**2)
+        if own.size < LEAST_OBJECTS:  # too few to tell: norms of one may be far from those of another
+            mean, variance = 0.0, UNKNOWN_SPREAD**2
+        u = 1.0 / (1.0 / w + variance)
+        mean = float(u @ y[own] / u.sum()) if own.size >= LEAST_OBJECTS else mean
+        part = variance * w / (1.0 + variance * w)
+        out[own] = part * y[own] + (1.0 - part) * mean
+        left[own] = np.sqrt(part / np.maximum(w, 1e-300) + (1.0 - part) ** 2 / u.sum())
+    return out, left
