@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+import recsketch._check as _check
 from recsketch._check import CapacityWarning, Floats, StructureWarning
+from recsketch.reading.errors import of_filters, of_formula, of_lstsq
 from recsketch.reading.filters import matched, paper
 from recsketch.reading.problem import Answer, Counts, Doubles, Problem
 from recsketch.reading.results import Recovery
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from recsketch.runs.batch import TraceBatch
     from recsketch.sketching.matrices import Matrices
+    from recsketch.sketching.spec import SketchSpec
 
 Decoder: TypeAlias = Callable[..., Answer]  # of a Problem, and of its options by name
 
@@ -43,18 +46,34 @@ def recover(
     wide = laid_out(matrices, batch)
     problem = Problem(matrices, plan(matrices.core, spec, wide, threads), wide, sketches, mask, noise, threads)
     answer = METHODS[method](problem, **options)
+    texts = _Texts(len(sketches))
+    fitted = problem.unknowns()
     if method == "lstsq":
-        fitted = problem.unknowns()
-        fits = _warn_of_capacity(problem, fitted)
-        _warn_of_structure(problem, answer, fitted, fits)
+        fits = _warn_of_capacity(problem, fitted, texts)
+        _warn_of_structure(problem, answer, fitted, fits, texts)
     elif method == "sparse":
-        found = _nonzero(problem, answer)
-        fits = _warn_of_capacity(problem, _sought(problem, answer, found, options["nonzeros"]))
-        _warn_of_structure(problem, answer, found, fits, ", more elements are not zero than could be found")
-    attributes = decoded(matrices, batch, answer.attributes, None, threads)[0]
+        fitted = _nonzero(problem, answer)
+        fits = _warn_of_capacity(problem, _sought(problem, answer, fitted, options["nonzeros"]), texts)
+        _warn_of_structure(problem, answer, fitted, fits, texts, ", more elements are not zero than could be found")
+    for t in np.flatnonzero(answer.iterations >= MAX_ITERATIONS):
+        texts.add(int(t), f"stopped after {MAX_ITERATIONS} iterations: the answer has not converged")
+    error = ERRORS[method](problem, answer, fitted)
+    attributes, each = decoded(matrices, batch, answer.attributes, np.stack([error, error], axis=1), threads)
+    assert each is not None
     parts = [attributes[i:j] for i, j in pairwise(batch.attribute_ends.tolist())]
-    of = zip(pairwise(batch.objects.tolist()), answer.residual.tolist(), answer.iterations.tolist(), strict=True)
-    return [Recovery(parts[begin:end], residual, done) for (begin, end), residual, done in of]
+    errors = np.array([_root_mean_square(each[i:j]) for i, j in pairwise(batch.attribute_ends.tolist())], np.float32)
+    out = []
+    for t, (begin, end) in enumerate(pairwise(batch.objects.tolist())):
+        if method in FITTED:
+            unread = _unread(spec, parts[begin:end], error[begin:end], batch.module[begin:end], batch.names)
+            for i in unread:
+                parts[begin + i] = np.full_like(parts[begin + i], np.nan)
+            if unread:
+                which = ", ".join(map(str, unread[:MOST_NAMED])) + (" ..." if len(unread) > MOST_NAMED else "")
+                texts.add(t, f"{_check.count(len(unread), 'object')} not read, whose errors exceed their norms: {which}")
+        residual, done = float(answer.residual[t]), int(answer.iterations[t])
+        out.append(Recovery(parts[begin:end], residual, done, errors[begin:end], texts.of(t)))
+    return out
 
 
 def _lstsq(problem: Problem) -> Answer:
@@ -77,7 +96,48 @@ def _sparse(problem: Problem, *, nonzeros: int | None, per_object: int | None, n
 METHODS: dict[str, Decoder] = {"lstsq": _lstsq, "sparse": _sparse, "matched": matched, "paper": paper}
 
 
+# Errors, and the methods whose answers are exact but for these.
+ERRORS = {"lstsq": of_lstsq, "sparse": of_formula, "matched": of_filters, "paper": of_filters}
+FITTED = ("lstsq", "sparse")
+MOST_NAMED = 8  # objects in a text
+
+
+def _root_mean_square(x: Floats) -> float:
+    y = x.astype(np.float64)
+    return float(np.sqrt(np.mean(y * y)))
+
+
+def _unread(
+    spec: SketchSpec, parts: list[Floats], error: Doubles, module: npt.NDArray[np.int32], names: tuple[str, ...]
+) -> list[int]:
+    """Numbers of the objects whose unknowns are no more than noise.
+
+    Polar directions have norm one. Linear attributes are compared with the median norm of the run's, so that a zero
+    vector which is read as one is no failure.
+    """
+    lengths = np.sqrt([x.size for x in parts])
+    if spec.attributes == "polar":
+        return [int(i) for i in np.flatnonzero(error * lengths > 1.0)]
+    scale = np.array([spec.scale(names[m]) for m in module])
+    norms = np.array([np.linalg.norm(x.astype(np.float64)) for x in parts]) * scale
+    usual = float(np.nanmedian(norms)) if np.isfinite(norms).any() else 0.0
+    return [int(i) for i in np.flatnonzero(np.isfinite(norms) & (error * lengths > np.maximum(norms, usual)))]
+
+
 # ---------------------------------------------------------------- warnings, at the caller of Sketcher.recover
+
+
+class _Texts:
+    """What is to be said of each trace's answer."""
+
+    def __init__(self, traces: int) -> None:
+        self._texts: list[list[str]] = [[] for _ in range(traces)]
+
+    def add(self, trace: int, text: str) -> None:
+        self._texts[trace].append(text)
+
+    def of(self, trace: int) -> tuple[str, ...]:
+        return tuple(self._texts[trace])
 
 
 def _nonzero(problem: Problem, answer: Answer) -> Counts:
@@ -93,18 +153,26 @@ def _sought(problem: Problem, answer: Answer, found: Counts, nonzeros: int | Non
     return np.where(answer.residual < EXPLAINED, found, np.minimum(problem.unknowns(), nonzeros))
 
 
-def _warn_of_capacity(problem: Problem, sought: Counts) -> npt.NDArray[np.bool_]:
+def _warn_of_capacity(problem: Problem, sought: Counts, texts: _Texts) -> npt.NDArray[np.bool_]:
     """Warn where at least as many numbers are sought as coordinates were kept; (traces,) whether that is not so."""
     kept = problem.kept()
     worst = float(np.max(sought / np.maximum(kept, 1)))
     if worst >= 1.0:
         text = f"{worst:.2f} unknown numbers a kept coordinate: attributes cannot be exact. Use a larger dim"
         warnings.warn(text, CapacityWarning, stacklevel=4)
+    for t in np.flatnonzero(sought >= kept):
+        load = sought[t] / max(int(kept[t]), 1)
+        texts.add(int(t), f"{load:.2f} unknown numbers a kept coordinate: attributes cannot be exact")
     return np.asarray(sought < kept)
 
 
 def _warn_of_structure(
-    problem: Problem, answer: Answer, fitted: Counts, fits: npt.NDArray[np.bool_], more: str = ""
+    problem: Problem,
+    answer: Answer,
+    fitted: Counts,
+    fits: npt.NDArray[np.bool_],
+    texts: _Texts,
+    more: str = "",
 ) -> None:
     """Warn where more is left than noise as loud as the run would leave; `more` is what else may be the reason.
 
@@ -133,3 +201,5 @@ def _warn_of_structure(
             f"weights, outputs) or the specification is another run's{more}, or the noise is louder than the run"
         )
         warnings.warn(text, StructureWarning, stacklevel=4)
+    for t in wrong:
+        texts.add(int(t), f"{answer.residual[t]:.0%} of the norm is left unexplained: probably another run's structure")

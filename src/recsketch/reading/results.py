@@ -27,7 +27,8 @@ class Recovery(Record):
     ----------
     attributes : list of float32 arrays
         In the order of the structure's objects. NaN for objects that left nothing in the sketch: those that reach no
-        output with positive weight, or with a weight below 2**-40 of the heaviest.
+        output with positive weight, or with a weight below 2**-40 of the heaviest. By "lstsq" and "sparse" also for
+        those whose errors exceed their norms.
     residual : float
         Share of the sketch, as a norm, that the attributes do not explain. By "lstsq" about 1e-7 when the structure is
         right and fits; of another run's structure about sqrt(1 - load). The filters leave their crosstalk in it, up to
@@ -35,6 +36,14 @@ class Recovery(Record):
         kept.
     iterations : int
         Of CGLS, 0 for the filters. At 1000 it was stopped: the structure, or what a pursuit sought, fills the sketch.
+    errors : (objects,) float32
+        Standard error of an element of each attribute, root mean square. By "lstsq" it is that of white noise as loud
+        as the residual, or as the noise that was told, fitted under the same structure; by "sparse" the same as if all
+        columns were independent; of the filters, to which all other objects are noise, about. It does not know of
+        errors in the structure.
+    warnings : tuple of str
+        Why the numbers may be wrong, if there is a reason. A small residual alone says nothing: of a structure with
+        dependent columns it is small, and the errors are not.
 
     Examples
     --------
@@ -50,19 +59,25 @@ class Recovery(Record):
     attributes: list[Floats]
     residual: float
     iterations: int
+    errors: Floats
+    warnings: tuple[str, ...] = ()
+
+    def _head(self) -> str:
+        objects = _check.count(len(self.attributes), "object")
+        worst = float(np.max(self.errors, initial=0.0))
+        return f"Recovery of {objects}, errors up to {worst:.1g}, residual {self.residual:.1e}"
 
     def __str__(self) -> str:
-        objects, iterations = (
-            _check.count(len(self.attributes), "object"),
-            _check.count(self.iterations, "iteration"),
-        )
-        return f"Recovery of {objects}, residual {self.residual:.1e}, {iterations}"
+        return "\n".join([self._head(), *(f"! {text}" for text in self.warnings)])
 
     def __repr__(self) -> str:
-        return f"<{self}>"
+        return f"<{self._head()}>"
 
     def _repr_html_(self) -> str:
-        return f"<p>{self}</p>"
+        from html import escape
+
+        notes = "".join(f"<li>{escape(text)}</li>" for text in self.warnings)
+        return f"<p>{self._head()}</p>" + (f"<ul>{notes}</ul>" if notes else "")
 
 
 @dataclass(frozen=True, eq=False)

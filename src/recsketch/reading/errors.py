@@ -1,0 +1,91 @@
+"""How wrong recovered attributes may be: standard errors of every object's unknowns, of a known structure."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recsketch.reading.problem import Answer, Counts, Doubles, Problem
+
+PROBES = 2  # White noise is fitted so many times.
+PROBE_ITERATIONS = 60
+POOL = 24.0  # Unknowns: what all objects of a run have in common enters the error of each with the weight of so many.
+# A residual that is all rounding is that of the sketch and that of the sweep which measured it, about as large: of its
+# norm about 1 / sqrt(2) is the sketch's. Measured over nine kinds of runs: 0.64 to 0.88.
+ROUNDING, ROUNDING_SHARE = 1e-6, 0.75
+LEAST_ROUNDING = 1.15e-8  # of a sketch's norm: what is left of float32 rounding where an answer fits to the last bit
+
+
+def of_lstsq(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
+    """(objects,) Standard errors of an unknown by least squares, inf where there are no fewer unknowns than coordinates.
+
+    The error of a least squares answer is the fit to the noise alone, ``A^+ e`` (Bjorck, "Numerical methods for least
+    squares problems", 1996, section 1.4). White noise is fitted PROBES times, and scaled to what the sketch carries:
+    the noise that was told of, or more if the residual shows more than the fit of n unknowns to m coordinates leaves of
+    it, which is the share 1 - n/m.
+
+    Cost: PROBES fits of two digits, each a third of that of the answer.
+    """
+    batch, size = problem.batch, np.linalg.norm(problem.erased(problem.sketches), axis=1)
+    objects, kept = np.diff(batch.objects), problem.kept()
+    free = 1.0 - fitted / np.maximum(kept, 1)
+    base = _formula(problem, 1.0 / np.where(free > 0.0, free, np.inf))
+    probed = sum(_probe(problem, size, seed) for seed in range(PROBES)) / PROBES
+    count = np.diff(batch.attribute_ends) * PROBES
+    trace = np.repeat(np.arange(objects.size), objects)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(np.isfinite(probed / base), probed / base, 0.0)
+        mean = np.bincount(trace, ratio * count, objects.size) / np.bincount(trace, count, objects.size)
+        square = base * (ratio * count + POOL * mean[trace]) / (count + POOL)
+    return np.asarray(np.sqrt(square) * _noise(problem, answer, size, free)[trace])
+
+
+def of_formula(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
+    """The same without probes, as if all columns were independent: those of sparse attributes."""
+    size = np.linalg.norm(problem.erased(problem.sketches), axis=1)
+    free = 1.0 - fitted / np.maximum(problem.kept(), 1)
+    trace = np.repeat(np.arange(len(size)), np.diff(problem.batch.objects))
+    square = _formula(problem, 1.0 / np.where(free > 0.0, free, np.inf))
+    return np.asarray(np.sqrt(square) * _noise(problem, answer, size, free)[trace])
+
+
+def of_filters(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
+    """The same of the filters, to which all other objects are noise."""
+    size = np.linalg.norm(problem.erased(problem.sketches), axis=1)
+    trace = np.repeat(np.arange(len(size)), np.diff(problem.batch.objects))
+    level = size / np.sqrt(np.maximum(problem.kept(), 1))
+    return np.asarray(np.sqrt(_formula(problem, np.ones(len(size)))) * level[trace])
+
+
+def _formula(problem: Problem, inflation: Doubles) -> Doubles:
+    """(objects,) Variance of an unknown for noise of size one in every kept coordinate: over the square of its column's
+    norm on these, times what the fit of all others adds."""
+    amplitude = problem.plan.amplitudes()[0]
+    share = problem.kept() / problem.sketches.shape[1]
+    trace = np.repeat(np.arange(len(share)), np.diff(problem.batch.objects))
+    with np.errstate(divide="ignore"):
+        return np.asarray(inflation[trace] / (amplitude**2 * share[trace]))
+
+
+def _noise(problem: Problem, answer: Answer, size: Doubles, free: Doubles) -> Doubles:
+    """(traces,) Root mean square noise of a kept coordinate; inf where nothing tells."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(answer.residual < ROUNDING, ROUNDING_SHARE, 1.0)
+        least = np.maximum(answer.residual * share, LEAST_ROUNDING) * size
+        seen = np.where(free > 0.0, least / np.sqrt(problem.kept() * free), np.inf)
+    return seen if problem.noise is None else np.maximum(seen, problem.noise)
+
+
+def _probe(problem: Problem, size: Doubles, seed: int) -> Doubles:
+    """(objects,) Mean square of an object's unknowns, fitted to white noise of size one."""
+    p, batch, (n, dim) = problem.plan, problem.batch, problem.sketches.shape
+    level = np.maximum(size / np.sqrt(dim), 1e-30).astype(np.float32)[:, None]
+    noise = np.random.Generator(np.random.Philox(seed)).integers(0, 2, (n, dim)).astype(np.float32) * 2 - 1
+    known = np.empty((n, dim), np.float32)  # counters are known: what they bring is no noise
+    p.sketch(np.zeros(p.attributes, np.float32), None, known, problem.threads)
+    found = problem.blank()
+    told = level[:, 0].astype(np.float64)
+    p.lstsq(known + level * noise, problem.mask, 0.0, PROBE_ITERATIONS, *found, problem.threads, told)
+    square = np.nan_to_num(found.attributes.astype(np.float64)) ** 2
+    sums = np.add.reduceat(square, batch.attribute_ends[:-1]) if square.size else np.zeros(0)
+    trace = np.repeat(np.arange(n), np.diff(batch.objects))
+    return np.asarray(sums / np.diff(batch.attribute_ends) / told[trace] ** 2)
