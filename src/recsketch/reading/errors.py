@@ -8,7 +8,7 @@ from recsketch.reading.problem import Answer, Counts, Doubles, Problem
 
 PROBES = 2  # White noise is fitted so many times.
 PROBE_ITERATIONS = 60
-POOL = 24.0  # Unknowns: what all objects of a run have in common enters the error of each with the weight of so many.
+POOL = 6.0  # Unknowns: what all objects of a run have in common enters the error of each with the weight of so many.
 # A residual that is all rounding is that of the sketch and that of the sweep which measured it, about as large: of its
 # norm about 1 / sqrt(2) is the sketch's. Measured over nine kinds of runs: 0.64 to 0.88.
 ROUNDING, ROUNDING_SHARE = 1e-6, 0.75

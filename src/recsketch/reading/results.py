@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,8 +75,6 @@ class Recovery(Record):
         return f"<{self._head()}>"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
         notes = "".join(f"<li>{escape(text)}</li>" for text in self.warnings)
         return f"<p>{self._head()}</p>" + (f"<ul>{notes}</ul>" if notes else "")
 
@@ -187,12 +186,20 @@ class Unrolled(Record):
         Share of the sketch, as a norm, that the objects leave. Less than sqrt(1 - explained) where something is
         missing: a fit takes some of that, too.
     complete : bool
-        The residual is rounding (or the noise that was told of) and the unknowns fit: this is the run, and all of it.
+        This is the run, and all of it: the residual is rounding (or the noise that was told of), the unknowns fit, and
+        no input of usual amplitude could have been missed below that noise. Uses of one object that has no signature
+        are objects of their own; `warnings` names them.
     rounds, iterations : int
         Of the search, and of its fits.
     max_depth : int
-        Levels of objects that were looked for. The text of an incomplete answer says so if the search got there: there
-        may be more below.
+        Levels of objects that were looked for.
+    limits : tuple of str
+        What hides more of the run, or may: "capacity" (something is left that no object explains, because there is too
+        much of it for the sketch), "noise" (inputs of usual amplitude would drown in the noise that was told of, or in
+        float32), "max_depth" (the search got there, and something is left), "positions" (a tuple has as many inputs as
+        are looked for, 256).
+    warnings : tuple of str
+        What else a reader should know, in sentences: copies that cannot be told from uses of one object.
     """
 
     objects: tuple[UnrolledObject, ...]
@@ -204,6 +211,8 @@ class Unrolled(Record):
     rounds: int
     iterations: int
     max_depth: int
+    limits: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def to_trace(self) -> Trace:
         """As a Trace, objects numbered as here. Where inputs are missing the others close up and their weights grow.
@@ -251,12 +260,16 @@ class Unrolled(Record):
         state = "complete" if self.complete else f"incomplete, {self.explained:.1%} of the energy explained"
         if not self.objects and self.residual:
             state += " (another specification, a load far above 1, or attributes of very different norms: with_scales)"
-        if not self.complete and max((len(o.path) for o in self.objects), default=0) == self.max_depth:
+        elif not self.complete and self.limits:
+            state += f" (limits: {', '.join(self.limits)})"
+        if "max_depth" in self.limits:
             state += f", the search ended at max_depth = {self.max_depth}"
-        return f"Unrolled: {_check.count(len(self.objects), 'object')}, {state}, residual {self.residual:.1e}"
+        worst = max((float(np.linalg.norm(o.error)) / o.norm for o in self.objects if o.norm > 0.0), default=0.0)
+        wrong = f", errors up to {worst:.1g} of a norm" if self.objects else ""
+        return f"Unrolled: {_check.count(len(self.objects), 'object')}, {state}{wrong}, residual {self.residual:.1e}"
 
     def __str__(self) -> str:
-        return f"{self._head()}\n{self.tree()}".rstrip()
+        return "\n".join([self._head(), *(f"! {text}" for text in self.warnings), self.tree()]).rstrip()
 
     def __repr__(self) -> str:
         return f"<{self._head()}>"
@@ -264,7 +277,9 @@ class Unrolled(Record):
     def _repr_html_(self) -> str:
         from recsketch.runs import drawing
 
-        return f"<p>{self._head()}</p>" + drawing.page(self._drawing(), 2000, _confidence)
+        notes = "".join(f"<li>{escape(text)}</li>" for text in self.warnings)
+        head = f"<p>{self._head()}</p>" + (f"<ul>{notes}</ul>" if notes else "")
+        return head + drawing.page(self._drawing(), 2000, _confidence)
 
 
 def _confidence(o: UnrolledObject) -> str:

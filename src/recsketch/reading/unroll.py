@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,12 +38,21 @@ LEAST_OF_ERROR, LEAST_AMPLITUDE = 0.1, 1e-30
 # many objects, and is from 2**-5 to 2**5 where nothing is known.
 LEAST_SPREAD, LEAST_OBJECTS, UNKNOWN_SPREAD = 0.005, 3, 0.3
 
+# Nats that inputs which are missing would bring at least, so that not to see them means that there are none. A search
+# that finds nothing takes objects of less (csrc/reading/unroll.c).
+VISIBLE = 20.0
+LEAST_ROUNDING = 3e-7  # of a sketch's norm (csrc/reading/reading.h)
+WINDOW = 256  # positions of a tuple that are looked at (csrc/reading/reading.h)
+DOUBT = 0.05  # An evidence is that of one model. No object is surer than the share that all of them explain allows.
+MOST_NAMED = 8  # objects, and groups of them, in texts
+
 # Copies of one object differ by their errors alone. They are taken for copies up to this many standard errors ...
 DEVIATIONS = 4.0
 # ... and, because errors are estimates, up to a distance of 0.05 of their signatures, which have norm one, and of 2% of
 # the norm of what is sketched of an attribute. Signatures further apart than 0.4 are never taken for copies: those of
 # different objects are about sqrt(2) apart, and of length 8 one pair in 4,000 is nearer than 0.4.
 LEAST_SIGNATURE, MOST_SIGNATURE, LEAST_ATTRIBUTE = 0.05, 0.4, 0.02
+ALIKE = 1e-5  # of an attribute's norm: without signatures only what is equal but for rounding is called a copy
 
 # Of a tuple that lacks some of its k inputs, n / k is not told by less than this; and a share this far beyond n, in
 # inputs, is taken for one that is missing: the error of an owner's counter makes less.
@@ -103,6 +113,8 @@ class _Reader:
         number = {i: k for k, i in enumerate(kept)}
         weights = {p: self._weights(p) for p in self.below}
         share = {c: w for p, members in self.below.items() for c, w in zip(members, weights[p], strict=True)}
+        explained = max(0.0, 1.0 - self.missing / self.energy) if self.energy > 0.0 else 0.0
+        surest = 1.0 if self._explained() else 1.0 - DOUBT * (1.0 - explained)
         objects = []
         for i in kept:
             members = self.below.get(i, [])
@@ -115,33 +127,91 @@ class _Reader:
                     weights=weights.get(i, ()),
                     path=self._path(i),
                     weight=share[i],
-                    confidence=1.0 / (1.0 + math.exp(-min(self.evidence[i], 700.0))),
+                    confidence=min(1.0 / (1.0 + math.exp(-min(self.evidence[i], 700.0))), surest),
                     error=self._error(i),
                     norm=norm,
                     norm_error=norm_error,
                 )
             )
+        limits = self._limits(depth) if objects else ()
+        fits = self._explained() and not set(limits) & {"noise", "positions"}
         return Unrolled(
             objects=tuple(objects),
             outputs=tuple(number[same[c]] for c in self.below.get(-1, [])),
             weights=weights.get(-1, ()),
-            explained=max(0.0, 1.0 - self.missing / self.energy) if self.energy > 0.0 else 0.0,
+            explained=explained,
             residual=math.sqrt(self.square / self.energy) if self.energy > 0.0 else 0.0,
-            complete=bool(objects) and self._complete(),
+            complete=bool(objects) and fits,
             rounds=self.rounds,
             iterations=self.iterations,
             max_depth=depth,
+            limits=limits,
+            warnings=tuple(self._warnings(objects)),
         )
 
-    def _complete(self) -> bool:
+    def _explained(self) -> bool:
         """Whether the residual is rounding, or noise that was told of, and there are fewer unknowns than coordinates.
 
         The energy of Gaussian noise in k coordinates has a standard deviation of sqrt(2 / k) of itself: with four of
         these one sketch in 30,000 is called incomplete by its noise.
         """
         told = self.noise**2 * self.kept * (1.0 + 4.0 * math.sqrt(2.0 / max(self.kept, 1)))
-        unknowns = np.count_nonzero(self.parts) + len(self.names)
-        return bool(self.square <= max(told, ROUNDING**2 * self.energy) and unknowns < self.kept)
+        return bool(self.square <= max(told, ROUNDING**2 * self.energy) and self._unknowns() < self.kept)
+
+    def _unknowns(self) -> int:
+        return int(np.count_nonzero(self.parts)) + len(self.names)
+
+    def _limits(self, depth: int) -> tuple[str, ...]:
+        """What hides, or may hide, more of the run than was found."""
+        found = []
+        if not self._explained():
+            found.append("capacity")
+        if self._hidden(depth):
+            found.append("noise")
+        if not self._explained() and max(len(self._path(i)) for i in range(len(self.names))) == depth:
+            found.append("max_depth")
+        if any(len(members) >= WINDOW for members in self.below.values()) and self.spec.max_inputs > WINDOW:
+            found.append("positions")
+        return tuple(found)
+
+    def _hidden(self, depth: int) -> bool:
+        """Whether inputs of usual amplitude could be missing somewhere without having been seen above the noise.
+
+        A further input is as loud as its siblings. Where an object has none, it would have as many as others have, of
+        the amplitude that its own tells. The evidence for an object of amplitude A is that of docs/method.md,
+        "Unrolling": of its counter, A^2 / 2 over the noise's square, and of its attribute.
+        """
+        spec, allowed = self.spec, self.spec.allowed()
+        shortest = np.where(allowed, np.array(list(spec.lengths.values())), 1 << 30).min(axis=1)
+        fan = max(1, round(sum(map(len, self.below.values())) / len(self.below)))
+        least = LEAST_ROUNDING * math.sqrt(self.energy / max(self.kept, 1))
+        noise = max(self.noise, least)
+        for p in (-1, *range(len(self.names))):
+            row = self.module[p] if p >= 0 else len(spec.modules)
+            members = self.below.get(p, [])
+            if not allowed[row].any() or len(members) >= spec.max_inputs or (p >= 0 and len(self._path(p)) >= depth):
+                continue
+            k = 1 if members else min(fan, spec.max_inputs)
+            if members:
+                square = sum(self.amplitude[c] ** 2 for c in members) / len(members)
+            else:
+                whole = self._owed(p, k)
+                square = whole**2 / k**2 if spec.weighting in ("linear", "count") else whole / k
+            a = float(shortest[row])
+            alpha2 = square / noise**2
+            v = alpha2 / a
+            if k * (alpha2 / 2.0 + a / 2.0 * (v - math.log1p(v))) < VISIBLE:
+                return True
+        return False
+
+    def _warnings(self, objects: list[UnrolledObject]) -> list[str]:
+        """What a reader should know of the answer."""
+        texts = []
+        if not self.spec.signature:
+            for group in copies(objects)[:MOST_NAMED]:
+                which = ", ".join(map(str, group[:MOST_NAMED])) + (" ..." if len(group) > MOST_NAMED else "")
+                texts.append(f"objects {which} are alike in all they hold: uses of one object, or copies (signature=0)")
+        return texts
 
     def _order(self, same: dict[int, int]) -> list[int]:
         """All nodes that stand for themselves, inputs first and in the order of their positions."""
@@ -324,3 +394,33 @@ def likeliest_norms(
         out[own] = part * y[own] + (1.0 - part) * mean
         left[own] = np.sqrt(part / np.maximum(w, 1e-300) + (1.0 - part) ** 2 / u.sum())
     return out, left
+
+
+def copies(objects: list[UnrolledObject]) -> list[tuple[int, ...]]:
+    """Groups of objects that are alike in module, attribute and inputs, within their errors.
+
+    An object is compared with those before it whose attributes have about the same projection on one vector. Cost:
+    n log n for n objects, and one comparison for each that is near.
+    """
+    same = list(range(len(objects)))
+    near: dict[tuple[str, tuple[int, ...]], list[tuple[float, int]]] = {}
+    found: dict[int, list[int]] = {}
+    for i, o in enumerate(objects):  # inputs first
+        seen = near.setdefault((o.module, tuple(same[c] for c in o.inputs)), [])
+        x = o.attribute.astype(np.float64)
+        at = float(x @ np.cos(np.arange(x.size)))
+        reach = math.sqrt(x.size) * _tolerance(o, o)
+        for _, j in seen[bisect_left(seen, (at - reach, -1)) : bisect_left(seen, (at + reach, len(objects)))]:
+            if np.linalg.norm(x - objects[j].attribute) <= _tolerance(o, objects[j]):
+                same[i] = j
+                break
+        else:
+            insort(seen, (at, i))
+        found.setdefault(same[i], []).append(i)
+    return [tuple(group) for group in found.values() if len(group) > 1]
+
+
+def _tolerance(a: UnrolledObject, b: UnrolledObject) -> float:
+    """The distance of two attributes up to which they may be the same."""
+    error = math.hypot(float(np.linalg.norm(a.error)), float(np.linalg.norm(b.error)))
+    return DEVIATIONS * error + ALIKE * max(a.norm, b.norm)
