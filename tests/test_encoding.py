@@ -272,7 +272,7 @@ def test_without_order_only_what_adds_up_is_read(build: Any) -> None:
     s = sk.sketch(runs)
     assert np.abs(s[0] - s[1]).max() <= 1e-6 * np.abs(s).max()
     assert sk.similarity(s[0], s[1]) == pytest.approx(1)
-    assert sk.summary(s[0], "a").count_error > 0
+    assert sk.summary(s[0], "a", unroll=False).count_error > 0
     with pytest.raises(
         ValueError, match=r"^recover: wanted a specification with ordered=True; .* similarity and summary"
     ):

@@ -534,4 +534,4 @@ def test_a_long_path_is_no_division_by_zero() -> None:
     sk = rs.Sketcher(rs.SketchSpec(4096, {"a": 1}))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        sk.summary(np.random.default_rng(0).standard_normal(4096), "a", below=("a",) * 200)
+        sk.summary(np.random.default_rng(0).standard_normal(4096), "a", below=("a",) * 200, unroll=False)

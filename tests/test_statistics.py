@@ -37,7 +37,7 @@ def sample(build: Any) -> list[tuple[Any, Any, rs.Summary]]:
     for seed in range(RUNS):
         counts = {"a": 40, "b": 24}
         sk, s, means = pooled(build, seed, counts)
-        out += [(counts[name], means[name], sk.summary(s, name)) for name in counts]
+        out += [(counts[name], means[name], sk.summary(s, name, unroll=False)) for name in counts]
     return out
 
 
@@ -81,7 +81,7 @@ def test_standard_errors_of_large_means(build: Any, scaling: Any) -> None:
         x, trace = 10 * build.attribute(rng, 16), rs.Trace()
         trace.outputs([trace.add("ab"[k % 8 > 4], x) for k in range(64)])
         sk = rs.Sketcher(spec, threads=1)
-        found = sk.summary(sk.sketch(trace), "a")
+        found = sk.summary(sk.sketch(trace), "a", unroll=False)
         square.append(np.mean(((found.mean - x) / found.mean_error) ** 2))
         count.append((found.count - 40) / found.count_error)
     assert 0.38 <= np.sqrt(np.mean(square)) <= 2.1
@@ -92,7 +92,7 @@ def test_errors_fall_with_the_sketch(build: Any) -> None:
     """Four times the length, half the stated error: within a factor 1.3 on a mean of 4 seeds (deviation below 5%)."""
     errors = {}
     for dim in (1024, 4096, 16384):
-        each = [sk.summary(s, "a") for sk, s, _ in (pooled(build, seed, {"a": 40, "b": 24}, dim) for seed in range(4))]
+        each = [sk.summary(s, "a", unroll=False) for sk, s, _ in (pooled(build, seed, {"a": 40, "b": 24}, dim) for seed in range(4))]
         errors[dim] = (np.mean([e.count_error for e in each]), np.mean([e.mean_error for e in each]))
     for i in (0, 1):
         assert 1.5 <= errors[1024][i] / errors[4096][i] <= 2.6
@@ -107,7 +107,7 @@ def test_a_module_that_is_not_there(build: Any) -> None:
         trace = rs.Trace()
         trace.outputs([trace.add("ab"[i % 2], build.attribute(rng, 16)) for i in range(64)])
         sk = rs.Sketcher(spec, threads=1)
-        found = sk.summary(sk.sketch(trace), "c")
+        found = sk.summary(sk.sketch(trace), "c", unroll=False)
         assert abs(found.count) <= 4 * found.count_error
         assert found.count <= 4
         assert np.isnan(found.mean).all() or np.isfinite(found.mean).all()
@@ -115,7 +115,7 @@ def test_a_module_that_is_not_there(build: Any) -> None:
 
 def test_an_empty_sketch(build: Any) -> None:
     sk = rs.Sketcher(rs.SketchSpec(256, {"a": 4}), threads=1)
-    found = sk.summary(np.zeros(256, np.float32), "a")
+    found = sk.summary(np.zeros(256, np.float32), "a", unroll=False)
     assert found.count == 0
     assert not np.isfinite(found.mean).any()
 
@@ -124,7 +124,7 @@ def test_the_total_gives_counts_to_linear_weights(build: Any) -> None:
     """The sketch holds shares then: 40 of 64 by `total`, 40/64 without. Noise as with "energy" weights up to 2."""
     for seed in range(4):
         sk, s, _ = pooled(build, seed, {"a": 40, "b": 24}, weighting="linear")
-        share, count = sk.summary(s, "a"), sk.summary(s, "a", total=64)
+        share, count = sk.summary(s, "a", unroll=False), sk.summary(s, "a", total=64, unroll=False)
         assert count.count == pytest.approx(64 * share.count)
         assert abs(count.count / 40 - 1) <= 0.15
         assert abs(count.count - 40) <= 5 * count.count_error
@@ -148,7 +148,7 @@ def test_objects_below_others(build: Any, seed: int, weighting: str) -> None:
     """Inputs of one output object, asked for through `below`. With balanced weights the page has a ninth of the energy,
     from which alone their number follows: at d = 16,384 to a fifth."""
     sk, s, x = two_levels(build, seed, weighting=weighting)
-    found = sk.summary(s, "a", below=["page"])
+    found = sk.summary(s, "a", below=["page"], unroll=False)
     assert abs(found.count - 40) <= 5 * found.count_error
     assert abs(found.count / 40 - 1) <= (0.6 if weighting == "balanced" else 0.25)
     assert np.abs(found.mean - x).max() <= 5 * found.mean_error
@@ -158,7 +158,7 @@ def test_objects_below_others(build: Any, seed: int, weighting: str) -> None:
 def test_inputs_are_not_mistaken_for_outputs(build: Any, seed: int) -> None:
     """One page and no "a" among the outputs: within 5 stated errors (4 seeds, 2 counts: 5e-6), whatever lies below."""
     sk, s, _ = two_levels(build, seed)
-    page, inner = sk.summary(s, "page"), sk.summary(s, "a")
+    page, inner = sk.summary(s, "page", unroll=False), sk.summary(s, "a", unroll=False)
     assert abs(page.count - 1) <= 5 * page.count_error
     assert abs(inner.count) <= 5 * inner.count_error
 
@@ -181,7 +181,7 @@ def test_the_weight_along_the_path_is_taken_out(build: Any, weighting: str) -> N
         sk = rs.Sketcher(spec, threads=1)
         s = sk.sketch(trace)
         for total, each in found.items():
-            each.append(sk.summary(s, "a", below=["page"], total=total))
+            each.append(sk.summary(s, "a", below=["page"], total=total, unroll=False))
     for total, each in found.items():
         want = 24 / 40 if weighting == "linear" and total is None else 24
         mean, error = np.mean([f.count for f in each]), np.mean([f.count_error for f in each])
@@ -193,7 +193,7 @@ def test_the_total_of_energy_weights(build: Any) -> None:
     """What is known beforehand need not be read off, and adds no error."""
     for seed in range(4):
         sk, s, _ = pooled(build, seed, {"a": 40, "b": 24}, weighting="energy")
-        plain, told = sk.summary(s, "a"), sk.summary(s, "a", total=64)
+        plain, told = sk.summary(s, "a", unroll=False), sk.summary(s, "a", total=64, unroll=False)
         assert abs(told.count - 40) <= 5 * told.count_error
         assert told.count_error < plain.count_error
 
@@ -202,7 +202,7 @@ def test_scales_are_taken_out(build: Any) -> None:
     """The mean is that of the attributes as given, whatever their scale: errors as above over the scale."""
     for seed in range(3):
         sk, s, means = pooled(build, seed, {"a": 40, "b": 24}, scales={"a": 0.5})
-        found = sk.summary(s, "a")
+        found = sk.summary(s, "a", unroll=False)
         assert np.abs(found.mean - means["a"]).max() <= 5 * found.mean_error
 
 
@@ -210,10 +210,10 @@ def test_erased_coordinates_are_not_read(build: Any) -> None:
     sk, s, means = pooled(build, 1, {"a": 40, "b": 24})
     mask = np.random.default_rng(2).random(4096) < 0.7
     broken = np.where(mask, s, np.float32(np.nan))
-    found = sk.summary(broken, "a", mask=mask)
+    found = sk.summary(broken, "a", mask=mask, unroll=False)
     assert abs(found.count - 40) <= 5 * found.count_error
     assert np.abs(found.mean - means["a"]).max() <= 5 * found.mean_error
-    assert found.count_error > sk.summary(s, "a").count_error
+    assert found.count_error > sk.summary(s, "a", unroll=False).count_error
 
 
 def test_more_pooled_unknowns_than_coordinates_say_nothing() -> None:
@@ -221,7 +221,7 @@ def test_more_pooled_unknowns_than_coordinates_say_nothing() -> None:
     trace = rs.Trace()
     trace.outputs([trace.add("a", np.ones(128)), trace.add("b", np.ones(128))])
     with pytest.warns(rs.CapacityWarning, match="260 pooled unknowns"):
-        found = sk.summary(sk.sketch(trace), "a")
+        found = sk.summary(sk.sketch(trace), "a", unroll=False)
     assert np.isnan(found.count)
     assert found.count_error == found.mean_error == np.inf
     assert np.isnan(found.mean).all()
@@ -230,7 +230,7 @@ def test_more_pooled_unknowns_than_coordinates_say_nothing() -> None:
 def test_without_transparency_there_is_no_summary() -> None:
     sk = rs.Sketcher(rs.SketchSpec(256, {"a": 4}, angle=90.0))
     with pytest.raises(ValueError, match="angle"):
-        sk.summary(np.ones(256), "a")
+        sk.summary(np.ones(256), "a", unroll=False)
 
 
 def test_stated_errors_hold_in_a_full_model() -> None:
@@ -246,6 +246,6 @@ def test_stated_errors_hold_in_a_full_model() -> None:
         trace = rs.Trace()
         ids = [trace.add("ab"[i % 2], (x := rng.standard_normal(329)) / np.linalg.norm(x)) for i in range(64)]
         trace.outputs(ids)
-        found = sk.summary(sk.sketch(trace), "a")
+        found = sk.summary(sk.sketch(trace), "a", unroll=False)
         square.append(((found.count - 32) / found.count_error) ** 2)
     assert 0.25 <= np.mean(square) <= 2

@@ -394,6 +394,7 @@ class Sketcher:
         below: Sequence[str] = (),
         total: float | None = None,
         mask: npt.ArrayLike | None = None,
+        unroll: bool = True,
     ) -> Summary:
         """Count and mean of one module's objects, without knowing the structure.
 
@@ -408,10 +409,14 @@ class Sketcher:
             How many objects of all modules there are at the end of that way, if known.
         mask : (d,) array of bool, optional
             True where a coordinate is kept. Erased ones are not read and may be anything, NaN too.
+        unroll : bool
+            Unroll the sketch first, and count exactly if that is the whole run. Without it, and for what does not
+            unroll, the pooled model answers.
 
         Returns
         -------
         Summary
+            With a count or a mean of NaN where its error exceeds it: noise is not shown as a number.
 
         Raises
         ------
@@ -438,12 +443,13 @@ class Sketcher:
         The mean of polar attributes is their mean direction times the geometric mean of their norms.
 
         Weights within a tuple are taken to be equal: others bias counts, and weigh the mean. The error falls as
-        1 / sqrt(d). Measured for 64 outputs of two modules at d = 4,096: counts within 2% on average, elements of the
+        1 / sqrt(d). These errors are those of the pooled model; a run that unrolls is counted without any, each use of
+        an object once, and its mean weighs all uses alike. Measured for 64 outputs of two modules at d = 4,096: counts within 2% on average, elements of the
         mean within 0.03 of attributes of norm about one. It is that of one draw of the matrices: for one specification
         it is the same in every run, so that averaging over runs does not remove it. `unroll` counts exactly where the
         run comes back whole.
 
-        Cost: up to 60 iterations, each of 4 operators a module and level: 170 to 200 sweeps of a run of 27 objects, and
+        Cost: that of `unroll` where the run unrolls; of the pooled model up to 60 iterations, each of 4 operators a module and level: 170 to 200 sweeps of a run of 27 objects, and
         about 20 vectors of d floats.
 
         Examples
@@ -457,7 +463,7 @@ class Sketcher:
         >>> abs(sk.summary(sk.sketch(trace), "cat").count - 48) < 3
         True
         """
-        from recsketch.reading.pooled import summarise
+        from recsketch.reading.pooled import counted, summarise
 
         _check.choice("module", module, self.spec.modules)
         path = _check.members("below", below, "a sequence of module names")
@@ -467,10 +473,15 @@ class Sketcher:
             total = _check.number("total", total, "a positive number of objects", 0.0, 1e15)
         if self.spec.angle > 89.9:
             raise ValueError(f"summary: wanted transparent operators, an angle of at most 89.9; got {self.spec.angle}")
-        s = _check.floats("sketch", _unpacked(sketch)[0], f"a sketch of {self.spec.dim} numbers", (self.spec.dim,))
+        given, told = _unpacked(sketch)
+        s = _check.floats("sketch", given, f"a sketch of {self.spec.dim} numbers", (self.spec.dim,))
         rows = _check.mask(mask, self.spec.dim, 1)
         kept = None if rows is None else rows[0].view(np.bool_)
         _check.known("sketch", s[None], rows)
+        if _check.flag("unroll", unroll) and self.spec.ordered:
+            whole = self.unroll(s, mask, noise=None if told is None else np.ravel(told))
+            if whole.complete:
+                return counted(whole, module, path, self.spec.modules[module])
         return summarise(self._matrices, s if kept is None else np.where(kept, s, 0), module, path, total, kept)
 
     def similarity(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from recsketch._check import CapacityWarning, Floats
-from recsketch.reading.results import Summary
+from recsketch.reading.results import Summary, Unrolled
 from recsketch.sketching.matrices import factors, ins
 
 if TYPE_CHECKING:
@@ -163,6 +163,19 @@ def _fit(
     return pool, z, sigma / math.sqrt(share * free) if free > 0.0 else math.inf
 
 
+def counted(found: Unrolled, module: str, below: Sequence[str], length: int) -> Summary:
+    """The same of a whole run: every use of an object of the module at the end of the path, once."""
+    level = list(found.outputs)
+    for name in below:
+        level = [c for i in level if found.objects[i].module == name for c in found.objects[i].inputs]
+    uses = [found.objects[i] for i in level if found.objects[i].module == module]
+    if not uses:
+        return Summary(0.0, np.full(length, np.nan, np.float32), 0.0, math.inf)
+    mean = np.mean([o.attribute for o in uses], axis=0, dtype=np.float64)
+    error = math.sqrt(sum(float(np.mean(np.square(o.error, dtype=np.float64))) for o in uses)) / len(uses)
+    return Summary(float(len(uses)), mean.astype(np.float32), 0.0, error)
+
+
 def summarise(
     matrices: Matrices,
     s: Floats,
@@ -192,6 +205,10 @@ def summarise(
         mean, mean_error = _mean(spec, module, unknowns, noise / own)
     else:
         mean, mean_error = np.full(spec.modules[module], np.nan, np.float32), math.inf
+    if not error <= abs(count):
+        count = math.nan
+    if not mean_error * math.sqrt(mean.size) <= np.linalg.norm(mean.astype(np.float64)):
+        mean = np.full_like(mean, np.nan)
     return Summary(count, mean, error, mean_error)
 
 

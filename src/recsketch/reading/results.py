@@ -86,10 +86,11 @@ class Summary(Record):
     Attributes
     ----------
     count : float
-        Estimated number of objects, if all objects at that depth weigh about the same (see `Sketcher.summary`).
+        Number of objects: exact if the run unrolled, else estimated, if all objects at that depth weigh about the same
+        (see `Sketcher.summary`). NaN where its error exceeds it.
     mean : (a,) float32
-        Mean of their attributes, each counted with its share alpha; of polar ones the mean direction times the
-        geometric mean of the norms. NaN where fewer objects are seen than the noise hides.
+        Mean of their attributes; by the pooled model each counted with its share alpha, and of polar ones the mean
+        direction times the geometric mean of the norms. NaN where its error exceeds it.
     count_error, mean_error : float
         Standard errors; `mean_error` is that of one element.
     """
