@@ -33,6 +33,7 @@ BELOW = {
     "sketcher": {"runs", "sketching", "reading"},
     "datasets": {"runs"},
     "display": set(),
+    "trials": {"_values", "display", "reading", "runs", "sketcher", "sketching"},
     "demo": {"_config", "datasets", "display", "erasure", "runs", "sketcher", "sketching"},
     "cli": {"_config", "_files", "_npz", "demo", "display", "runs", "sketcher", "sketching"},
     "__main__": {"cli"},

@@ -183,7 +183,7 @@ def test_noise_that_siblings_share_is_in_the_errors() -> None:
     z = []
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        sk = rs.Sketcher(rs.SketchSpec(4096, {"a": 16, "b": 16}, seed, max_inputs=8))
+        sk = rs.Sketcher(rs.SketchSpec(4096, {"a": 16, "b": 16}, seed, max_inputs=8, attributes="linear"))
         run = rs.Trace()
 
         def add(module: str, inputs: list[int], run: rs.Trace = run, rng: np.random.Generator = rng) -> int:
@@ -273,11 +273,12 @@ def test_the_end_at_max_depth_is_told(build: Any) -> None:
         found = sk.unroll(s, max_depth=depth)
         assert found.max_depth == depth
         for text in (str(found), repr(found), found._repr_html_()):
-            assert f"the search ended at max_depth = {depth}, residual" in text
+            assert f"the search ended at max_depth = {depth}," in text
+        assert "max_depth" in found.limits
     for found in (sk.unroll(s, max_depth=3), sk.unroll(s)):
         assert found.complete
         assert "max_depth" not in str(found)
-    assert sk.unroll(s).max_depth == 16
+    assert sk.unroll(s).max_depth == 64
     noisy = sk.unroll(s + np.float32(0.01), max_depth=8)
     assert not noisy.complete
     assert "max_depth" not in str(noisy)

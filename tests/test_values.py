@@ -163,4 +163,4 @@ def test_one_is_one() -> None:
     assert "2 objects, 2 outputs" in repr(many)
     assert repr(rs.TraceBatch.from_traces([many, many])) == "<TraceBatch of 2 traces, 4 objects, modules 'eye'>"
     assert repr(rs.TraceBatch.from_traces([])) == "<TraceBatch of 0 traces, 0 objects, modules none>"
-    assert repr(sk.recover(s, one)).startswith("<Recovery of 1 object, residual ")
+    assert repr(sk.recover(s, one)).startswith("<Recovery of 1 object, errors up to ")

@@ -653,8 +653,9 @@ void rsk_detect(rsk_detector *q, const rsk_tree *t, const float *residual) {
         const ptrdiff_t depth = p == RSK_ROOT ? 0 : t->node[p].depth + 1;
         if (depth >= q->max_depth || !allows_any(q, &found) || below_threshold(q, &found)) continue;
         found.residual = descend(q, t, p);
-        /* As soon as there are objects enough, these show where the search must go on. */
-        found.levels = t->count <= FEW ? q->max_depth - depth : 1;
+        /* As soon as there are objects enough, these show where the search must go on. Operators that do not keep norms let some
+         * directions grow level by level, so that deep scores say nothing. */
+        found.levels = t->count <= FEW && spec->family->skew ? q->max_depth - depth : 1;
         /* With linear weights the energy of the inputs is not known before their number is, and members of a chain look like leaves. */
         const double alpha2 = rsk_tree_whole(spec, found.owner, 1) * q->shrink * q->shrink / (q->noise * q->noise);
         if (!found.members && p != RSK_ROOT && !q->bold && rsk_adds_squares(spec) &&

@@ -26,6 +26,7 @@ typedef struct rsk_module rsk_module;
 typedef struct rsk_family {
     const char *name;
     int rows; /* sign rows a rotation, 1 or 2 */
+    int skew; /* flag. 1: R^T = -R, so that T keeps norms but for a factor; 0: T keeps them on average */
     /* a mask for R, a draw for every number; NULL where R has none */
     ptrdiff_t (*mask)(uint64_t seed, uint64_t stream, ptrdiff_t d, ptrdiff_t draw);
     /* fills the rows; the mask is there */

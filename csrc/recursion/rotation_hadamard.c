@@ -72,4 +72,4 @@ static void embed_adjoint(const rsk_spec *spec, const rsk_module *m, float f, fl
     *counter = f_counter * counters[0];
 }
 
-const rsk_family rsk_family_hadamard = {"hadamard", 2, NULL, sample, NULL, apply, apply_wide, chain, chain_wide, embed, embed_wide, embed_adjoint};
+const rsk_family rsk_family_hadamard = {"hadamard", 2, 0, NULL, sample, NULL, apply, apply_wide, chain, chain_wide, embed, embed_wide, embed_adjoint};

@@ -126,4 +126,4 @@ static void embed_adjoint(const rsk_spec *spec, const rsk_module *m, float f, fl
     *counter = f_counter * (c * counters[0] + s * counters[1]);
 }
 
-const rsk_family rsk_family_skew = {"skew", 1, mask, sample, turn_signs, apply, apply_wide, chain, chain_wide, embed, embed_wide, embed_adjoint};
+const rsk_family rsk_family_skew = {"skew", 1, 1, mask, sample, turn_signs, apply, apply_wide, chain, chain_wide, embed, embed_wide, embed_adjoint};

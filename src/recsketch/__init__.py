@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recsketch._check import CapacityWarning, StructureWarning
+from recsketch._check import CapacityWarning, SketchWarning, StructureWarning
 from recsketch._config import isa, show_config
 from recsketch._scan import scan
 from recsketch.runs.batch import TraceBatch
@@ -22,25 +22,34 @@ if TYPE_CHECKING:
     from recsketch.reading.nearest import Neighbours
     from recsketch.reading.results import Recovery, Summary, Unrolled, UnrolledObject
     from recsketch.runs.objects import TraceObject
+    from recsketch.runs.reduction import ReducedModule, Reduction
     from recsketch.sketching import packing as storage
     from recsketch.sketching.packing import PackedSketches, pack
     from recsketch.sparse import SubsampledHadamard
+    from recsketch.trials.results import ModuleTrial, StoredTrial, Trial
+    from recsketch.trials.trial import trial
 
 __all__ = [
     "CapacityWarning",
     "Change",
     "Difference",
+    "ModuleTrial",
     "Neighbours",
     "PackedSketches",
     "Recovery",
+    "ReducedModule",
+    "Reduction",
     "SketchSpec",
+    "SketchWarning",
     "Sketcher",
+    "StoredTrial",
     "StructureWarning",
     "SubsampledHadamard",
     "Summary",
     "Trace",
     "TraceBatch",
     "TraceObject",
+    "Trial",
     "Unrolled",
     "UnrolledObject",
     "diff",
@@ -53,6 +62,7 @@ __all__ = [
     "storage",
     "suggest_dim",
     "transforms",
+    "trial",
 ]
 
 
@@ -60,12 +70,17 @@ __all__ = [
 _LATER = {
     "Change": "reading.difference:Change",
     "Difference": "reading.difference:Difference",
+    "ModuleTrial": "trials.results:ModuleTrial",
     "Neighbours": "reading.nearest:Neighbours",
     "PackedSketches": "sketching.packing:PackedSketches",
     "Recovery": "reading.results:Recovery",
+    "ReducedModule": "runs.reduction:ReducedModule",
+    "Reduction": "runs.reduction:Reduction",
+    "StoredTrial": "trials.results:StoredTrial",
     "SubsampledHadamard": "sparse:SubsampledHadamard",
     "Summary": "reading.results:Summary",
     "TraceObject": "runs.objects:TraceObject",
+    "Trial": "trials.results:Trial",
     "Unrolled": "reading.results:Unrolled",
     "UnrolledObject": "reading.results:UnrolledObject",
     "__version__": "_config:version",
@@ -76,6 +91,7 @@ _LATER = {
     "sparse": "sparse",
     "storage": "sketching.packing",
     "transforms": "transforms",
+    "trial": "trials.trial:trial",
 }
 
 

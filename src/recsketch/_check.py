@@ -33,6 +33,10 @@ class StructureWarning(UserWarning):
     """A structure explains less of a sketch than noise as loud as the run would leave: it is probably another run's."""
 
 
+class SketchWarning(UserWarning):
+    """A specification cannot do for the runs that are sketched what it is likely to be meant for."""
+
+
 # ---------------------------------------------------------------- words for messages, which stay below 1,000 characters
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
@@ -9,9 +10,10 @@ import numpy as np
 
 import recsketch._check as _check
 import recsketch._core as _core
-from recsketch._check import Floats
+from recsketch._check import Floats, SketchWarning
 from recsketch.runs.batch import TraceBatch, as_batch
 from recsketch.runs.trace import Trace
+from recsketch.sketching.doubts import doubts, due
 from recsketch.sketching.encoding import encoded, laid_out
 from recsketch.sketching.load import loads
 from recsketch.sketching.matrices import Matrices
@@ -51,7 +53,8 @@ class Sketcher:
     -----
     Cost: making one draws its random matrices, (max_inputs + 8 modules) d / 8 bytes, and keeps them as long as it
     lives: make one and use it often. The "paper" decoder draws them once more when it is first asked for. Nothing else
-    changes, so that one sketcher may be used from many threads, and after a fork. It pickles as its specification.
+    changes but what it has warned of, so that one sketcher may be used from many threads, and after a fork. It pickles
+    as its specification.
 
     Costs of the methods are for one run of n objects. A sweep is what sketching it takes: O(n d) time, about 0.8
     microseconds an object at d = 1,024 and 2.2 at 4,096 on one core with AVX2 (docs/figures.md).
@@ -79,6 +82,8 @@ class Sketcher:
         self.spec = spec
         self.threads = None if threads is None else _check.integer("threads", threads, 1, 1 << 16)
         self._matrices = Matrices(spec)
+        self._calls = 0
+        self._said: set[str] = set()
 
     def __reduce__(self) -> tuple[Any, tuple[SketchSpec, int | None]]:
         return Sketcher, (self.spec, self.threads)
@@ -117,6 +122,16 @@ class Sketcher:
         TypeError
             `traces` is something else.
 
+        Warns
+        -----
+        SketchWarning
+            The specification cannot do what it is likely to be meant for. Each of these is said once by a sketcher:
+            linear attributes of one module are more than 4 times as long as those of another, and will drown them;
+            objects are used more than once, and without signatures `unroll` will give copies; objects have less than
+            2**-40 of the loudest one's amplitude, so that float32 holds nothing of them. Looked at are the first
+            runs, one in 64 and at most 32, of the calls number 1, 2, 4, 8 and so on. A look takes 50 to 200
+            microseconds: 0.5% of sketching a thousand runs of 84 objects, at once or one by one.
+
         Notes
         -----
         Cost: a sweep. Beside the answer, a thread needs about depth + 20 vectors of d floats, and 80 bytes an object of
@@ -141,6 +156,12 @@ class Sketcher:
                 p.sketch(encoded(self._matrices, part, threads), None, out[first : first + SLICE], threads)
             except _core.CoreError as e:
                 raise ValueError(explain(e, self.spec, part, first)) from None
+        self._calls += 1
+        if len(batch) and due(self._calls):
+            for about, text in doubts(self._matrices, batch, threads).items():
+                if about not in self._said:
+                    self._said.add(about)
+                    warnings.warn(text, SketchWarning, stacklevel=2)
         return out[0] if single else out
 
     @overload
@@ -416,7 +437,8 @@ class Sketcher:
         Returns
         -------
         Summary
-            With a count or a mean of NaN where its error exceeds it: noise is not shown as a number.
+            With a mean of NaN where its error exceeds it, and a count of NaN where its error exceeds it and one: noise
+            is not shown as a number.
 
         Raises
         ------
@@ -662,7 +684,7 @@ class Sketcher:
             runs.append(self.unroll(s, mask, max_depth, sparse=sparse, nonnegative=nonnegative, noise=error))
         return diff(*runs, tolerance=tolerance)
 
-    def load(self, traces: Trace | TraceBatch | Iterable[Trace]) -> Any:
+    def load(self, traces: Trace | TraceBatch | Iterable[Trace], uses: bool = False) -> Any:
         """Unknown numbers over d: of every object its attribute, one more of its norm where attributes are polar, its
         signature, and its counter.
 
@@ -670,6 +692,9 @@ class Sketcher:
         ----------
         traces : Trace, TraceBatch or iterable of Trace
             Such as `sketch` takes.
+        uses : bool
+            True counts an object at every place where it stands, each way from the outputs down to it. That is what
+            `unroll` pays, with signatures or without: copies are known to be one only once all are found.
 
         Returns
         -------
@@ -679,7 +704,7 @@ class Sketcher:
         Raises
         ------
         ValueError, TypeError
-            As of `sketch`, but for the attributes' values.
+            As of `sketch`, but for the attributes' values; `uses` no bool.
 
         Notes
         -----
@@ -687,18 +712,21 @@ class Sketcher:
         amplitudes, and `unroll` nearly all runs whole, if weights are even, depth is at most 4 and no module's
         attributes are far larger than another's: see there for what was measured.
 
-        Cost: a plan of all traces, some 80 bytes an object; nothing is sketched.
+        Cost: a plan of all traces, some 80 bytes an object; nothing is sketched. `uses` adds about 0.1 microseconds an
+        input on each level where its owner stands.
 
         Examples
         --------
         >>> import recsketch as rs
         >>> trace = rs.Trace()
-        >>> trace.outputs([trace.add("eye", [0.5] * 14)])
-        >>> rs.Sketcher(rs.SketchSpec(64, {"eye": 14})).load(trace)
-        0.25
+        >>> eye = trace.add("eye", [0.5] * 14)
+        >>> trace.outputs([eye, eye])
+        >>> sk = rs.Sketcher(rs.SketchSpec(64, {"eye": 14}))
+        >>> sk.load(trace), sk.load(trace, uses=True)
+        (0.25, 0.5)
         """
         batch, single = as_batch(traces)
-        found = loads(self._matrices, batch, self._workers())
+        found = loads(self._matrices, batch, self._workers(), _check.flag("uses", uses))
         return float(found[0]) if single else found
 
     def _finite(self, name: str, sketches: npt.ArrayLike | PackedSketches) -> Floats:

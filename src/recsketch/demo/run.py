@@ -153,7 +153,8 @@ def _recover(runs: _Runs, which: Sequence[int], mask: npt.NDArray[np.bool_] | No
 def _vectors(trace: Trace, module: str, attributes: Sequence[Float32] | None = None) -> Float32:
     """The attributes of a run's objects of one module, or other vectors in their places: (objects, length)."""
     values = [o.attribute for o in trace.objects] if attributes is None else attributes
-    return np.array([v for o, v in zip(trace.objects, values, strict=True) if o.module == module])
+    # what could not be read is taken for nothing
+    return np.nan_to_num([v for o, v in zip(trace.objects, values, strict=True) if o.module == module])
 
 
 def _labels(page: Page) -> npt.NDArray[np.uint8]:

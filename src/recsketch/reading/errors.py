@@ -16,7 +16,7 @@ LEAST_ROUNDING = 1.15e-8  # of a sketch's norm: what is left of float32 rounding
 
 
 def of_lstsq(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
-    """(objects,) Standard errors of an unknown by least squares, inf where there are no fewer unknowns than coordinates.
+    """(objects,) Standard errors of an unknown by least squares, where there are more unknowns than coordinates those of
 
     The error of a least squares answer is the fit to the noise alone, ``A^+ e`` (Bjorck, "Numerical methods for least
     squares problems", 1996, section 1.4). White noise is fitted PROBES times, and scaled to what the sketch carries:
@@ -36,7 +36,8 @@ def of_lstsq(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
         ratio = np.where(np.isfinite(probed / base), probed / base, 0.0)
         mean = np.bincount(trace, ratio * count, objects.size) / np.bincount(trace, count, objects.size)
         square = base * (ratio * count + POOL * mean[trace]) / (count + POOL)
-    return np.asarray(np.sqrt(square) * _noise(problem, answer, size, free)[trace])
+        error = np.sqrt(square) * _noise(problem, answer, size, free)[trace]
+    return np.where(free[trace] > 0.0, error, _overloaded(problem, answer, fitted)) if (free <= 0.0).any() else error
 
 
 def of_formula(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
@@ -45,7 +46,9 @@ def of_formula(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
     free = 1.0 - fitted / np.maximum(problem.kept(), 1)
     trace = np.repeat(np.arange(len(size)), np.diff(problem.batch.objects))
     square = _formula(problem, 1.0 / np.where(free > 0.0, free, np.inf))
-    return np.asarray(np.sqrt(square) * _noise(problem, answer, size, free)[trace])
+    with np.errstate(invalid="ignore"):
+        error = np.sqrt(square) * _noise(problem, answer, size, free)[trace]
+    return np.where(free[trace] > 0.0, error, _overloaded(problem, answer, fitted)) if (free <= 0.0).any() else error
 
 
 def of_filters(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
@@ -53,7 +56,28 @@ def of_filters(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
     size = np.linalg.norm(problem.erased(problem.sketches), axis=1)
     trace = np.repeat(np.arange(len(size)), np.diff(problem.batch.objects))
     level = size / np.sqrt(np.maximum(problem.kept(), 1))
-    return np.asarray(np.sqrt(_formula(problem, np.ones(len(size)))) * level[trace])
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.sqrt(_formula(problem, np.ones(len(size)))) * level[trace])
+
+
+def _overloaded(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
+    """(objects,) The same where n unknowns are read from m < n coordinates.
+
+    The answer of least norm is the projection P u of the unknowns, in units of their columns, on m of n dimensions. For
+    a random one, rho = m / n, an element keeps the part rho of itself, and takes from all others noise of variance
+    rho (1 - rho) |u|^2 / n, where |P u|^2 = rho |u|^2.
+    """
+    batch, p = problem.batch, problem.plan
+    x = np.nan_to_num(answer.attributes.astype(np.float64))
+    square = np.add.reduceat(x * x, batch.attribute_ends[:-1]) if x.size else np.zeros(0)
+    trace = np.repeat(np.arange(len(fitted)), np.diff(batch.objects))
+    rho = np.clip(problem.kept() / np.maximum(fitted, 1), 1e-9, 1.0)
+    amplitude = p.amplitudes()[0]
+    energy = np.bincount(trace, square * amplitude**2, len(fitted))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        others = ((1.0 - rho) * energy / np.maximum(fitted, 1))[trace] / amplitude**2
+        own = ((1.0 / rho - 1.0) ** 2)[trace] * square / np.diff(batch.attribute_ends)
+    return np.asarray(np.sqrt(own + others))
 
 
 def _formula(problem: Problem, inflation: Doubles) -> Doubles:
@@ -62,7 +86,7 @@ def _formula(problem: Problem, inflation: Doubles) -> Doubles:
     amplitude = problem.plan.amplitudes()[0]
     share = problem.kept() / problem.sketches.shape[1]
     trace = np.repeat(np.arange(len(share)), np.diff(problem.batch.objects))
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(inflation[trace] / (amplitude**2 * share[trace]))
 
 
@@ -70,7 +94,7 @@ def _noise(problem: Problem, answer: Answer, size: Doubles, free: Doubles) -> Do
     """(traces,) Root mean square noise of a kept coordinate; inf where nothing tells."""
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(answer.residual < ROUNDING, ROUNDING_SHARE, 1.0)
-        least = np.maximum(answer.residual * share, LEAST_ROUNDING) * size
+        least = np.maximum(answer.residual * share, LEAST_ROUNDING) * np.where(size > 0.0, size, 1.0)
         seen = np.where(free > 0.0, least / np.sqrt(problem.kept() * free), np.inf)
     return seen if problem.noise is None else np.maximum(seen, problem.noise)
 
@@ -78,7 +102,7 @@ def _noise(problem: Problem, answer: Answer, size: Doubles, free: Doubles) -> Do
 def _probe(problem: Problem, size: Doubles, seed: int) -> Doubles:
     """(objects,) Mean square of an object's unknowns, fitted to white noise of size one."""
     p, batch, (n, dim) = problem.plan, problem.batch, problem.sketches.shape
-    level = np.maximum(size / np.sqrt(dim), 1e-30).astype(np.float32)[:, None]
+    level = np.where(size > 0.0, size / np.sqrt(dim), 1.0).astype(np.float32)[:, None]
     noise = np.random.Generator(np.random.Philox(seed)).integers(0, 2, (n, dim)).astype(np.float32) * 2 - 1
     known = np.empty((n, dim), np.float32)  # counters are known: what they bring is no noise
     p.sketch(np.zeros(p.attributes, np.float32), None, known, problem.threads)
@@ -87,5 +111,5 @@ def _probe(problem: Problem, size: Doubles, seed: int) -> Doubles:
     p.lstsq(known + level * noise, problem.mask, 0.0, PROBE_ITERATIONS, *found, problem.threads, told)
     square = np.nan_to_num(found.attributes.astype(np.float64)) ** 2
     sums = np.add.reduceat(square, batch.attribute_ends[:-1]) if square.size else np.zeros(0)
-    trace = np.repeat(np.arange(n), np.diff(batch.objects))
+    trace = np.repeat(np.arange(n), np.diff(batch.objects))  # every object has an unknown
     return np.asarray(sums / np.diff(batch.attribute_ends) / told[trace] ** 2)

@@ -205,7 +205,7 @@ def summarise(
         mean, mean_error = _mean(spec, module, unknowns, noise / own)
     else:
         mean, mean_error = np.full(spec.modules[module], np.nan, np.float32), math.inf
-    if not error <= abs(count):
+    if not error <= max(abs(count), 1.0):  # none, to within one, is an answer
         count = math.nan
     if not mean_error * math.sqrt(mean.size) <= np.linalg.norm(mean.astype(np.float64)):
         mean = np.full_like(mean, np.nan)

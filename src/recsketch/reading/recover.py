@@ -115,7 +115,9 @@ def _unread(
     Polar directions have norm one. Linear attributes are compared with the median norm of the run's, so that a zero
     vector which is read as one is no failure.
     """
-    lengths = np.sqrt([x.size for x in parts])
+    found = np.array([np.count_nonzero(x) for x in parts])  # elements that a pursuit left out are known
+    lengths = np.sqrt(found)
+    error = np.where(found > 0, error, 0.0)
     if spec.attributes == "polar":
         return [int(i) for i in np.flatnonzero(error * lengths > 1.0)]
     scale = np.array([spec.scale(names[m]) for m in module])

@@ -87,7 +87,7 @@ class Summary(Record):
     ----------
     count : float
         Number of objects: exact if the run unrolled, else estimated, if all objects at that depth weigh about the same
-        (see `Sketcher.summary`). NaN where its error exceeds it.
+        (see `Sketcher.summary`). NaN where its error exceeds it, and one.
     mean : (a,) float32
         Mean of their attributes; by the pooled model each counted with its share alpha, and of polar ones the mean
         direction times the geometric mean of the norms. NaN where its error exceeds it.
@@ -265,7 +265,7 @@ class Unrolled(Record):
             state += f" (limits: {', '.join(self.limits)})"
         if "max_depth" in self.limits:
             state += f", the search ended at max_depth = {self.max_depth}"
-        worst = max((float(np.linalg.norm(o.error)) / o.norm for o in self.objects if o.norm > 0.0), default=0.0)
+        worst = max((_length(o.error) / o.norm for o in self.objects if o.norm > 0.0), default=0.0)
         wrong = f", errors up to {worst:.1g} of a norm" if self.objects else ""
         return f"Unrolled: {_check.count(len(self.objects), 'object')}, {state}{wrong}, residual {self.residual:.1e}"
 
@@ -281,6 +281,10 @@ class Unrolled(Record):
         notes = "".join(f"<li>{escape(text)}</li>" for text in self.warnings)
         head = f"<p>{self._head()}</p>" + (f"<ul>{notes}</ul>" if notes else "")
         return head + drawing.page(self._drawing(), 2000, _confidence)
+
+
+def _length(x: Floats) -> float:
+    return float(np.linalg.norm(x.astype(np.float64)))
 
 
 def _confidence(o: UnrolledObject) -> str:

@@ -34,9 +34,9 @@ NEAR = 3e-6  # Ten times that may be a fit that has not converged, and is no sig
 # share of the error, and never zero, because attributes are divided by it.
 LEAST_OF_ERROR, LEAST_AMPLITUDE = 0.1, 1e-30
 
-# Logarithms of norms, log2 |x| / 16: their spread in a module is never taken for less than 5%, is told by at least so
-# many objects, and is from 2**-5 to 2**5 where nothing is known.
-LEAST_SPREAD, LEAST_OBJECTS, UNKNOWN_SPREAD = 0.005, 3, 0.3
+# Logarithms of norms, log2 |x| / 16: their spread in a module is never taken for less than 5%, and is told by at least
+# so many objects.
+LEAST_SPREAD, LEAST_OBJECTS = 0.005, 3
 
 # Nats that inputs which are missing would bring at least, so that not to see them means that there are none. A search
 # that finds nothing takes objects of less (csrc/reading/unroll.c).
@@ -381,15 +381,15 @@ def likeliest_norms(
     out, left = y.copy(), error.copy()
     for m in np.unique(module):
         own = np.flatnonzero(module == m)
+        if own.size < LEAST_OBJECTS:  # too few to tell what they have in common
+            continue
         w = 1.0 / np.maximum(error[own], 1e-9) ** 2
         mean = float(w @ y[own] / w.sum())
         excess = float(w @ (y[own] - mean) ** 2) - (own.size - 1)
         scale = float(w.sum() - (w**2).sum() / w.sum())
         variance = max(excess / scale if scale > 1e-9 * w.sum() else 0.0, LEAST_SPREAD**2)
-        if own.size < LEAST_OBJECTS:  # too few to tell: norms of one may be far from those of another
-            mean, variance = 0.0, UNKNOWN_SPREAD**2
         u = 1.0 / (1.0 / w + variance)
-        mean = float(u @ y[own] / u.sum()) if own.size >= LEAST_OBJECTS else mean
+        mean = float(u @ y[own] / u.sum())
         part = variance * w / (1.0 + variance * w)
         out[own] = part * y[own] + (1.0 - part) * mean
         left[own] = np.sqrt(part / np.maximum(w, 1e-300) + (1.0 - part) ** 2 / u.sum())
@@ -411,7 +411,7 @@ def copies(objects: list[UnrolledObject]) -> list[tuple[int, ...]]:
         at = float(x @ np.cos(np.arange(x.size)))
         reach = math.sqrt(x.size) * _tolerance(o, o)
         for _, j in seen[bisect_left(seen, (at - reach, -1)) : bisect_left(seen, (at + reach, len(objects)))]:
-            if np.linalg.norm(x - objects[j].attribute) <= _tolerance(o, objects[j]):
+            if np.linalg.norm(x - objects[j].attribute.astype(np.float64)) <= _tolerance(o, objects[j]):
                 same[i] = j
                 break
         else:
@@ -422,5 +422,5 @@ def copies(objects: list[UnrolledObject]) -> list[tuple[int, ...]]:
 
 def _tolerance(a: UnrolledObject, b: UnrolledObject) -> float:
     """The distance of two attributes up to which they may be the same."""
-    error = math.hypot(float(np.linalg.norm(a.error)), float(np.linalg.norm(b.error)))
-    return DEVIATIONS * error + ALIKE * max(a.norm, b.norm)
+    square = sum(float(np.square(o.error, dtype=np.float64).sum()) for o in (a, b))
+    return DEVIATIONS * math.sqrt(square) + ALIKE * max(a.norm, b.norm)

@@ -54,6 +54,21 @@ def plan(core: _core.Spec, spec: SketchSpec, batch: TraceBatch, threads: int, fi
     return found
 
 
+def joined(
+    batch: TraceBatch,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Every input and every output of a batch: its owner (-1: it is an output), the object itself, both numbered
+    through the batch, and whether it weighs something."""
+    start = np.repeat(batch.objects[:-1], np.diff(batch.objects))
+    owner = np.repeat(np.arange(batch.module.size), np.diff(batch.input_ends))
+    outputs = batch.outputs + np.repeat(batch.objects[:-1], np.diff(batch.output_ends))
+    return (
+        np.concatenate([owner, np.full(outputs.size, -1)]),
+        np.concatenate([batch.inputs + start[owner], outputs]),
+        np.concatenate([batch.weights, batch.output_weights]) > 0,
+    )
+
+
 def module_numbers(batch: TraceBatch, modules: Mapping[str, int], first: int = 0) -> npt.NDArray[np.int32]:
     """The number in `modules` of each of the batch's names, 0 for names that no object has.
 

@@ -206,6 +206,86 @@ class SketchSpec:
             scaling="paper",
         )
 
+    @classmethod
+    def fitted(
+        cls,
+        runs: Trace | TraceBatch | Iterable[Trace],
+        *,
+        dim: int | None = None,
+        seed: int = 0,
+        target: float = 0.6,
+        decoder: Literal["recover", "unroll"] = "unroll",
+        modules: Mapping[str, int] | None = None,
+        max_inputs: int | None = None,
+        wiring: Literal["seen"] | Mapping[str | None, Sequence[str]] | None = None,
+        signature: int | None = None,
+        **parameters: Any,
+    ) -> SketchSpec:
+        """A specification for runs such as these; `recsketch.trial` says how well it does.
+
+        Parameters
+        ----------
+        runs : Trace, TraceBatch or iterable of Trace
+            Pilot runs, at least one. The more different, the better: what no run has, nothing is kept ready for.
+        dim : int, optional
+            Sketch length; if not given, that of `suggest_dim` for `target` and `decoder`, with all else that is fitted.
+        seed : int
+        target : float
+            Load of the largest run, above 0 and at most 4. Runs to come may be larger by as much as their load may
+            exceed this: at 0.6, by a sixth.
+        decoder : {"recover", "unroll"}
+            What is to read the sketches, see `suggest_dim`.
+        modules : mapping of str to int, optional
+            Modules that the runs to come may have beside those of the pilot runs.
+        max_inputs : int, optional
+            If not given, twice as many as the widest tuple of the pilot runs has, at least 16.
+        wiring : "seen" or mapping, optional
+            "seen" allows what feeds what in the pilot runs, and nothing else. It helps `unroll` where a run nearly
+            fills its sketch and makes it faster, but runs to come that do otherwise are refused: choose it where the
+            modules' wiring cannot change, and has all of it in the pilot runs. If not given, there is none.
+        signature : int, optional
+            If not given, 8 where objects are used more than once and "unroll" is to read them, 0 otherwise.
+        **parameters
+            Others of the class, by name.
+
+        Returns
+        -------
+        SketchSpec
+            With "balanced" weights, `balance` is 0.5, or where objects are so deep that one would have less than 0.01
+            of the amplitude of the loudest, the least of 0.6, 0.7, 0.8, 0.9 and 1 at which it has more. Of "linear"
+            attributes, `scales` are those of `with_scales`.
+
+        Raises
+        ------
+        ValueError
+            No run, runs that cannot be sketched or that no length is enough for, a module with attributes of several
+            lengths, parameters outside their ranges.
+        TypeError
+            Arguments of another type, unknown parameters.
+
+        Notes
+        -----
+        Cost: up to eight plans of all runs, some 80 bytes an object, and where objects are shared a count of their
+        places (`suggest_dim`); of linear attributes a pass over them. Nothing is sketched.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> run = rs.Trace()
+        >>> words = [run.add("word", [0.1 * i, 1.0]) for i in range(40)]
+        >>> run.outputs([run.add("page", [1.0], words)])
+        >>> spec = rs.SketchSpec.fitted(run, seed=7, wiring="seen")
+        >>> spec.dim, dict(spec.modules), spec.max_inputs, spec.signature
+        (512, {'word': 2, 'page': 1}, 80, 0)
+        >>> dict(spec.wiring)
+        {None: ('page',), 'page': ('word',)}
+        """
+        from recsketch.runs.batch import as_batch
+        from recsketch.sketching.fitting import fitted
+
+        batch = as_batch(runs, "runs")[0]
+        return fitted(batch, dim, seed, target, decoder, modules, max_inputs, wiring, signature, parameters)
+
     def unordered(self) -> SketchSpec:
         """This specification with `ordered` False: the same matrices, but none for positions.
 
@@ -255,24 +335,29 @@ class SketchSpec:
         0.2
         """
         from recsketch.runs.batch import as_batch
-        from recsketch.sketching.plan import module_numbers
 
         batch = as_batch(traces)[0]
         if not len(batch):
             raise ValueError("traces: wanted at least one; got none")
+        scales = dict(self.scales or {})
+        for name, norm in self._usual_norms(batch).items():
+            if not math.isfinite(norm):
+                wanted = f"finite attributes of {_check.shown(name)}"
+                raise ValueError(f"traces: wanted {wanted}; got NaN or infinity")
+            if norm > 0.0:
+                scales[name] = 1.0 / norm
+        return self.replace(scales=scales)
+
+    def _usual_norms(self, batch: TraceBatch) -> dict[str, float]:
+        """Root mean square norm of each module's attributes in a batch, less the module's centre, not scaled."""
+        from recsketch.sketching.plan import module_numbers
+
         module_numbers(batch, self.modules)
         square = np.square(self._centred(batch))
         norms = np.add.reduceat(square, batch.attribute_ends[:-1]) if square.size else np.zeros(0)
-        scales = dict(self.scales or {})
-        for index, name in enumerate(batch.names):
-            own = norms[batch.module == index]
-            mean = float(own.mean()) if own.size else 0.0
-            if not math.isfinite(mean):
-                wanted = f"finite attributes of {_check.shown(name)}"
-                raise ValueError(f"traces: wanted {wanted}; got NaN or infinity")
-            if mean > 0.0:
-                scales[name] = 1.0 / math.sqrt(mean)
-        return self.replace(scales=scales)
+        number = np.bincount(batch.module, minlength=len(batch.names))
+        total = np.bincount(batch.module, norms, len(batch.names))
+        return {name: math.sqrt(t / n) for name, n, t in zip(batch.names, number, total, strict=True) if n}
 
     def _centred(self, batch: TraceBatch) -> npt.NDArray[np.float64]:
         """The attributes of a batch of this specification's modules, less their centres."""

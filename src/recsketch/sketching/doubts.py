@@ -1,0 +1,65 @@
+"""What a specification cannot do for the runs that it is given, in words; looked at while sketching, so it is cheap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import recsketch._check as _check
+from recsketch.sketching.encoding import laid_out
+from recsketch.sketching.plan import plan
+
+if TYPE_CHECKING:
+    from recsketch.runs.batch import TraceBatch
+    from recsketch.sketching.matrices import Matrices
+    from recsketch.sketching.spec import SketchSpec
+
+MOST, EVERY = 32, 64  # of a batch one run in EVERY is looked at, one at least and MOST at most
+LEVEL = 4.0  # times by which norms of linear attributes may differ between modules (docs/unrolling.md)
+FAINT = 2.0**-40  # As in csrc/reading/solve.c. A float32 sketch holds nothing of an object below this share.
+
+
+def due(call: int) -> bool:
+    """Whether a sketcher looks at the runs of this call, counted from 1: one of 1, 2, 4, 8 and so on, so that what it
+    takes vanishes beside sketching, whatever the size of a call."""
+    return call & (call - 1) == 0
+
+
+def doubts(matrices: Matrices, batch: TraceBatch, threads: int) -> dict[str, str]:
+    """Sentences, by what they are about; of the first runs of a batch that has been sketched.
+
+    Notes
+    -----
+    Cost: a plan of up to 32 runs, and of linear attributes a pass over theirs.
+    """
+    spec, some = matrices.spec, batch[: min(MOST, 1 + len(batch) // EVERY)]
+    found = {}
+    if unrollable(spec) and spec.attributes == "linear":
+        norms = {name: norm * spec.scale(name) for name, norm in spec._usual_norms(some).items() if norm > 0}
+        low, high = (pick(norms, key=norms.__getitem__, default="") for pick in (min, max))
+        if norms and norms[high] > LEVEL * norms[low]:
+            times = f"{norms[high] / norms[low]:.2g} times as long as those of {_check.shown(low)}"
+            cure = 'Use attributes="polar", or SketchSpec.with_scales'
+            found["norms"] = (
+                f"linear attributes of {_check.shown(high)} are {times}, which unroll loses beside them. {cure}"
+            )
+    amplitude, uses = plan(matrices.core, spec, laid_out(matrices, some), threads).amplitudes()
+    if unrollable(spec) and not spec.signature and uses.max(initial=0) > 1:
+        cost = "unroll gives a copy for every use, and needs room for all"
+        found["shared"] = (
+            f"objects are used more than once, and without signatures {cost}. Use signature=8 or read by recover"
+        )
+    loudest = np.repeat(np.maximum.reduceat(amplitude, some.objects[:-1]), np.diff(some.objects))
+    lost = int(((uses > 0) & (amplitude < FAINT * loudest)).sum())
+    if lost:
+        share = (
+            f"{lost} of {_check.count(amplitude.size, 'object')} have less than 2**-40 of the loudest one's amplitude"
+        )
+        found["faint"] = f"{share}, and leave nothing in a float32 sketch. Use a larger balance or spread"
+    return found
+
+
+def unrollable(spec: SketchSpec) -> bool:
+    """Whether sketches of a specification are likely to be unrolled: sums and the paper's own are not."""
+    return spec.ordered and spec.weighting != "count" and spec.scaling == "unit"

@@ -1,0 +1,1 @@
+"""How well a specification does for the runs that it is meant for."""
