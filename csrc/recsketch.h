@@ -27,7 +27,7 @@ extern "C" {
 #define RSK_MAX_DIM ((ptrdiff_t)1 << 24)
 #define RSK_MAX_LENGTH ((ptrdiff_t)1 << 20) /* of an attribute */
 #define RSK_MAX_VALUE 1e30f                 /* of |scale * attribute element|: leaves room for 2^27 summands */
-#define RSK_MAX_WEIGHT 1e300                /* of a tuple's weights in all */
+#define RSK_MAX_WEIGHT 1e300                /* of a tuple's weights in all; RSK_MAX_VALUE where weights count */
 #define RSK_MIN_STRETCH 1e-12               /* of cosine^2 + sine^2 */
 
 typedef enum rsk_status {
@@ -41,7 +41,8 @@ typedef enum rsk_status {
     RSK_ELENGTH,  /* an attribute's length is not its module's */
     RSK_EORDER,   /* an input is not an object before its user in the same trace; or a CSR row's column is none of the matrix */
     RSK_EOUTPUT,  /* a trace has no output, or an output that is no object of it */
-    RSK_EWEIGHT,  /* a weight is negative or NaN, or a tuple's weights sum to 0 or to more than RSK_MAX_WEIGHT */
+    RSK_EWEIGHT,  /* a weight is negative or NaN, or a tuple's weights sum to 0 or to more than RSK_MAX_WEIGHT, or with
+                   * RSK_WEIGHTS_COUNT to more than RSK_MAX_VALUE */
     RSK_EFANOUT,  /* a tuple has more than max_inputs inputs of positive weight */
     RSK_EVALUE,   /* a number is NaN or larger than RSK_MAX_VALUE */
     RSK_ESIZE,    /* a trace has more than 2^30 objects, inputs and outputs together */
@@ -308,7 +309,8 @@ typedef struct rsk_spec_params {
  * branches of an object that follow from its mass; w as it is given, nothing normalised. */
 typedef enum rsk_weighting { RSK_WEIGHTS_ENERGY, RSK_WEIGHTS_LINEAR, RSK_WEIGHTS_BALANCED, RSK_WEIGHTS_COUNT } rsk_weighting;
 
-/* Draws all matrices: about (max_inputs + 8 modules + 2) d / 8 bytes, at about 1 ns a byte. stop: or NULL.
+/* Draws all matrices: about (max_inputs + 8 modules + 4) d / 8 bytes, with "hadamard" (2 max_inputs + 8 modules + 7) d / 8, at about 1 ns
+ * a byte. stop: or NULL.
  * Two specifications of equal parameters are interchangeable.
  *
  *   out   free with rsk_spec_free, in any order with what was made with it
@@ -321,7 +323,7 @@ ptrdiff_t rsk_spec_bytes(const rsk_spec *spec);
 /* out (d) = T x, or with the flag transpose T^T x. x (d): the caller sees to it that it is finite.
  *   kind   0 position, 1 module, 2 branch
  *   index  which one: below max_inputs or modules; of the branches, 0 T_attr, 1 T_in, 2 and 3 the operators that T_in is the product of
- * RSK_EINVAL  NULL, kind, index;  RSK_ENOMEM  scratch: 3 d floats */
+ * RSK_EINVAL  NULL, kind, index;  RSK_ENOMEM  scratch: 2 d floats */
 rsk_status rsk_operator(const rsk_spec *spec, int kind, ptrdiff_t index, int transpose, const float *x, float *out);
 /* rsk_embed: out (d) = E_M x, x (lengths[module]). rsk_embed_adjoint: out (lengths[module]) = E_M^T x, x (d). Without gain.
  * RSK_EINVAL  NULL, module;  RSK_ENOMEM  scratch: 12 bytes times the power of two that the length is padded to
@@ -339,11 +341,11 @@ rsk_status rsk_counter(const rsk_spec *spec, ptrdiff_t module, float *out);
 typedef struct rsk_coding {
     ptrdiff_t modules;
     const ptrdiff_t *lengths;      /* (modules,) a */
-    const double *scales;          /* (modules,) > 0 */
+    const double *scales;          /* (modules,) > 0, finite */
     const float *centres;          /* NULL: all are 0 */
     const ptrdiff_t *centre_begin; /* (modules,) where that of a module begins in centres; not read without them */
-    int polar;                     /* 1 or 0 */
-    ptrdiff_t signature;           /* L, 0 for none */
+    int polar;                     /* flag */
+    ptrdiff_t signature;           /* L, from 0 to RSK_MAX_LENGTH; 0: none */
     const float *signatures;       /* (numbers, L); not read where L is 0 */
     ptrdiff_t numbers;
 } rsk_coding;
@@ -353,9 +355,11 @@ typedef struct rsk_coding {
  *   module      (objects,);  number (objects,) of each object in its trace, not read where L is 0
  *   ends        (objects + 1,) offsets into attributes; the unknowns of object o begin at ends[o] + o (polar + L)
  *   out         (ends[objects] + objects (polar + L),) overwritten, unspecified on error; must not overlap
- *   where       NULL, or the object at which a check failed, -1 for none
+ *   where       NULL, or the first object at which a check failed, -1 for none
+ * Arrays without elements may be NULL.
  *
- * RSK_EINVAL, RSK_EOFFSETS, RSK_EMODULE, RSK_ELENGTH  as they say
+ * RSK_EINVAL  NULL, modules < 1, objects < 0, threads < 1, the coding; and a number that has no signature: where says which object's
+ * RSK_EOFFSETS, RSK_EMODULE, RSK_ELENGTH  as they say
  * RSK_EVALUE  an element is NaN, or after centring and scaling larger than RSK_MAX_VALUE;  RSK_ENOMEM  a byte an object */
 rsk_status rsk_encode(const rsk_coding *coding, ptrdiff_t objects, const int32_t *module, const int32_t *number,
                       const int64_t *ends, const float *attributes, float *out, int threads, ptrdiff_t *where);
@@ -365,7 +369,7 @@ rsk_status rsk_encode(const rsk_coding *coding, ptrdiff_t objects, const int32_t
  *   error       (objects, 2) standard errors of an attribute's unknown and, where it is polar, of the logarithm's; read only with errors
  *   errors      NULL, or (ends[objects],) the standard error of every element, to first order
  *
- * RSK_EINVAL, RSK_EOFFSETS, RSK_EMODULE, RSK_ELENGTH  as above. NaN unknowns give NaN. */
+ * RSK_EINVAL, RSK_EOFFSETS, RSK_EMODULE, RSK_ELENGTH  as above. NaN unknowns give NaN; numbers beyond float32 its largest. */
 rsk_status rsk_decode(const rsk_coding *coding, ptrdiff_t objects, const int32_t *module, const int64_t *ends,
                       const float *unknowns, const double *error, float *attributes, float *errors, int threads);
 
@@ -380,7 +384,8 @@ typedef struct rsk_batch {
     const int64_t *attribute_ends; /* (N + 1,) offsets into the attributes */
     const int64_t *input_ends;     /* (N + 1,) offsets into inputs and weights; let E = input_ends[N] */
     const int32_t *inputs;         /* (E,) object numbers within the trace, each smaller than its user's */
-    const double *weights;         /* (E,) >= 0; each tuple sums to more than 0 and to at most RSK_MAX_WEIGHT */
+    const double *weights;         /* (E,) >= 0; each tuple sums to more than 0 and to at most RSK_MAX_WEIGHT, or, with
+                                    * RSK_WEIGHTS_COUNT, RSK_MAX_VALUE */
     const int64_t *output_ends;    /* (traces + 1,) offsets into outputs; let O = output_ends[traces] */
     const int32_t *outputs;        /* (O,) object numbers within the trace, at least one a trace */
     const double *output_weights;  /* (O,) as weights */
@@ -392,11 +397,11 @@ typedef struct rsk_plan rsk_plan;
 /* Checks the batch, orders it (children first, each object as late as it can be), and assigns scratch vectors. Nothing is read of a
  * column before the offsets into it are known to be right.
  *
- *   out    free with rsk_plan_free. It takes 24 bytes an object, and 28 a step: one an object, one an input or output
+ *   out    free with rsk_plan_free. It takes 24 bytes an object, and 36 a step: one an object, one an input or output
  *   where  or NULL: where a check of RSK_EMODULE to RSK_ESIZE failed. Sizes are checked before the rest; then, the first failure in
  *          trace order is reported
  * RSK_EINVAL  NULL, traces < 1, threads < 1;  RSK_EOFFSETS .. RSK_EFANOUT, RSK_ESIZE  as said above
- * RSK_ENOMEM  scratch: 88 bytes an object of the largest trace for each thread, beside the plan */
+ * RSK_ENOMEM  scratch: 120 bytes an object of the largest trace for each thread, beside the plan */
 rsk_status rsk_plan_create(const rsk_spec *spec, const rsk_batch *batch, int threads, rsk_plan **out, rsk_where *where);
 void rsk_plan_free(rsk_plan *plan);
 /* Scratch vectors of d floats that a thread needs for a sweep; 0 for NULL. */
@@ -418,7 +423,8 @@ rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t 
  *   where       or NULL
  * RSK_EINVAL  NULL, threads < 1, the plan is not one of this spec's
  * RSK_EVALUE  scale times an element is NaN or larger than RSK_MAX_VALUE; where says which object's, the first in trace order
- * RSK_ENOMEM  scratch: about (rsk_plan_vectors + 18) max(d, a') floats a thread, a' the longest attribute padded to a power of two
+ * RSK_EOVERFLOW  (RSK_WEIGHTS_COUNT) weights multiply up to a sketch of infinite numbers; where says which trace, the first
+ * RSK_ENOMEM  scratch: about (rsk_plan_vectors + 22) max(d, a') floats a thread, a' the longest attribute padded to a power of two
  * RSK_ESTOP */
 rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *attributes, const float *counters,
                       float *out, int threads, rsk_stop *stop, rsk_where *where);
@@ -518,11 +524,13 @@ typedef struct rsk_unrolled rsk_unrolled;
  *   out         free with rsk_unrolled_free
  *   stop        or NULL
  *   where       or NULL
- * RSK_EINVAL  NULL, n < 1, threads < 1, mask_rows, a parameter outside its range
+ * RSK_EINVAL  NULL, n < 1, threads < 1, mask_rows, a parameter outside its range; a specification whose position operators are all
+ *             the same: not ordered, or of sine 0
  * RSK_EVALUE  a kept coordinate is NaN or larger than RSK_MAX_VALUE; where says which sketch, the first
- * RSK_ENOMEM  scratch a thread: (256 + 12 max_depth) d bytes, with sparse (1180 + 12 max_depth) d; 250 bytes an object, of which there
- *             may be d / (1 + the shortest attribute), with sparse 12 times as many; and for each of min(max_inputs, 256) positions
- *             4 bytes an element of the longest attribute and 24 a module
+ * RSK_ENOMEM  scratch of a call: 4 (modules + 3) d bytes. Of a thread: (344 + 12 max_depth) d bytes, where a module is not RSK_DENSE
+ *             (1268 + 12 max_depth) d; 310 bytes an object, of which there may be d / (1 + the shortest attribute), where a module is
+ *             not RSK_DENSE 12 times as many; for each of min(max_inputs, 256) positions 4 bytes an element of the longest attribute
+ *             and 24 a module; and for each module 8 bytes an element of the longest attribute and 120 more
  * RSK_ESTOP */
 rsk_status rsk_unroll(const rsk_spec *spec, ptrdiff_t n, const float *sketches, const uint8_t *mask, ptrdiff_t mask_rows,
                       const rsk_unroll_params *params, rsk_unrolled **out, int threads, rsk_stop *stop, rsk_where *where);

@@ -109,8 +109,9 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
 float *rsk_counter_columns(const rsk_spec *spec) {
     const ptrdiff_t d = spec->dim;
     if (spec->modules > PTRDIFF_MAX / 64 / d) return NULL;
-    float *columns = rsk_alloc((spec->modules + 3) * d, sizeof *columns), *work = columns + spec->modules * d;
+    float *columns = rsk_alloc((spec->modules + 3) * d, sizeof *columns);
     for (ptrdiff_t m = 0; columns && m < spec->modules; m++) {
+        float *work = columns + spec->modules * d;
         (void)rsk_counter(spec, m, columns + m * d);
         spec->family->apply(spec, &spec->attr, 1.0 / spec->stretch2, 0, columns + m * d, work, 0, work + d);
         spec->family->apply(spec, &spec->module[m].rotation, 1.0, 0, work, columns + m * d, 0, work + d);

@@ -304,7 +304,11 @@ static odds odds_of(const rsk_fit *q, ptrdiff_t i) {
 /* The posterior probability that an element of estimate y is not zero. Adds to `ratio`, if that is not NULL, the log-likelihood ratio
  * of this prior against an element that is certainly zero. */
 static double probability(const odds *o, double y, double *ratio) {
-    const double l = o->nonnegative && y < 0.0 ? -HUGE_VAL : fmin(y * y * o->of_square + o->constant, 600.0);
+    const double l = o->nonnegative && y < 0.0 ? -HUGE_VAL : y * y * o->of_square + o->constant;
+    if (l > 600.0) { /* beyond it exp overflows, and the first term is nothing */
+        if (ratio) *ratio += l + log(o->rate);
+        return 1.0;
+    }
     const double both = 1.0 - o->rate + o->rate * exp(l);
     if (ratio) *ratio += log(both);
     return o->rate * exp(l) / both;

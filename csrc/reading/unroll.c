@@ -359,7 +359,7 @@ static int valid(const rsk_spec *spec, ptrdiff_t n, const rsk_unroll_params *p) 
         if (p->sparsity[m].kind < RSK_DENSE || p->sparsity[m].kind > RSK_DECIDE || p->sparsity[m].nonzeros < 0) return 0;
     for (ptrdiff_t i = 0; p->noise && i < n; i++)
         if (!(p->noise[i] >= 0.0) || !(p->noise[i] <= (double)RSK_MAX_VALUE)) return 0;
-    return spec && rsk_leaves_attributes(spec, p->free);
+    return spec && spec->coherence < 1.0 && rsk_leaves_attributes(spec, p->free);
 }
 
 void rsk_unrolled_free(rsk_unrolled *u) {

@@ -132,7 +132,10 @@ static void decode_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t en
 /* Whether modules and lengths are those of the coding: what is read and written follows from them. */
 static rsk_status check(const rsk_coding *c, ptrdiff_t objects, const int32_t *module, const int64_t *ends, ptrdiff_t *where) {
     if (where) *where = -1;
-    if (!c || !c->lengths || !c->scales || c->modules < 1 || c->signature < 0 || objects < 0) return RSK_EINVAL;
+    if (!c || !c->lengths || !c->scales || c->modules < 1 || objects < 0) return RSK_EINVAL;
+    if (c->signature < 0 || c->signature > RSK_MAX_LENGTH) return RSK_EINVAL;
+    for (ptrdiff_t m = 0; m < c->modules; m++)
+        if (!(c->scales[m] > 0.0 && c->scales[m] <= DBL_MAX)) return RSK_EINVAL;
     if ((c->centres && !c->centre_begin) || (c->signature && !c->signatures) || !ends || (objects && !module)) return RSK_EINVAL;
     if (ends[0] != 0) return RSK_EOFFSETS;
     for (ptrdiff_t o = 0; o < objects; o++) {
@@ -153,7 +156,10 @@ rsk_status rsk_encode(const rsk_coding *coding, ptrdiff_t objects, const int32_t
     if (status != RSK_OK) return status;
     if (threads < 1 || (objects && (!attributes || !out || (coding->signature && !number)))) return RSK_EINVAL;
     for (ptrdiff_t o = 0; coding->signature && o < objects; o++)
-        if (number[o] < 0 || number[o] >= coding->numbers) return RSK_EINVAL;
+        if (number[o] < 0 || number[o] >= coding->numbers) {
+            if (where) *where = o;
+            return RSK_EINVAL;
+        }
     job j = {.coding = coding, .module = module, .number = number, .ends = ends, .in = attributes, .out = out};
     j.more = (coding->polar != 0) + coding->signature;
     j.bad = rsk_alloc(objects, sizeof *j.bad);

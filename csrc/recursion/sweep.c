@@ -1,6 +1,7 @@
 /* The forward sweep (children first) and its transpose (outputs first), over a batch. */
 #include "recursion/recursion.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -189,18 +190,24 @@ typedef struct job {
     const float *in, *counters_in; /* counters may be NULL */
     float *out, *counters_out;
     rsk_scratch *scratch;
-    int32_t *bad; /* (traces,) the number of an object with a bad attribute, or -1; forward only */
+    int32_t *bad; /* (traces,) the number of an object with a bad attribute, or -1, or TOO_LARGE; forward only */
 } job;
+
+enum { TOO_LARGE = -2 }; /* a sketch of infinite numbers */
 
 static ptrdiff_t first_object(const job *j, ptrdiff_t trace) { return (ptrdiff_t)j->plan->objects[trace]; }
 static ptrdiff_t first_attribute(const job *j, ptrdiff_t trace) { return (ptrdiff_t)j->plan->attribute_ends[first_object(j, trace)]; }
 
 static void forward_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     const job *j = context;
-    for (ptrdiff_t t = begin; t < end; t++)
+    const int counts = j->spec->weighting == RSK_WEIGHTS_COUNT;
+    for (ptrdiff_t t = begin; t < end; t++) {
+        float *out = j->out + t * j->spec->dim;
         j->bad[t] = (int32_t)rsk_forward_trace(j->spec, j->plan, t, j->in + first_attribute(j, t),
-                                               j->counters_in ? j->counters_in + first_object(j, t) : NULL, 1.0f,
-                                               j->out + t * j->spec->dim, &j->scratch[worker]);
+                                               j->counters_in ? j->counters_in + first_object(j, t) : NULL, 1.0f, out,
+                                               &j->scratch[worker]);
+        if (counts && j->bad[t] == -1 && !rsk_within_f32(out, j->spec->dim, 1, (double)FLT_MAX)) j->bad[t] = TOO_LARGE;
+    }
 }
 
 static void adjoint_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
@@ -220,9 +227,9 @@ rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *a
     rsk_status status = j.scratch && j.bad ? RSK_OK : RSK_ENOMEM;
     if (status == RSK_OK) status = rsk_parallel_until(stop, workers, plan->traces, 1, forward_task, &j);
     for (ptrdiff_t t = 0; status == RSK_OK && t < plan->traces; t++)
-        if (j.bad[t] >= 0) {
-            status = RSK_EVALUE;
-            if (where) where->trace = t, where->object = j.bad[t];
+        if (j.bad[t] != -1) {
+            status = j.bad[t] == TOO_LARGE ? RSK_EOVERFLOW : RSK_EVALUE;
+            if (where) where->trace = t, where->object = j.bad[t] == TOO_LARGE ? -1 : j.bad[t];
         }
     rsk_scratch_free(j.scratch, workers);
     rsk_free(j.bad);

@@ -124,7 +124,7 @@ cdef extern from "Python.h":
 
 
 _CODES = {RSK_EINVAL: "argument", RSK_EISA: "isa", RSK_EOFFSETS: "offsets", RSK_EMODULE: "module", RSK_ELENGTH: "length",
-          RSK_EORDER: "order", RSK_EOUTPUT: "output", RSK_EWEIGHT: "weight", RSK_EFANOUT: "fanout", RSK_EVALUE: "value", RSK_ESIZE: "size"}
+          RSK_EORDER: "order", RSK_EOUTPUT: "output", RSK_EWEIGHT: "weight", RSK_EOVERFLOW: "overflow", RSK_EFANOUT: "fanout", RSK_EVALUE: "value", RSK_ESIZE: "size"}
 
 
 class CoreError(ValueError):

@@ -5,6 +5,9 @@
  *   pointers.c  every pointer of every function NULL in turn
  *   private.c   the core's private functions: sizes that overflow, trees, maps; fits.c the fits of unrolling, and its detection
  *   unrolling.c statuses, laws and a digest of unrolling
+ *   encoding.c  attributes and their unknowns: all of these
+ *   weightings.c what weights do to amplitudes, and where they end; the parameters of unrolling that go with them
+ *   bytes.c     how much memory calls take, as the header says
  *   solvers.c   sampled Hadamard matrices, sparse solvers, scans: all of these for them
  *   stopping.c  calls that are ended early
  *   laws.c      identities, round trips, equal bits over threads and instruction sets, fork */
@@ -48,6 +51,7 @@ void params_fill(params *out, ptrdiff_t dim, const char *rotation, int energy);
 rsk_spec *spec_of(const params *p);
 rsk_spec *spec_make(ptrdiff_t dim, const char *rotation, int energy); /* of params_fill */
 rsk_spec *spec_other(ptrdiff_t dim, const char *rotation, int energy); /* the same with another seed */
+rsk_spec *spec_weighted(ptrdiff_t dim, const char *rotation, int weighting); /* the same with an rsk_weighting */
 
 /* Random runs: shared objects, an input used twice, zero weights, dead objects, one object alone. */
 typedef struct runs {
@@ -72,6 +76,24 @@ uint64_t fnv(uint64_t hash, const void *data, size_t count, size_t size);
  * cannot be intercepted. */
 int fail_allocations(long after);
 
+/* Fails the first allocation, then the second, ... until none is left to fail: always RSK_ENOMEM, nothing leaks. */
+#define EACH_ALLOCATION(call, after)                                       \
+    for (long fail = 0; fail < 1000; fail++) {                             \
+        fail_allocations(fail);                                            \
+        const rsk_status got = (call);                                     \
+        fail_allocations(-1);                                              \
+        after;                                                             \
+        if (got == RSK_OK) {                                               \
+            CHECK(fail > 0);                                               \
+            break;                                                         \
+        }                                                                  \
+        if (!CHECK_STATUS(RSK_ENOMEM, got)) break;                         \
+    }
+
+/* The most bytes that allocations have had at one time since the last call, beyond what they had then, up to what an allocator rounds
+ * each of them to; 0 where they cannot be counted. */
+ptrdiff_t peak_bytes(void);
+
 /* How many allocations are not freed yet; 0 where they cannot be intercepted. */
 long live_allocations(void);
 
@@ -88,6 +110,9 @@ void test_laws(void);
 void test_unrolling(void);
 void test_solvers(void);
 void test_stopping(void);
+void test_encoding(void);
+void test_weightings(void);
+void test_bytes(void);
 uint64_t digest_solvers(void); /* of one thread and portable kernels; all others are checked against it */
 
 #endif

@@ -2,6 +2,9 @@
 
 #if defined(RSK_TEST_WRAP)
 #include <stdatomic.h>
+#if defined(__linux__)
+#include <malloc.h> /* malloc_usable_size */
+#endif
 #endif
 
 int checks_passed, checks_failed;
@@ -36,9 +39,22 @@ static int refuse(void) {
 }
 
 static atomic_long live; /* allocations that are not freed yet; some are made by several threads at once */
+static atomic_long allocated, peak; /* their sizes, and the most that these were */
+
+static long size_of(void *p) {
+#if defined(__linux__)
+    return (long)malloc_usable_size(p);
+#else
+    return 0;
+#endif
+}
 
 static void *count(void *p) {
-    if (p) atomic_fetch_add(&live, 1);
+    if (!p) return NULL;
+    atomic_fetch_add(&live, 1);
+    const long now = atomic_fetch_add(&allocated, size_of(p)) + size_of(p);
+    for (long most = atomic_load(&peak); now > most;)
+        if (atomic_compare_exchange_weak(&peak, &most, now)) break;
     return p;
 }
 
@@ -58,7 +74,9 @@ void __wrap_free(void *p);
 void *__wrap_malloc(size_t size) { return refuse() ? NULL : count(__real_malloc(size)); }
 void *__wrap_calloc(size_t n, size_t size) { return refuse() ? NULL : count(__real_calloc(n, size)); }
 void *__wrap_realloc(void *p, size_t size) {
+    const long before = p ? size_of(p) : 0;
     void *moved = refuse() ? NULL : __real_realloc(p, size);
+    if (p && moved) atomic_fetch_add(&allocated, size_of(moved) - before);
     return p ? moved : count(moved);
 }
 int __wrap_posix_memalign(void **p, size_t align, size_t size) {
@@ -68,7 +86,7 @@ int __wrap_posix_memalign(void **p, size_t align, size_t size) {
 }
 void *__wrap_aligned_alloc(size_t align, size_t size) { return refuse() ? NULL : count(__real_aligned_alloc(align, size)); }
 void __wrap_free(void *p) {
-    if (p) atomic_fetch_sub(&live, 1);
+    if (p) atomic_fetch_sub(&live, 1), atomic_fetch_sub(&allocated, size_of(p));
     __real_free(p);
 }
 
@@ -78,6 +96,14 @@ int fail_allocations(long after) {
 }
 
 long live_allocations(void) { return atomic_load(&live); }
+
+ptrdiff_t peak_bytes(void) {
+    static long begun;
+    const long most = atomic_load(&peak) - begun;
+    begun = atomic_load(&allocated);
+    atomic_store(&peak, begun);
+    return most;
+}
 #else
 int fail_allocations(long after) {
     (void)after;
@@ -85,6 +111,8 @@ int fail_allocations(long after) {
 }
 
 long live_allocations(void) { return 0; }
+
+ptrdiff_t peak_bytes(void) { return 0; }
 #endif
 
 void check_frees(void (*test)(void), const char *name, int line) {
@@ -161,6 +189,13 @@ rsk_spec *spec_of(const params *p) {
 rsk_spec *spec_make(ptrdiff_t dim, const char *rotation, int energy) {
     params p;
     params_fill(&p, dim, rotation, energy);
+    return spec_of(&p);
+}
+
+rsk_spec *spec_weighted(ptrdiff_t dim, const char *rotation, int weighting) {
+    params p;
+    params_fill(&p, dim, rotation, 0);
+    p.p.weighting = weighting;
     return spec_of(&p);
 }
 

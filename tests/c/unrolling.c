@@ -376,9 +376,12 @@ static void test_fit(void) {
 
 /* Structures, and every double in full or, for `digits`, rounded to four: exp, log1p and hypot differ between mathematical
  * libraries in the last place, so that architectures can be asked for no more. */
-static uint64_t digest(const char *rotation, int energy, int threads, int digits) {
+static uint64_t digest(const char *rotation, int weighting, int threads, int digits) {
     uint64_t hash = FNV_START;
-    rsk_spec *spec = spec_make(DIM, rotation, energy);
+    rsk_spec *spec = spec_weighted(DIM, rotation, weighting);
+    /* with balanced weights, all that a caller may say: the last element is none of the attribute's, and sparse or not is open */
+    const rsk_sparsity told[MODULES] = {{RSK_DECIDE, 0, 1}, {RSK_DENSE, 0, 0}, {RSK_SPARSE, 4, 0}, {RSK_DENSE, 0, 0}};
+    const int all = weighting == RSK_WEIGHTS_BALANCED;
     float *s = need(SKETCHES * DIM, sizeof *s);
     uint8_t *mask = need(SKETCHES * DIM, 1);
     uint64_t state = 13;
@@ -386,6 +389,7 @@ static uint64_t digest(const char *rotation, int energy, int threads, int digits
     sketches_make(spec, s);
     for (int half = 0; half < 2; half++) {
         rsk_unroll_params p = usual();
+        if (all) p.norm2 = 1, p.free = 1, p.sparsity = half ? told : NULL;
         rsk_unrolled *u = NULL;
         CHECK_STATUS(RSK_OK, rsk_unroll(spec, SKETCHES, s, half ? mask : NULL, SKETCHES, &p, &u, threads, NULL, NULL));
         for (ptrdiff_t i = 0; u && i < SKETCHES; i++) {
@@ -413,15 +417,17 @@ static uint64_t digest(const char *rotation, int energy, int threads, int digits
 
 static void test_unroll_digest(void) {
     uint64_t all = FNV_START;
-    for (int v = 0; v < 4; v++) {
+    static const int weightings[] = {RSK_WEIGHTS_ENERGY, RSK_WEIGHTS_LINEAR, RSK_WEIGHTS_BALANCED};
+    for (int v = 0; v < 6; v++) {
         const char *rotation = v & 1 ? "hadamard" : "skew";
+        const int weighting = weightings[v / 2];
         CHECK_STATUS(RSK_OK, rsk_isa_select("portable"));
-        const uint64_t want = digest(rotation, v < 2, 1, 0), rounded = digest(rotation, v < 2, 1, 1);
+        const uint64_t want = digest(rotation, weighting, 1, 0), rounded = digest(rotation, weighting, 1, 1);
         for (int i = 0; ISA_LEVELS[i]; i++) {
             if (!rsk_isa_available(ISA_LEVELS[i])) continue;
             CHECK_STATUS(RSK_OK, rsk_isa_select(ISA_LEVELS[i]));
-            CHECK(digest(rotation, v < 2, 1, 0) == want);
-            CHECK(digest(rotation, v < 2, 3, 0) == want);
+            CHECK(digest(rotation, weighting, 1, 0) == want);
+            CHECK(digest(rotation, weighting, 3, 0) == want);
         }
         all = fnv(all, &rounded, 1, 8);
     }

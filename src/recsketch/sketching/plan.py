@@ -135,6 +135,8 @@ def explain(error: _core.CoreError, spec: SketchSpec, batch: TraceBatch, first: 
     if error.trace < 0:
         return str(error)
     trace, number = error.trace, error.object
+    if error.code == "overflow":
+        return f"trace {first + trace}: wanted weights whose products along its paths float32 can hold; got larger ones"
     if number < 0:
         where = f"outputs of trace {first + trace}"
         begin, end = batch.output_ends[trace : trace + 2].tolist()
