@@ -157,8 +157,7 @@ def shortest(kind: Kind, batch: rs.TraceBatch) -> rs.Sketcher | None:
     widest = int(max(np.diff(batch.input_ends).max(), np.diff(batch.output_ends).max()))
     dim = 64
     while dim <= LARGEST:
-        spec = rs.SketchSpec(dim, batch.modules, max_inputs=max(8, widest), seed=1, wiring=kind.wiring)
-        sk = rs.Sketcher(spec.with_scales(batch))
+        sk = rs.Sketcher(rs.SketchSpec(dim, batch.modules, max_inputs=max(8, widest), seed=1, wiring=kind.wiring))
         if sk.load(batch).max() < (MOST_SPARSE if kind.sparse else 1.0):
             good, error = read_back(kind, batch, sk, "float16")
             if good == len(batch) and error <= CLOSE:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-# How much a figure may measure: everything once, to see that it runs; two minutes in all; fifteen minutes in all.
+# How much a figure may measure: everything once, to see that it runs; five minutes in all; an hour in all.
 SMOKE, QUICK, FULL = 0, 1, 2
 
 SHORT = " **short**"  # stands behind what misses its target
@@ -49,7 +49,7 @@ def at_least(name: str, limit: float, value: float, how: str, note: str = "") ->
 
 def share(name: str, limit: float, good: int, runs: int, how: str) -> Figure:
     """A figure, the share of runs that come out right, that should reach a limit."""
-    return Figure(name, f"≥ {limit:.0%}", f"{good / runs:.1%} ({good}/{runs})", how, good / runs >= limit)
+    return Figure(name, f"≥ {100 * limit:g}%", f"{good / runs:.1%} ({good}/{runs})", how, good / runs >= limit)
 
 
 def note(benchmark: Any, measure: Callable[[int], Iterable[Figure]]) -> None:

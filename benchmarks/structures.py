@@ -1,4 +1,4 @@
-"""Runs in the shapes that real systems have: chains of one module, wide tuples of like inputs, softmax weights, raw norms."""
+"""Runs in the shapes that real systems have: chains, residual layers, wide tuples of like inputs, softmax weights."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import recsketch as rs
 
 Rng = np.random.Generator
 Vector = NDArray[np.float64]
+DEEP = {"max_depth": 64}
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Case:
 
     trace: rs.Trace
     modules: Mapping[str, int]
-    max_inputs: int = 64
+    max_inputs: int = 16
     reading: Mapping[str, Any] = field(default_factory=dict)
 
     def sketcher(self, dim: int, seed: int, **spec: Any) -> rs.Sketcher:
@@ -30,7 +31,7 @@ class Case:
 
 
 def unit(x: Vector) -> Vector:
-    return x / np.linalg.norm(x)
+    return np.asarray(x / np.linalg.norm(x))
 
 
 def vector(rng: Rng, length: int, norm: float = 1.0) -> Vector:
@@ -39,7 +40,12 @@ def vector(rng: Rng, length: int, norm: float = 1.0) -> Vector:
 
 def alike(rng: Rng, middle: Vector, cosine: float) -> Vector:
     """A unit vector; two of them have about that cosine with each other."""
-    return unit(np.sqrt(cosine) * middle + np.sqrt(1.0 - cosine) * unit(rng.standard_normal(middle.size)))
+    return unit(np.sqrt(cosine) * middle + np.sqrt(1.0 - cosine) * vector(rng, middle.size))
+
+
+def length_for(dim: int, objects: int, load: float) -> int:
+    """The attributes' length at which so many objects have that load: each has its norm and its counter beside it."""
+    return max(2, round(load * dim / objects) - 2)
 
 
 def chain(rng: Rng, steps: int, length: int, modules: int = 1) -> Case:
@@ -48,18 +54,18 @@ def chain(rng: Rng, steps: int, length: int, modules: int = 1) -> Case:
     for i in range(steps):
         before = [trace.add(f"state{i % modules}", vector(rng, length), before)]
     trace.outputs(before)
-    return Case(trace, {f"state{i}": length for i in range(modules)}, 8, {"max_depth": 64})
+    return Case(trace, {f"state{i}": length for i in range(modules)}, 8, DEEP)
 
 
 def residual(rng: Rng, layers: int, heads: int, length: int) -> Case:
-    """Layers that read the one before and their own heads."""
+    """Layers that read the one before and heads of their own."""
     trace = rs.Trace()
     before = trace.add("embedding", vector(rng, length))
     for _ in range(layers):
         inputs = [before, *(trace.add("head", vector(rng, length)) for _ in range(heads))]
         before = trace.add("layer", vector(rng, length), inputs)
     trace.outputs([before])
-    return Case(trace, dict.fromkeys(("embedding", "layer", "head"), length), 16, {"max_depth": 64})
+    return Case(trace, dict.fromkeys(("embedding", "layer", "head"), length), 16, DEEP)
 
 
 def wide(rng: Rng, width: int, length: int, cosine: float, beside: int = 1, above: int = 0) -> Case:
@@ -72,8 +78,8 @@ def wide(rng: Rng, width: int, length: int, cosine: float, beside: int = 1, abov
     for _ in range(above):
         pools = [trace.add("state", vector(rng, length), pools)]
     trace.outputs(pools)
-    modules = dict.fromkeys(("pool", "token", *("state",) * bool(above)), length)
-    return Case(trace, modules, max(width, 16), {"max_depth": 64})
+    names = ("pool", "token", "state") if above else ("pool", "token")
+    return Case(trace, dict.fromkeys(names, length), max(width, 16), DEEP)
 
 
 def weighted(rng: Rng, weights: Sequence[float] | Vector, length: int) -> Case:
@@ -90,13 +96,22 @@ def loud(rng: Rng, norms: Sequence[float], objects: int, length: int) -> Case:
     names = [f"norm{i}" for i in range(len(norms))]
     for i in range(objects):
         k = 0 if i < 4 else int(rng.integers(0, min(4, len(free)) + 1))
-        inputs, free = (free[:k], free[k:]) if k else ([], free)
+        inputs, free = free[:k], free[k:]
         which = int(rng.integers(len(norms)))
         free.append(trace.add(names[which], vector(rng, length, norms[which]), inputs))
-    trace.outputs(free[-16:])
-    return Case(trace, dict.fromkeys(names, length), 16)
+    trace.outputs(free)
+    return Case(trace, dict.fromkeys(names, length))
 
 
-def length_for(dim: int, objects: int, load: float) -> int:
-    """The attributes' length at which so many objects have that load, with one unknown for the norm and one for the counter."""
-    return max(2, round(load * dim / objects) - 2)
+def shared(rng: Rng, length: int, layers: int = 3, width: int = 4) -> Case:
+    """Layers of objects. Each reads one of the layer below that no other must read, and up to two more."""
+    trace = rs.Trace()
+    layer = [trace.add("layer0", vector(rng, length)) for _ in range(width)]
+    for depth in range(1, layers):
+        inputs = []
+        for own in rng.permutation(layer):
+            others = [i for i in layer if i != own]
+            inputs.append([own, *rng.choice(others, int(rng.integers(0, 3)), replace=False)])
+        layer = [trace.add(f"layer{depth}", vector(rng, length), found) for found in inputs]
+    trace.outputs(layer)
+    return Case(trace, {f"layer{i}": length for i in range(layers)}, 8)

@@ -1,43 +1,68 @@
-"""How often runs come back whole in the shapes that real systems have, by default: nothing fitted, nothing scaled."""
+"""How often runs come back whole in the shapes that real systems have, by default: nothing fitted, nothing scaled.
+
+Captured runs are measured too where RECSKETCH_CAPTURED names a folder of them: files NAME.npz of `TraceBatch.save`, and
+NAME.spec.json, of which `dim`, `modules`, `seed` and `max_inputs` are used.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from figure import Figure, note
-from structures import Case, chain, length_for, loud, residual, weighted, wide
-from unrolled import same
+from figure import Figure, at_most, note
+from structures import DEEP, Case, Rng, chain, length_for, loud, residual, weighted, wide
+from unrolled import paths, same
 
 import recsketch as rs
 
-Make = Callable[[np.random.Generator], Case]
+CAPTURED = "RECSKETCH_CAPTURED"
+Make = Callable[[Rng], Case]
 
 
 class Score:
     """What came back of some runs."""
 
     def __init__(self) -> None:
-        self.runs = self.whole = self.false = 0
+        self.runs = self.whole = self.complete = self.false = 0
         self.loads: list[float] = []
         self.errors: list[float] = []  # of `recover`, the worst element of a run over its object's norm
 
-    def add(self, case: Case, sk: rs.Sketcher, tolerance: float = 1e-3) -> None:
-        sketch = sk.sketch(case.trace)
+    def add(self, case: Case, sk: rs.Sketcher, *, dtype: str = "float32", tolerance: float = 1e-3) -> None:
+        """Read one run; whole is also one whose shared objects come back as copies, where there are no signatures."""
+        sketch = rs.pack(sk.sketch(case.trace), dtype)
         found = sk.unroll(sketch, **case.reading)
-        whole = same(found, case.trace, tolerance)
+        whole = same(found, case.trace, tolerance, copies=not sk.spec.signature)
         self.runs += 1
-        self.whole += found.complete and whole
+        self.whole += whole and (found.complete or dtype != "float32")
+        self.complete += found.complete
         self.false += found.complete and not whole
-        self.loads.append(sk.load(case.trace))
-        self.errors.append(worst(sk.recover(sketch, case.trace), case.trace))
+        self.loads.append(
+            sum(sk.spec.lengths[case.trace.objects[i].module] + 1 for _, i in paths(case.trace)) / sk.spec.dim
+        )
+        if dtype == "float32":
+            self.errors.append(worst(sk.recover(sketch, case.trace), case.trace))
 
-    def how(self, text: str) -> str:
-        wrong = f"; {self.false} complete but wrong" * bool(self.false)
-        return f"{text}; {self.runs} runs, load {min(self.loads):.2f} to {max(self.loads):.2f}{wrong}"
+    def __iadd__(self, other: Score) -> Score:
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+        return self
+
+    def figure(self, name: str, limit: float, how: str) -> Figure:
+        """The share of runs that came back whole, as a figure; none may be called complete that did not."""
+        wrong = f"; {self.false} complete but wrong" if self.false else ""
+        how = f"{how}; {self.runs} runs, load {min(self.loads):.2f} to {max(self.loads):.2f}{wrong}"
+        part = self.whole / self.runs
+        found = f"{part:.1%} ({self.whole}/{self.runs})"
+        return Figure(f"unrolled exactly, {name}", f"≥ {100 * limit:g}%", found, how, part >= limit and not self.false)
+
+    def recovered(self, name: str, limit: float, how: str) -> Figure:
+        return at_most(f"recovered, {name}: worst element over the norm", limit, max(self.errors), how, ".1e")
 
 
 def worst(found: rs.Recovery, trace: rs.Trace) -> float:
@@ -54,94 +79,127 @@ def score(make: Make, dim: int, runs: int, **spec: Any) -> Score:
     return out
 
 
-def share(name: str, limit: float, s: Score, text: str) -> Figure:
-    part = s.whole / s.runs
-    return Figure(name, f"≥ {limit:.0%}" if limit else "", f"{part:.1%}", s.how(text), part >= limit and not s.false)
-
-
-def merged(scores: list[Score]) -> Score:
+def merged(scores: Iterator[Score]) -> Score:
     out = Score()
     for s in scores:
-        out.runs, out.whole, out.false = out.runs + s.runs, out.whole + s.whole, out.false + s.false
-        out.loads += s.loads
-        out.errors += s.errors
+        out += s
     return out
+
+
+TURNS = {1: "one module", 2: "two modules in turn", 3: "three modules in turn"}
 
 
 def chains(effort: int) -> Iterator[Figure]:
     """Chains of one, two and three modules."""
     runs = (1, 4, 20)[effort]
-    steps = (2, 5, 12, 18, 24, 32, 40)
-    for modules in (1, 2, 3):
+    for modules, turns in TURNS.items():
         for dim, length in ((1024, 16), (1024, 32), (4096, 16), (4096, 32)):
-            fit = [n for n in steps if n * (length + 2) <= 0.62 * dim]
-            s = merged([score(partial(chain, steps=n, length=length, modules=modules), dim, runs) for n in fit])
-            what = f"chains of {('one module', 'two modules in turn', 'three modules in turn')[modules - 1]}"
-            name = f"{what}, a = {length}, d = {dim}"
-            text = f"{fit[0]} to {fit[-1]} steps"
-            yield share(f"unrolled exactly, {name}", 0.98, s, text)
-            error = max(s.errors)
-            yield Figure(f"recovered, {name}: worst element", "≤ 1e-06", f"{error:.1e}", s.how(text), error <= 1e-6)
-    s = merged([score(partial(chain, steps=n, length=32), 4096, runs, weighting="energy") for n in (2, 8, 14, 20)])
-    yield share('unrolled exactly, chains of one module, weighting="energy"', 0.95, s, "a = 32, d = 4096, 2 to 20 steps")
+            steps = [n for n in (2, 5, 12, 18, 24, 32, 40) if n * (length + 2) <= 0.62 * dim]
+            s = merged(score(partial(chain, steps=n, length=length, modules=modules), dim, runs) for n in steps)
+            name, how = f"chains of {turns}, a = {length}, d = {dim}", f"{steps[0]} to {steps[-1]} steps"
+            yield s.figure(name, 0.98, how)
+            yield s.recovered(name, 1e-6, how)
+    s = merged(score(partial(chain, steps=n, length=32), 4096, runs, weighting="energy") for n in (2, 8, 14, 20))
+    yield s.figure('chains of one module, weighting="energy"', 0.95, "a = 32, d = 4096, 2 to 20 steps")
 
 
 def layers(effort: int) -> Iterator[Figure]:
-    """Residual layers."""
+    """Residual layers: deep runs of many inputs."""
     runs = (1, 5, 40)[effort]
-    for count, balance in ((10, 0.5), (20, 0.9)):
-        s = score(partial(residual, layers=count, heads=12, length=16), 8192 if count == 20 else 4096, runs, balance=balance)
-        text = f"a = 16, balance {balance}, worst element of recover {max(s.errors):.1e}"
-        yield share(f"unrolled exactly, {count} residual layers of 12 heads", 0.95, s, text)
+    for count, dim, balance in ((10, 4096, 0.5), (20, 8192, 0.9)):
+        s = score(partial(residual, layers=count, heads=12, length=16), dim, runs, balance=balance)
+        how = f"a = 16, d = {dim}, balance {balance}, worst element of `recover` {max(s.errors):.1e}"
+        yield s.figure(f"{count} residual layers of 12 heads", 0.95, how)
+
+
+PLACES = {"alone": (1, 0), "three beside each other": (3, 0), "below 4 states": (1, 4), "below 20 states": (1, 20)}
 
 
 def pools(effort: int) -> Iterator[Figure]:
     """Wide tuples of one module, whose attributes are alike."""
-    runs = (1, 2, 10)[effort]
-    for width in (20, 50, 200):
-        for beside, above in ((1, 0), (3, 0), (1, 4), (1, 20)):
+    cosines, loads = (0.0, 0.3, 0.6, 0.9, 1.0), (0.3, 0.5, 0.7)
+    for width, runs in ((20, (1, 2, 10)), (50, (1, 1, 6)), (200, (1, 1, 2))):
+        for where, (beside, above) in PLACES.items():
             objects, dim = beside * (width + 1) + above, 1024
-            while length_for(dim, objects, 0.3) < 10:
+            while length_for(dim, objects, loads[0]) < 10:
                 dim *= 2
-            parts = []
-            for load in (0.3, 0.5, 0.7):
-                for cosine in (0.0, 0.3, 0.6, 0.9, 1.0):
-                    make = partial(wide, width=width, length=length_for(dim, objects, load), cosine=cosine, beside=beside, above=above)
-                    parts.append(score(make, dim, runs))
-            s = merged(parts)
-            where = {(1, 0): "alone", (3, 0): "three beside each other", (1, 4): "below 4 states", (1, 20): "below 20 states"}
-            text = f"cosines 0, 0.3, 0.6, 0.9 and 1 with each other, d = {dim}"
-            yield share(f"unrolled exactly, {width} inputs of one module, {where[beside, above]}", 0.97, s, text)
+            s = Score()
+            for load in loads[:: 2 if effort == 0 else 1]:
+                for cosine in cosines[:: 2 if effort == 0 else 1]:
+                    shape = {"width": width, "cosine": cosine, "beside": beside, "above": above}
+                    s += score(partial(wide, length=length_for(dim, objects, load), **shape), dim, runs[effort])
+            how = f"cosines 0, 0.3, 0.6, 0.9 and 1 with each other, d = {dim}"
+            yield s.figure(f"{width} inputs of one module, {where}", 0.97, how)
 
 
 def norms(effort: int) -> Iterator[Figure]:
     """Modules of very different norms."""
-    runs = (1, 10, 100)[effort]
-    dim, objects = 1024, 26
-    s = score(partial(loud, norms=(1e-3, 1.0, 50.0, 1e4), objects=objects, length=length_for(dim, objects, 0.5)), dim, runs)
-    yield share("unrolled exactly, norms of 1e-3, 1, 50 and 1e4 in one run", 1.0, s, f"d = {dim}")
-    error = max(s.errors)
-    yield Figure("recovered, those norms: worst element over its object's norm", "≤ 0.0001", f"{error:.1e}", s.how(""), error <= 1e-4)
+    runs, dim, objects = (1, 10, 100)[effort], 1024, 26
+    make = partial(loud, norms=(1e-3, 1.0, 50.0, 1e4), objects=objects, length=length_for(dim, objects, 0.5))
+    s, name = score(make, dim, runs), "norms of 1e-3, 1, 50 and 1e4 in one run"
+    yield s.figure(name, 1.0, f"d = {dim}")
+    yield s.recovered(name, 1e-4, f"d = {dim}, {runs} runs")
+
+
+def softmax(rng: Rng, sigma: float) -> Case:
+    return weighted(rng, np.exp(sigma * rng.standard_normal(16)), length_for(1024, 17, 0.55))
+
+
+def gates(rng: Rng) -> Case:
+    """The weights are at least 1e-12: float64 may hold none of a Dirichlet distribution as uneven as this."""
+    return weighted(rng, np.maximum(rng.dirichlet(np.full(8, 0.1)), 1e-12), length_for(1024, 9, 0.5))
 
 
 def weights(effort: int) -> Iterator[Figure]:
     """Uneven weights."""
     runs = (2, 10, 100)[effort]
     for sigma in (1.0, 2.0, 3.0, 4.0):
-        make = lambda rng, sigma=sigma: weighted(rng, np.exp(sigma * rng.standard_normal(16)), length_for(1024, 17, 0.55))  # noqa: E731
-        yield share(f"unrolled exactly, softmax weights of σ = {sigma:g} over 16 inputs", 0.95, score(make, 1024, runs), "d = 1024")
-    make = lambda rng: weighted(rng, np.maximum(rng.dirichlet(np.full(8, 0.1)), 1e-12), length_for(1024, 9, 0.5))  # noqa: E731
-    yield share("unrolled exactly, Dirichlet(0.1) gates of 8 experts", 0.95, score(make, 1024, runs), "d = 1024")
+        s = score(partial(softmax, sigma=sigma), 1024, runs)
+        yield s.figure(f"softmax weights of σ = {sigma:g} over 16 inputs", 0.95, "d = 1024")
+    yield score(gates, 1024, runs).figure("Dirichlet(0.1) gates of 8 experts", 0.95, "d = 1024")
 
 
-FIGURES = (chains, layers, pools, norms, weights)
+def captured(effort: int) -> Iterator[Figure]:
+    """Runs of real systems as they were captured, with and without signatures where they share objects."""
+    folder = os.environ.get(CAPTURED)
+    if folder is None:
+        yield Figure("captured runs", "", "not measured", f"the environment variable {CAPTURED} names no folder")
+        return
+    for path in sorted(Path(folder).glob("*.npz")):
+        told = json.loads((path.parent / f"{path.stem}.spec.json").read_text(encoding="utf-8"))
+        traces = list(rs.TraceBatch.load(path)[: (1, 5, 100)[effort]])
+        cases = [Case(t, told["modules"], told["max_inputs"], DEEP) for t in traces]
+        for signature in (0, 8) if any(len(t) < len(list(paths(t))) for t in traces) else (0,):
+            yield from _captured(path.stem, cases, told, signature)
 
 
-@pytest.mark.parametrize("measure", FIGURES)
+def _captured(name: str, cases: list[Case], told: dict[str, Any], signature: int) -> Iterator[Figure]:
+    """At the length that is told, or where uses are more than 0.65 of it at the next one that holds them; the same from
+    int8, whose objects may drown in its noise and whose attributes are not compared."""
+    more = 2 + signature
+    most = max(sum(told["modules"][c.trace.objects[i].module] + more for _, i in paths(c.trace)) for c in cases)
+    dim = told["dim"]
+    while most > 0.65 * dim:
+        dim *= 2
+    sk = cases[0].sketcher(dim, told["seed"], signature=signature)
+    exact, coarse = Score(), Score()
+    for case in cases:
+        exact.add(case, sk, tolerance=1e-2)
+        coarse.add(case, sk, dtype="int8", tolerance=np.inf)
+    how = f"d = {dim}, attributes to 1e-2" + f", signature={signature}" * bool(signature)
+    yield exact.figure(f"captured runs, {name}" + ", signatures" * bool(signature), 0.95, how)
+    found = f"{coarse.false} of {coarse.complete}"
+    how = f"{how}; {coarse.whole} of {coarse.runs} of the right structure"
+    name = f"captured runs, {name}" + ", signatures" * bool(signature)
+    yield Figure(f"{name}, int8: complete, but of another structure", "0", found, how, not coarse.false)
+
+
+FIGURES = (chains, layers, pools, norms, weights, captured)
+
+
+@pytest.mark.parametrize("measure", FIGURES, ids=lambda f: f.__name__)
 def test_figures(benchmark: Any, measure: Callable[[int], Iterator[Figure]]) -> None:
     note(benchmark, measure)
     case = chain(np.random.default_rng(0), 8, 16)
     sk = case.sketcher(1024, 0)
     assert benchmark(sk.unroll, sk.sketch(case.trace)).complete
-
-

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from figure import QUICK, SMOKE, Figure, at_most
-from runs import MIXED, Tree, chain, own_modules, plain_modules, ragged
+from runs import MIXED, Tree, chain, own_modules, plain_modules, planned, ragged
 
 import recsketch as rs
-from recsketch.sketching.plan import plan
+from recsketch.reading.pooled import BRANCH, IN, MODULE, POSITION
+
+UNKNOWNS = [a + 1 for a in MIXED.values()]  # an attribute's direction and the logarithm of its norm
 
 
 def worst_errors(
@@ -19,14 +21,14 @@ def worst_errors(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Of least squares over ragged runs: each run's worst element error, as it is and times the object's amplitude.
 
-    The third value is the highest load: attribute elements and counters over kept coordinates. Erased ones become NaN.
+    The third value is the highest load: unknowns and counters over kept coordinates. Erased ones become NaN.
     """
     rng = np.random.default_rng([seed, d])
     kept = d - round(erased * d)
     worst, scaled, loads = [], [], []
     for i in range(runs):
         sk = rs.Sketcher(rs.SketchSpec(d, MIXED, seed=i, max_inputs=4), threads=1)
-        trace = ragged(rng, list(MIXED.values()), unknowns=load * kept).trace(rng, MIXED, evenness=evenness)
+        trace = ragged(rng, UNKNOWNS, unknowns=load * kept).trace(rng, MIXED, evenness=evenness)
         sketch, mask = sk.sketch(trace), None
         if erased:
             mask = np.zeros(d, np.bool_)
@@ -34,7 +36,7 @@ def worst_errors(
             sketch[~mask] = np.nan
         found = sk.recover(sketch, trace, mask=mask)
         errors = np.array(list(_errors(found.attributes, trace)))
-        amplitudes = plan(sk._matrices.core, sk.spec, rs.TraceBatch.from_traces([trace]), 1).amplitudes()[0]
+        amplitudes = planned(sk, rs.TraceBatch.from_traces([trace])).amplitudes()[0]
         worst.append(errors.max())
         scaled.append((errors * amplitudes).max())
         loads.append(sk.load(trace) * d / kept)
@@ -88,7 +90,7 @@ def pooled_errors(a: int, seeds: int, d: int = 4096, objects: int = 64) -> tuple
         trace.outputs(ids)
         sketch = sk.sketch(trace)
         for m in range(2):
-            s = sk.summary(sketch, f"m{m}")
+            s = sk.summary(sketch, f"m{m}", unroll=False)
             counts.append(abs(s.count - len(values[m])) / len(values[m]))
             stated.append((s.count - len(values[m])) / s.count_error)
             means.append(np.abs(s.mean - np.mean(values[m], axis=0)).max())
@@ -122,6 +124,27 @@ def _chain_error(depth: int, runs: int) -> float:
         sk, trace = rs.Sketcher(spec.replace(seed=seed), threads=1), chain(rng, depth, 16)
         worst = max(worst, *_errors(sk.recover(sk.sketch(trace), trace).attributes, trace))
     return worst
+
+
+def powers(effort: int) -> Iterator[Figure]:
+    """How much of itself a vector keeps under P = T_0 T_M T_in, a step down a chain, applied again and again.
+
+    x' P^k x / d of a vector x of random signs has the mean trace(P^k) / d and a standard deviation of at most
+    sqrt(2 / d), 0.02, over the root of the number of specifications.
+    """
+    runs, d, lags = (1, 4, 64)[effort], 4096, (1, 2, 3, 4, 6, 9, 12, 18, 24, 36)
+    total = np.zeros(len(lags))
+    for seed in range(runs):
+        core = rs.Sketcher(rs.SketchSpec(d, {"m": 16}, seed))._matrices.core
+        x = y = np.random.default_rng(seed).choice(np.array([-1.0, 1.0], np.float32), d)
+        kept = []
+        for _ in range(lags[-1]):
+            for kind, number in ((BRANCH, IN), (MODULE, 0), (POSITION, 0)):
+                y = core.operator(kind, number, False, y)
+            kept.append(float(x @ y) / d)
+        total += [kept[k - 1] for k in lags]
+    found = ", ".join(f"{k}: {value:.2f}" for k, value in zip(lags, total / runs, strict=True))
+    yield Figure("trace over d of the k-th power of T_0 T_M T_in", "", found, f"mean of {runs} specifications, d = {d}")
 
 
 def _spread(worst: np.ndarray, scaled: np.ndarray) -> str:
@@ -159,7 +182,7 @@ def pooled(effort: int) -> Iterator[Figure]:
     seeds = (2, 10, 400)[effort]
     for a in (16, 32):
         counts, means, stated = pooled_errors(a, seeds)
-        how = f"64 outputs of two modules, d = 4096, a = {a}, {seeds} runs"
+        how = f"pooled model, 64 outputs of two modules, d = 4096, a = {a}, {seeds} runs"
         spread = f"{how}; error over the stated one: root mean square {np.sqrt(np.mean(stated**2)):.2f}"
         most = f" (worst {counts.max():.3f})"
         yield at_most(f"summary, a = {a}: mean relative error of a count", 0.02, counts.mean(), spread, ".3f", most)
@@ -187,7 +210,7 @@ def _noise(d: int, dtype: str, runs: int) -> float:
     return float(np.sqrt(np.mean((x - step * np.clip(np.rint(x / step), -127, 127)) ** 2)))
 
 
-FIGURES = (least_squares, erasure, chains, paper, pooled, packing)
+FIGURES = (least_squares, erasure, chains, powers, paper, pooled, packing)
 
 
 @pytest.mark.parametrize("measure", FIGURES, ids=lambda f: f.__name__)

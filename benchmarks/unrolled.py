@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from runs import Tree, ragged
@@ -10,15 +10,17 @@ from runs import Tree, ragged
 import recsketch as rs
 
 
-def same(found: rs.Unrolled, trace: rs.Trace, tolerance: float = 1e-3) -> bool:
-    """Every object, module, position and input right, none more; attributes within the tolerance of their norm, weights within it."""
-    if len(found.objects) != len(trace) or len(found.outputs) != len(trace.output_ids):
-        return False
-    objects, partner = trace.objects, {}
+def same(found: rs.Unrolled, trace: rs.Trace, tolerance: float = 1e-3, *, copies: bool = False) -> bool:
+    """Every object, module, position and input right, and none more.
+
+    Attributes are within the tolerance of their norm, weights within the tolerance. With `copies` an object may come
+    back as several objects, each for some of its uses.
+    """
+    objects, pairs = trace.objects, set()
 
     def equal(i: int, j: int) -> bool:
-        if i in partner:
-            return bool(partner[i] == j)
+        if (i, j) in pairs:
+            return True
         a, b = objects[i], found.objects[j]
         if a.module != b.module or len(a.inputs) != len(b.inputs):
             return False
@@ -26,10 +28,21 @@ def same(found: rs.Unrolled, trace: rs.Trace, tolerance: float = 1e-3) -> bool:
             return False
         if a.inputs and not np.abs(np.array(a.weights) / sum(a.weights) - b.weights).max() <= tolerance:
             return False
-        partner[i] = j
+        pairs.add((i, j))
         return all(map(equal, a.inputs, b.inputs))
 
-    return all(map(equal, trace.output_ids, found.outputs)) and len(set(partner.values())) == len(trace)
+    if len(found.outputs) != len(trace.output_ids) or not all(map(equal, trace.output_ids, found.outputs)):
+        return False
+    return copies or len(pairs) == len(trace) == len(found.objects)
+
+
+def paths(trace: rs.Trace) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Every use of an object: its positions from the outputs down, and its number."""
+    stack = [((k,), i) for k, i in enumerate(trace.output_ids)]
+    while stack:
+        path, i = stack.pop()
+        yield path, i
+        stack += [((*path, k), j) for k, j in enumerate(trace.objects[i].inputs)]
 
 
 def worst(found: rs.Unrolled, trace: rs.Trace) -> float:
@@ -56,16 +69,16 @@ def _ordered(trace: rs.Trace) -> list[rs.TraceObject]:
 def modules_for(rng: np.random.Generator, dim: int, depth: int, load: float) -> dict[str, int]:
     """Five modules whose lengths let a ragged tree of that depth and fan 7 reach the load."""
     objects = {1: 6, 2: 20, 3: 40, 4: 60}[depth]
-    mean = max(load * dim / objects - 1, 4)
+    mean = max(load * dim / objects - 2, 4)
     return {f"m{i}": max(1, round(float(mean * rng.uniform(0.5, 1.5)))) for i in range(5)}
 
 
 def ragged_run(
     rng: np.random.Generator, modules: Mapping[str, int], dim: int, depth: int, load: float, evenness: float = 4.0
 ) -> rs.Trace:
-    """A ragged run of nearly that load: fan 7 at most, weights Dirichlet(evenness), attributes of norm one."""
+    """A ragged run of nearly that load: fan 7 at most, weights Dirichlet(evenness), polar attributes of norm one."""
     for _ in range(1000):
-        tree = ragged(rng, list(modules.values()), unknowns=load * dim, depth=depth, fan=7)
+        tree = ragged(rng, [a + 1 for a in modules.values()], unknowns=load * dim, depth=depth, fan=7)
         if _depth(tree) == depth:
             return tree.trace(rng, modules, evenness=evenness)
     raise ValueError(f"no tree of depth {depth} within load {load}")

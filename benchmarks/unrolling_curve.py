@@ -1,12 +1,16 @@
-"""Success of blind unrolling over load, depth and angle: writes docs/unrolling.md and docs/unrolling.svg.
+"""How often a run comes back whole from its sketch alone, over load or steps. Writes docs/unrolling.md and its plot.
 
-python benchmarks/unrolling_curve.py [--runs N]    needs pip install '.[bench]'; ten minutes
+python benchmarks/unrolling_curve.py           needs matplotlib, from pip install '.[bench]'; half an hour
+python benchmarks/unrolling_curve.py --runs 5  fewer runs a point
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,94 +18,149 @@ from typing import Any
 import machine
 import numpy as np
 
+machine.free_blas()
+
+from structures import Case, Rng, chain, length_for, wide  # noqa: E402  # after the BLAS is free to choose its kernels
+from unrolled import modules_for, ragged_run, same  # noqa: E402
+
 ROOT = Path(__file__).resolve().parents[1]
-LOADS = tuple(np.arange(1, 11) / 10)
-DEPTHS, ANGLES, DIM = (1, 2, 3, 4), (45.0, 52.0, 60.0, 70.0), 1024
+LOADS = (*(np.arange(1, 10) / 10), 0.95)
+STEPS = (2, 5, 10, 15, 20, 25, 30, 40)
+DEPTHS, ANGLES = (1, 2, 3, 4), (45.0, 52.0, 60.0, 70.0)
 
 HEAD = """# How far blind unrolling reaches
 
-This page says which share of runs comes back whole from the sketch alone, by load, depth and angle. It is written by
-`benchmarks/unrolling_curve.py`. A run counts if every object, module, position, weight and attribute (to 1e-3) is
-right. Of {runs} runs at d = {dim}, which are the same for every angle, each is a ragged tree with at most 7 inputs an
-object (max_inputs 8), five modules, weights of Dirichlet(4) and dense attributes of norm one. Measured on {machine}.
+This page says which share of runs comes back whole from the sketch alone: ragged trees by load, depth and angle, chains
+of one and more modules by their length, and wide tuples by load. It is written by `benchmarks/unrolling_curve.py`. A
+run counts if every object, module, position, weight and attribute (to 1e-3) is right. All attributes are dense and of
+norm one. A point is {runs} runs, which are the same for every angle and weighting. Measured on {machine}.
 
-![share of runs unrolled exactly over load, for depths 1 to 4 and four angles](unrolling.svg)"""
+![share of runs unrolled exactly over load or steps](unrolling.svg)"""
 
-TAIL = """Half of the runs come back at a load of {reach}, averaged over the depths. The default is 60°: it reaches
+TAIL = """Half of the trees come back at a load of {reach}, averaged over the depths. The default is 60°: it reaches
 as far as 70°, and leaves more of the identity branch, from which pooled statistics and similarities are read."""
 
 
-def success(dim: int, depth: int, load: float, angle: float, runs: int) -> tuple[float, float]:
-    """Share of runs that come back whole, and their mean load. The same runs for every angle."""
-    from unrolled import modules_for, ragged_run, same
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A way of sketching the runs of a panel, or other runs of the same kind."""
 
-    import recsketch as rs
-
-    good, loads = 0, []
-    for seed in range(runs):
-        rng = np.random.default_rng([seed, depth, round(10 * load)])
-        modules = modules_for(rng, dim, depth, load)
-        sk = rs.Sketcher(rs.SketchSpec(dim, modules, seed=seed, max_inputs=8, angle=angle), threads=1)
-        trace = ragged_run(rng, modules, dim, depth, load)
-        loads.append(sk.load(trace))
-        found = sk.unroll(sk.sketch(trace))
-        good += found.complete and same(found, trace)
-    return good / runs, float(np.mean(loads))
+    name: str
+    make: Callable[[Rng, float], Case]
+    spec: dict[str, Any] = field(default_factory=dict)
 
 
-def draw(found: dict[tuple[int, float], list[tuple[float, float]]], path: Path) -> None:
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """What is drawn over one axis."""
+
+    title: str
+    about: str
+    axis: str
+    dim: int
+    values: tuple[float, ...]
+    lines: tuple[Line, ...]
+
+    def measure(self, runs: int) -> dict[str, list[tuple[float, float]]]:
+        """Of every line the points: where it is on the axis, loads being means, and the share that came back."""
+        return {line.name: [self._point(line, value, runs) for value in self.values] for line in self.lines}
+
+    def _point(self, line: Line, value: float, runs: int) -> tuple[float, float]:
+        good, loads = 0, []
+        for seed in range(runs):
+            case = line.make(np.random.default_rng([seed, round(100 * value)]), value)
+            sk = case.sketcher(self.dim, seed, **line.spec)
+            loads.append(sk.load(case.trace))
+            found = sk.unroll(sk.sketch(case.trace), **case.reading)
+            good += found.complete and same(found, case.trace)
+        return float(np.mean(loads)) if self.axis == "load" else value, good / runs
+
+
+def tree(rng: Rng, load: float, depth: int) -> Case:
+    modules = modules_for(rng, 1024, depth, load)
+    return Case(ragged_run(rng, modules, 1024, depth, load), modules, 8)
+
+
+def pool(rng: Rng, load: float, cosine: float) -> Case:
+    return wide(rng, 50, length_for(2048, 51, load), cosine)
+
+
+def chained(rng: Rng, steps: float, modules: int) -> Case:
+    return chain(rng, int(steps), 16, modules)
+
+
+def panels() -> Iterator[Panel]:
+    energy = {"weighting": "energy"}
+    about = "at most 7 inputs an object, five modules, weights of Dirichlet(4), d = 1024"
+    for depth in DEPTHS:
+        make = partial(tree, depth=depth)
+        lines = [Line(f"{angle:.0f}°", make, {"angle": angle}) for angle in ANGLES]
+        lines.append(Line("60°, energy", make, energy))
+        yield Panel(f"trees of depth {depth}", about, "load", 1024, LOADS, tuple(lines))
+    lines = [Line(f"{m} in turn" if m > 1 else "one module", partial(chained, modules=m)) for m in (1, 2, 3)]
+    lines.append(Line("one module, energy", partial(chained, modules=1), energy))
+    about = "a state reads the one before; a = 16, d = 1024, so that 40 steps have the load 0.70"
+    yield Panel("chains", about, "steps", 1024, STEPS, tuple(lines))
+    lines = [Line(f"cosine {c:g}", partial(pool, cosine=c)) for c in (0.0, 0.6, 0.9)]
+    lines += [Line(f"cosine {c:g}, energy", partial(pool, cosine=c), energy) for c in (0.0, 0.9)]
+    about = "50 inputs of one module, of that cosine with each other, below one object; d = 2048"
+    yield Panel("wide tuples", about, "load", 2048, LOADS, tuple(lines))
+
+
+def draw(found: dict[Panel, dict[str, list[tuple[float, float]]]], path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("svg")
     import matplotlib.pyplot as plt
 
     mpl.rcParams.update({"svg.hashsalt": "recsketch", "svg.fonttype": "none", "font.size": 9})
-    figure, axes = plt.subplots(1, len(DEPTHS), figsize=(11, 2.9), sharey=True, layout="constrained")
-    for ax, depth in zip(axes, DEPTHS, strict=True):
-        for angle, mark in zip(ANGLES, "osD^", strict=True):
-            load, share = zip(*[(x, y) for y, x in found[depth, angle]], strict=True)
-            ax.plot(load, share, marker=mark, markersize=3.5, linewidth=1.2, label=f"{angle:.0f}°")
-        ax.set(title=f"depth {depth}", xlabel="load", ylim=(-0.03, 1.03), xlim=(0, 1.03))
+    figure, axes = plt.subplots(2, 3, figsize=(11, 5.8), sharey=True, layout="constrained")
+    for ax, (panel, lines) in zip(axes.flat, found.items(), strict=True):
+        for (name, points), mark in zip(lines.items(), "osD^x"[: len(lines)], strict=True):
+            ax.plot(*zip(*points, strict=True), marker=mark, markersize=3.5, linewidth=1.2, label=name)
+        ax.set(title=panel.title, xlabel=panel.axis, ylim=(-0.03, 1.03), xlim=(0, 1.03 * panel.values[-1]))
         ax.grid(alpha=0.3)
-    axes[0].set_ylabel("runs unrolled exactly")
-    axes[-1].legend(title="angle", frameon=False, fontsize=8)
+        ax.legend(frameon=False, fontsize=8)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("runs unrolled exactly")
     figure.savefig(path, metadata={"Date": None, "Creator": None})
 
 
-def table(found: dict[tuple[int, float], list[tuple[float, float]]], depth: int) -> str:
-    head = f"| depth {depth}, load | {' | '.join(f'{x:.2f}' for _, x in found[depth, ANGLES[0]])} |"
-    rows = [f"| {angle:.0f}° | {' | '.join(f'{share:.0%}' for share, _ in found[depth, angle])} |" for angle in ANGLES]
-    return "\n".join([head, "|---" * (len(LOADS) + 1) + "|", *rows])
+def table(panel: Panel, lines: dict[str, list[tuple[float, float]]]) -> str:
+    places = [f"{x:.2f}" if panel.axis == "load" else f"{x:g}" for x, _ in next(iter(lines.values()))]
+    head = f"| {panel.title}, {panel.axis} | {' | '.join(places)} |"
+    rows = [f"| {name} | {' | '.join(f'{share:.0%}' for _, share in points)} |" for name, points in lines.items()]
+    return "\n".join([head, "|---" * (len(places) + 1) + "|", *rows])
 
 
 def half(points: list[tuple[float, float]]) -> float:
     """The load at which half of the runs come back, between the points; the last load if more than half still do."""
-    for (y0, x0), (y1, x1) in pairwise(points):
+    for (x0, y0), (x1, y1) in pairwise(points):
         if y0 >= 0.5 > y1:
             return x0 + (x1 - x0) * (y0 - 0.5) / (y0 - y1)
-    return points[-1][1]
+    return points[-1][0]
 
 
 def main() -> None:
-    machine.free_blas()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=100, help="runs a point")
+    parser.add_argument("--runs", type=int, default=50, help="runs a point")
     runs = parser.parse_args().runs
-    found: Any = {}
-    for depth in DEPTHS:
-        for angle in ANGLES:
-            found[depth, angle] = [success(DIM, depth, load, angle, runs) for load in LOADS]
-            print(depth, angle, found[depth, angle], file=sys.stderr, flush=True)
+    found = {}
+    for panel in panels():
+        found[panel] = panel.measure(runs)
+        print(panel.title, found[panel], file=sys.stderr, flush=True)
     draw(found, ROOT / "docs" / "unrolling.svg")
-    ends = {angle: np.mean([half(found[depth, angle]) for depth in DEPTHS]) for angle in ANGLES}
-    reach = ", ".join(f"{load:.2f} ({angle:.0f}°)" for angle, load in ends.items())
-    text = "\n\n".join(
-        [
-            *HEAD.format(runs=runs, dim=DIM, machine=machine.describe()).split("\n\n"),
-            *[table(found, depth) for depth in DEPTHS],
-            TAIL.format(reach=reach),
-        ]
-    )
+    trees = [lines for panel, lines in found.items() if panel.title.startswith("trees")]
+    ends = {name: np.mean([half(lines[name]) for lines in trees]) for name in trees[0]}
+    text = HEAD.format(runs=runs, machine=machine.describe())
+    before = ""
+    for panel, lines in found.items():
+        if panel.about != before:
+            text += f"\n\nOf the {panel.title.partition(' of ')[0]}: {panel.about}."
+            before = panel.about
+        text += f"\n\n{table(panel, lines)}"
+        if panel.title == f"trees of depth {DEPTHS[-1]}":
+            text += "\n\n" + TAIL.format(reach=", ".join(f"{load:.2f} ({name})" for name, load in ends.items()))
     (ROOT / "docs" / "unrolling.md").write_text(text + "\n", encoding="utf-8")
     print(text)
 
