@@ -29,6 +29,7 @@ static const double usual[] = {0.45, 0.75, 1.05, 1.45}, more[FACTORS] = {0.06, 0
 #define LEAF 0.4          /* an object whose inputs show less than this part of what they would is a leaf */
 #define NEAR 4.0          /* nats that a counter seen one level below a candidate must bring, before it speaks for the candidate */
 #define FAR 6.0           /* the same two levels below */
+#define TOGETHER 16       /* candidates that are looked below at once */
 #define BRANCHES 4        /* likeliest modules of a level that are looked below */
 #define WAYS 12           /* ways down that are followed at once */
 #define SAME 4            /* of them with the same evidence */
@@ -91,8 +92,8 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->noise_of = rsk_alloc(spec->modules, sizeof *q->noise_of);
     q->frequency = rsk_alloc(spec->modules, sizeof *q->frequency);
     q->look = rsk_alloc(2 * spec->modules, sizeof *q->look);
-    q->near = rsk_alloc(2 * spec->modules, sizeof *q->near);
-    q->first = q->near ? q->near + spec->modules : NULL;
+    q->near = rsk_alloc((TOGETHER + 1) * spec->modules, sizeof *q->near);
+    q->first = q->near ? q->near + TOGETHER * spec->modules : NULL;
     q->taken = rsk_alloc(q->window, sizeof *q->taken);
     q->inner = rsk_alloc(q->window, sizeof *q->inner);
     q->child_at = rsk_alloc(q->window, sizeof *q->child_at);
@@ -334,15 +335,33 @@ static void score_counters(const rsk_detector *q, const float *x, int pooled, fl
     for (ptrdiff_t m = 0; m < spec->modules; m++) z[m] *= unit;
 }
 
-/* What the counters of all that may stand below module m say, x being the residual as its inputs see it: half the squares of their scores
- * above 0, less `bar` each, summed. */
-static double evidence_below(const rsk_detector *q, const float *x, ptrdiff_t m, double bar) {
-    const uint8_t *allowed = q->allowed + m * q->spec->modules;
-    double sum = 0.0;
-    score_counters(q, x, 1, q->near);
-    for (ptrdiff_t k = 0; k < q->spec->modules; k++)
-        if (allowed[k] && q->near[k] > 0.0f) sum += fmax(0.0, 0.5 * (double)q->near[k] * (double)q->near[k] - bar);
-    return sum;
+/* nats[m] = what the counters of all that may stand below a candidate say, module m at that position, for every allowed module: half the
+ * squares of their scores above 0, less NEAR each, summed. Candidates are taken together, so that the columns are read once for all.
+ *
+ * Candidates cannot be told apart by themselves where many siblings are alike: their counters add up in the identity branches, and
+ * are taken for one loud object a level above. What stands below an object shows which it is. */
+static void look_near(const rsk_detector *q, const tuple *t, ptrdiff_t position, double *nats) {
+    const rsk_spec *spec = q->spec;
+    const float unit = (float)(1.0 / (sqrt(q->share) * q->noise));
+    ptrdiff_t of[TOGETHER];
+    int count = 0;
+    for (ptrdiff_t m = 0; m < spec->modules; m++) {
+        if (t->allowed[m]) {
+            step_below(q, t->residual, m, position, q->ways + count * spec->dim);
+            of[count++] = m;
+        }
+        if (count < (m == spec->modules - 1 ? 1 : TOGETHER)) continue;
+        rsk_kernels_current()->dots[RSK_SCAN_F32](q->columns, spec->modules, spec->dim, q->ways, count, spec->dim, q->near);
+        for (int i = 0; i < count; i++) {
+            const uint8_t *allowed = q->allowed + of[i] * spec->modules;
+            nats[of[i]] = 0.0;
+            for (ptrdiff_t k = 0; k < spec->modules; k++) {
+                const double z = (double)(q->near[i * spec->modules + k] * unit);
+                if (allowed[k] && z > 0.0) nats[of[i]] += fmax(0.0, 0.5 * z * z - NEAR);
+            }
+        }
+        count = 0;
+    }
 }
 
 /* A way down from a candidate: one module a level. */
@@ -436,16 +455,12 @@ static double look_deep(const rsk_detector *q, const float *x, ptrdiff_t m, ptrd
     return most;
 }
 
-/* The nats that the inputs of a candidate, module m at that position, say for it; with `levels`, those of so many levels below them.
- *
- * Candidates cannot be told apart by themselves where many siblings are alike: their counters add up in the identity branches, and
- * are taken for one loud object a level above. What stands below an object shows which it is. */
-static double look_below(const rsk_detector *q, const tuple *t, ptrdiff_t position, ptrdiff_t m, ptrdiff_t levels) {
+/* The nats that all levels below the inputs of a candidate say for it, module m at that position. */
+static double look_below(const rsk_detector *q, const tuple *t, ptrdiff_t position, ptrdiff_t m) {
     const ptrdiff_t stride = q->spec->dim + 5 * RSK_LANES;
     float *below = q->below + (t->residual == q->below + stride ? 2 : 1) * stride;
     step_below(q, t->residual, m, position, below);
-    const double near = evidence_below(q, below, m, NEAR);
-    return levels ? near + look_deep(q, below, m, levels) : near;
+    return look_deep(q, below, m, t->levels);
 }
 
 /* The allowed module of largest value that is not -HUGE_VAL, or -1. */
@@ -456,25 +471,23 @@ static ptrdiff_t largest(const rsk_detector *q, const tuple *t, const double *va
     return at;
 }
 
-/* look[m] = look_below of every allowed module as the tuple's next member, less the largest of them, which is returned. The likelihoods
+/* look[m] = look_near of every allowed module as the tuple's next member, less the largest of them, which is returned. The likelihoods
  * at that position are known. Where what stands one level below overrules them or leaves them close, or with `deep`, the likeliest modules are looked at all
  * the way down: a loud tuple far below shows a little everywhere, and most where it is. */
 static double look_ahead(const rsk_detector *q, const tuple *t, int deep) {
     const rsk_spec *spec = q->spec;
     const double *like = q->like + t->members * spec->modules;
     double *look = q->look, *rank = q->look + spec->modules, most = 0.0;
-    for (ptrdiff_t m = 0; m < spec->modules; m++) {
-        if (!t->allowed[m]) continue;
-        look[m] = look_below(q, t, t->members, m, 0);
-        rank[m] = look[m] + like[m];
-    }
+    look_near(q, t, t->members, look);
+    for (ptrdiff_t m = 0; m < spec->modules; m++)
+        if (t->allowed[m]) rank[m] = look[m] + like[m];
     const ptrdiff_t likeliest = largest(q, t, like), top = largest(q, t, rank);
     deep |= top != likeliest;
     for (ptrdiff_t m = 0; m < spec->modules; m++) deep |= t->allowed[m] && m != top && rank[m] > rank[top] - AMBIGUOUS;
     for (int i = 0; deep && i <= BRANCHES; i++) {
         const ptrdiff_t at = i ? largest(q, t, rank) : likeliest;
         if (at < 0) break;
-        look[at] = look_below(q, t, t->members, at, t->levels);
+        look[at] += look_below(q, t, t->members, at);
         rank[at] = -HUGE_VAL;
     }
     for (ptrdiff_t m = 0; m < spec->modules; m++)
@@ -537,9 +550,10 @@ static void propose_group(rsk_detector *q, const tuple *t) {
         /* Nothing shows by itself: a single member that what stands below it speaks for. */
         double top = -HUGE_VAL, credit = 0.0;
         weigh(q, 0, 1, amplitude, t->allowed);
+        look_near(q, t, 0, q->look);
         for (int32_t m = 0; m < q->spec->modules; m++) {
             if (!t->allowed[m]) continue;
-            const double seen = look_below(q, t, 0, m, q->spec->modules <= 2 * BRANCHES ? t->levels : 0);
+            const double seen = q->look[m] + (q->spec->modules <= 2 * BRANCHES ? look_below(q, t, 0, m) : 0.0);
             if (q->like[m] + seen > top) top = q->like[m] + seen, credit = seen, *modules = m;
         }
         top -= log((double)q->spec->modules);
@@ -567,20 +581,21 @@ static void propose_replacements(rsk_detector *q, const tuple *t) {
         if (!module) return;
         const double amplitude = expected_at(q, t, j), *like = q->like + j * spec->modules;
         /* What stands below the one that is there speaks for it, unless it has been found already. */
-        const ptrdiff_t levels = q->bold && t->levels > 1 && spec->modules <= 2 * BRANCHES ? t->levels : 0;
-        const double mine = q->inner[j] ? 0.0 : look_below(q, t, j, q->taken[j], levels);
-        double top = -HUGE_VAL, credit = 0.0;
+        const int deep = !q->inner[j] && q->bold && t->levels > 1 && spec->modules <= 2 * BRANCHES;
+        double *look = q->look, top = -HUGE_VAL, credit = 0.0;
+        memset(look, 0, sizeof *look * (size_t)spec->modules);
+        if (!q->inner[j]) look_near(q, t, j, look);
+        for (ptrdiff_t m = 0; deep && m < spec->modules; m++)
+            if (t->allowed[m]) look[m] += look_below(q, t, j, m);
         weigh(q, j, j + 1, amplitude, t->allowed);
         for (int32_t m = 0; m < spec->modules; m++) {
             if (!t->allowed[m] || m == q->taken[j]) continue;
-            const double seen = q->inner[j] ? 0.0 : look_below(q, t, j, m, levels);
-            if (like[m] + seen - mine > top) top = like[m] + seen - mine, credit = seen, *module = m;
+            const double nats = like[m] + look[m] - look[q->taken[j]];
+            if (nats > top) top = nats, credit = look[m], *module = m;
         }
         top -= log((double)spec->modules);
-        if (top > q->threshold && !q->inner[j] && !levels && like[*module] < CONVINCING) {
-            const double deeper = look_below(q, t, j, *module, t->levels) - look_below(q, t, j, q->taken[j], t->levels);
-            top += deeper - (credit - mine);
-        }
+        if (top > q->threshold && !q->inner[j] && !deep && like[*module] < CONVINCING)
+            top += look_below(q, t, j, *module) - look_below(q, t, j, q->taken[j]);
         if (top > q->threshold)
             propose(q, (rsk_proposal){.parent = t->parent, .position = (int32_t)j, .replaces = q->child_at[j], .count = 1,
                                       .score = top, .amplitude = amplitude, .credit = credit});

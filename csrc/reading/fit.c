@@ -360,13 +360,12 @@ static int32_t best_prefix(rsk_fit *q, ptrdiff_t p, double *most) {
     int32_t members = 0, length = 0;
     double sum = 0.0;
     *most = 0.0;
-    for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c]) node_at[members++] = -1;
-    for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c]) {
-        const int32_t position = t->node[c].position;
-        if (position < members) node_at[position] = c;
-    }
-    for (int32_t at = 0; at < members && node_at[at] >= 0; at++) {
-        sum += t->node[node_at[at]].evidence;
+    for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c])
+        for (; members <= t->node[c].position && members < q->capacity; members++) node_at[members] = -1;
+    for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c])
+        if (t->node[c].position < members) node_at[t->node[c].position] = c;
+    for (int32_t at = 0; at < members && (node_at[at] >= 0 || q->gaps); at++) {
+        if (node_at[at] >= 0) sum += t->node[node_at[at]].evidence;
         if (sum > *most) *most = sum, length = at + 1;
     }
     return length;

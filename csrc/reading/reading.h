@@ -188,7 +188,8 @@ typedef struct rsk_detector {
     int32_t *taken;    /* (window,) module at a position; -1: none */
     int32_t *child_at; /* (window,) its node, where one is */
     uint8_t *inner;    /* (window,) whether that node has inputs */
-    float *near, *first; /* (modules,) counters' scores, pooled and at the first position */
+    float *near;       /* (16, modules) counters' scores, pooled, of so many candidates */
+    float *first;      /* (modules,) the same of one, at the first position */
     double *look;      /* (2, modules) scratch of looking below candidates */
     int32_t *path;     /* (depth + 1,) nodes up to the outputs */
     /* Of a sweep: */
@@ -220,6 +221,7 @@ typedef struct rsk_fit {
     ptrdiff_t free;           /* an object's last elements, which are dense */
     uint8_t *sparse;          /* (modules,) whether a module's attributes are taken to be mostly zero */
     int any_sparse;
+    int gaps; /* flag. 1: objects may stand behind a position that holds none, as they do where an unsure one was taken out */
     ptrdiff_t capacity; /* objects that there is memory for */
     ptrdiff_t room;     /* unknowns that there is memory for */
     /* Of the sketch: */

@@ -221,6 +221,7 @@ static ptrdiff_t mark_unsure(rsk_fit *f) {
 static void report(search *q) {
     rsk_fit *f = &q->fit;
     double before = HUGE_VAL;
+    f->gaps = 1;
     rsk_tree_program(&f->tree);
     for (int turn = 0; turn < 8 && !is_stopped(q); turn++) {
         const int near = f->square <= RSK_NEARLY * f->floor;
@@ -233,6 +234,7 @@ static void report(search *q) {
         rsk_fit_solve(f, near ? 0.0 : 1.0, FINE);
         rsk_fit_estimate_noise(f);
     }
+    f->gaps = 0;
 }
 
 /* Looks for objects until nothing is left to explain, in `steps` steps of looking harder at most. */

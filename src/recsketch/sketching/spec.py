@@ -289,6 +289,9 @@ class SketchSpec:
     def unordered(self) -> SketchSpec:
         """This specification with `ordered` False: the same matrices, but none for positions.
 
+        Balanced weights get a balance of 0, so that every level counts alike. An inserted line then changes a page's
+        sketch least: of 4,000 pages 94% are found again by `similarity`, 90% with a balance of 0.5 (docs/figures.md).
+
         Examples
         --------
         Two runs whose inputs stand in another order:
@@ -301,7 +304,7 @@ class SketchSpec:
         >>> round(sk.similarity(sk.sketch(runs[0]), sk.sketch(runs[1])), 5)
         1.0
         """
-        return self.replace(ordered=False)
+        return self.replace(ordered=False, **({"balance": 0.0} if self.weighting == "balanced" else {}))
 
     def with_scales(self, traces: Trace | TraceBatch | Iterable[Trace]) -> SketchSpec:
         """This specification with `scales` set from data: every module's attributes get a root mean square norm of one.
