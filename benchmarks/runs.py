@@ -123,5 +123,6 @@ def full_batch(runs: int, a: int = 64, seed: int = 0, depth: int = 3) -> rs.Trac
 
 
 def sketcher(d: int, a: int = 64, threads: int = 1) -> rs.Sketcher:
-    """For `full_batch`."""
-    return rs.Sketcher(rs.SketchSpec(d, plain_modules(a), max_inputs=16, seed=1), threads=threads)
+    """For `full_batch`. Attributes are linear, as those of the peers are."""
+    spec = rs.SketchSpec(d, plain_modules(a), max_inputs=16, seed=1, attributes="linear")
+    return rs.Sketcher(spec, threads=threads)

@@ -42,9 +42,7 @@ class Score:
         self.whole += whole and (found.complete or dtype != "float32")
         self.complete += found.complete
         self.false += found.complete and not whole
-        self.loads.append(
-            sum(sk.spec.lengths[case.trace.objects[i].module] + 1 for _, i in paths(case.trace)) / sk.spec.dim
-        )
+        self.loads.append(sk.load(case.trace, uses=True))
         if dtype == "float32":
             self.errors.append(worst(sk.recover(sketch, case.trace), case.trace))
 
@@ -174,23 +172,21 @@ def captured(effort: int) -> Iterator[Figure]:
 
 
 def _captured(name: str, cases: list[Case], told: dict[str, Any], signature: int) -> Iterator[Figure]:
-    """At the length that is told, or where uses are more than 0.65 of it at the next one that holds them; the same from
-    int8, whose objects may drown in its noise and whose attributes are not compared."""
-    more = 2 + signature
-    most = max(sum(told["modules"][c.trace.objects[i].module] + more for _, i in paths(c.trace)) for c in cases)
-    dim = told["dim"]
-    while most > 0.65 * dim:
-        dim *= 2
+    """At the length that is told, or that of `suggest_dim` if that is more.
+
+    The same from int8: there objects may drown in the noise, and attributes are not compared.
+    """
+    dim = max(told["dim"], rs.suggest_dim([case.trace for case in cases], signature=signature, decoder="unroll"))
     sk = cases[0].sketcher(dim, told["seed"], signature=signature)
     exact, coarse = Score(), Score()
     for case in cases:
         exact.add(case, sk, tolerance=1e-2)
         coarse.add(case, sk, dtype="int8", tolerance=np.inf)
+    name = f"captured runs, {name}" + ", signatures" * bool(signature)
     how = f"d = {dim}, attributes to 1e-2" + f", signature={signature}" * bool(signature)
-    yield exact.figure(f"captured runs, {name}" + ", signatures" * bool(signature), 0.95, how)
+    yield exact.figure(name, 0.95, how)
     found = f"{coarse.false} of {coarse.complete}"
     how = f"{how}; {coarse.whole} of {coarse.runs} of the right structure"
-    name = f"captured runs, {name}" + ", signatures" * bool(signature)
     yield Figure(f"{name}, int8: complete, but of another structure", "0", found, how, not coarse.false)
 
 

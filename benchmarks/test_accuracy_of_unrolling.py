@@ -1,4 +1,4 @@
-"""How often a run comes back whole from its sketch alone, and what comes back where it cannot."""
+"""How often a run comes back whole from its sketch alone."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from figure import Figure, note, share
 from numpy.typing import NDArray
-from runs import chain, full, plain_modules, planned
-from unrolled import modules_for, paths, ragged_run, same, worst
+from runs import chain, full, plain_modules
+from unrolled import modules_for, ragged_run, same, worst
 
 import recsketch as rs
-from recsketch.sketching.encoding import encoded
 
 Spoil = Callable[[np.random.Generator, NDArray[np.float32]], tuple[Any, Any]]  # a sketch -> what is stored, and a mask
 
@@ -227,107 +226,7 @@ def _whole(spec: rs.SketchSpec, trace: rs.Trace, tolerance: float = 1e-3) -> boo
     return bool(found.complete and same(found, trace, tolerance))
 
 
-class Beyond:
-    """What comes back of runs that do not fit."""
-
-    def __init__(self) -> None:
-        self.right = self.wrong = self.first = self.first_right = self.held = self.elements = 0
-        self.cosines: list[float] = []
-        self.off: list[float] = []  # of `explained`, from the truth
-        self.complete = 0
-
-    @classmethod
-    def ragged(cls, dim: int, load: float, runs: int) -> Beyond:
-        b = cls()
-        for seed in range(runs):
-            rng = np.random.default_rng([seed, dim, round(10 * load), 1])
-            modules = {f"m{i}": int(rng.integers(8, 40)) for i in range(5)}
-            sk = rs.Sketcher(rs.SketchSpec(dim, modules, seed=seed, max_inputs=8), threads=1)
-            b.add(sk, ragged_run(rng, modules, dim, 3, load))
-        return b
-
-    @classmethod
-    def wide(cls, dim: int, inputs: int, a: int, runs: int) -> Beyond:
-        """Many inputs of one module below one object."""
-        b = cls()
-        for seed in range(runs):
-            rng = np.random.default_rng([seed, dim, inputs, a])
-            x = rng.standard_normal((inputs + 1, a))
-            x /= np.linalg.norm(x, axis=1, keepdims=True)
-            trace = rs.Trace()
-            below = [trace.add("part", row) for row in x[1:]]
-            trace.outputs([trace.add("whole", x[0], below, rng.dirichlet(np.full(inputs, 4.0)))])
-            sk = rs.Sketcher(rs.SketchSpec(dim, {"whole": a, "part": a}, seed=seed, max_inputs=inputs), threads=1)
-            b.add(sk, trace)
-        return b
-
-    def add(self, sk: rs.Sketcher, trace: rs.Trace) -> None:
-        s = sk.sketch(trace)
-        found = sk.unroll(s)
-        self.complete += found.complete
-        number = dict(paths(trace))
-        true = np.zeros(len(trace), np.bool_)
-        for o in found.objects:
-            i = number.get(o.path)
-            if i is None or trace.objects[i].module != o.module:
-                self.wrong += 1
-                continue
-            self.right += 1
-            true[i] = True
-            x = trace.objects[i].attribute
-            low, high = o.interval(0.95)
-            self.held += int(((low <= x) & (x <= high)).sum())
-            self.elements += x.size
-            if len(o.path) == 1:
-                self.cosines.append(float(o.attribute @ x / np.linalg.norm(o.attribute) / np.linalg.norm(x)))
-        first = [i for path, i in number.items() if len(path) == 1]
-        self.first += len(first)
-        self.first_right += int(true[first].sum())
-        batch = rs.TraceBatch.from_traces([trace])
-        p, lengths = planned(sk, batch), [sk.spec.lengths[o.module] for o in trace.objects]
-        unknowns = encoded(sk._matrices, batch, 1) * np.repeat(true, lengths)
-        own = np.empty_like(s[None])
-        p.sketch(unknowns, true.astype(np.float32), own, 1)
-        self.off.append(found.explained - (1.0 - float(((s - own[0]) ** 2).sum() / (s**2).sum())))
-
-
-def beyond(effort: int) -> Iterator[Figure]:
-    """Load 1 to 4."""
-    for load in (1.0, 2.0, 4.0):
-        runs = (1, 10, 100)[effort]
-        b = Beyond.ragged(1024, load, runs)
-        precision, recall = b.right / max(b.right + b.wrong, 1), b.first_right / b.first
-        how = (
-            f"{runs} ragged trees, depth 3, d = 1024, {b.right / runs:.1f} objects found, {b.complete} called complete"
-        )
-        at = f"load {load:g}"
-        bound = load <= 2
-        yield Figure(
-            f"{at}: objects reported that are right", "≥ 98%" * bound, f"{precision:.1%}", how, precision >= 0.98
-        )
-        yield Figure(
-            f"{at}: objects of depth 1 found", "≥ 95%" * bound, f"{recall:.1%}", how, recall >= 0.95 if bound else None
-        )
-        cosine, off = float(np.median(b.cosines)), max(map(abs, b.off))
-        yield Figure(
-            f"{at}: cosine of their attributes, median",
-            "≥ 0.9" * bound,
-            f"{cosine:.3f}",
-            how,
-            cosine >= 0.9 if bound else None,
-        )
-        held = b.held / b.elements
-        inside = 0.93 <= held <= 0.97 or b.elements < 1000
-        yield Figure(f"{at}: 95% intervals hold", "93% to 97%", f"{held:.1%}", f"{b.elements} elements", inside)
-        mean = float(np.mean(np.abs(b.off)))
-        yield Figure(f"{at}: `explained`, off by", "≤ 5%", f"{mean:.1%} (most {off:.1%})", how, mean <= 0.05)
-    runs = (1, 5, 40)[effort]
-    b = Beyond.wide(1024, 60, 64, runs)
-    how = f"{runs} runs, a = 64, d = 1024, load 3.9; {b.elements} elements, {b.right} objects right, {b.wrong} not"
-    yield Figure("60 inputs of one module, beyond capacity: 95% intervals hold", "", f"{b.held / b.elements:.1%}", how)
-
-
-FIGURES = (exact, spoiled, conditions, sparse, signatures, pages, beyond)
+FIGURES = (exact, spoiled, conditions, sparse, signatures, pages)
 
 
 @pytest.mark.parametrize("measure", FIGURES)

@@ -19,9 +19,7 @@ from cases import Contender, limit, ours
 from figure import Figure
 from machine import interleaved, l1_copy
 from numpy_unroll import NumpyUnroll, paths_in_order
-from runs import full, full_batch, sketcher
-
-from recsketch.sketching.plan import plan
+from runs import full, full_batch, planned, sketcher
 
 OBJECTS, RUNS = 84, 16
 LENGTHS = {1024: 7, 4096: 31}  # d and a: 84 objects at a load of 0.66
@@ -39,7 +37,7 @@ CASES = {
 
 def _work(d: int, a: int, runs: int = RUNS, depth: int = 3, threads: int = 1) -> dict[str, Callable[[], object]]:
     sk, batch = sketcher(d, a, threads), full_batch(runs, a, depth=depth)
-    s, p = sk.sketch(batch), plan(sk._matrices.core, sk.spec, batch, threads)
+    s, p = sk.sketch(batch), planned(sk, batch)
     return {
         "sketch": partial(sk.sketch, batch),
         "adjoint": partial(p.adjoint, s, np.empty(p.attributes, np.float32), None, threads),
@@ -83,7 +81,7 @@ def _least(d: int, a: int, runs: int, depth: int, method: str) -> dict[str, Cont
     if method != "lstsq":
         return limit("copies of d floats", l1_copy(d), objects / 2000)
     sk, batch = sketcher(d, a), full_batch(runs, a, depth=depth)
-    s, p = sk.sketch(batch), plan(sk._matrices.core, sk.spec, batch, 1)
+    s, p = sk.sketch(batch), planned(sk, batch)
     steps = statistics.mean(r.iterations for r in sk.recover(s, batch))
 
     def sweeps() -> None:

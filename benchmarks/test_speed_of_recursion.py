@@ -18,9 +18,7 @@ from cases import Contender, limit, ours
 from figure import Figure, at_least, at_most
 from machine import interleaved, l1_copies, l1_copy
 from peers import HyperTree, NumpyRecursion, optional
-from runs import full, full_batch, sketcher
-
-from recsketch.sketching.plan import plan
+from runs import full, full_batch, planned, sketcher
 
 A, OBJECTS, RUNS = 64, 84, 32
 COPIES = 2000
@@ -35,7 +33,7 @@ def recursion(effort: int) -> Iterator[Figure]:
         peer, tuned = NumpyRecursion(d, A), NumpyRecursion(d, A, tuned=True)
         work = {
             "recsketch": partial(sk.sketch, batch),
-            "plan": partial(plan, sk._matrices.core, sk.spec, batch, 1),
+            "plan": partial(planned, sk, batch),
             "numpy": partial(peer.forward, tree, peer.rows(tree)),
             "tuned": partial(tuned.forward, tree, tuned.rows(tree)),
         }

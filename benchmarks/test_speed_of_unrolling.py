@@ -27,7 +27,8 @@ LENGTHS = (16, 32)  # loads 0.35 and 0.68
 
 
 def _spec(a: int, dim: int) -> rs.SketchSpec:
-    return rs.SketchSpec(dim, plain_modules(a), max_inputs=8, seed=1)
+    """Attributes are linear, as the peer's are."""
+    return rs.SketchSpec(dim, plain_modules(a), max_inputs=8, seed=1, attributes="linear")
 
 
 def sketches(a: int, runs: int, dim: int = DIM) -> tuple[rs.SketchSpec, Any]:

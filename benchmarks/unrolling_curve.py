@@ -7,6 +7,7 @@ python benchmarks/unrolling_curve.py --runs 5  fewer runs a point
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -37,8 +38,9 @@ norm one. A point is {runs} runs, which are the same for every angle and weighti
 
 ![share of runs unrolled exactly over load or steps](unrolling.svg)"""
 
-TAIL = """Half of the trees come back at a load of {reach}, averaged over the depths. The default is 60°: it reaches
-as far as 70°, and leaves more of the identity branch, from which pooled statistics and similarities are read."""
+TAIL = """Half of the trees come back at a load of {reach},
+averaged over the depths. The default is 60°: it reaches as far as 70°, and leaves more of the identity branch, from
+which pooled statistics and similarities are read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +109,11 @@ def panels() -> Iterator[Panel]:
     yield Panel("wide tuples", about, "load", 2048, LOADS, tuple(lines))
 
 
-def draw(found: dict[Panel, dict[str, list[tuple[float, float]]]], path: Path) -> None:
+Lines = dict[str, list[tuple[float, float]]]
+Found = dict[Panel, Lines]
+
+
+def draw(found: Found, path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -124,9 +130,13 @@ def draw(found: dict[Panel, dict[str, list[tuple[float, float]]]], path: Path) -
     for ax in axes[:, 0]:
         ax.set_ylabel("runs unrolled exactly")
     figure.savefig(path, metadata={"Date": None, "Creator": None})
+    short = re.sub(r"(\d\.\d)\d+", r"\1", path.read_text(encoding="utf-8"))  # tenths of a pixel, and pixels from 10 on
+    short = re.sub(r"\n +", "\n", re.sub(r"\b(\d{2,})\.\d", r"\1", short))
+    short = re.sub(r"<metadata>.*?</metadata>\n|; stroke-linecap: square", "", short, flags=re.S)
+    path.write_text(short.replace("\nL ", " L ").replace("\nz", "z"), encoding="utf-8")
 
 
-def table(panel: Panel, lines: dict[str, list[tuple[float, float]]]) -> str:
+def table(panel: Panel, lines: Lines) -> str:
     places = [f"{x:.2f}" if panel.axis == "load" else f"{x:g}" for x, _ in next(iter(lines.values()))]
     head = f"| {panel.title}, {panel.axis} | {' | '.join(places)} |"
     rows = [f"| {name} | {' | '.join(f'{share:.0%}' for _, share in points)} |" for name, points in lines.items()]
@@ -141,14 +151,8 @@ def half(points: list[tuple[float, float]]) -> float:
     return points[-1][0]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=50, help="runs a point")
-    runs = parser.parse_args().runs
-    found = {}
-    for panel in panels():
-        found[panel] = panel.measure(runs)
-        print(panel.title, found[panel], file=sys.stderr, flush=True)
+def write(found: Found, runs: int) -> None:
+    """docs/unrolling.md and its plot."""
     draw(found, ROOT / "docs" / "unrolling.svg")
     trees = [lines for panel, lines in found.items() if panel.title.startswith("trees")]
     ends = {name: np.mean([half(lines[name]) for lines in trees]) for name in trees[0]}
@@ -163,6 +167,17 @@ def main() -> None:
             text += "\n\n" + TAIL.format(reach=", ".join(f"{load:.2f} ({name})" for name, load in ends.items()))
     (ROOT / "docs" / "unrolling.md").write_text(text + "\n", encoding="utf-8")
     print(text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=50, help="runs a point")
+    runs = parser.parse_args().runs
+    found = {}
+    for panel in panels():
+        found[panel] = panel.measure(runs)
+        print(panel.title, found[panel], file=sys.stderr, flush=True)
+    write(found, runs)
 
 
 if __name__ == "__main__":

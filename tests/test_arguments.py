@@ -97,6 +97,7 @@ S = SK.sketch(run())
 FOUND = SK.unroll(S)
 BATCH = rs.TraceBatch.from_traces([run(), run()])
 NONE = {"[]", "()", "empty array"}
+NAMES = {"True", "[]", "()", "{}"}  # a flag, or names of modules
 NUMBERS = {"0-d array", "5"}  # of types that float() takes
 
 PARTNERS: dict[str, tuple[str, set[str]]] = {
@@ -159,8 +160,8 @@ TABLE: dict[str, tuple[Callable[[Any], Any], str, set[str]]] = {
     "Sketcher.unroll sketches": (SK.unroll, "sketches", set()),
     "Sketcher.unroll mask": (lambda v: SK.unroll(S, v), "mask", {"None"}),
     "Sketcher.unroll max_depth": (lambda v: SK.unroll(S, max_depth=v), "max_depth", {"None", "5"}),
-    "Sketcher.unroll sparse": (lambda v: SK.unroll(S, sparse=v), "sparse", {"None", "5"}),
-    "Sketcher.unroll nonnegative": (lambda v: SK.unroll(S, sparse=3, nonnegative=v), "nonnegative", {"True"}),
+    "Sketcher.unroll sparse": (lambda v: SK.unroll(S, sparse=v), "sparse", {"None", "5", "{}"}),
+    "Sketcher.unroll nonnegative": (lambda v: SK.unroll(S, sparse=3, nonnegative=v), "nonnegative", NAMES),
     "Sketcher.unroll noise": (lambda v: SK.unroll(S, noise=v), "noise", {"None", "0", *NUMBERS, "2.5"}),
     "Sketcher.summary sketch": (lambda v: SK.summary(v, "a"), "sketch", set()),
     "Sketcher.summary module": (lambda v: SK.summary(S, v), "module", set()),
@@ -184,8 +185,8 @@ TABLE: dict[str, tuple[Callable[[Any], Any], str, set[str]]] = {
     "Sketcher.diff tolerance": (lambda v: SK.diff(S, S, tolerance=v), "tolerance", {"0"}),
     "Sketcher.diff mask": (lambda v: SK.diff(S, S, mask=v), "mask", {"None"}),
     "Sketcher.diff max_depth": (lambda v: SK.diff(S, S, max_depth=v), "max_depth", {"None", "5"}),
-    "Sketcher.diff sparse": (lambda v: SK.diff(S, S, sparse=v), "sparse", {"None", "5"}),
-    "Sketcher.diff nonnegative": (lambda v: SK.diff(S, S, sparse=3, nonnegative=v), "nonnegative", {"True"}),
+    "Sketcher.diff sparse": (lambda v: SK.diff(S, S, sparse=v), "sparse", {"None", "5", "{}"}),
+    "Sketcher.diff nonnegative": (lambda v: SK.diff(S, S, sparse=3, nonnegative=v), "nonnegative", NAMES),
     "Sketcher.diff noise": (lambda v: SK.diff(S, S, noise=v), "noise", {"None", "0", *NUMBERS, "2.5"}),
     "diff a": (lambda v: rs.diff(v, run()), "a", set()),
     "diff b": (lambda v: rs.diff(run(), v), "b", set()),
@@ -195,6 +196,34 @@ TABLE: dict[str, tuple[Callable[[Any], Any], str, set[str]]] = {
     "suggest_dim traces": (rs.suggest_dim, "traces", set()),
     "suggest_dim target": (lambda v: rs.suggest_dim(run(), v), "target", {"2.5", "0-d array"}),
     "suggest_dim signature": (lambda v: rs.suggest_dim(run(), signature=v), "signature", {"0", "5"}),
+    "suggest_dim decoder": (lambda v: rs.suggest_dim(run(), decoder=v), "decoder", set()),
+    "Sketcher.load uses": (lambda v: SK.load(run(), v), "uses", {"True"}),
+    "SketchSpec.fitted runs": (rs.SketchSpec.fitted, "runs", set()),
+    "SketchSpec.fitted dim": (lambda v: rs.SketchSpec.fitted(run(), dim=v), "dim", {"None"}),
+    "SketchSpec.fitted seed": (lambda v: rs.SketchSpec.fitted(run(), seed=v), "seed", {"0", "5"}),
+    "SketchSpec.fitted target": (lambda v: rs.SketchSpec.fitted(run(), target=v), "target", {"2.5", "0-d array"}),
+    "SketchSpec.fitted decoder": (lambda v: rs.SketchSpec.fitted(run(), decoder=v), "decoder", set()),
+    "SketchSpec.fitted modules": (lambda v: rs.SketchSpec.fitted(run(), modules=v), "modules", {"None", "{}"}),
+    "SketchSpec.fitted max_inputs": (
+        lambda v: rs.SketchSpec.fitted(run(), max_inputs=v),
+        "max_inputs",
+        {"None", "5"},
+    ),
+    "SketchSpec.fitted wiring": (lambda v: rs.SketchSpec.fitted(run(), wiring=v), "wiring|trace 0", {"None"}),
+    "SketchSpec.fitted signature": (
+        lambda v: rs.SketchSpec.fitted(run(), signature=v),
+        "signature",
+        {"None", "0", "5"},
+    ),
+    "trial spec": (lambda v: rs.trial(v, run()), "spec", set()),
+    "trial runs": (lambda v: rs.trial(SPEC, v), "runs", set()),
+    "trial storage": (lambda v: rs.trial(SPEC, run(), storage=v), "storage", set()),
+    "trial sample": (lambda v: rs.trial(SPEC, run(), sample=v), "sample", {"None", "5"}),
+    "trial threads": (lambda v: rs.trial(SPEC, run(), threads=v), "threads", {"None", "5"}),
+    "Reduction.fit runs": (rs.Reduction.fit, "runs", NONE),
+    "Reduction.fit keep": (lambda v: rs.Reduction.fit(run(), v), "keep", {"5"}),
+    "Reduction.apply": (rs.Reduction(()).apply, "runs", NONE),
+    "Reduction.restore": (rs.Reduction(()).restore, "runs", NONE),
     "Trace.add module": (lambda v: run().add(v, [1.0]), "module", {"zz", "long text"}),
     "Trace.add attribute": (lambda v: run().add("c", v), "attribute", {"long list"}),
     "Trace.add inputs": (lambda v: run().add("c", [1.0], v), "inputs", {"[]", "()", "empty array"}),

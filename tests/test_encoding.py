@@ -145,7 +145,8 @@ def test_nan_stays_nan() -> None:
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_errors_are_first_order(options: dict[str, Any]) -> None:
-    """By differences along every unknown, signatures left out: the root of the sum of squares, to 1% of the largest. Of the norm's logarithm 0.11 makes 0.1107 of the norm, as it is lognormal."""
+    """By differences along every unknown, signatures left out: the root of the sum of squares, to 1% of the largest. Of
+    the norm's logarithm 0.11 makes 0.1107 of the norm, as it is lognormal."""
     spec = ref.RefSpec(64, LENGTHS, 3, **options)
     coding, _ = coded(spec)
     rng = np.random.default_rng(4)
@@ -243,7 +244,7 @@ def test_wrong_arrays_are_refused() -> None:
     with pytest.raises(ValueError, match=WANTED):
         coding.encode(module, number, ends, x, None, 0)
     unknowns = np.ones(7, np.float32)
-    for error in (np.ones(1), np.ones(3)):
+    for error in (np.ones((1, 2)), np.ones((2, 3))):
         with pytest.raises(ValueError, match=WANTED):
             coding.decode(module, ends, unknowns, error, 1)
     with pytest.raises(ValueError, match=WANTED):

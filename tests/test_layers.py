@@ -34,7 +34,7 @@ BELOW = {
     "datasets": {"runs"},
     "display": set(),
     "trials": {"_values", "display", "reading", "runs", "sketcher", "sketching"},
-    "demo": {"_config", "datasets", "display", "erasure", "runs", "sketcher", "sketching"},
+    "demo": {"_config", "datasets", "display", "erasure", "runs", "sketcher", "sketching", "trials"},
     "cli": {"_config", "_files", "_npz", "demo", "display", "runs", "sketcher", "sketching"},
     "__main__": {"cli"},
 }

@@ -147,21 +147,25 @@ def test_recovery_does_not_know_the_numbers(build: Any) -> None:
         assert np.abs(got - want).max() <= 1e-5
 
 
-@pytest.mark.parametrize(("given", "want"), [(None, (False, 0)), ("auto", (True, 0)), (5, (True, 14))])
-def test_sparse_unrolling_counts_what_follows_an_attribute(
-    given: Any, want: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("given", "want"), [(None, None), ("auto", [[2, 0, 0]]), (5, [[1, 5, 0]])])
+@pytest.mark.parametrize("attributes", ["polar", "linear"])
+def test_sparse_unrolling_leaves_what_follows_an_attribute(
+    given: Any, want: Any, attributes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their elements are not zero, and come beside those that were allowed."""
+    """Signatures, and norms, are never sparse: the search is told how many elements these are, and of the attribute the
+    number of non-zero elements as it was given."""
     seen = []
     unrolling = _core.Unrolling
 
     def spy(*args: Any) -> Any:
-        seen.append(args[-4:])
+        *_, sparsity, free = args
+        seen.append((None if sparsity is None else sparsity.tolist(), free))
         return unrolling(*args)
 
     monkeypatch.setattr(_core, "Unrolling", spy)
-    rs.Sketcher(rs.SketchSpec(64, {"a": 20}, signature=8), threads=1).unroll(np.zeros(64), sparse=given)
-    assert seen == [(*want, 9, False)]
+    spec = rs.SketchSpec(64, {"a": 20}, signature=8, attributes=attributes)
+    rs.Sketcher(spec, threads=1).unroll(np.zeros(64), sparse=given)
+    assert seen == [(want, 9 if attributes == "polar" else 8)]
 
 
 def test_sparse_recovery_counts_signatures(build: Any) -> None:

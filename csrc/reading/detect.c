@@ -27,14 +27,8 @@ static const double usual[] = {0.45, 0.75, 1.05, 1.45}, more[FACTORS] = {0.06, 0
 #define STRONG 300.0      /* nats: if every member of a tuple has more, none of them is taken for another module */
 #define POSITION_COST 0.5 /* nats that a further input costs */
 #define LEAF 0.4          /* an object whose inputs show less than this part of what they would is a leaf */
-#define NEAR 4.0          /* nats that a counter seen one level below a candidate must bring, before it speaks for the candidate */
-#define FAR 6.0           /* the same two levels below */
-#define TOGETHER 16       /* candidates that are looked below at once */
 #define BRANCHES 4        /* likeliest modules of a level that are looked below */
-#define WAYS 12           /* ways down that are followed at once */
-#define SAME 4            /* of them with the same evidence */
-#define CHANCE 1.0        /* nats that a level's likeliest counter brings by chance, beside the logarithm of the modules' number */
-#define LOST 6.0          /* nats below the most that it has had at which a way ends */
+#define MANY 32           /* modules: with more, only a stuck search looks deeply, which costs as many scores a level */
 #define AMBIGUOUS 6.0     /* nats between the two likeliest modules, below which they are looked at more deeply */
 #define CONVINCING 50.0   /* nats: another module that brings more needs no deep look */
 #define FEW 64            /* objects up to which a stuck search looks below candidates as deep as there can be objects */
@@ -80,7 +74,7 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->capacity = capacity;
     const ptrdiff_t cells = q->window * spec->modules;
     q->below = rsk_alloc(3 * (d + 5 * RSK_LANES), sizeof *q->below);
-    q->ways = rsk_alloc((2 * WAYS + 2) * (d + 5 * RSK_LANES), sizeof *q->ways);
+    q->ways = rsk_alloc(RSK_LOOK_VECTORS * (d + 5 * RSK_LANES), sizeof *q->ways);
     q->object = rsk_alloc(d, sizeof *q->object);
     q->spare = rsk_alloc(2 * d, sizeof *q->spare);
     q->padded = rsk_alloc(wide, sizeof *q->padded);
@@ -92,8 +86,8 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->noise_of = rsk_alloc(spec->modules, sizeof *q->noise_of);
     q->frequency = rsk_alloc(spec->modules, sizeof *q->frequency);
     q->look = rsk_alloc(2 * spec->modules, sizeof *q->look);
-    q->near = rsk_alloc((TOGETHER + 1) * spec->modules, sizeof *q->near);
-    q->first = q->near ? q->near + TOGETHER * spec->modules : NULL;
+    q->near = rsk_alloc((RSK_LOOK_TOGETHER + 1) * spec->modules, sizeof *q->near);
+    q->first = q->near ? q->near + RSK_LOOK_TOGETHER * spec->modules : NULL;
     q->taken = rsk_alloc(q->window, sizeof *q->taken);
     q->inner = rsk_alloc(q->window, sizeof *q->inner);
     q->child_at = rsk_alloc(q->window, sizeof *q->child_at);
@@ -105,19 +99,6 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
         return 1;
     rsk_detector_free(q);
     return 0;
-}
-
-float *rsk_counter_columns(const rsk_spec *spec) {
-    const ptrdiff_t d = spec->dim;
-    if (spec->modules > PTRDIFF_MAX / 64 / d) return NULL;
-    float *columns = rsk_alloc((spec->modules + 3) * d, sizeof *columns);
-    for (ptrdiff_t m = 0; columns && m < spec->modules; m++) {
-        float *work = columns + spec->modules * d;
-        (void)rsk_counter(spec, m, columns + m * d);
-        spec->family->apply(spec, &spec->attr, 1.0 / spec->stretch2, 0, columns + m * d, work, 0, work + d);
-        spec->family->apply(spec, &spec->module[m].rotation, 1.0, 0, work, columns + m * d, 0, work + d);
-    }
-    return columns;
 }
 
 /* ---------------------------------------------------------------- scores below one object */
@@ -312,156 +293,7 @@ static void score_tuple(rsk_detector *q, const tuple *t) {
     }
 }
 
-/* ---------------------------------------------------------------- looking below a candidate */
-
-/* to = x as the inputs of an object of module m see it, which stands at that position. */
-static void step_below(const rsk_detector *q, const float *x, ptrdiff_t m, ptrdiff_t position, float *to) {
-    const rsk_spec *spec = q->spec;
-    const double t2 = spec->stretch2;
-    rsk_apply_member(spec, &spec->module[m], position, 1.0 / t2, 1, x, q->object, 0, q->spare);
-    rsk_apply_in(spec, 1.0 / (spec->ins == 2 ? t2 : sqrt(t2)), 1, q->object, to, 0, q->spare);
-}
-
-/* The counter scores, in units of the noise, of all modules as inputs that see x, at the position of the first or, pooled, at none: those
- * of all inputs of a module add up there, but for the cosine. */
-static void score_counters(const rsk_detector *q, const float *x, int pooled, float *z) {
-    const rsk_spec *spec = q->spec;
-    const float unit = (float)(1.0 / (sqrt(q->share) * q->noise));
-    if (!pooled) {
-        rsk_apply_place(spec, 0, 1.0 / sqrt(spec->stretch2), 1, x, q->object, 0, q->spare);
-        x = q->object;
-    }
-    rsk_kernels_current()->dots[RSK_SCAN_F32](q->columns, spec->modules, spec->dim, x, 1, spec->dim, z);
-    for (ptrdiff_t m = 0; m < spec->modules; m++) z[m] *= unit;
-}
-
-/* nats[m] = what the counters of all that may stand below a candidate say, module m at that position, for every allowed module: half the
- * squares of their scores above 0, less NEAR each, summed. Candidates are taken together, so that the columns are read once for all.
- *
- * Candidates cannot be told apart by themselves where many siblings are alike: their counters add up in the identity branches, and
- * are taken for one loud object a level above. What stands below an object shows which it is. */
-static void look_near(const rsk_detector *q, const tuple *t, ptrdiff_t position, double *nats) {
-    const rsk_spec *spec = q->spec;
-    const float unit = (float)(1.0 / (sqrt(q->share) * q->noise));
-    ptrdiff_t of[TOGETHER];
-    int count = 0;
-    for (ptrdiff_t m = 0; m < spec->modules; m++) {
-        if (t->allowed[m]) {
-            step_below(q, t->residual, m, position, q->ways + count * spec->dim);
-            of[count++] = m;
-        }
-        if (count < (m == spec->modules - 1 ? 1 : TOGETHER)) continue;
-        rsk_kernels_current()->dots[RSK_SCAN_F32](q->columns, spec->modules, spec->dim, q->ways, count, spec->dim, q->near);
-        for (int i = 0; i < count; i++) {
-            const uint8_t *allowed = q->allowed + of[i] * spec->modules;
-            nats[of[i]] = 0.0;
-            for (ptrdiff_t k = 0; k < spec->modules; k++) {
-                const double z = (double)(q->near[i * spec->modules + k] * unit);
-                if (allowed[k] && z > 0.0) nats[of[i]] += fmax(0.0, 0.5 * z * z - NEAR);
-            }
-        }
-        count = 0;
-    }
-}
-
-/* A way down from a candidate: one module a level. */
-typedef struct way {
-    ptrdiff_t module; /* the last one */
-    double value;     /* evidence along it */
-    double guide;     /* what its modules' own counters say that is too little to be evidence: it tells which way to go on */
-    double peak;      /* the largest rank_of that it has had */
-    float *x;         /* the residual as the last module's inputs see it */
-    ptrdiff_t likeliest[BRANCHES]; /* of these inputs; -1 behind the last */
-    double nats[BRANCHES];         /* half the squares of their counters' scores */
-} way;
-
-static double rank_of(const way *w) { return w->value + w->guide; }
-
-/* Looks at the inputs of a way's last module: its evidence, and the likeliest modules. */
-static void look_around(const rsk_detector *q, way *w) {
-    const uint8_t *allowed = q->allowed + w->module * q->spec->modules;
-    score_counters(q, w->x, 1, q->near);
-    score_counters(q, w->x, 0, q->first);
-    for (int i = 0; i < BRANCHES; i++) w->likeliest[i] = -1;
-    for (ptrdiff_t k = 0; k < q->spec->modules; k++) {
-        if (!allowed[k]) continue;
-        const double z = fmax((double)fmaxf(q->near[k], q->first[k]), 0.0), nats = 0.5 * z * z;
-        w->value += fmax(0.0, nats - FAR);
-        int at = BRANCHES;
-        while (at > 0 && (w->likeliest[at - 1] < 0 || nats > w->nats[at - 1])) at--;
-        if (at == BRANCHES) continue;
-        for (int i = BRANCHES - 1; i > at; i--) w->likeliest[i] = w->likeliest[i - 1], w->nats[i] = w->nats[i - 1];
-        w->likeliest[at] = k, w->nats[at] = nats;
-    }
-}
-
-/* A way goes on to one of the likeliest modules, at the position of the first input or, for pooled inputs, at none: whichever shows
- * more below it. spare: two vectors; next takes the first of them. */
-static way go_on(const rsk_detector *q, const way *from, int branch, float **spare) {
-    way next = {.value = -HUGE_VAL};
-    for (int pooled = 0; pooled < 2; pooled++) {
-        way tried = {.module = from->likeliest[branch], .value = from->value, .x = spare[1]};
-        step_below(q, from->x, tried.module, pooled ? RSK_NO_POSITION : 0, tried.x);
-        look_around(q, &tried);
-        if (!(tried.value > next.value)) continue;
-        next = tried;
-        spare[1] = spare[0], spare[0] = next.x;
-    }
-    next.guide = from->guide + fmin(FAR, from->nats[branch]) - CHANCE - log((double)q->spec->modules);
-    next.peak = fmax(from->peak, rank_of(&next));
-    return next;
-}
-
-/* Puts a way among the WAYS best in `ways`, of which there are `count`, and among the SAME best of its value: ways that show nothing new
- * would else crowd out those that have not come far enough yet. It takes spare[0] from the caller, and leaves another vector there.
- * Returns how many there are then. */
-static int put(way *ways, int count, const way *next, float **spare) {
-    int same = 0, last = WAYS - 1, at = 0;
-    for (int i = 0; i < count; i++)
-        if (ways[i].value == next->value) same++, last = i;
-    if (same < SAME) last = count < WAYS ? count : WAYS - 1; /* the place that is given up */
-    while (at < count && rank_of(&ways[at]) >= rank_of(next)) at++;
-    if (at > last || at == WAYS) return count;
-    spare[0] = ways[last].x; /* ways that do not exist yet have a vector too */
-    for (int k = last; k > at; k--) ways[k] = ways[k - 1];
-    ways[at] = *next;
-    return last == count ? count + 1 : count;
-}
-
-/* The most evidence along a way down of at most so many levels from a module whose inputs see x. A way ends where several levels
- * bring no more than chance. */
-static double look_deep(const rsk_detector *q, const float *x, ptrdiff_t m, ptrdiff_t levels) {
-    const ptrdiff_t stride = q->spec->dim + 5 * RSK_LANES;
-    way ways[2][WAYS];
-    float *vector = q->ways, *spare[2] = {vector + 2 * WAYS * stride, vector + (2 * WAYS + 1) * stride};
-    for (int i = 0; i < 2 * WAYS; i++) ways[i / WAYS][i % WAYS].x = vector + i * stride;
-    way *from = ways[0], *to = ways[1];
-    memcpy(from->x, x, sizeof *x * (size_t)q->spec->dim);
-    from->module = m, from->value = from->guide = from->peak = 0.0;
-    look_around(q, from);
-    from->value = 0.0; /* the caller counts these inputs */
-    double most = 0.0;
-    for (int count = 1; levels > 0 && count && !rsk_stopped(q->stop, q->worker); levels--) {
-        int found = 0;
-        for (int i = 0; i < count; i++)
-            for (int branch = 0; branch < BRANCHES && from[i].likeliest[branch] >= 0; branch++) {
-                const way next = go_on(q, &from[i], branch, spare);
-                if (rank_of(&next) > next.peak - LOST) found = put(to, found, &next, spare);
-                most = fmax(most, next.value);
-            }
-        way *done = from;
-        from = to, to = done, count = found;
-    }
-    return most;
-}
-
-/* The nats that all levels below the inputs of a candidate say for it, module m at that position. */
-static double look_below(const rsk_detector *q, const tuple *t, ptrdiff_t position, ptrdiff_t m) {
-    const ptrdiff_t stride = q->spec->dim + 5 * RSK_LANES;
-    float *below = q->below + (t->residual == q->below + stride ? 2 : 1) * stride;
-    step_below(q, t->residual, m, position, below);
-    return look_deep(q, below, m, t->levels);
-}
+/* ---------------------------------------------------------------- looking ahead */
 
 /* The allowed module of largest value that is not -HUGE_VAL, or -1. */
 static ptrdiff_t largest(const rsk_detector *q, const tuple *t, const double *value) {
@@ -471,23 +303,24 @@ static ptrdiff_t largest(const rsk_detector *q, const tuple *t, const double *va
     return at;
 }
 
-/* look[m] = look_near of every allowed module as the tuple's next member, less the largest of them, which is returned. The likelihoods
+/* look[m] = rsk_look_near of every allowed module as the tuple's next member, less the largest of them, which is returned. The likelihoods
  * at that position are known. Where what stands one level below overrules them or leaves them close, or with `deep`, the likeliest modules are looked at all
  * the way down: a loud tuple far below shows a little everywhere, and most where it is. */
 static double look_ahead(const rsk_detector *q, const tuple *t, int deep) {
     const rsk_spec *spec = q->spec;
     const double *like = q->like + t->members * spec->modules;
     double *look = q->look, *rank = q->look + spec->modules, most = 0.0;
-    look_near(q, t, t->members, look);
+    rsk_look_near(q, t->residual, t->allowed, t->members, look);
     for (ptrdiff_t m = 0; m < spec->modules; m++)
         if (t->allowed[m]) rank[m] = look[m] + like[m];
     const ptrdiff_t likeliest = largest(q, t, like), top = largest(q, t, rank);
-    deep |= top != likeliest;
-    for (ptrdiff_t m = 0; m < spec->modules; m++) deep |= t->allowed[m] && m != top && rank[m] > rank[top] - AMBIGUOUS;
+    const int few = spec->modules <= MANY;
+    deep |= few && top != likeliest;
+    for (ptrdiff_t m = 0; few && m < spec->modules; m++) deep |= t->allowed[m] && m != top && rank[m] > rank[top] - AMBIGUOUS;
     for (int i = 0; deep && i <= BRANCHES; i++) {
         const ptrdiff_t at = i ? largest(q, t, rank) : likeliest;
         if (at < 0) break;
-        look[at] += look_below(q, t, t->members, at);
+        look[at] += rsk_look_below(q, t->residual, t->members, at, t->levels);
         rank[at] = -HUGE_VAL;
     }
     for (ptrdiff_t m = 0; m < spec->modules; m++)
@@ -550,10 +383,10 @@ static void propose_group(rsk_detector *q, const tuple *t) {
         /* Nothing shows by itself: a single member that what stands below it speaks for. */
         double top = -HUGE_VAL, credit = 0.0;
         weigh(q, 0, 1, amplitude, t->allowed);
-        look_near(q, t, 0, q->look);
+        rsk_look_near(q, t->residual, t->allowed, 0, q->look);
         for (int32_t m = 0; m < q->spec->modules; m++) {
             if (!t->allowed[m]) continue;
-            const double seen = q->look[m] + (q->spec->modules <= 2 * BRANCHES ? look_below(q, t, 0, m) : 0.0);
+            const double seen = q->look[m] + (q->spec->modules <= 2 * BRANCHES ? rsk_look_below(q, t->residual, 0, m, t->levels) : 0.0);
             if (q->like[m] + seen > top) top = q->like[m] + seen, credit = seen, *modules = m;
         }
         top -= log((double)q->spec->modules);
@@ -584,9 +417,9 @@ static void propose_replacements(rsk_detector *q, const tuple *t) {
         const int deep = !q->inner[j] && q->bold && t->levels > 1 && spec->modules <= 2 * BRANCHES;
         double *look = q->look, top = -HUGE_VAL, credit = 0.0;
         memset(look, 0, sizeof *look * (size_t)spec->modules);
-        if (!q->inner[j]) look_near(q, t, j, look);
+        if (!q->inner[j]) rsk_look_near(q, t->residual, t->allowed, j, look);
         for (ptrdiff_t m = 0; deep && m < spec->modules; m++)
-            if (t->allowed[m]) look[m] += look_below(q, t, j, m);
+            if (t->allowed[m]) look[m] += rsk_look_below(q, t->residual, j, m, t->levels);
         weigh(q, j, j + 1, amplitude, t->allowed);
         for (int32_t m = 0; m < spec->modules; m++) {
             if (!t->allowed[m] || m == q->taken[j]) continue;
@@ -594,8 +427,8 @@ static void propose_replacements(rsk_detector *q, const tuple *t) {
             if (nats > top) top = nats, credit = look[m], *module = m;
         }
         top -= log((double)spec->modules);
-        if (top > q->threshold && !q->inner[j] && !deep && like[*module] < CONVINCING)
-            top += look_below(q, t, j, *module) - look_below(q, t, j, q->taken[j]);
+        if (top > q->threshold && !q->inner[j] && !deep && spec->modules <= MANY && like[*module] < CONVINCING)
+            top += rsk_look_below(q, t->residual, j, *module, t->levels) - rsk_look_below(q, t->residual, j, q->taken[j], t->levels);
         if (top > q->threshold)
             propose(q, (rsk_proposal){.parent = t->parent, .position = (int32_t)j, .replaces = q->child_at[j], .count = 1,
                                       .score = top, .amplitude = amplitude, .credit = credit});

@@ -179,7 +179,7 @@ typedef struct rsk_detector {
     int32_t *modules;       /* (capacity + window,) */
     /* Scratch. Of the tuple that is looked at: */
     float *below;      /* three vectors of d: the residual below the path's nodes, in turn */
-    float *ways;       /* 26 vectors of d: the residual along ways down from a candidate */
+    float *ways;       /* RSK_LOOK_VECTORS vectors of d: the residual below candidates, or along ways down from one */
     float *scores;     /* (window, length + 1): a module's attribute and counter scores at each position */
     double *z, *e;     /* (window, modules): counter's score, and sum of the attribute's squared scores, in units of the noise */
     double *like;      /* (window, modules): log-likelihood ratio */
@@ -188,7 +188,7 @@ typedef struct rsk_detector {
     int32_t *taken;    /* (window,) module at a position; -1: none */
     int32_t *child_at; /* (window,) its node, where one is */
     uint8_t *inner;    /* (window,) whether that node has inputs */
-    float *near;       /* (16, modules) counters' scores, pooled, of so many candidates */
+    float *near;       /* (RSK_LOOK_TOGETHER, modules) counters' scores, pooled, of so many candidates */
     float *first;      /* (modules,) the same of one, at the first position */
     double *look;      /* (2, modules) scratch of looking below candidates */
     int32_t *path;     /* (depth + 1,) nodes up to the outputs */
@@ -198,13 +198,27 @@ typedef struct rsk_detector {
 
 int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, rsk_detector *detector); /* 0: no memory */
 void rsk_detector_free(rsk_detector *detector);
-/* (modules, d) floats: the counters' columns T_M T_attr c_M, of norm one; NULL if there is no memory. Free with rsk_free. */
-float *rsk_counter_columns(const rsk_spec *spec);
 /* All proposals that a residual (d,) supports. The tree's lists are up to date. */
 void rsk_detect(rsk_detector *detector, const rsk_tree *tree, const float *residual);
 /* The log-likelihood ratio of an object of amplitude alpha against none: z is its counter's score, e the sum of its attribute's squared
  * scores, length of them; z, e and alpha in units of the noise. */
 double rsk_likelihood(double z, double e, double length, double alpha, double rho2);
+
+/* ---------------------------------------------------------------- look.c */
+
+#define RSK_LOOK_VECTORS 26  /* of rsk_detector.ways */
+#define RSK_LOOK_TOGETHER 16 /* candidates that are looked below at once; at most RSK_LOOK_VECTORS */
+
+/* (modules, d) floats: the counters' columns T_M T_attr c_M, of norm one; NULL if there is no memory. Free with rsk_free. */
+float *rsk_counter_columns(const rsk_spec *spec);
+/* nats[m] = what the counters of all that may stand below a candidate say, module m at that position of the tuple that sees x, for every
+ * module that `candidates` marks: half the squares of their scores above 0, less a bar each, summed.
+ *
+ * Candidates cannot be told apart by themselves where many siblings are alike: their counters add up in the identity branches, and
+ * are taken for one loud object a level above. What stands below an object shows which it is. */
+void rsk_look_near(const rsk_detector *detector, const float *x, const uint8_t *candidates, ptrdiff_t position, double *nats);
+/* What the levels below these say, `levels` of them at most, for one candidate; x is one of detector->below. */
+double rsk_look_below(const rsk_detector *detector, const float *x, ptrdiff_t position, ptrdiff_t m, ptrdiff_t levels);
 
 /* ---------------------------------------------------------------- fit.c */
 

@@ -15,6 +15,7 @@
 #define FULL 0.97       /* unknowns over kept coordinates, at most */
 #define SETTLED 0.5     /* a fit that leaves more than this share of the squared residual has come to rest */
 #define RESTED 0.9      /* the same in a round that found nothing new, and with sparse attributes */
+#define SHARPENING 8    /* fits without damping that are tried */
 #define BETTER 0.9      /* the last fit goes on while it lowers the squared residual by this */
 #define PATIENCE 4      /* rounds without progress after which the search ends */
 /* A search that is stuck looks harder in steps: from the first on all that rsk_detector.bold does; at each the threshold and an object's
@@ -217,11 +218,33 @@ static ptrdiff_t mark_unsure(rsk_fit *f) {
     return marks;
 }
 
+/* Tries whether the objects explain everything once they are fitted without damping, which hides that where columns depend on each
+ * other: a long chain of one module, nearly as many unknowns as coordinates. If they do not, all is as it was. */
+static void sharpen(search *q) {
+    rsk_fit *f = &q->fit;
+    const size_t elements = (size_t)f->tree.plan.attribute_ends[f->tree.count], objects = (size_t)f->tree.count;
+    if (!objects || f->square <= RSK_NEARLY * f->floor || f->square > LITTLE * f->energy || rsk_fit_unknowns(f) >= f->kept) return;
+    double *x = q->spare, *c = q->spare + f->room, before = HUGE_VAL;
+    memcpy(x, f->x, sizeof *x * elements);
+    memcpy(c, f->c, sizeof *c * objects);
+    for (int turn = 0; turn < SHARPENING && f->square < BETTER * before && f->square > RSK_NEARLY * f->floor && !is_stopped(q); turn++) {
+        before = f->square;
+        rsk_fit_solve(f, 0.0, FINE);
+        rsk_fit_estimate_noise(f);
+    }
+    if (f->square <= RSK_NEARLY * f->floor) return;
+    memcpy(f->x, x, sizeof *x * elements);
+    memcpy(f->c, c, sizeof *c * objects);
+    rsk_fit_solve(f, 1.0, FIT);
+    rsk_fit_estimate_noise(f);
+}
+
 /* Leaves only objects that are sure, and fits them well. */
 static void report(search *q) {
     rsk_fit *f = &q->fit;
     double before = HUGE_VAL;
-    f->gaps = 1;
+    /* Where norms are not known, what stands behind an unsure object is no surer: beyond capacity one in nine was false. */
+    f->gaps = f->told_norm2 > 0.0;
     rsk_tree_program(&f->tree);
     for (int turn = 0; turn < 8 && !is_stopped(q); turn++) {
         const int near = f->square <= RSK_NEARLY * f->floor;
@@ -288,6 +311,7 @@ static void unroll(search *q) {
         explore(q, STEPS);
     }
     for (ptrdiff_t i = 0; i < f->tree.count; i++) f->tree.node[i].credit = 0.0;
+    sharpen(q);
     report(q);
     if (!is_stopped(q)) rsk_fit_uncertainty(f, q->params->allowed, q->params->max_depth, q->spare);
 }

@@ -74,6 +74,7 @@ class Coding:
     lengths: npt.NDArray[np.intp]
     scales: _F64
     centres: _F32 | None
+    begin: npt.NDArray[np.intp] | None
     def __new__(
         cls,
         lengths: Sequence[int],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
@@ -324,8 +324,8 @@ class Sketcher:
         mask: npt.ArrayLike | None = None,
         max_depth: int | None = None,
         *,
-        sparse: int | str | None = None,
-        nonnegative: bool = False,
+        sparse: int | str | Mapping[str, int | str | None] | None = None,
+        nonnegative: bool | Collection[str] = False,
         noise: npt.ArrayLike | None = None,
     ) -> Any:
         """Rebuild the whole DAG from a sketch alone: which objects there are, and their attributes and weights.
@@ -336,13 +336,14 @@ class Sketcher:
         mask : (d,) or (n, d) array of bool, optional
             True where a coordinate is kept. Erased ones are not read and may be anything, NaN too.
         max_depth : int, optional
-            Levels of objects to look for, 1 to 64, 1 for the outputs alone; 16 if not given. Where objects stand at the
+            Levels of objects to look for, 1 to 64, 1 for the outputs alone; 64 if not given. Where objects stand at the
             last level and something is left, the answer says so.
-        sparse : int or "auto", optional
-            Attributes are mostly zero: about so many elements of each are not, or ("auto") as many as turn out. Then
-            there may be more unknowns than coordinates: docs/figures.md has runs of 2.5 a coordinate.
-        nonnegative : bool
-            No element of the sparse attributes is below zero.
+        sparse : int, "auto" or mapping of module to these, optional
+            Attributes are mostly zero: about so many elements of each are not, or ("auto") the sketch tells whether
+            they are, module by module, and how many are not. Then there may be more unknowns than coordinates:
+            docs/figures.md has runs of 2.5 a coordinate. Modules that a mapping does not name are dense.
+        nonnegative : bool or collection of modules' names
+            No element of these modules' attributes, where they are sparse, is below zero.
         noise : float or (n,) array_like, optional
             Root mean square error of one coordinate, beyond float32 rounding: of each sketch, or of all. Taken from
             PackedSketches, or from float16's steps, if not given.
@@ -358,29 +359,27 @@ class Sketcher:
         ------
         ValueError
             A specification without order, shapes that do not fit, NaN in a kept coordinate, negative noise,
-            `nonnegative` without `sparse` or with signatures.
+            `nonnegative` without `sparse`.
         TypeError
             Arguments of another type.
 
         Notes
         -----
-        Candidates below every object found are scored by their counters and attributes, pooled into groups (positions
-        are filled without gaps, a wiring is kept to, an object's counter tells what its inputs amount to), taken in
-        where they are significant, fitted jointly with all others and dropped where the fit weakens them
-        (docs/method.md, "Unrolling").
+        Candidates below every object found are scored by their counters and attributes, and by what stands below them;
+        pooled into groups (positions are filled without gaps, a wiring is kept to, an object's counter tells what its
+        inputs amount to); taken in where they are significant, fitted jointly with all others and dropped where the fit
+        weakens them. A search that is stuck looks harder, in steps (docs/method.md, "Unrolling").
 
-        Measured at d = 1,024 on ragged trees of depth up to 4 with up to 7 inputs, even weights (Dirichlet(4)) and
-        attributes of norm one: at the default angle each of 100 runs came back whole at loads up to 0.69, and 97 at
-        0.89 and depth 4; at 45 degrees and depth 4 a third (docs/unrolling.md). Of very uneven weights the lightest
-        inputs are lost first. Beyond capacity the heavy objects come back: at load 2, 98% of what is reported is right.
-        All this holds for attributes of norms of about one, or (up to 200) of another that all modules share; a module
-        with far larger ones drowns the others unless `SketchSpec.with_scales` evens them out. Shared objects count once
-        a use. The objects of a chain of one module deeper than 20 cannot be told apart. Inputs beyond the 256th of a
-        tuple (fewer where attributes are longer than 65,535) are not looked for.
+        Measured by default, attributes of any norm (docs/figures.md): 402 of 402 ragged trees at loads up to 0.7, all
+        chains of one to three modules up to 40 steps, tuples of 20, 50 and 200 inputs that are alike, softmax weights
+        of sigma 4. Beyond capacity the heavy objects come back, and at least 99% of what is reported is right.
+        Without signatures shared objects count once a use. Inputs beyond the 256th of a tuple (fewer where attributes
+        are longer than 65,535) are not looked for. With linear attributes a module with far larger ones drowns the
+        others unless `SketchSpec.with_scales` evens them out.
 
-        Cost: about that of "lstsq" at the same load where the run comes back whole: 60 to 140 sweeps at load 0.5; 84
-        objects at d = 4,096 take 25 ms at load 0.35 and 45 ms at 0.68 on one core. Beyond capacity there are up to 80
-        rounds. A thread needs about 30 vectors of d floats. Ctrl-C is served.
+        Cost: up to twice that of "lstsq" at the same load where the run comes back whole. Beyond capacity there are up
+        to 240 rounds, and a run may take a second. A thread needs about 75 vectors of d floats and three more a level,
+        and a call d floats a module. Ctrl-C is served.
 
         Examples
         --------
@@ -464,15 +463,14 @@ class Sketcher:
         count, of weights.
         The mean of polar attributes is their mean direction times the geometric mean of their norms.
 
-        Weights within a tuple are taken to be equal: others bias counts, and weigh the mean. The error falls as
-        1 / sqrt(d). These errors are those of the pooled model; a run that unrolls is counted without any, each use of
-        an object once, and its mean weighs all uses alike. Measured for 64 outputs of two modules at d = 4,096: counts within 2% on average, elements of the
+        A run that unrolls is counted without error, each use of an object once, and its mean weighs all uses alike. For
+        others, weights within a tuple are taken to be equal: others bias counts, and weigh the mean. The error falls as
+        1 / sqrt(d). Measured for 64 outputs of two modules at d = 4,096: counts within 2% on average, elements of the
         mean within 0.03 of attributes of norm about one. It is that of one draw of the matrices: for one specification
-        it is the same in every run, so that averaging over runs does not remove it. `unroll` counts exactly where the
-        run comes back whole.
+        it is the same in every run, so that averaging over runs does not remove it.
 
-        Cost: that of `unroll` where the run unrolls; of the pooled model up to 60 iterations, each of 4 operators a module and level: 170 to 200 sweeps of a run of 27 objects, and
-        about 20 vectors of d floats.
+        Cost: that of `unroll`, and for what does not unroll up to 60 iterations, each of 4 operators a module and
+        level: 170 to 200 sweeps of a run of 27 objects, and about 20 vectors of d floats.
 
         Examples
         --------
@@ -633,8 +631,8 @@ class Sketcher:
         tolerance: float = 1e-5,
         mask: npt.ArrayLike | None = None,
         max_depth: int | None = None,
-        sparse: int | str | None = None,
-        nonnegative: bool = False,
+        sparse: int | str | Mapping[str, int | str | None] | None = None,
+        nonnegative: bool | Collection[str] = False,
         noise: float | None = None,
     ) -> Difference:
         """Why the runs of two sketches differ: both are unrolled and compared.

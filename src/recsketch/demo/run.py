@@ -26,8 +26,8 @@ from recsketch.runs import drawing
 from recsketch.runs.batch import TraceBatch
 from recsketch.runs.trace import Trace
 from recsketch.sketcher import Sketcher
-from recsketch.sketching.load import suggest_dim
 from recsketch.sketching.spec import SketchSpec
+from recsketch.trials.trial import trial
 
 Figures = dict[str, Any]
 Float32 = npt.NDArray[np.float32]
@@ -41,6 +41,9 @@ LENGTHS = (4, 1, 1 / 4, 1 / 16)
 """Of sketches compared, in lengths of the demo's own."""
 
 RESCANS = 100
+TRIED, STORED = 8, "float16"
+"""Pages of the specification's trial, and how it stores their sketches."""
+
 UNROLLED, ERODED = 100, 12
 """Pages unrolled with their structure unknown, and those of them with coordinates erased, or in fewer bytes, too."""
 
@@ -108,9 +111,8 @@ def run_demo(pages: int, *, seed: int, threads: int | None = None) -> tuple[Figu
     traces = [network(page.image) for page in progress(made, "reading pages")]
     batch = TraceBatch.from_traces(traces)
     again = [network(rescan(page, seed=seed + i).image) for i, page in enumerate(made[:RESCANS])]
-    dim = suggest_dim(traces, target=TARGET_LOAD)
-    # The largest tuple decides; the default of 16 inputs is ample for pages of at most 6 lines of at most 8 digits.
-    spec = SketchSpec(dim=dim, modules=MODULES, seed=seed, wiring=WIRING).with_scales(batch)
+    # Scales bring the logarithms of norms, which `summary` has to average, to zero; unrolling needs none.
+    spec = SketchSpec.fitted(batch, seed=seed, target=TARGET_LOAD, wiring=WIRING).with_scales(batch)
     sketcher = Sketcher(spec, threads=threads)
     runs = _Runs(network, made, traces, TraceBatch.from_traces(again), sketcher, sketcher.sketch(batch))
     recovered, seconds = _recover(runs, range(pages))
@@ -120,7 +122,8 @@ def run_demo(pages: int, *, seed: int, threads: int | None = None) -> tuple[Figu
         "version": version(),
         "isa": isa(),
         "seed": seed,
-        "dim": dim,
+        "dim": spec.dim,
+        "trial": _trial_figures(spec, batch, threads),
         "network": _network_figures(runs),
         "recovery": _recovery_figures(runs, recovered),
         "reading": _reading_figures(runs, recovered),
@@ -189,6 +192,20 @@ def _network_figures(runs: _Runs) -> Figures:
     }
 
 
+def _trial_figures(spec: SketchSpec, batch: TraceBatch, threads: int | None) -> Figures:
+    """What `recsketch.trial` says of the specification."""
+    found = trial(spec, batch, storage=STORED, sample=TRIED, threads=threads)
+    return {
+        "storage": found.storage,
+        "tried": found.tried.size,
+        "whole": int(found.chosen.whole.sum()),
+        "error": _finite(found.chosen.error.max()),
+        "bytes": found.chosen.bytes,
+        "columns": found.columns,
+        "advice": list(found.advice),
+    }
+
+
 def _recovery_figures(runs: _Runs, recovered: Sequence[Any]) -> list[Figures]:
     """How well attributes come back, per module, that is per depth."""
     rows = []
@@ -224,10 +241,10 @@ def _reading_figures(runs: _Runs, recovered: Sequence[Any]) -> Figures:
 
 
 def _summary_figures(runs: _Runs, modules: Sequence[str] = tuple(ROUTES)) -> list[Figures]:
-    """Count and mean of each module's objects, read without unrolling, one sketch at a time.
+    """Count and mean of each module's objects, one sketch at a time: counted where it unrolls, else pooled.
 
-    Lines weigh as much as they have digits, so that digits weigh the same: what is read of lines is weighted too. Both
-    truths here are the plain ones, and the difference shows as error.
+    Lines weigh as much as they have digits, so that digits weigh the same: what the pooled model reads of lines is
+    weighted too. Both truths here are the plain ones, and the difference shows as error.
     """
     rows = []
     for module in modules:

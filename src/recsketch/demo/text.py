@@ -43,7 +43,17 @@ def _opening(figures: Figures, style: Style) -> str:
         f"in {figures['seconds']:.1f} s."
     )
     title = heading(f"recsketch {figures['version']} ({figures['isa']})", style=style)
-    return f"{title}\n{paragraph(text, style=style)}"
+    return f"{title}\n{paragraph(text, style=style)}\n\n{_trial(figures['trial'], style)}"
+
+
+def _trial(t: Figures, style: Style) -> str:
+    text = (
+        f"The specification was fitted to these runs. A trial of it, with sketches stored as {t['storage']} and "
+        f"nothing known of the runs: {t['whole']} of {t['tried']} come back whole, their vectors off by up to "
+        f"{_optional(t['error'])} of their norms, from {t['bytes']:,.0f} bytes a run. As columns of float16 a run "
+        f"takes {t['columns']:,.0f}."
+    )
+    return paragraph(" ".join([text, *t["advice"]]), style=style)
 
 
 def _look(example: Example, style: Style) -> str:

@@ -81,7 +81,7 @@ class Change(Record):
     def _notes(self) -> list[str]:
         out = []
         if self.kind == "changed":
-            out.append(f"attribute off by {self.distance:.2g} (cosine {self.cosine:.2f})")
+            out.append(f"attribute off by {self.distance:.2g} (cosine {round(self.cosine, 2) + 0.0:.2f})")
         if self.kind == "reweighted":
             out.append("weight {:.3g} -> {:.3g}".format(*self.weights))
         if self.kind == "removed" and self.after is not None:

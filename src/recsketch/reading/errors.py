@@ -16,7 +16,7 @@ LEAST_ROUNDING = 1.15e-8  # of a sketch's norm: what is left of float32 rounding
 
 
 def of_lstsq(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
-    """(objects,) Standard errors of an unknown by least squares, where there are more unknowns than coordinates those of
+    """(objects,) Standard errors of an unknown by least squares.
 
     The error of a least squares answer is the fit to the noise alone, ``A^+ e`` (Bjorck, "Numerical methods for least
     squares problems", 1996, section 1.4). White noise is fitted PROBES times, and scaled to what the sketch carries:
@@ -103,7 +103,7 @@ def _probe(problem: Problem, size: Doubles, seed: int) -> Doubles:
     """(objects,) Mean square of an object's unknowns, fitted to white noise of size one."""
     p, batch, (n, dim) = problem.plan, problem.batch, problem.sketches.shape
     level = np.where(size > 0.0, size / np.sqrt(dim), 1.0).astype(np.float32)[:, None]
-    noise = np.random.Generator(np.random.Philox(seed)).integers(0, 2, (n, dim)).astype(np.float32) * 2 - 1
+    noise = np.random.Generator(np.random.Philox(seed)).integers(0, 2, dim).astype(np.float32) * 2 - 1  # for all alike
     known = np.empty((n, dim), np.float32)  # counters are known: what they bring is no noise
     p.sketch(np.zeros(p.attributes, np.float32), None, known, problem.threads)
     found = problem.blank()

@@ -45,17 +45,28 @@ def of_unroll(
     _ordered("unroll", spec)
     depth = None if max_depth is None else _check.integer("max_depth", max_depth, 1, MAX_DEPTH)
     rows = np.zeros((len(spec.modules), 3), np.int64)
-    for row, name in zip(rows, spec.modules, strict=True):
-        told = sparse.get(name) if isinstance(sparse, Mapping) else sparse
-        row[:2] = _sparsity("sparse" if told is sparse else f"sparse[{_check.shown(name)}]", told)
-        row[2] = row[0] != DENSE and (nonnegative if isinstance(nonnegative, bool) else name in nonnegative)
-    for what, given in (("sparse", sparse), ("nonnegative", nonnegative)):
-        if not isinstance(given, str):
-            for name in given if isinstance(given, Collection) else ():
-                _check.choice(what, name, spec.modules)
-    if nonnegative and not rows[:, 2].any():
-        raise ValueError("nonnegative: wanted `sparse` with it, a number or 'auto'; got neither")
+    if isinstance(sparse, Mapping):
+        for name, told in sparse.items():
+            _check.choice("sparse", name, spec.modules)
+            rows[list(spec.modules).index(name), :2] = _sparsity(f"sparse[{_check.shown(name)}]", told)
+    else:
+        rows[:, :2] = _sparsity("sparse", sparse)
+    names = _named(spec, nonnegative)
+    rows[:, 2] = [name in names for name in spec.modules]
+    rows[:, 2] &= rows[:, 0] != DENSE
+    if names and not rows[:, 2].any():
+        raise ValueError(f"nonnegative: wanted `sparse` with it, a number or 'auto'; got {_check.describe(sparse)}")
     return depth, rows if rows[:, 0].any() else None
+
+
+def _named(spec: SketchSpec, nonnegative: object) -> list[str]:
+    """The modules that `nonnegative` names; all or none for a flag."""
+    if isinstance(nonnegative, (bool, np.bool_)):
+        return list(spec.modules) if nonnegative else []
+    if not isinstance(nonnegative, Collection) or isinstance(nonnegative, (str, bytes, bytearray, np.ndarray)):
+        text = f"wanted True or False, or names of modules; got {_check.describe(nonnegative)}"
+        raise TypeError(f"nonnegative: {text}")
+    return [_check.choice("nonnegative", name, spec.modules) for name in nonnegative]
 
 
 def _sparsity(where: str, told: object) -> tuple[int, int]:

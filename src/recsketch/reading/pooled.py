@@ -173,7 +173,7 @@ def counted(found: Unrolled, module: str, below: Sequence[str], length: int) -> 
         return Summary(0.0, np.full(length, np.nan, np.float32), 0.0, math.inf)
     mean = np.mean([o.attribute for o in uses], axis=0, dtype=np.float64)
     error = math.sqrt(sum(float(np.mean(np.square(o.error, dtype=np.float64))) for o in uses)) / len(uses)
-    return Summary(float(len(uses)), mean.astype(np.float32), 0.0, error)
+    return Summary(float(len(uses)), np.asarray(mean, np.float32), 0.0, error)
 
 
 def summarise(

@@ -55,8 +55,8 @@ def recover(
         fitted = _nonzero(problem, answer)
         fits = _warn_of_capacity(problem, _sought(problem, answer, fitted, options["nonzeros"]), texts)
         _warn_of_structure(problem, answer, fitted, fits, texts, ", more elements are not zero than could be found")
-    for t in np.flatnonzero(answer.iterations >= MAX_ITERATIONS):
-        texts.add(int(t), f"stopped after {MAX_ITERATIONS} iterations: the answer has not converged")
+    for stopped in np.flatnonzero(answer.iterations >= MAX_ITERATIONS):
+        texts.add(int(stopped), f"stopped after {MAX_ITERATIONS} iterations: the answer has not converged")
     error = ERRORS[method](problem, answer, fitted)
     attributes, each = decoded(matrices, batch, answer.attributes, np.stack([error, error], axis=1), threads)
     assert each is not None
@@ -64,15 +64,12 @@ def recover(
     errors = np.array([_root_mean_square(each[i:j]) for i, j in pairwise(batch.attribute_ends.tolist())], np.float32)
     out = []
     for t, (begin, end) in enumerate(pairwise(batch.objects.tolist())):
+        own = parts[begin:end]
         if method in FITTED:
-            unread = _unread(spec, parts[begin:end], error[begin:end], batch.module[begin:end], batch.names)
-            for i in unread:
-                parts[begin + i] = np.full_like(parts[begin + i], np.nan)
-            if unread:
-                which = ", ".join(map(str, unread[:MOST_NAMED])) + (" ..." if len(unread) > MOST_NAMED else "")
-                texts.add(t, f"{_check.count(len(unread), 'object')} not read, whose errors exceed their norms: {which}")
+            names = [batch.names[m] for m in batch.module[begin:end]]
+            own = _withhold(own, _unread(spec, own, error[begin:end], names), texts, t)
         residual, done = float(answer.residual[t]), int(answer.iterations[t])
-        out.append(Recovery(parts[begin:end], residual, done, errors[begin:end], texts.of(t)))
+        out.append(Recovery(own, residual, done, errors[begin:end], texts.of(t)))
     return out
 
 
@@ -107,9 +104,17 @@ def _root_mean_square(x: Floats) -> float:
     return float(np.sqrt(np.mean(y * y)))
 
 
-def _unread(
-    spec: SketchSpec, parts: list[Floats], error: Doubles, module: npt.NDArray[np.int32], names: tuple[str, ...]
-) -> list[int]:
+def _withhold(parts: list[Floats], unread: list[int], texts: _Texts, trace: int) -> list[Floats]:
+    """The attributes with NaN in place of those that could not be read, which are named."""
+    if unread:
+        which = ", ".join(map(str, unread[:MOST_NAMED])) + (" ..." if len(unread) > MOST_NAMED else "")
+        objects = _check.count(len(unread), "object")
+        texts.add(trace, f"{objects} not read, whose errors exceed their norms: {which}")
+    without = set(unread)
+    return [np.full_like(x, np.nan) if i in without else x for i, x in enumerate(parts)]
+
+
+def _unread(spec: SketchSpec, parts: list[Floats], error: Doubles, names: list[str]) -> list[int]:
     """Numbers of the objects whose unknowns are no more than noise.
 
     Polar directions have norm one. Linear attributes are compared with the median norm of the run's, so that a zero
@@ -120,7 +125,7 @@ def _unread(
     error = np.where(found > 0, error, 0.0)
     if spec.attributes == "polar":
         return [int(i) for i in np.flatnonzero(error * lengths > 1.0)]
-    scale = np.array([spec.scale(names[m]) for m in module])
+    scale = np.array([spec.scale(name) for name in names])
     norms = np.array([np.linalg.norm(x.astype(np.float64)) for x in parts]) * scale
     usual = float(np.nanmedian(norms)) if np.isfinite(norms).any() else 0.0
     return [int(i) for i in np.flatnonzero(np.isfinite(norms) & (error * lengths > np.maximum(norms, usual)))]

@@ -252,7 +252,7 @@ def _read(modules: Any, lengths: Any, means: Any, bases: Any, objects: Any, erro
         raise ValueError(f"lengths and errors: wanted shape ({n}, 2); got {lengths.shape} and {errors.shape}")
     number = _check.column("objects", objects, np.int64, n)
     k, a = (lengths[:, i].tolist() for i in (0, 1))
-    if any(not 0 <= p < q <= 1 << 20 for p, q in zip(k, a, strict=True)):
+    if any(not 1 <= p < q <= 1 << 20 for p, q in zip(k, a, strict=True)):
         raise ValueError("lengths: wanted fewer components than numbers, at most 2**20; got others")
     mean = _check.finite("means", _check.column("means", means, np.float32, sum(a)))
     basis = _check.finite(
