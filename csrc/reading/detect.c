@@ -27,7 +27,6 @@ static const double usual[] = {0.45, 0.75, 1.05, 1.45}, more[FACTORS] = {0.06, 0
 #define STRONG 300.0      /* nats: if every member of a tuple has more, none of them is taken for another module */
 #define POSITION_COST 0.5 /* nats that a further input costs */
 #define LEAF 0.4          /* an object whose inputs show less than this part of what they would is a leaf */
-#define BRANCHES 4        /* likeliest modules of a level that are looked below */
 #define MANY 32           /* modules: with more, only a stuck search looks deeply, which costs as many scores a level */
 #define AMBIGUOUS 6.0     /* nats between the two likeliest modules, below which they are looked at more deeply */
 #define CONVINCING 50.0   /* nats: another module that brings more needs no deep look */
@@ -304,8 +303,8 @@ static ptrdiff_t largest(const rsk_detector *q, const tuple *t, const double *va
 }
 
 /* look[m] = rsk_look_near of every allowed module as the tuple's next member, less the largest of them, which is returned. The likelihoods
- * at that position are known. Where what stands one level below overrules them or leaves them close, or with `deep`, the likeliest modules are looked at all
- * the way down: a loud tuple far below shows a little everywhere, and most where it is. */
+ * at that position are known. Where what stands one level below overrules them or leaves them close, or with `deep`, the likeliest
+ * modules are looked at all the way down: a loud tuple far below shows a little everywhere, and most where it is. */
 static double look_ahead(const rsk_detector *q, const tuple *t, int deep) {
     const rsk_spec *spec = q->spec;
     const double *like = q->like + t->members * spec->modules;
@@ -317,7 +316,7 @@ static double look_ahead(const rsk_detector *q, const tuple *t, int deep) {
     const int few = spec->modules <= MANY;
     deep |= few && top != likeliest;
     for (ptrdiff_t m = 0; few && m < spec->modules; m++) deep |= t->allowed[m] && m != top && rank[m] > rank[top] - AMBIGUOUS;
-    for (int i = 0; deep && i <= BRANCHES; i++) {
+    for (int i = 0; deep && i <= RSK_BRANCHES; i++) {
         const ptrdiff_t at = i ? largest(q, t, rank) : likeliest;
         if (at < 0) break;
         look[at] += rsk_look_below(q, t->residual, t->members, at, t->levels);
@@ -386,7 +385,8 @@ static void propose_group(rsk_detector *q, const tuple *t) {
         rsk_look_near(q, t->residual, t->allowed, 0, q->look);
         for (int32_t m = 0; m < q->spec->modules; m++) {
             if (!t->allowed[m]) continue;
-            const double seen = q->look[m] + (q->spec->modules <= 2 * BRANCHES ? rsk_look_below(q, t->residual, 0, m, t->levels) : 0.0);
+            const int few = q->spec->modules <= 2 * RSK_BRANCHES;
+            const double seen = q->look[m] + (few ? rsk_look_below(q, t->residual, 0, m, t->levels) : 0.0);
             if (q->like[m] + seen > top) top = q->like[m] + seen, credit = seen, *modules = m;
         }
         top -= log((double)q->spec->modules);
@@ -414,7 +414,7 @@ static void propose_replacements(rsk_detector *q, const tuple *t) {
         if (!module) return;
         const double amplitude = expected_at(q, t, j), *like = q->like + j * spec->modules;
         /* What stands below the one that is there speaks for it, unless it has been found already. */
-        const int deep = !q->inner[j] && q->bold && t->levels > 1 && spec->modules <= 2 * BRANCHES;
+        const int deep = !q->inner[j] && q->bold && t->levels > 1 && spec->modules <= 2 * RSK_BRANCHES;
         double *look = q->look, top = -HUGE_VAL, credit = 0.0;
         memset(look, 0, sizeof *look * (size_t)spec->modules);
         if (!q->inner[j]) rsk_look_near(q, t->residual, t->allowed, j, look);
@@ -455,16 +455,13 @@ static int below_threshold(const rsk_detector *q, const tuple *t) {
 
 /* The residual as the tuple below p sees it: taken down the path from the outputs, in two vectors in turn. */
 static const float *descend(rsk_detector *q, const rsk_tree *t, ptrdiff_t p) {
-    const rsk_spec *spec = q->spec;
-    const ptrdiff_t stride = spec->dim + 5 * RSK_LANES;
-    const double t2 = spec->stretch2;
+    const ptrdiff_t stride = q->spec->dim + 5 * RSK_LANES;
     float *from = q->below, *to = q->below + stride;
     ptrdiff_t n = 0;
     for (ptrdiff_t v = p; v >= 0; v = t->node[v].parent) q->path[n++] = (int32_t)v;
     while (n > 0) {
         const rsk_node *v = &t->node[q->path[--n]];
-        rsk_apply_member(spec, &spec->module[v->module], v->position, 1.0 / t2, 1, from, q->object, 0, q->spare);
-        rsk_apply_in(spec, 1.0 / (spec->ins == 2 ? t2 : sqrt(t2)), 1, q->object, to, 0, q->spare);
+        rsk_step_below(q, from, v->module, v->position, to);
         from = to;
         to = from == q->below + stride ? q->below + 2 * stride : q->below + stride;
     }

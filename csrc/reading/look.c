@@ -5,13 +5,12 @@
 #include <math.h>
 #include <string.h>
 
-#define NEAR 4.0          /* nats that a counter seen one level below a candidate must bring, before it speaks for the candidate */
-#define FAR 6.0           /* the same two levels below */
-#define BRANCHES 4        /* likeliest modules of a level that are looked below */
+#define NEAR 4.0   /* nats that a counter seen one level below a candidate must bring, before it speaks for the candidate */
+#define FAR 6.0    /* the same along a way down, where more modules are tried */
 #define WAYS ((RSK_LOOK_VECTORS - 2) / 2) /* ways down that are followed at once */
-#define SAME 4            /* of them with the same evidence */
-#define CHANCE 1.0        /* nats that a level's likeliest counter brings by chance, beside the logarithm of the modules' number */
-#define LOST 6.0          /* nats below the most that it has had at which a way ends */
+#define SAME 4     /* of them with the same evidence */
+#define CHANCE 1.0 /* nats that a level's likeliest counter brings by chance, beside the logarithm of the modules' number */
+#define LOST 6.0   /* nats below the most that it has had at which a way ends */
 
 float *rsk_counter_columns(const rsk_spec *spec) {
     const ptrdiff_t d = spec->dim;
@@ -26,19 +25,21 @@ float *rsk_counter_columns(const rsk_spec *spec) {
     return columns;
 }
 
-/* to = x as the inputs of an object of module m see it, which stands at that position. */
-static void step_below(const rsk_detector *q, const float *x, ptrdiff_t m, ptrdiff_t position, float *to) {
+void rsk_step_below(const rsk_detector *q, const float *x, ptrdiff_t m, ptrdiff_t position, float *to) {
     const rsk_spec *spec = q->spec;
     const double t2 = spec->stretch2;
     rsk_apply_member(spec, &spec->module[m], position, 1.0 / t2, 1, x, q->object, 0, q->spare);
     rsk_apply_in(spec, 1.0 / (spec->ins == 2 ? t2 : sqrt(t2)), 1, q->object, to, 0, q->spare);
 }
 
+/* What turns the product with a counter's column into its score, in units of the noise. */
+static float counter_unit(const rsk_detector *q) { return (float)(1.0 / (sqrt(q->share) * q->noise)); }
+
 /* The counter scores, in units of the noise, of all modules as inputs that see x, at the position of the first or, pooled, at none: those
  * of all inputs of a module add up there, but for the cosine. */
 static void score_counters(const rsk_detector *q, const float *x, int pooled, float *z) {
     const rsk_spec *spec = q->spec;
-    const float unit = (float)(1.0 / (sqrt(q->share) * q->noise));
+    const float unit = counter_unit(q);
     if (!pooled) {
         rsk_apply_place(spec, 0, 1.0 / sqrt(spec->stretch2), 1, x, q->object, 0, q->spare);
         x = q->object;
@@ -49,12 +50,12 @@ static void score_counters(const rsk_detector *q, const float *x, int pooled, fl
 
 void rsk_look_near(const rsk_detector *q, const float *x, const uint8_t *candidates, ptrdiff_t position, double *nats) {
     const rsk_spec *spec = q->spec;
-    const float unit = (float)(1.0 / (sqrt(q->share) * q->noise));
+    const float unit = counter_unit(q);
     ptrdiff_t of[RSK_LOOK_TOGETHER];
     int count = 0;
     for (ptrdiff_t m = 0; m < spec->modules; m++) {
         if (candidates[m]) {
-            step_below(q, x, m, position, q->ways + count * spec->dim);
+            rsk_step_below(q, x, m, position, q->ways + count * spec->dim);
             of[count++] = m;
         }
         if (count < (m == spec->modules - 1 ? 1 : RSK_LOOK_TOGETHER)) continue;
@@ -78,8 +79,8 @@ typedef struct way {
     double guide;     /* what its modules' own counters say that is too little to be evidence: it tells which way to go on */
     double peak;      /* the largest rank_of that it has had */
     float *x;         /* the residual as the last module's inputs see it */
-    ptrdiff_t likeliest[BRANCHES]; /* of these inputs; -1 behind the last */
-    double nats[BRANCHES];         /* half the squares of their counters' scores */
+    ptrdiff_t likeliest[RSK_BRANCHES]; /* of these inputs; -1 behind the last */
+    double nats[RSK_BRANCHES];         /* half the squares of their counters' scores */
 } way;
 
 static double rank_of(const way *w) { return w->value + w->guide; }
@@ -89,15 +90,15 @@ static void look_around(const rsk_detector *q, way *w) {
     const uint8_t *allowed = q->allowed + w->module * q->spec->modules;
     score_counters(q, w->x, 1, q->near);
     score_counters(q, w->x, 0, q->first);
-    for (int i = 0; i < BRANCHES; i++) w->likeliest[i] = -1;
+    for (int i = 0; i < RSK_BRANCHES; i++) w->likeliest[i] = -1;
     for (ptrdiff_t k = 0; k < q->spec->modules; k++) {
         if (!allowed[k]) continue;
         const double z = fmax((double)fmaxf(q->near[k], q->first[k]), 0.0), nats = 0.5 * z * z;
         w->value += fmax(0.0, nats - FAR);
-        int at = BRANCHES;
+        int at = RSK_BRANCHES;
         while (at > 0 && (w->likeliest[at - 1] < 0 || nats > w->nats[at - 1])) at--;
-        if (at == BRANCHES) continue;
-        for (int i = BRANCHES - 1; i > at; i--) w->likeliest[i] = w->likeliest[i - 1], w->nats[i] = w->nats[i - 1];
+        if (at == RSK_BRANCHES) continue;
+        for (int i = RSK_BRANCHES - 1; i > at; i--) w->likeliest[i] = w->likeliest[i - 1], w->nats[i] = w->nats[i - 1];
         w->likeliest[at] = k, w->nats[at] = nats;
     }
 }
@@ -108,7 +109,7 @@ static way go_on(const rsk_detector *q, const way *from, int branch, float **spa
     way next = {.value = -HUGE_VAL};
     for (int pooled = 0; pooled < 2; pooled++) {
         way tried = {.module = from->likeliest[branch], .value = from->value, .x = spare[1]};
-        step_below(q, from->x, tried.module, pooled ? RSK_NO_POSITION : 0, tried.x);
+        rsk_step_below(q, from->x, tried.module, pooled ? RSK_NO_POSITION : 0, tried.x);
         look_around(q, &tried);
         if (!(tried.value > next.value)) continue;
         next = tried;
@@ -151,7 +152,7 @@ static double look_deep(const rsk_detector *q, const float *x, ptrdiff_t m, ptrd
     for (int count = 1; levels > 0 && count && !rsk_stopped(q->stop, q->worker); levels--) {
         int found = 0;
         for (int i = 0; i < count; i++)
-            for (int branch = 0; branch < BRANCHES && from[i].likeliest[branch] >= 0; branch++) {
+            for (int branch = 0; branch < RSK_BRANCHES && from[i].likeliest[branch] >= 0; branch++) {
                 const way next = go_on(q, &from[i], branch, spare);
                 if (rank_of(&next) > next.peak - LOST) found = put(to, found, &next, spare);
                 most = fmax(most, next.value);
@@ -165,6 +166,6 @@ static double look_deep(const rsk_detector *q, const float *x, ptrdiff_t m, ptrd
 double rsk_look_below(const rsk_detector *q, const float *x, ptrdiff_t position, ptrdiff_t m, ptrdiff_t levels) {
     const ptrdiff_t stride = q->spec->dim + 5 * RSK_LANES;
     float *below = q->below + (x == q->below + stride ? 2 : 1) * stride; /* x is one of the detector's three vectors */
-    step_below(q, x, m, position, below);
+    rsk_step_below(q, x, m, position, below);
     return look_deep(q, below, m, levels);
 }

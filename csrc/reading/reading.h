@@ -208,6 +208,7 @@ double rsk_likelihood(double z, double e, double length, double alpha, double rh
 
 #define RSK_LOOK_VECTORS 26  /* of rsk_detector.ways */
 #define RSK_LOOK_TOGETHER 16 /* candidates that are looked below at once; at most RSK_LOOK_VECTORS */
+#define RSK_BRANCHES 4       /* likeliest modules of a level that are looked below */
 
 /* (modules, d) floats: the counters' columns T_M T_attr c_M, of norm one; NULL if there is no memory. Free with rsk_free. */
 float *rsk_counter_columns(const rsk_spec *spec);
@@ -217,6 +218,8 @@ float *rsk_counter_columns(const rsk_spec *spec);
  * Candidates cannot be told apart by themselves where many siblings are alike: their counters add up in the identity branches, and
  * are taken for one loud object a level above. What stands below an object shows which it is. */
 void rsk_look_near(const rsk_detector *detector, const float *x, const uint8_t *candidates, ptrdiff_t position, double *nats);
+/* to = x as the inputs of an object of module m see it, which stands at that position of the tuple that sees x. Uses detector->object. */
+void rsk_step_below(const rsk_detector *detector, const float *x, ptrdiff_t m, ptrdiff_t position, float *to);
 /* What the levels below these say, `levels` of them at most, for one candidate; x is one of detector->below. */
 double rsk_look_below(const rsk_detector *detector, const float *x, ptrdiff_t position, ptrdiff_t m, ptrdiff_t levels);
 

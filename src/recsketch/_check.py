@@ -7,7 +7,7 @@ import operator
 import os
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, KeysView, Mapping, Sequence, Set
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -83,6 +83,11 @@ def listed(names: Collection[object]) -> str:
             return f"[{', '.join(out)}, ... {len(names)} in all]"
         out.append(text)
     return f"[{', '.join(out)}]"
+
+
+def numbers(all_of_them: Sequence[int], most: int) -> str:
+    """The first `most` of them, as a text."""
+    return ", ".join(map(str, all_of_them[:most])) + (" ..." if len(all_of_them) > most else "")
 
 
 def count(n: int, what: str) -> str:

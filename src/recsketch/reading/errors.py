@@ -23,41 +23,49 @@ def of_lstsq(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
     the noise that was told of, or more if the residual shows more than the fit of n unknowns to m coordinates leaves of
     it, which is the share 1 - n/m.
 
-    Cost: PROBES fits of two digits, each a third of that of the answer.
+    Cost: PROBES fits of two digits; an answer has seven.
     """
     batch, size = problem.batch, np.linalg.norm(problem.erased(problem.sketches), axis=1)
-    objects, kept = np.diff(batch.objects), problem.kept()
-    free = 1.0 - fitted / np.maximum(kept, 1)
+    free, trace = _free(problem, fitted), problem.traces()
     base = _formula(problem, 1.0 / np.where(free > 0.0, free, np.inf))
-    probed = sum(_probe(problem, size, seed) for seed in range(PROBES)) / PROBES
+    probed = _probed(problem, size)
     count = np.diff(batch.attribute_ends) * PROBES
-    trace = np.repeat(np.arange(objects.size), objects)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(np.isfinite(probed / base), probed / base, 0.0)
-        mean = np.bincount(trace, ratio * count, objects.size) / np.bincount(trace, count, objects.size)
+        mean = np.bincount(trace, ratio * count, free.size) / np.bincount(trace, count, free.size)
         square = base * (ratio * count + POOL * mean[trace]) / (count + POOL)
         error = np.sqrt(square) * _noise(problem, answer, size, free)[trace]
-    return np.where(free[trace] > 0.0, error, _overloaded(problem, answer, fitted)) if (free <= 0.0).any() else error
+    return _or_overloaded(problem, answer, fitted, error)
 
 
 def of_formula(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
     """The same without probes, as if all columns were independent: those of sparse attributes."""
     size = np.linalg.norm(problem.erased(problem.sketches), axis=1)
-    free = 1.0 - fitted / np.maximum(problem.kept(), 1)
-    trace = np.repeat(np.arange(len(size)), np.diff(problem.batch.objects))
+    free, trace = _free(problem, fitted), problem.traces()
     square = _formula(problem, 1.0 / np.where(free > 0.0, free, np.inf))
     with np.errstate(invalid="ignore"):
         error = np.sqrt(square) * _noise(problem, answer, size, free)[trace]
-    return np.where(free[trace] > 0.0, error, _overloaded(problem, answer, fitted)) if (free <= 0.0).any() else error
+    return _or_overloaded(problem, answer, fitted, error)
 
 
 def of_filters(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
     """The same of the filters, to which all other objects are noise."""
     size = np.linalg.norm(problem.erased(problem.sketches), axis=1)
-    trace = np.repeat(np.arange(len(size)), np.diff(problem.batch.objects))
+    trace = problem.traces()
     level = size / np.sqrt(np.maximum(problem.kept(), 1))
     with np.errstate(invalid="ignore"):
         return np.asarray(np.sqrt(_formula(problem, np.ones(len(size)))) * level[trace])
+
+
+def _free(problem: Problem, fitted: Counts) -> Doubles:
+    """(traces,) The share of noise that a fit leaves: negative where unknowns outnumber coordinates."""
+    return np.asarray(1.0 - fitted / np.maximum(problem.kept(), 1))
+
+
+def _or_overloaded(problem: Problem, answer: Answer, fitted: Counts, error: Doubles) -> Doubles:
+    """The errors, with those of `_overloaded` where it applies."""
+    over = _free(problem, fitted) <= 0.0
+    return np.where(over[problem.traces()], _overloaded(problem, answer, fitted), error) if over.any() else error
 
 
 def _overloaded(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
@@ -68,9 +76,7 @@ def _overloaded(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
     rho (1 - rho) |u|^2 / n, where |P u|^2 = rho |u|^2.
     """
     batch, p = problem.batch, problem.plan
-    x = np.nan_to_num(answer.attributes.astype(np.float64))
-    square = np.add.reduceat(x * x, batch.attribute_ends[:-1]) if x.size else np.zeros(0)
-    trace = np.repeat(np.arange(len(fitted)), np.diff(batch.objects))
+    square, trace = _squares(problem, answer), problem.traces()
     rho = np.clip(problem.kept() / np.maximum(fitted, 1), 1e-9, 1.0)
     amplitude = p.amplitudes()[0]
     energy = np.bincount(trace, square * amplitude**2, len(fitted))
@@ -85,7 +91,7 @@ def _formula(problem: Problem, inflation: Doubles) -> Doubles:
     norm on these, times what the fit of all others adds."""
     amplitude = problem.plan.amplitudes()[0]
     share = problem.kept() / problem.sketches.shape[1]
-    trace = np.repeat(np.arange(len(share)), np.diff(problem.batch.objects))
+    trace = problem.traces()
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(inflation[trace] / (amplitude**2 * share[trace]))
 
@@ -99,17 +105,23 @@ def _noise(problem: Problem, answer: Answer, size: Doubles, free: Doubles) -> Do
     return seen if problem.noise is None else np.maximum(seen, problem.noise)
 
 
-def _probe(problem: Problem, size: Doubles, seed: int) -> Doubles:
-    """(objects,) Mean square of an object's unknowns, fitted to white noise of size one."""
-    p, batch, (n, dim) = problem.plan, problem.batch, problem.sketches.shape
-    level = np.where(size > 0.0, size / np.sqrt(dim), 1.0).astype(np.float32)[:, None]
-    noise = np.random.Generator(np.random.Philox(seed)).integers(0, 2, dim).astype(np.float32) * 2 - 1  # for all alike
+def _squares(problem: Problem, answer: Answer) -> Doubles:
+    """(objects,) Squared norm of an object's unknowns, of which every object has some."""
+    x = np.nan_to_num(answer.attributes.astype(np.float64))
+    return np.asarray(np.add.reduceat(x * x, problem.batch.attribute_ends[:-1]) if x.size else np.zeros(0))
+
+
+def _probed(problem: Problem, size: Doubles) -> Doubles:
+    """(objects,) Mean square of an object's unknowns, fitted to white noise of size one; the mean of PROBES fits."""
+    p, (n, dim) = problem.plan, problem.sketches.shape
+    level = np.where(size > 0.0, size / np.sqrt(dim), 1.0).astype(np.float32)
+    told = level.astype(np.float64)
     known = np.empty((n, dim), np.float32)  # counters are known: what they bring is no noise
     p.sketch(np.zeros(p.attributes, np.float32), None, known, problem.threads)
-    found = problem.blank()
-    told = level[:, 0].astype(np.float64)
-    p.lstsq(known + level * noise, problem.mask, 0.0, PROBE_ITERATIONS, *found, problem.threads, told)
-    square = np.nan_to_num(found.attributes.astype(np.float64)) ** 2
-    sums = np.add.reduceat(square, batch.attribute_ends[:-1]) if square.size else np.zeros(0)
-    trace = np.repeat(np.arange(n), np.diff(batch.objects))  # every object has an unknown
-    return np.asarray(sums / np.diff(batch.attribute_ends) / told[trace] ** 2)
+    found, sums = problem.blank(), np.zeros(len(problem.batch.attribute_ends) - 1)
+    for seed in range(PROBES):  # the same noise for all sketches
+        noise = np.random.Generator(np.random.Philox(seed)).integers(0, 2, dim).astype(np.float32) * 2 - 1
+        noisy = known + level[:, None] * noise
+        p.lstsq(noisy, problem.mask, 0.0, PROBE_ITERATIONS, *found, problem.threads, told)
+        sums += _squares(problem, found) / np.diff(problem.batch.attribute_ends) / told[problem.traces()] ** 2
+    return np.asarray(sums / PROBES)

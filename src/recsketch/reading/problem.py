@@ -54,6 +54,11 @@ class Problem(NamedTuple):
         """(traces, d) numbers, with zeros in the coordinates that were not kept."""
         return x if self.mask is None else np.where(self.mask, x, np.float32(0))
 
+    def traces(self) -> Counts:
+        """(objects,) The number of the trace of each."""
+        objects = np.diff(self.batch.objects)
+        return np.repeat(np.arange(objects.size), objects)
+
     def unknowns(self) -> Counts:
         """(traces,) Unknowns of each, without counters, that reach an output."""
         live = np.append(0, np.cumsum(np.diff(self.batch.attribute_ends) * (self.plan.amplitudes()[1] > 0)))

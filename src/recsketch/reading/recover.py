@@ -92,7 +92,6 @@ def _sparse(problem: Problem, *, nonzeros: int | None, per_object: int | None, n
 
 METHODS: dict[str, Decoder] = {"lstsq": _lstsq, "sparse": _sparse, "matched": matched, "paper": paper}
 
-
 # Errors, and the methods whose answers are exact but for these.
 ERRORS = {"lstsq": of_lstsq, "sparse": of_formula, "matched": of_filters, "paper": of_filters}
 FITTED = ("lstsq", "sparse")
@@ -107,7 +106,7 @@ def _root_mean_square(x: Floats) -> float:
 def _withhold(parts: list[Floats], unread: list[int], texts: _Texts, trace: int) -> list[Floats]:
     """The attributes with NaN in place of those that could not be read, which are named."""
     if unread:
-        which = ", ".join(map(str, unread[:MOST_NAMED])) + (" ..." if len(unread) > MOST_NAMED else "")
+        which = _check.numbers(unread, MOST_NAMED)
         objects = _check.count(len(unread), "object")
         texts.add(trace, f"{objects} not read, whose errors exceed their norms: {which}")
     without = set(unread)

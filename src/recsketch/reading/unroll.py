@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import recsketch._check as _check
 import recsketch._core as _core
 from recsketch._check import Floats
 from recsketch.reading.results import Unrolled, UnrolledObject
@@ -26,7 +27,8 @@ MAX_DEPTH = 64  # Levels looked for if none is given: all that C allows.
 THRESHOLD = 6.0  # Nats that a group of new objects must bring: one in 400 is then a false start, which the fit drops.
 MAX_ROUNDS = 240  # A chain takes a round a level.
 
-# Residuals as a share of the sketch's norm. A fit takes 3e-7 for float32 rounding (ROUNDING in csrc/reading/fit.c).
+# Residuals as a share of the norm of the sketch. A fit takes 3e-7 for float32 rounding (RSK_TWO_SWEEPS in
+# csrc/reading/reading.h).
 ROUNDING = 6e-7  # Twice that is still rounding, and an answer with no more is complete.
 NEAR = 3e-6  # Ten times that may be a fit that has not converged, and is no sign of inputs that are missing.
 
@@ -114,7 +116,8 @@ class _Reader:
         weights = {p: self._weights(p) for p in self.below}
         share = {c: w for p, members in self.below.items() for c, w in zip(members, weights[p], strict=True)}
         explained = max(0.0, 1.0 - self.missing / self.energy) if self.energy > 0.0 else 0.0
-        surest = 1.0 if self._explained() else 1.0 - DOUBT * (1.0 - explained)
+        fits = self._explained()
+        surest = 1.0 if fits else 1.0 - DOUBT * (1.0 - explained)
         objects = []
         for i in kept:
             members = self.below.get(i, [])
@@ -133,15 +136,14 @@ class _Reader:
                     norm_error=norm_error,
                 )
             )
-        limits = self._limits(depth) if objects else ()
-        fits = self._explained() and not set(limits) & {"noise", "positions"}
+        limits = self._limits(depth, fits) if objects else ()
         return Unrolled(
             objects=tuple(objects),
             outputs=tuple(number[same[c]] for c in self.below.get(-1, [])),
             weights=weights.get(-1, ()),
             explained=explained,
             residual=math.sqrt(self.square / self.energy) if self.energy > 0.0 else 0.0,
-            complete=bool(objects) and fits,
+            complete=bool(objects) and fits and not set(limits) & {"noise", "positions"},
             rounds=self.rounds,
             iterations=self.iterations,
             max_depth=depth,
@@ -161,14 +163,14 @@ class _Reader:
     def _unknowns(self) -> int:
         return int(np.count_nonzero(self.parts)) + len(self.names)
 
-    def _limits(self, depth: int) -> tuple[str, ...]:
-        """What hides, or may hide, more of the run than was found."""
+    def _limits(self, depth: int, fits: bool) -> tuple[str, ...]:
+        """What hides, or may hide, more of the run than was found; `fits` is that of `_explained`."""
         found = []
-        if not self._explained():
+        if not fits:
             found.append("capacity")
         if self._hidden(depth):
             found.append("noise")
-        if not self._explained() and max(len(self._path(i)) for i in range(len(self.names))) == depth:
+        if not fits and max(len(self._path(i)) for i in range(len(self.names))) == depth:
             found.append("max_depth")
         if any(len(members) >= WINDOW for members in self.below.values()) and self.spec.max_inputs > WINDOW:
             found.append("positions")
@@ -209,7 +211,7 @@ class _Reader:
         texts = []
         if not self.spec.signature:
             for group in copies(objects)[:MOST_NAMED]:
-                which = ", ".join(map(str, group[:MOST_NAMED])) + (" ..." if len(group) > MOST_NAMED else "")
+                which = _check.numbers(group, MOST_NAMED)
                 texts.append(f"objects {which} are alike in all they hold: uses of one object, or copies (signature=0)")
         return texts
 
