@@ -527,10 +527,11 @@ typedef struct rsk_unrolled rsk_unrolled;
  * RSK_EINVAL  NULL, n < 1, threads < 1, mask_rows, a parameter outside its range; a specification whose position operators are all
  *             the same: not ordered, or of sine 0
  * RSK_EVALUE  a kept coordinate is NaN or larger than RSK_MAX_VALUE; where says which sketch, the first
- * RSK_ENOMEM  scratch of a call: 4 (modules + 3) d bytes. Of a thread: (344 + 12 max_depth) d bytes, where a module is not RSK_DENSE
- *             (1268 + 12 max_depth) d; 310 bytes an object, of which there may be d / (1 + the shortest attribute), where a module is
- *             not RSK_DENSE 12 times as many; for each of min(max_inputs, 256) positions 4 bytes an element of the longest attribute
- *             and 24 a module; and for each module 8 bytes an element of the longest attribute and 120 more
+ * RSK_ENOMEM  scratch of a call: 4 (modules + 3) d bytes. Of a thread: (444 + 12 max_depth) d bytes, where a module is not RSK_DENSE
+ *             (1456 + 12 max_depth) d; 116 bytes an object, of which there may be d / (1 + the shortest attribute), where a module is
+ *             not RSK_DENSE 12 times as many, and 290 bytes for each of these and of d / (1 + the shortest attribute) more;
+ *             for each of min(max_inputs, 256) positions 4 bytes an element of the longest attribute and 24 a module; and for each
+ *             module 8 bytes an element of the longest attribute and 120 more
  * RSK_ESTOP */
 rsk_status rsk_unroll(const rsk_spec *spec, ptrdiff_t n, const float *sketches, const uint8_t *mask, ptrdiff_t mask_rows,
                       const rsk_unroll_params *params, rsk_unrolled **out, int threads, rsk_stop *stop, rsk_where *where);
@@ -539,6 +540,20 @@ void rsk_unrolled_free(rsk_unrolled *unrolled);
 /* How many objects sketch i has, and how many attribute elements in all; -1 if there is no such sketch, or for NULL. */
 ptrdiff_t rsk_unrolled_objects(const rsk_unrolled *unrolled, ptrdiff_t i);
 ptrdiff_t rsk_unrolled_attributes(const rsk_unrolled *unrolled, ptrdiff_t i);
+
+/* What tuples lack: members of one module that were not found one by one, pooled. Arrays belong to the rsk_unrolled. */
+typedef struct rsk_rests {
+    ptrdiff_t rests;            /* one a tuple and module, only where not all is explained */
+    ptrdiff_t attributes;       /* elements of all */
+    const int32_t *owner;       /* (rests,) the object whose inputs they are; -1: they are outputs */
+    const int32_t *module;      /* (rests,) */
+    const double *count;        /* (rests,) how many, as far as all weigh alike */
+    const double *count_spread; /* (rests,) standard error of that */
+    const double *sum;          /* (rests,) of their amplitudes, times the cosine of the angle */
+    const double *sum_spread;   /* (rests,) standard error of that, and of the last elements that are free */
+    const double *spread;       /* (rests,) standard error of an attribute element */
+    const double *attribute;    /* (attributes,) sums of attributes, each times its amplitude and the cosine */
+} rsk_rests;
 
 /* What was found of one sketch. The arrays belong to the rsk_unrolled. Objects are ordered so that users stand before their inputs. */
 typedef struct rsk_unrolled_view {
@@ -555,6 +570,7 @@ typedef struct rsk_unrolled_view {
     const double *spread;    /* (objects,) standard error of an attribute element */
     const double *amplitude_spread; /* (objects,) standard error of the amplitude, and of each of the last elements that are free */
     const double *attributes;       /* (attributes,) times the amplitude */
+    rsk_rests rests; /* the arrays above hold nothing of them */
 } rsk_unrolled_view;
 
 /* RSK_EINVAL  NULL, or there is no sketch i */

@@ -84,12 +84,14 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_st
     for (ptrdiff_t m = 1; m < spec->modules; m++)
         if (spec->module[m].length < least) least = spec->module[m].length;
     /* Sparse attributes may have more elements than the sketch has coordinates. */
-    const ptrdiff_t d = spec->dim, room = q->room = (sparse ? RSK_SPARSE_ROOM : 1) * d;
+    const ptrdiff_t d = spec->dim, room = (q->room = (sparse ? RSK_SPARSE_ROOM : 1) * d) + d;
+    q->memory = room;
     const ptrdiff_t capacity = q->capacity = room / (least + 1) + 1;
+    q->objects = q->room / (least + 1) + 1;
     double *v = q->s = rsk_alloc(3 * d + 7 * room, sizeof *v);
     float *f = rsk_alloc(d + room, sizeof *f);
     q->map.input = f;
-    q->c = rsk_alloc(4 * capacity, sizeof *q->c);
+    q->c = rsk_alloc(6 * capacity, sizeof *q->c);
     q->rho2 = rsk_alloc(2 * spec->modules, sizeof *q->rho2);
     q->tally = rsk_alloc(4 * spec->modules, sizeof *q->tally);
     q->sparse = rsk_calloc(spec->modules, sizeof *q->sparse);
@@ -105,6 +107,7 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_st
     q->rate = q->rho2 + spec->modules;
     q->x = u, q->damping = u + room, q->prior = u + 2 * room;
     q->alpha = q->c + capacity, q->error = q->c + 2 * capacity, q->free_error = q->c + 3 * capacity;
+    q->rest_count = q->c + 4 * capacity, q->rest_error = q->c + 5 * capacity;
     const rsk_cgls_work work = {.r = v + d, .image = v + 2 * d, .u = u + 3 * room, .g = u + 4 * room, .p = u + 5 * room,
                                 .precondition = decorrelate, .context = q, .z = u + 6 * room};
     const rsk_linear map = {.spec = spec, .plan = &q->tree.plan, .scale = q->scale, .input = f, .image = f + room,
@@ -118,7 +121,7 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_st
 
 int rsk_fit_load(rsk_fit *q, const float *sketch, const uint8_t *mask, double noise) {
     q->map.mask = mask;
-    q->iterations = 0;
+    q->iterations = 0, q->rests = 0;
     q->kept = rsk_load_kept(q->spec, sketch, mask, q->s);
     if (q->kept < 0) return 0;
     q->energy = rsk_dot(q->s, q->s, q->spec->dim);
@@ -153,7 +156,7 @@ ptrdiff_t rsk_fit_unknowns(const rsk_fit *q) { return (ptrdiff_t)q->tree.plan.at
 static double length_of(const rsk_fit *q, ptrdiff_t i) { return (double)q->spec->module[q->tree.node[i].module].length; }
 
 /* Elements of object i that are mostly zero, its first ones; and whether its module is one of dense attributes. */
-static int is_sparse(const rsk_fit *q, ptrdiff_t i) { return q->sparse[q->tree.node[i].module]; }
+static int is_sparse(const rsk_fit *q, ptrdiff_t i) { return q->sparse[q->tree.node[i].module] && !rsk_is_rest(&q->tree, i); }
 static int64_t sparse_end(const rsk_fit *q, ptrdiff_t i) {
     return is_sparse(q, i) ? q->tree.plan.attribute_ends[i + 1] - q->free : q->tree.plan.attribute_ends[i];
 }

@@ -238,9 +238,12 @@ typedef struct rsk_fit {
     ptrdiff_t free;           /* an object's last elements, which are dense */
     uint8_t *sparse;          /* (modules,) whether a module's attributes are taken to be mostly zero */
     int any_sparse;
+    ptrdiff_t rests; /* the last nodes of the tree, which stand for what tuples lack (rest.c) */
     int gaps; /* flag. 1: objects may stand behind a position that holds none, as they do where an unsure one was taken out */
-    ptrdiff_t capacity; /* objects that there is memory for */
-    ptrdiff_t room;     /* unknowns that there is memory for */
+    ptrdiff_t objects;  /* that there may be */
+    ptrdiff_t capacity; /* objects and rests that there is memory for */
+    ptrdiff_t room;     /* unknowns of objects that there is memory for */
+    ptrdiff_t memory;   /* the same of objects and rests */
     /* Of the sketch: */
     double *s;        /* (d,) its kept coordinates, 0 where it is erased */
     ptrdiff_t kept;   /* how many are kept */
@@ -256,16 +259,18 @@ typedef struct rsk_fit {
     double shrink;        /* 1 - degrees of freedom / kept */
     double missing;       /* energy of what was not found: partly in |r|^2, partly in the fitted objects */
     /* Of unknowns and objects: */
-    double *x;       /* (room,) attribute elements */
-    double *damping; /* (room,) that they were fitted with */
-    double *prior;   /* (room,) their variance before the sketch is seen */
-    double *scale;   /* (room,) the map's scale */
+    double *x;       /* (memory,) attribute elements */
+    double *damping; /* (memory,) that they were fitted with */
+    double *prior;   /* (memory,) their variance before the sketch is seen */
+    double *scale;   /* (memory,) the map's scale */
     double *c;       /* (capacity,) counters */
     double *alpha;   /* (capacity,) likeliest amplitudes */
     /* (capacity,) During the search it holds the counters that detection assumes; afterwards, the standard error that an element of
      * an attribute would have without damping. */
     double *error;
     double *free_error; /* (capacity,) of c and of the elements of x that are no part of an attribute, which are hardly damped */
+    double *rest_count; /* (capacity,) of a rest, how many members it stands for */
+    double *rest_error; /* (capacity,) the standard error of that */
     double *rho2;   /* (modules,) mean square norm of an attribute */
     double *rate;   /* (modules,) the share of its elements that are not zero */
     double *tally;  /* (4, modules) scratch of rsk_fit_norms */
@@ -312,9 +317,36 @@ ptrdiff_t rsk_fit_prune(rsk_fit *fit, double cost);
 /* rho2 and rate, from the objects that are certainly there. */
 void rsk_fit_norms(rsk_fit *fit);
 
+/* ---------------------------------------------------------------- rest.c */
+
+/* A rest has no position, and no inputs. */
+static inline int rsk_is_rest(const rsk_tree *tree, ptrdiff_t i) { return tree->node[i].position == RSK_NO_POSITION; }
+
+/* What a tuple's members amount to. */
+typedef struct rsk_tuple {
+    int32_t last;      /* the last position that is taken; -1: none is */
+    ptrdiff_t members; /* how many were found */
+    double sum;        /* of their counters, those below 0 left out */
+    double used;       /* of their parts */
+    ptrdiff_t rests;   /* rests of the tuple */
+    double pooled;     /* sum of the amplitudes of the members that these stand for */
+} rsk_tuple;
+
+/* The tuple of p, whose members' counters are c. The tree's lists are up to date. */
+rsk_tuple rsk_fit_tuple(const rsk_fit *fit, ptrdiff_t p, const double *c);
+/* How many members a tuple of some seems to lack, if they have the mean share of those that are there: the parts of all then sum to what
+ * p's counter tells. 0 where that is not known. */
+double rsk_fit_lacks(const rsk_fit *fit, ptrdiff_t p, const rsk_tuple *tuple);
+/* Adds rests, fits them with all objects, and sets their counts: of modules that were found in a tuple, and of others that are allowed
+ * there and stand out. What the objects are fitted to beside them is left in x and c. */
+void rsk_fit_pool(rsk_fit *fit, const uint8_t *allowed, ptrdiff_t max_depth);
+/* count[i] = how many members rest i stands for, if all counters are c, and error2 the squares of their errors. */
+void rsk_fit_counts(const rsk_fit *fit, const double *c, const double *error2, double *count);
+
 /* ---------------------------------------------------------------- uncertainty.c */
 
-/* error and missing, for a fit that may have left things out. spare: rsk_fit_spare(fit) doubles. */
+/* error and missing, for a fit that may have left things out; and of rests their counts and the errors of these.
+ * spare: rsk_fit_spare(fit) doubles. */
 void rsk_fit_uncertainty(rsk_fit *fit, const uint8_t *allowed, ptrdiff_t max_depth, double *spare);
 ptrdiff_t rsk_fit_spare(const rsk_fit *fit);
 

@@ -14,10 +14,19 @@
 #include <string.h>
 
 #define DRAWS 3        /* made-up sketches, at most */
+#define DRAWS_OF_RESTS 8 /* where there are rests, each of whose counts has one error a draw and not many */
 #define ENOUGH 500.0   /* unknowns that noise was fitted by, after which no further sketch is drawn */
 #define TOLERANCE 1e-3 /* of their fits, see rsk_fit_solve */
 /* The average error of all objects enters that of each object with the weight of so many unknowns. */
 #define POOL 24.0
+/* The average error of all counts of rests, as a share of them, enters that of each with the weight of so many draws. */
+#define SHARED 3.0
+/* No count is told to less than this share of it: those of 200 members that the draws told to 4% were wrong by 10%. */
+#define ROUGH 0.05
+/* The slope of a count is its change over so small a part of an error. */
+#define SMALL 0.2
+/* Two standard errors that eight draws tell must be 2.3 to hold as much as two that are known: Student's t. */
+#define FEW_DRAWS 1.18
 /* Objects that were taken for others err in ways that this does not make up. Measured at loads of 1 to 4: errors larger by this. */
 #define CALIBRATION 1.15
 /* ... and where the fit has as many unknowns as there are coordinates, or ROOMY fewer, by up to so much more. */
@@ -64,10 +73,14 @@ typedef struct trial {
     const uint8_t *allowed;
     ptrdiff_t max_depth;
     dice dice;
+    double *truth;         /* (memory,) of each rest's unknowns: that of the made-up members which it stands for */
+    double *counter_truth; /* (capacity,) */
+    double *count;         /* (capacity,) scratch */
+    double *drawn;         /* (DRAWS_OF_RESTS, capacity) counters, with the errors of each draw */
 } trial;
 
 ptrdiff_t rsk_fit_spare(const rsk_fit *f) { 
-    return 2 * (f->spec->dim + f->room) + 3 * f->capacity + f->spec->modules * (2 + f->spec->max_length);
+    return 2 * f->spec->dim + 3 * f->memory + (5 + DRAWS_OF_RESTS) * f->capacity + f->spec->modules * (2 + f->spec->max_length);
 }
 
 /* What a module's found objects have in common, those that are missing will have too: their unknowns, weighed by their amplitudes. */
@@ -76,7 +89,7 @@ static void average(trial *t, const rsk_fit *f) {
     double *weight = t->square;
     memset(t->mean, 0, sizeof *t->mean * (size_t)(modules * longest));
     memset(weight, 0, sizeof *weight * (size_t)modules);
-    for (ptrdiff_t i = 0; i < f->tree.count; i++) {
+    for (ptrdiff_t i = 0; i < f->tree.count - f->rests; i++) {
         const int32_t m = f->tree.node[i].module;
         const int64_t begin = f->tree.plan.attribute_ends[i];
         const double c = fmax(f->c[i], 0.0);
@@ -96,23 +109,28 @@ static void average(trial *t, const rsk_fit *f) {
 /* sum (2, capacity) is the part of spare that the trial leaves. */
 static trial trial_of(const rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, double *spare, double **sum) {
     trial t = {.fit = *f, .found = f->tree.count, .allowed = allowed, .max_depth = max_depth};
+    if (f->rests) t.fit.room = f->memory;
     t.fit.s = spare;
     t.fit.work.r = t.fit.s + f->spec->dim;
     t.fit.x = t.fit.work.r + f->spec->dim;
-    t.fit.damping = t.fit.x + f->room;
-    t.fit.c = t.fit.damping + f->room;
+    t.fit.damping = t.fit.x + f->memory;
+    t.fit.c = t.fit.damping + f->memory;
     *sum = t.fit.c + f->capacity;
-    t.frequency = *sum + 2 * f->capacity;
+    t.truth = *sum + 2 * f->capacity;
+    t.counter_truth = t.truth + f->memory;
+    t.count = t.counter_truth + f->capacity;
+    t.drawn = t.count + f->capacity;
+    t.frequency = t.drawn + DRAWS_OF_RESTS * f->capacity;
     t.square = t.frequency + f->spec->modules;
     t.mean = t.square + f->spec->modules;
     double tuples = 0.0;
     for (ptrdiff_t m = 0; m < f->spec->modules; m++) t.frequency[m] = 0.5;
-    for (ptrdiff_t i = 0; i < t.found; i++) {
+    for (ptrdiff_t i = 0; i < t.found - f->rests; i++) {
         t.frequency[f->tree.node[i].module] += 1.0;
         tuples += f->tree.node[i].position == 0;
     }
     average(&t, f);
-    t.fan = fmax(2.0, floor((double)t.found / fmax(tuples, 1.0) + 0.5));
+    t.fan = fmax(2.0, floor((double)(t.found - f->rests) / fmax(tuples, 1.0) + 0.5));
     return t;
 }
 
@@ -146,33 +164,37 @@ static int add_made_up(trial *t, ptrdiff_t p, int32_t position, int32_t module, 
     return 1;
 }
 
-/* How many members a tuple seems to lack, if they have the mean share of those that are there: the parts of all then sum to what p's
- * counter tells. */
-static double missing_members(const trial *t, ptrdiff_t p, ptrdiff_t members, double used) {
+/* Adds the members that p's rests stand for. Returns 0 if there is no more room. */
+static int make_up_rests(trial *t, ptrdiff_t p, const rsk_tuple *tuple) {
     const rsk_fit *f = &t->fit;
-    const double owner = rsk_tree_owner(&f->tree, p, f->c, f->root), share = used / (double)members;
-    if (f->spec->weighting == RSK_WEIGHTS_BALANCED && p == RSK_ROOT) return 0.0;
-    ptrdiff_t k = members;
-    while (k < f->spec->max_inputs && rsk_tree_whole(f->spec, owner, k + 1) > share * ((double)k + 0.5)) k++;
-    return (double)(k - members);
+    double all = 0.0;
+    int32_t at = tuple->last + 1;
+    for (int32_t i = rsk_tree_first(&f->tree, p); i >= 0; i = f->tree.next[i])
+        if (rsk_is_rest(&f->tree, i)) all += fmax(1.0, floor(f->rest_count[i] + 0.5));
+    for (int32_t i = rsk_tree_first(&f->tree, p); i >= 0; i = f->tree.next[i]) {
+        if (!rsk_is_rest(&f->tree, i)) continue;
+        const double n = fmax(1.0, floor(f->rest_count[i] + 0.5));
+        for (int32_t k = 0; k < (int32_t)n && at < f->spec->max_inputs; k++)
+            if (!add_made_up(t, p, at++, f->tree.node[i].module, tuple->pooled / all)) return 0;
+    }
+    return 1;
 }
 
 /* Adds what is missing below p. Returns 0 if there is no more room. */
 static int make_up_inputs(trial *t, ptrdiff_t p) {
     const rsk_fit *f = &t->fit;
     const rsk_spec *spec = f->spec;
-    double used = 0.0;
-    int32_t members = 0, last = -1;
-    for (int32_t c = rsk_tree_first(&f->tree, p); c >= 0; c = f->tree.next[c], members++) {
-        used += rsk_tree_part(spec, f->c[c]);
-        if (f->tree.node[c].position > last) last = f->tree.node[c].position;
-    }
-    double n = members ? fmax(1.0, missing_members(t, p, members, used)) : t->fan;
+    const rsk_tuple tuple = rsk_fit_tuple(f, p, f->c);
+    const ptrdiff_t members = tuple.members;
+    const int32_t last = tuple.last;
+    const double used = tuple.used;
+    if (tuple.rests) return make_up_rests(t, p, &tuple);
+    double n = members ? fmax(1.0, rsk_fit_lacks(f, p, &tuple)) : t->fan;
     n = fmin(n, (double)(spec->max_inputs - last - 1));
     const int known = spec->weighting != RSK_WEIGHTS_BALANCED || p != RSK_ROOT || !members; /* what the whole is */
     const double whole = known ? rsk_tree_whole(spec, rsk_tree_owner(&f->tree, p, f->c, f->root), members + (ptrdiff_t)n)
-                               : used * (members + 1) / members;
-    const double left = fmax(known ? whole - used : 0.0, members ? HIDDEN * whole / (members + 1) : 0.0);
+                               : used * (double)(members + 1) / (double)members;
+    const double left = fmax(known ? whole - used : 0.0, members ? HIDDEN * whole / (double)(members + 1) : 0.0);
     if (!(left > 0.0) || n < 1.0) return 1;
     const double amplitude = rsk_adds_squares(spec) ? sqrt(left / n) : left / n;
     for (int32_t k = 0; k < (int32_t)n; k++) {
@@ -197,17 +219,44 @@ static void sketch_made_up(trial *t) {
     for (ptrdiff_t k = 0; k < f->spec->dim; k++) f->s[k] = good ? (double)f->map.image[k] : 0.0;
 }
 
+/* Sets what a fit to the made-up sketch should find of the rests. */
+static void pool_made_up(trial *t) {
+    const rsk_fit *f = &t->fit;
+    const int64_t *ends = f->tree.plan.attribute_ends;
+    const double common = sqrt(f->spec->coherence);
+    for (ptrdiff_t i = t->found - f->rests; i < t->found; i++) {
+        t->counter_truth[i] = 0.0;
+        for (int64_t k = ends[i]; k < ends[i + 1]; k++) t->truth[k] = 0.0;
+        for (ptrdiff_t j = t->found; j < f->tree.count; j++) {
+            if (f->tree.node[j].parent != f->tree.node[i].parent || f->tree.node[j].module != f->tree.node[i].module) continue;
+            t->counter_truth[i] += common * f->c[j];
+            for (int64_t k = ends[i]; k < ends[i + 1]; k++) t->truth[k] += common * f->x[ends[j] + k - ends[i]];
+        }
+    }
+}
+
+/* Turns what was fitted of the rests into its error. */
+static void subtract_truth(trial *t) {
+    rsk_fit *f = &t->fit;
+    for (ptrdiff_t i = t->found - f->rests; i < t->found; i++) {
+        f->c[i] -= t->counter_truth[i];
+        for (int64_t k = f->tree.plan.attribute_ends[i]; k < f->tree.plan.attribute_ends[i + 1]; k++)
+            f->x[k] -= t->truth[k] / (1.0 + f->damping[k] / f->shrink);
+    }
+}
+
 /* s = the sketch of what may be missing below the found objects. The tree is then as it was. */
 static void make_up_missing(trial *t) {
     rsk_fit *f = &t->fit;
     /* There may be no room for all, so begin at a random object, and go round. */
-    const ptrdiff_t start = (ptrdiff_t)(uniform(&t->dice) * (double)(t->found + 1));
-    for (ptrdiff_t k = 0; k <= t->found; k++) {
-        const ptrdiff_t p = (start + k) % (t->found + 1) - 1;
+    const ptrdiff_t n = t->found - f->rests, start = (ptrdiff_t)(uniform(&t->dice) * (double)(n + 1));
+    for (ptrdiff_t k = 0; k <= n; k++) {
+        const ptrdiff_t p = (start + k) % (n + 1) - 1;
         const ptrdiff_t depth = p == RSK_ROOT ? 0 : f->tree.node[p].depth + 1;
         if (depth < t->max_depth && !make_up_inputs(t, p)) break;
     }
     sketch_made_up(t);
+    pool_made_up(t);
     f->tree.count = t->found;
     f->tree.plan.objects[1] = t->found;
 }
@@ -235,6 +284,7 @@ static double try_once(trial *t, const rsk_fit *f, uint32_t draw, int noise) {
     t->fit.work.context = &t->fit;
     t->fit.map.plan = &t->fit.tree.plan;
     rsk_fit_solve(&t->fit, 1.0, TOLERANCE);
+    if (!noise) subtract_truth(t);
     return rsk_dot(t->fit.s, t->fit.s, f->spec->dim);
 }
 
@@ -261,8 +311,8 @@ static double elements_of(const rsk_fit *f, ptrdiff_t i) {
 /* Unknowns over coordinates. */
 static double filled(const rsk_fit *f) {
     const rsk_tree *t = &f->tree;
-    double unknowns = (double)t->count;
-    for (ptrdiff_t i = 0; i < t->count; i++)
+    double unknowns = (double)(t->count - f->rests);
+    for (ptrdiff_t i = 0; i < t->count - f->rests; i++)
         for (int64_t k = t->plan.attribute_ends[i]; k < t->plan.attribute_ends[i + 1]; k++) unknowns += rsk_fit_in_support(f, i, k);
     return unknowns / (double)f->kept;
 }
@@ -281,6 +331,42 @@ static double rounding_error(const rsk_fit *f, ptrdiff_t i) {
     return RELATED * sqrt(square / kept * gram) / left;
 }
 
+/* Errors of objects from `from` on and before `to`: of each what its own made-up errors say, and a part of what those of all say. */
+static void share_errors(rsk_fit *f, ptrdiff_t from, ptrdiff_t to, const double *sum, const double *free_sum, double drawn, double factor) {
+    const double free = 1.0 + (double)f->free;
+    double all = 0.0, elements = 0.0, all_free = 0.0;
+    for (ptrdiff_t i = from; i < to; i++) all += sum[i], elements += drawn * elements_of(f, i), all_free += free_sum[i];
+    for (ptrdiff_t i = from; i < to; i++) {
+        f->error[i] = factor * sqrt((sum[i] + POOL * all / elements) / (drawn * elements_of(f, i) + POOL));
+        f->free_error[i] = factor * sqrt((free_sum[i] + POOL * all_free / (drawn * free * (double)(to - from))) / (drawn * free + POOL));
+    }
+}
+
+/* Counts of what rests stand for, and their errors, from the counters that were drawn. */
+static void count_errors(rsk_fit *f, trial *t, int drawn, double factor, double calibration) {
+    const ptrdiff_t n = f->tree.count, first = n - f->rests;
+    double *error2 = t->fit.c, *sum = t->counter_truth, all = 0.0;
+    for (ptrdiff_t i = 0; i < n; i++) error2[i] = f->free_error[i] * f->free_error[i] / (factor * factor);
+    rsk_fit_counts(f, f->c, error2, f->rest_count);
+    for (ptrdiff_t i = 0; i < n; i++) sum[i] = 0.0;
+    for (int draw = 0; draw < drawn; draw++) { /* to first order: a count is far from linear in a counter that is noise */
+        const double *error = t->drawn + draw * f->capacity;
+        for (int sign = -1; sign <= 1; sign += 2) {
+            for (ptrdiff_t i = 0; i < n; i++) t->fit.x[i] = f->c[i] + (double)sign * SMALL * error[i];
+            rsk_fit_counts(f, t->fit.x, error2, sign < 0 ? t->fit.damping : t->count);
+        }
+        for (ptrdiff_t i = first; i < n; i++) {
+            const double slope = (t->count[i] - t->fit.damping[i]) / (2.0 * SMALL);
+            sum[i] += slope * slope;
+        }
+    }
+    for (ptrdiff_t i = first; i < n; i++) all += sum[i] / (f->rest_count[i] * f->rest_count[i] + 1e-6) / (double)f->rests;
+    for (ptrdiff_t i = first; i < n; i++) {
+        const double shared = all * f->rest_count[i] * f->rest_count[i] * SHARED / (double)drawn;
+        f->rest_error[i] = hypot(ROUGH * f->rest_count[i], FEW_DRAWS * calibration * sqrt((sum[i] + shared) / ((double)drawn + SHARED)));
+    }
+}
+
 void rsk_fit_uncertainty(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, double *spare) {
     const ptrdiff_t d = f->spec->dim, n = f->tree.count;
     f->missing = f->square;
@@ -291,7 +377,8 @@ void rsk_fit_uncertainty(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth
     trial t = trial_of(f, allowed, max_depth, spare, &sum);
     double *free_sum = sum + f->capacity;
     memset(sum, 0, 2 * sizeof *sum * (size_t)f->capacity);
-    for (uint32_t draw = 0; draw < DRAWS && !(clean && drawn * (double)rsk_fit_unknowns(f) > ENOUGH); draw++) {
+    const uint32_t draws = f->rests ? DRAWS_OF_RESTS : DRAWS;
+    for (uint32_t draw = 0; draw < draws && !(clean && drawn * (double)rsk_fit_unknowns(f) > ENOUGH); draw++) {
         const double whole = try_once(&t, f, draw, clean), left = rsk_dot(t.fit.work.r, t.fit.work.r, d);
         if (!(left > 0.0)) continue;
         /* made-up objects scaled so that as much of them is left as of the sketch */
@@ -299,16 +386,14 @@ void rsk_fit_uncertainty(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth
         drawn += 1.0;
         missing += clean ? f->square : scale * whole;
         for (ptrdiff_t i = 0; i < n; i++) sum[i] += attribute_error(&t.fit, i) * scale, free_sum[i] += free_error(&t.fit, i) * scale;
+        for (ptrdiff_t i = 0; f->rests && i < n; i++) t.drawn[(ptrdiff_t)(drawn - 1.0) * f->capacity + i] = sqrt(scale) * t.fit.c[i];
     }
     f->iterations = t.fit.iterations;
     if (drawn == 0.0) return;
     const double calibration = CALIBRATION + FILLED * fmin(fmax(filled(f) - 1.0 + ROOMY, 0.0) / ROOMY, 1.0);
-    const double factor = clean ? 1.0 : calibration, free = 1.0 + (double)f->free;
-    double all = 0.0, elements = 0.0, all_free = 0.0;
-    for (ptrdiff_t i = 0; i < n; i++) all += sum[i], elements += drawn * elements_of(f, i), all_free += free_sum[i];
-    for (ptrdiff_t i = 0; i < n; i++) {
-        f->error[i] = factor * sqrt((sum[i] + POOL * all / elements) / (drawn * elements_of(f, i) + POOL));
-        f->free_error[i] = factor * sqrt((free_sum[i] + POOL * all_free / (drawn * free * (double)n)) / (drawn * free + POOL));
-    }
+    const double factor = clean ? 1.0 : calibration;
+    share_errors(f, 0, n - f->rests, sum, free_sum, drawn, factor);
+    share_errors(f, n - f->rests, n, sum, free_sum, drawn, factor);
+    if (f->rests) count_errors(f, &t, (int)drawn, factor, CALIBRATION + 0.5 * (factor - CALIBRATION));
     f->missing = fmin(missing / drawn, f->energy);
 }

@@ -39,10 +39,10 @@ static const double ease[STEPS + 1] = {1.0, 1.0, 0.5, 0.2, 0.0};
 #define AHEAD 1e-3
 #define FALLEN 4.0
 
-/* One sketch's answer; memory holds the view's arrays. */
+/* One sketch's answer; memory holds the view's arrays, rests those of its rests. */
 typedef struct found {
     rsk_unrolled_view view;
-    void *memory;
+    void *memory, *rests;
     ptrdiff_t objects, attributes;
 } found;
 
@@ -78,8 +78,8 @@ static int search_create(const rsk_spec *spec, const rsk_unroll_params *params, 
     q->params = params;
     q->residual = rsk_alloc(spec->dim, sizeof *q->residual);
     if (q->residual && rsk_fit_create(spec, params, stop, worker, &q->fit) &&
-        rsk_detector_create(spec, q->fit.capacity, params->max_depth, &q->detector)) {
-        q->order = rsk_alloc(2 * q->fit.capacity + 1, sizeof *q->order);
+        rsk_detector_create(spec, q->fit.objects, params->max_depth, &q->detector)) {
+        q->order = rsk_alloc(2 * q->fit.objects + 1, sizeof *q->order);
         q->spare = rsk_alloc(rsk_fit_spare(&q->fit), sizeof *q->spare);
     }
     q->detector.stop = stop, q->detector.worker = worker;
@@ -326,7 +326,7 @@ static double element_error(const rsk_fit *f, ptrdiff_t i) {
     return hypot(part * f->error[i], (1.0 - part) * sqrt(prior));
 }
 
-/* Copies the answer; 0 if there is no memory. */
+/* Copies the objects; 0 if there is no memory. */
 static int keep(const search *q, found *out) {
     const rsk_fit *f = &q->fit;
     const ptrdiff_t n = f->tree.count, a = (ptrdiff_t)f->tree.plan.attribute_ends[n];
@@ -352,6 +352,32 @@ static int keep(const search *q, found *out) {
     return 1;
 }
 
+/* Fits and copies what tuples lack; 0 if there is no memory. */
+static int pool(search *q, found *out) {
+    rsk_fit *f = &q->fit;
+    if (rsk_fit_clean(f) || is_stopped(q)) return 1;
+    rsk_fit_pool(f, q->params->allowed, q->params->max_depth);
+    if (!f->rests || rsk_fit_clean(f) || is_stopped(q)) return 1;
+    rsk_fit_uncertainty(f, q->params->allowed, q->params->max_depth, q->spare);
+    const ptrdiff_t n = f->rests, first = f->tree.count - n;
+    const int64_t begin = f->tree.plan.attribute_ends[first], end = f->tree.plan.attribute_ends[f->tree.count];
+    double *count = out->rests = rsk_alloc(5 * n + (ptrdiff_t)(end - begin) + n, sizeof *count);
+    if (!count) return 0;
+    double *count_spread = count + n, *sum = count_spread + n, *sum_spread = sum + n, *spread = sum_spread + n, *attributes = spread + n;
+    int32_t *owner = (int32_t *)(void *)(attributes + (end - begin)), *module = owner + n;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        owner[i] = f->tree.node[first + i].parent, module[i] = f->tree.node[first + i].module;
+        count[i] = f->rest_count[first + i], count_spread[i] = f->rest_error[first + i];
+        sum[i] = f->c[first + i], sum_spread[i] = f->free_error[first + i];
+        spread[i] = element_error(f, first + i);
+    }
+    memcpy(attributes, f->x + begin, sizeof *attributes * (size_t)(end - begin));
+    const rsk_rests rests = {.rests = n, .attributes = (ptrdiff_t)(end - begin), .owner = owner, .module = module, .count = count,
+                             .count_spread = count_spread, .sum = sum, .sum_spread = sum_spread, .spread = spread, .attribute = attributes};
+    out->view.rests = rests;
+    return 1;
+}
+
 /* ---------------------------------------------------------------- a batch */
 
 typedef struct job {
@@ -373,7 +399,7 @@ static void task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
         j->status[i] = RSK_EVALUE;
         if (!rsk_fit_load(&q->fit, j->sketches + i * j->spec->dim, mask, j->params->noise ? j->params->noise[i] : 0.0)) continue;
         unroll(q);
-        j->status[i] = keep(q, &j->out->of[i]) ? RSK_OK : RSK_ENOMEM;
+        j->status[i] = keep(q, &j->out->of[i]) && pool(q, &j->out->of[i]) ? RSK_OK : RSK_ENOMEM;
     }
 }
 
@@ -389,7 +415,7 @@ static int valid(const rsk_spec *spec, ptrdiff_t n, const rsk_unroll_params *p) 
 }
 
 void rsk_unrolled_free(rsk_unrolled *u) {
-    for (ptrdiff_t i = 0; u && u->of && i < u->n; i++) rsk_free(u->of[i].memory);
+    for (ptrdiff_t i = 0; u && u->of && i < u->n; i++) rsk_free(u->of[i].memory), rsk_free(u->of[i].rests);
     if (u) rsk_free(u->of);
     rsk_free(u);
 }

@@ -94,8 +94,8 @@ static void test_bytes_of_unrolling(void) {
                                              .sparsity = sparse || depth > 1 ? sparsity[sparse] : NULL};
                 rsk_unrolled *u = NULL;
                 const double d = BYTES_DIM, objects = (sparse ? 12 : 1) * (d / 8 + 1), longest = 150;
-                const double vectors = (sparse ? 1268 : 344) + 12 * (double)depth;
-                const double each = vectors * d + 310 * objects + MAX_INPUTS * (4 * longest + 24 * MODULES) + MODULES * (8 * longest + 120);
+                const double vectors = (sparse ? 1456 : 444) + 12 * (double)depth;
+                const double each = vectors * d + 406 * objects + 290 * (d / 8 + 1) + MAX_INPUTS * (4 * longest + 24 * MODULES) + MODULES * (8 * longest + 120);
                 const int workers = rsk_parallel_threads(threads, 2, 1);
                 BYTES(4 * (MODULES + 3) * d + workers * each, rsk_unroll(spec, 2, s, NULL, 0, &p, &u, threads, NULL, NULL));
                 rsk_unrolled_free(u);

@@ -143,6 +143,7 @@ static void test_views(void) {
             a += spec->module[v.module[k]].length;
         }
         CHECK(a == rsk_unrolled_attributes(u, i));
+        CHECK(v.rests.rests == 0 && v.rests.attributes == 0); /* nothing is missing */
     }
     rsk_unrolled_free(u);
     /* one level only */
