@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recsketch import erasure, sparse, transforms
     from recsketch.reading.difference import Change, Difference, diff
     from recsketch.reading.nearest import Neighbours
-    from recsketch.reading.results import Recovery, Summary, Unrolled, UnrolledObject
+    from recsketch.reading.results import Recovery, Rest, Summary, Unrolled, UnrolledObject
     from recsketch.runs.objects import TraceObject
     from recsketch.runs.reduction import ReducedModule, Reduction
     from recsketch.sketching import packing as storage
@@ -39,6 +39,7 @@ __all__ = [
     "Recovery",
     "ReducedModule",
     "Reduction",
+    "Rest",
     "SketchSpec",
     "SketchWarning",
     "Sketcher",
@@ -77,6 +78,7 @@ _LATER = {
     "ReducedModule": "runs.reduction:ReducedModule",
     "Reduction": "runs.reduction:Reduction",
     "StoredTrial": "trials.results:StoredTrial",
+    "Rest": "reading.results:Rest",
     "SubsampledHadamard": "sparse:SubsampledHadamard",
     "Summary": "reading.results:Summary",
     "TraceObject": "runs.objects:TraceObject",

@@ -16,6 +16,16 @@ cdef extern from "recsketch.h" nogil:
         ptrdiff_t free
     ctypedef struct rsk_unrolled:
         pass
+    ctypedef struct rsk_rests:
+        ptrdiff_t rests, attributes
+        const int32_t *owner
+        const int32_t *module
+        const double *count
+        const double *count_spread
+        const double *sum
+        const double *sum_spread
+        const double *spread
+        const double *attribute
     ctypedef struct rsk_unrolled_view:
         double residual, energy, missing
         int32_t rounds, iterations
@@ -27,6 +37,7 @@ cdef extern from "recsketch.h" nogil:
         const double *spread
         const double *amplitude_spread
         const double *attributes
+        rsk_rests rests
     rsk_status rsk_unroll(const rsk_spec *, ptrdiff_t, const float *, const uint8_t *, ptrdiff_t, const rsk_unroll_params *,
                           rsk_unrolled **, int, rsk_stop *, rsk_where *)
     void rsk_unrolled_free(rsk_unrolled *)
@@ -100,3 +111,17 @@ cdef class Unrolling:
                 numbers[row] = values
             attributes[:] = <double[:size]>v.attributes
         return (v.residual, v.energy, v.missing, v.rounds, v.iterations), tags, numbers, attributes
+
+    def rests(self, ptrdiff_t i):
+        """Arrays as rsk_rests: (2, rests) owners and modules, (5, rests) numbers, and the attributes."""
+        cdef rsk_unrolled_view v
+        check(rsk_unrolled_get(self.ptr, i, &v), nowhere())
+        n, size = v.rests.rests, v.rests.attributes
+        tags, numbers, attributes = np.empty((2, n), np.int32), np.empty((5, n)), np.empty(size)
+        if n:
+            tags[0], tags[1] = <int32_t[:n]>v.rests.owner, <int32_t[:n]>v.rests.module
+            for row, values in enumerate((<double[:n]>v.rests.count, <double[:n]>v.rests.count_spread, <double[:n]>v.rests.sum,
+                                          <double[:n]>v.rests.sum_spread, <double[:n]>v.rests.spread)):
+                numbers[row] = values
+            attributes[:] = <double[:size]>v.rests.attribute
+        return tags, numbers, attributes

@@ -202,7 +202,7 @@ def summarise(
     if own > SEEN * noise:
         begin = pool.ends[m]
         unknowns = z[last, begin : begin + spec.lengths[module]] / pool.levels[last] / own
-        mean, mean_error = _mean(spec, module, unknowns, noise / own)
+        mean, mean_error = pooled_mean(spec, module, unknowns, (noise / own, noise / own))
     else:
         mean, mean_error = np.full(spec.modules[module], np.nan, np.float32), math.inf
     if not error <= max(abs(count), 1.0):  # none, to within one, is an answer
@@ -212,18 +212,28 @@ def summarise(
     return Summary(count, mean, error, mean_error)
 
 
-def _mean(spec: SketchSpec, module: str, unknowns: Doubles, noise: float) -> tuple[Floats, float]:
-    """An attribute from mean unknowns whose standard error, but for that of the counter, is `noise`; and an element's
-    standard error. Of polar attributes it is the mean direction times the geometric mean of the norms."""
+def pooled_mean(
+    spec: SketchSpec,
+    module: str,
+    unknowns: Doubles,
+    noise: tuple[float, float],
+    along: tuple[float, float] | None = None,
+) -> tuple[Floats, float]:
+    """An attribute from mean unknowns, and the standard error of an element.
+
+    `noise` is the standard error of an unknown but for that of the counter which all were divided by, and the share of
+    that. Of polar attributes it is the mean direction times the geometric mean of the norms, the logarithm of which,
+    and its error, are `along` if that is given.
+    """
     a = spec.modules[module]
     mean = unknowns[:a]
-    error = noise * math.sqrt(1.0 + float(np.mean(mean**2)))
+    each, counter = noise
+    error = math.hypot(each, counter * math.sqrt(float(np.mean(mean**2))))
     size = 1.0 / spec.scale(module)
     if spec.attributes == "polar":
-        last = min(max(float(unknowns[a]), -OCTAVES_MOST), OCTAVES_MOST)
-        size *= 2.0 ** (OCTAVES * last)
-        along = OCTAVES * math.log(2.0) * noise * math.sqrt(1.0 + last**2)
-        error = math.hypot(error, along * math.sqrt(float(np.mean(mean**2))))
+        last, spread = (float(unknowns[a]), counter * math.hypot(1.0, unknowns[a])) if along is None else along
+        size *= 2.0 ** (OCTAVES * min(max(last, -OCTAVES_MOST), OCTAVES_MOST))
+        error = math.hypot(error, OCTAVES * math.log(2.0) * spread * math.sqrt(float(np.mean(mean**2))))
     centre = np.asarray((spec.centres or {}).get(module, 0.0))
     return (mean * size + centre).clip(-LARGEST_FLOAT, LARGEST_FLOAT).astype(np.float32), error * size
 

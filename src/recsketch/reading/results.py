@@ -119,7 +119,8 @@ class UnrolledObject(Record):
     inputs : tuple of int
         Numbers of its inputs in `Unrolled.objects`, each smaller than its own, in the order of their positions.
     weights : tuple of float
-        Their weights. Their sum is 1, less if inputs are missing; with "count" weighting they are as they were given.
+        Their weights. Their sum is 1, less if inputs are known to be missing; with "count" weighting they are as they
+        were given.
     path : tuple of int
         Positions from the network's outputs down: (2, 0) is the first input of the third output. Of an object that is
         used more than once, that of its heaviest use.
@@ -171,6 +172,40 @@ class UnrolledObject(Record):
         return self.attribute - reach, self.attribute + reach
 
 
+@dataclass(frozen=True, eq=False)
+class Rest(Record):
+    """What a tuple lacks: members of one module that were not found one by one, but show in their sum. Two are equal if
+    all fields are, NaN equal to NaN.
+
+    Attributes
+    ----------
+    owner : int
+        Number of the object in `Unrolled.objects` whose inputs they are; -1: they are outputs of the network.
+    module : str
+    count : float
+        How many there are, if all of them weigh alike. Of uneven ones it is the effective number: the square of the sum
+        of their amplitudes over the sum of the squares, or with "linear" weights, of which the sketch does not tell
+        that, as many as have their sum if each weighs as much as those that were found.
+    mean : (a,) float32
+        Mean of their attributes, each counted with its amplitude; of polar ones the mean direction times the geometric
+        mean of the norms. NaN where its error exceeds it.
+    count_error, mean_error : float
+        Standard errors; `mean_error` is that of one element.
+    """
+
+    owner: int
+    module: str
+    count: float
+    mean: Floats
+    count_error: float
+    mean_error: float
+
+    def __str__(self) -> str:
+        norm = _length(self.mean)
+        mean = f", mean norm {norm:.2g}" if math.isfinite(norm) else ""
+        return f"about {self.count:.0f} ± {self.count_error:.0f} more {self.module}{mean}"
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Unrolled(Record):
     """What a sketch holds. Two are equal if all fields are.
@@ -199,6 +234,10 @@ class Unrolled(Record):
         much of it for the sketch), "noise" (inputs of usual amplitude would drown in the noise that was told of, or in
         float32), "max_depth" (the search got there, and something is left), "positions" (a tuple has as many inputs as
         are looked for, 256).
+    rests : tuple of Rest
+        Members that were not found one by one but show in the sum of what their tuples lack, one a tuple and module; of
+        a complete run there are none. Only what stands out by 2.5 standard errors is told of: no rest does not mean
+        that nothing is missing.
     warnings : tuple of str
         What else a reader should know, in sentences: copies that cannot be told from uses of one object.
     """
@@ -213,6 +252,7 @@ class Unrolled(Record):
     iterations: int
     max_depth: int
     limits: tuple[str, ...] = ()
+    rests: tuple[Rest, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def to_trace(self) -> Trace:
@@ -255,7 +295,10 @@ class Unrolled(Record):
     def _drawing(self) -> drawing.Drawing:
         from recsketch.runs import drawing
 
-        return drawing.Drawing(self.objects, self.outputs, self.weights, shares=True)
+        more: dict[int, list[str]] = {}
+        for rest in self.rests:
+            more.setdefault(rest.owner, []).append(f"and {rest}")
+        return drawing.Drawing(self.objects, self.outputs, self.weights, shares=True, more=more)
 
     def _head(self) -> str:
         state = "complete" if self.complete else f"incomplete, {self.explained:.1%} of the energy explained"
@@ -263,6 +306,8 @@ class Unrolled(Record):
             state += " (another specification, a load far above 1, or attributes of very different norms: with_scales)"
         elif not self.complete and self.limits:
             state += f" (limits: {', '.join(self.limits)})"
+        if self.rests:
+            state += f", about {sum(rest.count for rest in self.rests):.0f} more seen as a sum"
         if "max_depth" in self.limits:
             state += f", the search ended at max_depth = {self.max_depth}"
         worst = max((_length(o.error) / o.norm for o in self.objects if o.norm > 0.0), default=0.0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +13,8 @@ import numpy as np
 import recsketch._check as _check
 import recsketch._core as _core
 from recsketch._check import Floats
-from recsketch.reading.results import Unrolled, UnrolledObject
+from recsketch.reading.pooled import pooled_mean
+from recsketch.reading.results import Rest, Unrolled, UnrolledObject
 from recsketch.sketching.matrices import Factors, factors, kappa
 
 if TYPE_CHECKING:
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     Found = tuple[
         tuple[float, float, float, int, int], npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.float64]
     ]
+    Doubles = npt.NDArray[np.float64]
+    Rests = tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 MAX_DEPTH = 64  # Levels looked for if none is given: all that C allows.
 THRESHOLD = 6.0  # Nats that a group of new objects must bring: one in 400 is then a false start, which the fit drops.
@@ -45,6 +50,8 @@ LEAST_SPREAD, LEAST_OBJECTS = 0.005, 3
 VISIBLE = 20.0
 LEAST_ROUNDING = 3e-7  # of a sketch's norm (csrc/reading/reading.h)
 WINDOW = 256  # positions of a tuple that are looked at (csrc/reading/reading.h)
+BEYOND, LEAST_COUNT = 2.5, 0.5  # A count of what a tuple lacks is told if it is more, in standard errors and in all.
+UNEVEN = 0.3  # Error of a count, as a share, where missing members are only taken to weigh as much as those found.
 DOUBT = 0.05  # An evidence is that of one model. No object is surer than the share that all of them explain allows.
 MOST_NAMED = 8  # objects, and groups of them, in texts
 
@@ -62,6 +69,8 @@ LEAST_SHARE, LEAST_EXPONENT, A_MISSING_INPUT = 1e-6, 0.25, 0.25
 LEAST_WEIGHT = 1e-9  # of an input whose share is below what the spread gives to one of weight zero: found, it has some
 OCTAVES = 16.0 * math.log(2.0)  # the logarithm of a norm over the element that stands for it (docs/format.md)
 LARGEST_FLOAT = 3e38  # Unknowns beyond it are cut to it, so that float32 holds them.
+
+NO_RESTS = np.empty((2, 0), np.int32), np.empty((5, 0)), np.empty(0)  # as `_core.Unrolling.rests`
 
 
 def unroll(
@@ -82,7 +91,7 @@ def unroll(
     found = _core.Unrolling(matrices.core, sketches, mask, spec.allowed(), noise, *told)
     kept = [spec.dim] * n if mask is None else np.broadcast_to(mask.sum(axis=1), (n,)).tolist()
     error = [0.0] * n if noise is None else noise.tolist()
-    return [_Reader(matrices, found.get(i), kept[i], error[i]).read(depth) for i in range(n)]
+    return [_Reader(matrices, found.get(i), kept[i], error[i]).read(depth, found.rests(i)) for i in range(n)]
 
 
 class _Reader:
@@ -107,9 +116,11 @@ class _Reader:
         for members in self.below.values():
             members.sort(key=self.position.__getitem__)
 
-    def read(self, depth: int) -> Unrolled:
-        """What was found; `depth` is how many levels were looked for."""
+    def read(self, depth: int, rests: Rests = NO_RESTS) -> Unrolled:
+        """What was found; `depth` is how many levels were looked for, `rests` what tuples lack."""
         self._decode()
+        told = [rest for rest in self._rests(rests) if rest.count > max(BEYOND * rest.count_error, LEAST_COUNT)]
+        self._lack(told, rests)
         same = self._merge() if self.spec.signature else {i: i for i in range(len(self.names))}
         kept = self._order(same)
         number = {i: k for k, i in enumerate(kept)}
@@ -148,8 +159,65 @@ class _Reader:
             iterations=self.iterations,
             max_depth=depth,
             limits=limits,
+            rests=tuple(replace(rest, owner=number[same[rest.owner]] if rest.owner >= 0 else -1) for rest in told),
             warnings=tuple(self._warnings(objects)),
         )
+
+    def _rests(self, rests: Rests) -> Iterator[Rest]:
+        """What tuples seem to lack; owners are nodes."""
+        (owners, modules), numbers, unknowns = rests
+        if not owners.size:
+            return
+        names = list(self.spec.modules)
+        ends = np.cumsum([0, *(self.spec.lengths[names[m]] for m in modules)])
+        along = self._logarithms(modules, numbers, unknowns, ends)
+        for k, (owner, m) in enumerate(zip(owners.tolist(), modules.tolist(), strict=True)):
+            count, count_error, total, total_error, error = numbers[:, k].tolist()
+            if not count > 0.0:
+                continue
+            own, noise = unknowns[ends[k] : ends[k + 1]] / total, (error / total, total_error / total)
+            of_norm = None if along is None else (along[0][k], along[1][k])
+            mean, mean_error = pooled_mean(self.spec, names[m], own, noise, of_norm)
+            if not mean_error * math.sqrt(mean.size) <= np.linalg.norm(mean.astype(np.float64)):
+                mean = np.full_like(mean, np.nan)
+            if not self._tells(owner):
+                count_error = math.hypot(count_error, UNEVEN * count)
+            yield Rest(owner, names[m], count, mean, count_error, mean_error)
+
+    def _tells(self, p: int) -> bool:
+        """Whether the counter of p tells what single members of its tuple amount to, and not only their sum."""
+        weighting = self.spec.weighting
+        return weighting in ("count", "energy") or (weighting == "balanced" and p >= 0)
+
+    def _lack(self, told: list[Rest], rests: Rests) -> None:
+        """Sets `lacking`: of each node whose tuple is said to lack members, how many, and the sum of their
+        amplitudes."""
+        cosine, names = self.factors.cosine / self.factors.norm, list(self.spec.modules)
+        (owners, modules), numbers, _ = rests
+        total = {(p, names[m]): x / cosine for p, m, x in zip(owners.tolist(), modules, numbers[2], strict=True)}
+        self.lacking: dict[int, tuple[float, float]] = {}
+        for rest in told:
+            count, amplitudes = self.lacking.get(rest.owner, (0.0, 0.0))
+            self.lacking[rest.owner] = count + rest.count, amplitudes + float(total[rest.owner, rest.module])
+
+    def _logarithms(
+        self, modules: npt.NDArray[np.int32], numbers: Doubles, unknowns: Doubles, ends: npt.NDArray[np.int64]
+    ) -> tuple[Doubles, Doubles] | None:
+        """The logarithms of rests' norms, and their errors, drawn to those of the objects that were found; None where
+        attributes are linear."""
+        if self.spec.attributes == "linear":
+            return None
+        names = list(self.spec.modules)
+        at = ends[:-1] + [self.spec.modules[names[m]] for m in modules]
+        total = np.maximum(numbers[2], LEAST_AMPLITUDE)
+        y = (unknowns[at] / total).clip(-OCTAVES, OCTAVES)
+        error = numbers[3] / total * np.sqrt(1.0 + y**2)
+        logarithms, errors, found = self.logarithms
+        n = len(found)
+        drawn, left = likeliest_norms(
+            np.concatenate([logarithms, y]), np.concatenate([errors, error]), np.concatenate([found, modules])
+        )
+        return drawn[n:], left[n:]
 
     def _explained(self) -> bool:
         """Whether the residual is rounding, or noise that was told of, and there are fewer unknowns than coordinates.
@@ -251,8 +319,10 @@ class _Reader:
         whole, total, n, s = self._owed(p, len(members)), sum(parts), len(members), self.spec.spread
         if self.spec.weighting == "count":
             return tuple(x / whole for x in parts)
-        found = 1.0
-        if self.square > NEAR**2 * self.energy and whole > total:
+        found, lacking = 1.0, self.lacking.get(p)
+        if lacking and self._owed(p, 1):
+            found = self._found(p, n, *lacking)
+        elif self.square > NEAR**2 * self.energy and whole > total:
             found = total / whole
             if self.spec.weighting == "balanced":  # of n among k alike this is (n / k)**(1 - balance)
                 found **= 1.0 / max(1.0 - self.spec.balance, LEAST_EXPONENT)
@@ -264,6 +334,13 @@ class _Reader:
         w = [max(found * x / total - s / k, LEAST_WEIGHT) for x in parts]
         share = min(max((found - s * n / k) / (1.0 - s), LEAST_WEIGHT), 1.0) / sum(w)
         return tuple(share * x for x in w)
+
+    def _found(self, p: int, n: int, count: float, amplitudes: float) -> float:
+        """The share of p's tuple that the n members have which were found, if it lacks so many of so much: no less than
+        if all weighed alike, as it is light ones that are not found."""
+        whole = self._owed(p, n + max(1, round(count)))
+        missing = amplitudes if self.spec.weighting == "linear" else amplitudes**2 / count
+        return max(1.0 - missing / whole, n / (n + count))
 
     def _owed(self, p: int, k: int) -> float:
         """What k inputs of p amount to together, amplitudes or their squares as the weighting has it, by p's own
@@ -284,9 +361,11 @@ class _Reader:
         self.begin = np.append(0, np.cumsum(lengths)).astype(np.int64)
         self.relative = np.array(self.uncertainty) / amplitude  # errors of counters, and of an undamped unknown
         error = np.stack([np.array(self.spread) / amplitude, self.relative], axis=1)
+        self.logarithms = np.empty(0), np.empty(0), module
         if self.spec.attributes == "polar" and len(lengths):
             at = self.ends[:-1] + lengths
             error[:, 1] *= np.sqrt(1.0 + unknowns[at] ** 2)
+            self.logarithms = unknowns[at], error[:, 1].copy(), module
             unknowns[at], error[:, 1] = likeliest_norms(unknowns[at], error[:, 1], module)
         self.error = error
         unknowns = unknowns.clip(-LARGEST_FLOAT, LARGEST_FLOAT).astype(np.float32)

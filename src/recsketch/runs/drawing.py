@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import recsketch._check as _check
@@ -32,13 +33,15 @@ h1{font-size:1.4em}h2{font-size:1.1em;margin:2em 0 0}
 class Drawing(NamedTuple):
     """What is drawn: objects with `.module .attribute .inputs .weights`, the outputs' numbers and weights.
 
-    With `shares`, weights are drawn as they are, else divided by their tuple's sum.
+    With `shares`, weights are drawn as they are, else divided by their tuple's sum. `more` holds what else is to be
+    said of tuples: texts by the number of the object whose inputs they are, -1 for the outputs.
     """
 
     objects: Sequence[Any]
     outputs: Sequence[int]
     weights: Sequence[float]
     shares: bool = False
+    more: Mapping[int, Sequence[str]] = MappingProxyType({})
 
     def members(self, ids: Sequence[int], weights: Sequence[float]) -> list[tuple[int, float]]:
         """Numbers and shares of a tuple's members."""
@@ -63,20 +66,25 @@ def text(drawing: Drawing, most: int, note: Note = lambda o: "", shown: int = 4)
     """Lines of an indented tree, outputs first, at most so many and so many elements each; shared objects appear at
     every use."""
     outputs = drawing.members(drawing.outputs, drawing.weights)
-    stack = [(i, w, "", "" if len(outputs) == 1 else f"{w:.2f} ", "") for i, w in reversed(outputs)]
+    stack: list[tuple[int | str, str, str, str]] = [(said, "", "", "") for said in reversed(drawing.more.get(-1, ()))]
+    stack += [(i, "", "" if len(outputs) == 1 else f"{w:.2f} ", "") for i, w in reversed(outputs)]
     lines = 0
     while stack:
-        i, _, lead, label, below = stack.pop()
+        i, lead, label, below = stack.pop()
         if lines == most:
             yield f"... (more than {_check.count(most, 'line')})"
             return
         lines += 1
+        if isinstance(i, str):
+            yield f"{lead}{printable(i)}"
+            continue
         o = drawing.objects[i]
         yield f"{lead}{label}{printable(o.module)} [{numbers(o.attribute, shown)}]{note(o)}"
-        inputs = drawing.inputs(i)
-        for k, (j, w) in reversed(list(enumerate(inputs))):
-            last = k == len(inputs) - 1
-            stack.append((j, w, below + ("└─ " if last else "├─ "), f"{w:.2f} ", below + ("   " if last else "│  ")))
+        members: list[tuple[int | str, str]] = [(j, f"{w:.2f} ") for j, w in drawing.inputs(i)]
+        members += [(said, "") for said in drawing.more.get(i, ())]
+        for k, (j, label) in reversed(list(enumerate(members))):
+            last = k == len(members) - 1
+            stack.append((j, below + ("└─ " if last else "├─ "), label, below + ("   " if last else "│  ")))
 
 
 def page(drawing: Drawing, most: int, note: Note = lambda o: "") -> str:
@@ -94,26 +102,30 @@ def page(drawing: Drawing, most: int, note: Note = lambda o: "") -> str:
         )
 
     end = "</ul></details></li>"
-    stack: list[tuple[int, float] | str] = list(reversed(drawing.members(drawing.outputs, drawing.weights)))
+
+    def more(i: int) -> list[tuple[int, float] | str]:
+        return [f"<li>{html.escape(printable(said))}</li>" for said in reversed(drawing.more.get(i, ()))]
+
+    stack = [*more(-1), *reversed(drawing.members(drawing.outputs, drawing.weights))]
     depth = 0
     while stack:
         item = stack.pop()
         if isinstance(item, str):
             out.append(item)
-            depth -= 1
+            depth -= item == end
             continue
         if not left:
             out.append(f"<li>… (more than {_check.count(most, 'object')})</li>{end * depth}")
             break
         left -= 1
-        inputs = drawing.inputs(item[0])
-        if not inputs:
+        members = [*more(item[0]), *reversed(drawing.inputs(item[0]))]
+        if not members:
             out.append(f"<li>{row(*item)}</li>")
             continue
         out.append(f"<li><details{' open' if depth < 2 else ''}><summary>{row(*item)}</summary><ul>")
         depth += 1
         stack.append(end)
-        stack.extend(reversed(inputs))
+        stack.extend(members)
     out.append("</ul></div>")
     return "".join(out)
 
