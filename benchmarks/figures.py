@@ -30,6 +30,7 @@ TOPICS = {
     "test_accuracy_beyond_capacity": "read what is left of runs that do not fit",
     "test_accuracy_of_raw_runs": "rebuild runs that are deep, wide, uneven or raw",
     "test_accuracy_of_statements": "rely on confidences, intervals and `complete`",
+    "test_accuracy_of_rests": "read what tuples lack, as a sum",
     "test_accuracy_of_search": "search runs by their sketches",
     "test_speed_of_recursion": "sketch millions of runs and count cores",
     "test_speed_of_batches": "sketch on several cores, or pack many small runs",
