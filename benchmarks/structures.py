@@ -103,6 +103,20 @@ def loud(rng: Rng, norms: Sequence[float], objects: int, length: int) -> Case:
     return Case(trace, dict.fromkeys(names, length))
 
 
+def star(rng: Rng, readers: int, read: int, length: int, twins: bool = False) -> Case:
+    """Readers below one object, each of which reads one of a few; with `twins` an object of its own that holds the same
+    as one of them."""
+    trace = rs.Trace()
+    held = [vector(rng, length) for _ in range(read)]
+    few = [] if twins else [trace.add("read", x) for x in held]
+    inputs = []
+    for k in rng.integers(read, size=readers):
+        own = trace.add("read", held[k]) if twins else few[k]
+        inputs.append(trace.add("reader", vector(rng, length), [own]))
+    trace.outputs([trace.add("top", vector(rng, length), inputs)])
+    return Case(trace, dict.fromkeys(("read", "reader", "top"), length), max(16, readers))
+
+
 def shared(rng: Rng, length: int, layers: int = 3, width: int = 4) -> Case:
     """Layers of objects. Each reads one of the layer below that no other must read, and up to two more."""
     trace = rs.Trace()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from figure import Figure, at_most, note
-from structures import DEEP, Case, Rng, chain, length_for, loud, residual, weighted, wide
+from structures import DEEP, Case, Rng, chain, length_for, loud, residual, star, weighted, wide
 from unrolled import paths, same
 
 import recsketch as rs
@@ -157,6 +157,22 @@ def weights(effort: int) -> Iterator[Figure]:
     yield score(gates, 1024, runs).figure("Dirichlet(0.1) gates of 8 experts", 0.95, "d = 1024")
 
 
+def copies(effort: int) -> Iterator[Figure]:
+    """Runs whose objects are used more than once, with signatures: uses are fitted as one object."""
+    runs, signature, dim = (2, 10, 40)[effort], 8, 2048
+    for readers, read in ((12, 2), (30, 3)):
+        uses = 2 * readers + 1
+        for load in (0.7, 0.95, 1.1, 1.2):
+            length = round(load * dim / uses) - 2 - signature
+            s = score(partial(star, readers=readers, read=read, length=length), dim, runs, signature=signature)
+            name = f"{readers} readers of {read} objects, load {load:g} by uses"
+            yield s.figure(name, 0.95, f"d = {dim}, signature={signature}")
+    for load in (0.7, 0.95):
+        length = round(load * dim / 61) - 2 - signature
+        s = score(partial(star, readers=30, read=3, length=length, twins=True), dim, runs, signature=signature)
+        yield s.figure(f"30 readers of 30 objects that hold three things, load {load:g}", 0.95, f"d = {dim}")
+
+
 def captured(effort: int) -> Iterator[Figure]:
     """Runs of real systems as they were captured, with and without signatures where they share objects."""
     folder = os.environ.get(CAPTURED)
@@ -190,7 +206,7 @@ def _captured(name: str, cases: list[Case], told: dict[str, Any], signature: int
     yield Figure(f"{name}, int8: complete, but of another structure", "0", found, how, not coarse.false)
 
 
-FIGURES = (chains, layers, pools, norms, weights, captured)
+FIGURES = (chains, layers, pools, norms, weights, copies, captured)
 
 
 @pytest.mark.parametrize("measure", FIGURES, ids=lambda f: f.__name__)

@@ -509,6 +509,8 @@ typedef struct rsk_unroll_params {
     int max_rounds;      /* of proposing and fitting, >= 1 */
     double norm2;        /* mean square norm of an object's unknowns without its counter; 0: not known; from 0 to 1e30 */
     const rsk_sparsity *sparsity; /* (modules,) or NULL: all dense */
+    ptrdiff_t signature; /* an object's last elements, of `free`, that tell it from others, so that its uses can be fitted as one; 0: it
+                          * has none; from 0 to free */
     ptrdiff_t free;      /* an object's last elements that are no part of its attribute: never left out, of any sign; from 0 to less
                           * than the shortest length */
 } rsk_unroll_params;
@@ -527,9 +529,10 @@ typedef struct rsk_unrolled rsk_unrolled;
  * RSK_EINVAL  NULL, n < 1, threads < 1, mask_rows, a parameter outside its range; a specification whose position operators are all
  *             the same: not ordered, or of sine 0
  * RSK_EVALUE  a kept coordinate is NaN or larger than RSK_MAX_VALUE; where says which sketch, the first
- * RSK_ENOMEM  scratch of a call: 4 (modules + 3) d bytes. Of a thread: (444 + 12 max_depth) d bytes, where a module is not RSK_DENSE
- *             (1456 + 12 max_depth) d; 116 bytes an object, of which there may be d / (1 + the shortest attribute), where a module is
- *             not RSK_DENSE 12 times as many, and 290 bytes for each of these and of d / (1 + the shortest attribute) more;
+ * RSK_ENOMEM  scratch of a call: 4 (modules + 3) d bytes. Of a thread: (444 + 12 max_depth) d bytes, with signatures (692 + 12 max_depth)
+ *             d, where a module is not RSK_DENSE (1456 + 12 max_depth) d, and with both (1664 + 12 max_depth) d; 116 bytes an object,
+ *             of which there may be d / (1 + the shortest attribute), with signatures 3 times as many, where a module is not RSK_DENSE
+ *             12 times, and 306 bytes, with signatures 354, for each of these and of d / (1 + the shortest attribute) more;
  *             for each of min(max_inputs, 256) positions 4 bytes an element of the longest attribute and 24 a module; and for each
  *             module 8 bytes an element of the longest attribute and 120 more
  * RSK_ESTOP */
@@ -565,10 +568,12 @@ typedef struct rsk_unrolled_view {
     const int32_t *parent;   /* (objects,) the user; -1: an output */
     const int32_t *position; /* (objects,) in the user's tuple */
     const int32_t *module;   /* (objects,) */
+    const int32_t *lead;     /* (objects,) the first object that this one was fitted as a copy of; itself where it was not */
     const double *amplitude; /* (objects,) of the counter's column */
     const double *evidence;  /* (objects,) nats, of the object and all below it */
     const double *spread;    /* (objects,) standard error of an attribute element */
-    const double *amplitude_spread; /* (objects,) standard error of the amplitude, and of each of the last elements that are free */
+    const double *amplitude_spread; /* (objects,) standard error of the amplitude */
+    const double *free_spread;      /* (objects,) standard error of each of the last elements that are free */
     const double *attributes;       /* (attributes,) times the amplitude */
     rsk_rests rests; /* the arrays above hold nothing of them */
 } rsk_unrolled_view;

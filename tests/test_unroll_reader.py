@@ -27,13 +27,21 @@ def read(
     """As if C had found these objects, users before inputs: parent, position, module, amplitude, x and errors of both.
 
     `x` holds an attribute's elements as they come out, or what is sketched of it where attributes are polar, and its
-    signature behind that; `spread` is the error of an attribute's element, and `uncertainty` that of the amplitude."""
+    signature behind that; `spread` is the error of an attribute's element, `uncertainty` that of the amplitude and, if
+    there is no other, `free` that of an undamped element; `lead` is the object that it was fitted as a copy of."""
     names = list(spec.modules)
-    tags = np.array([[o.get("parent", -1), o.get("position", 0), names.index(o["module"])] for o in objects], np.int32)
+    tags = np.array(
+        [
+            [o.get("parent", -1), o.get("position", 0), names.index(o["module"]), o.get("lead", i)]
+            for i, o in enumerate(objects)
+        ],
+        np.int32,
+    )
     rows, parts = [], []
     for o in objects:
         amplitude, scale = o.get("amplitude", 1.0), spec.scale(o["module"])
-        errors = o.get("spread", 0.0) * amplitude * scale, o.get("uncertainty", 0.0)
+        uncertainty = o.get("uncertainty", 0.0)
+        errors = o.get("spread", 0.0) * amplitude * scale, uncertainty, o.get("free", uncertainty)
         rows.append([amplitude, o.get("evidence", 9.0), *errors])
         x = np.asarray(o["x"], np.float64)
         x[: spec.modules[o["module"]]] *= scale
@@ -174,8 +182,8 @@ def test_amplitudes_that_their_errors_hide() -> None:
             Matrices(PLAIN),
             (
                 (0.0, 1.0, 0.0, 1, 1),
-                np.array([[-1], [0], [0]], np.int32),
-                np.array([[amplitude], [1.0], [0.0], [uncertainty]]),
+                np.array([[-1], [0], [0], [0]], np.int32),
+                np.array([[amplitude], [1.0], [0.0], [uncertainty], [0.0]]),
                 np.full(3, 0.7),
             ),
             DIM,
@@ -227,8 +235,8 @@ def test_errors_of_attributes_and_norms_are_those_of_simulated_noise(attributes:
     deviation = np.array([spread] * 3 + [uncertainty] * polar)  # what is no part of the attribute is not damped
 
     def reader(part: np.ndarray, counter: float) -> rs.Unrolled:
-        numbers = np.array([[counter], [9.0], [spread], [uncertainty]])
-        found = ((0.0, 1.0, 0.0, 1, 1), np.array([[-1], [0], [0]], np.int32), numbers, part)
+        numbers = np.array([[counter], [9.0], [spread], [uncertainty], [uncertainty]])
+        found = ((0.0, 1.0, 0.0, 1, 1), np.array([[-1], [0], [0], [0]], np.int32), numbers, part)
         return _Reader(matrices, found, DIM, 0.0).read(16).objects[0]
 
     matrices = Matrices(spec)
@@ -261,8 +269,8 @@ def test_numbers_beyond_float32_are_cut() -> None:
         spec = rs.SketchSpec(DIM, {"a": 3}, attributes=attributes, scales={"a": 1e-20})
         x = [1e30, -1.0, 1.0, *[7.9] * (attributes == "polar")]
         parts = np.array(x)
-        numbers = np.array([[0.0], [9.0], [1e20], [1e-30]])
-        found = ((0.0, 1.0, 0.0, 1, 1), np.array([[-1], [0], [0]], np.int32), numbers, parts)
+        numbers = np.array([[0.0], [9.0], [1e20], [1e-30], [1e-30]])
+        found = ((0.0, 1.0, 0.0, 1, 1), np.array([[-1], [0], [0], [0]], np.int32), numbers, parts)
         o = _Reader(Matrices(spec), found, DIM, 0.0).read(16).objects[0]
         assert np.isfinite(o.attribute).all()
         assert np.isfinite(o.error).all()
@@ -331,6 +339,35 @@ def test_attributes_of_copies_are_equal_within_their_errors(scale: float) -> Non
     relative = 0.2 / 4 / np.sqrt(1 / 0.5**2 + 1 / 0.4**2)
     for shift, count in ((0.219, 1), (0.221, 2)):
         assert apart(spec, 0.0, shift, uncertainty=relative) == count
+
+
+def test_what_was_fitted_as_one_object_is_one() -> None:
+    """Whatever its uses hold; but not if their inputs differ. It has its unknowns once: 3 + 8 and two counters."""
+    spec = rs.SketchSpec(DIM, {"a": 3}, signature=8, **PLAINLY)
+    rng = np.random.default_rng(0)
+    tops = [{"module": "a", "x": rng.standard_normal(11), "position": k, "lead": 0} for k in range(2)]
+    assert [len(read(spec, tops, kept=kept).objects) for kept in (13, 14, 64)] == [1, 1, 1]
+    assert [read(spec, tops, kept=kept).complete for kept in (13, 14, 64)] == [False, True, True]
+    leaves = [{"module": "a", "x": rng.standard_normal(11), "parent": k, "amplitude": 0.5} for k in range(2)]
+    assert len(read(spec, tops + leaves).objects) == 4
+    assert len(read(spec, tops + [o | {"lead": 2} for o in leaves]).objects) == 2
+
+
+@pytest.mark.parametrize("attributes", ["linear", "polar"])
+def test_copies_are_divided_by_no_counter(attributes: Any) -> None:
+    """Their attributes have no share in the errors of their amplitudes."""
+    spec = rs.SketchSpec(DIM, {"a": 3}, signature=2, **{**PLAINLY, "attributes": attributes})
+    x = [0.6, 0.0, 0.8, *[0.25] * (attributes == "polar"), 1.0, 0.0]
+    top = {"module": "a", "x": x, "spread": 0.01, "free": 0.02, "uncertainty": 0.5}
+    alone, tied = (read(spec, [top, top | {"position": 1, "lead": lead}], square=1.0).objects[0] for lead in (1, 0))
+    if attributes == "linear":
+        assert tied.error == pytest.approx(np.full(3, 0.01))
+        assert tied.norm_error == pytest.approx(0.01)
+        assert alone.error == pytest.approx(np.hypot(0.01, 0.5 * np.array([0.6, 0.0, 0.8])))
+    else:
+        along = np.sqrt(np.expm1((16 * np.log(2) * 0.02) ** 2))
+        assert tied.norm_error == pytest.approx(tied.norm * along, rel=1e-6)
+        assert alone.norm_error > 2 * tied.norm_error
 
 
 def test_copies_have_the_same_module_and_the_same_inputs() -> None:

@@ -94,7 +94,8 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->proposal = rsk_alloc(2 * capacity + 1, sizeof *q->proposal);
     q->modules = rsk_alloc(capacity + q->window, sizeof *q->modules);
     if (q->below && q->object && q->spare && q->padded && q->work && q->scores && q->z && q->e && q->like &&
-        q->noise_of && q->frequency && q->look && q->ways && q->near && q->taken && q->child_at && q->inner && q->path && q->proposal && q->modules)
+        q->noise_of && q->frequency && q->look && q->ways && q->near && q->taken && q->child_at && q->inner &&
+        q->path && q->proposal && q->modules)
         return 1;
     rsk_detector_free(q);
     return 0;
@@ -157,30 +158,41 @@ static double decorrelate(const rsk_detector *q, ptrdiff_t m, ptrdiff_t from, pt
     return factor;
 }
 
-/* like[j][m] = the log-likelihood ratio of module m at position j with about that amplitude: the mean over several of them. */
+/* A candidate's amplitude, over the noise, and norm that are tried: its log-likelihood ratio is
+ * of_z z + of_e min(e, most_e) + constant. */
+typedef struct guess {
+    double of_z, of_e, most_e, constant;
+} guess;
+
+static guess guess_of(double alpha, double rho2, double a) {
+    const double v = alpha * alpha * rho2 / a;
+    const guess g = {alpha, 0.5 * v / (1.0 + v), (1.0 + v) * (a + UNUSUAL * sqrt(2.0 * a)), -0.5 * alpha * alpha - 0.5 * a * log1p(v)};
+    return g;
+}
+
+/* like[j][m] = the log-likelihood ratio of module m at position j with about that amplitude: the mean over several of them, and over
+ * several norms where the module's is not known. */
 static void weigh(const rsk_detector *q, ptrdiff_t from, ptrdiff_t to, double amplitude, const uint8_t *allowed) {
     const rsk_spec *spec = q->spec;
     const double *factors = q->bold ? more : usual;
-    const int count = q->bold ? FACTORS : (int)(sizeof usual / sizeof *usual);
+    const int several = q->bold ? FACTORS : (int)(sizeof usual / sizeof *usual);
     for (ptrdiff_t m = 0; m < spec->modules; m++) {
         if (!allowed[m]) continue;
-        const double a = (double)spec->module[m].length;
-        double alpha[FACTORS], of_e[FACTORS], most_e[FACTORS], constant[FACTORS];
-        for (int f = 0; f < count; f++) {
-            alpha[f] = (rsk_adds_squares(spec) ? factors[f] : factors[f] * factors[f]) * amplitude * q->shrink / (q->noise * q->noise_of[m]);
-            const double v = alpha[f] * alpha[f] * q->rho2[m] / a;
-            of_e[f] = 0.5 * v / (1.0 + v);
-            most_e[f] = (1.0 + v) * (a + UNUSUAL * sqrt(2.0 * a));
-            constant[f] = -0.5 * alpha[f] * alpha[f] - 0.5 * a * log1p(v);
+        const int norms = q->unseen[m] ? RSK_NORMS : 1, count = several * norms;
+        guess g[FACTORS * RSK_NORMS];
+        for (int i = 0; i < count; i++) {
+            const double factor = factors[i % several], unit = amplitude * q->shrink / (q->noise * q->noise_of[m]);
+            const double rho2 = norms > 1 ? q->norm2 * rsk_norm_tried(i / several) : q->rho2[m];
+            g[i] = guess_of((rsk_adds_squares(spec) ? factor : factor * factor) * unit, rho2, (double)spec->module[m].length);
         }
         for (ptrdiff_t j = from; j < to; j++) {
             const double z = q->z[j * spec->modules + m], e = q->e[j * spec->modules + m];
-            double l[FACTORS], most = -HUGE_VAL, sum = 0.0;
-            for (int f = 0; f < count; f++) {
-                l[f] = z * alpha[f] + fmin(e, most_e[f]) * of_e[f] + constant[f];
-                if (l[f] > most) most = l[f];
+            double l[FACTORS * RSK_NORMS], most = -HUGE_VAL, sum = 0.0;
+            for (int i = 0; i < count; i++) {
+                l[i] = z * g[i].of_z + fmin(e, g[i].most_e) * g[i].of_e + g[i].constant;
+                if (l[i] > most) most = l[i];
             }
-            for (int f = 0; f < count; f++) sum += exp(l[f] - most);
+            for (int i = 0; i < count; i++) sum += exp(l[i] - most);
             q->like[j * spec->modules + m] = most + log(sum / count);
         }
     }
@@ -238,7 +250,7 @@ static int is_leaf(const rsk_detector *q, const float *b, double square, const u
     const double t2 = spec->stretch2, g = spec->coherence;
     double noise2 = 0.0, rho2 = HUGE_VAL, sum = 0.0;
     for (ptrdiff_t m = 0; m < spec->modules; m++)
-        if (allowed[m]) noise2 += 2.0 * (double)spec->module[m].length + 1.0, rho2 = fmin(rho2, q->rho2[m]);
+        if (allowed[m]) noise2 += 2.0 * (double)spec->module[m].length + 1.0, rho2 = fmin(rho2, q->unseen[m] ? 0.0 : q->rho2[m]);
     const double expected = g * square * (1.0 + rho2);
     if (expected < CLEAR * sqrt(noise2)) return 0;
     const float unit = (float)(1.0 / (sqrt(t2 * q->share) * q->noise));
@@ -449,7 +461,7 @@ static int below_threshold(const rsk_detector *q, const tuple *t) {
     if (!(left > 0.0)) return 1;
     const double alpha2 = (rsk_adds_squares(q->spec) ? left : left * left) * q->shrink * q->shrink / (q->noise * q->noise);
     double rho2 = 1.0;
-    for (ptrdiff_t m = 0; m < q->spec->modules; m++) rho2 = fmax(rho2, q->rho2[m]);
+    for (ptrdiff_t m = 0; m < q->spec->modules; m++) rho2 = fmax(rho2, q->unseen[m] ? q->norm2 * rsk_norm_tried(0) : q->rho2[m]);
     return (1.0 + rho2) * alpha2 < q->threshold;
 }
 

@@ -12,12 +12,16 @@
 #define LIKELY 3.0     /* standard errors: an object whose counter is larger tells whether its module's attributes are sparse */
 #define FILLED 0.35    /* a share of elements that are not zero from which on attributes are taken for dense */
 #define DECISIVE 10.0  /* nats by which attributes must look sparse rather than dense */
+#define LEAST_SHRINK 0.02
+#define HALVINGS 30
+#define LEAST_NORM2 1e-4 /* mean square norm of linear attributes, at least */
 #define STEPS 24       /* amplitudes that an object of dense attributes is tried with */
 
 /* ---------------------------------------------------------------- memory */
 
 void rsk_fit_free(rsk_fit *q) {
     rsk_tree_free(&q->tree);
+    rsk_ties_free(&q->ties);
     rsk_scratch_free(q->map.scratch, 1);
     rsk_free(q->s);
     rsk_free(q->c);
@@ -26,6 +30,7 @@ void rsk_fit_free(rsk_fit *q) {
     rsk_free(q->map.input);
     rsk_free(q->scale);
     rsk_free(q->sparse);
+    rsk_free(q->unseen);
     rsk_free(q->drop);
     rsk_free(q->moved);
     memset(q, 0, sizeof *q);
@@ -39,37 +44,49 @@ static double diagonal(const rsk_fit *q, ptrdiff_t object) {
     return 1.0 - q->spec->coherence + q->damping[q->tree.plan.attribute_ends[object]];
 }
 
+/* The first of o and the kin behind it that is not tied; -1 if there is none. */
+static int32_t untied(const rsk_fit *q, int32_t o) {
+    while (o >= 0 && rsk_is_tied(&q->ties, o)) o = q->tree.kin[o];
+    return o;
+}
+static int32_t next_untied(const rsk_fit *q, int32_t o) { return untied(q, q->tree.kin[o]); }
+
 /* z = (D + g 1 1')^-1 g for the attributes of a list of kin, by Sherman and Morrison: D^-1 g less a multiple of D^-1 1. */
 static void decorrelate_attributes(const rsk_fit *q, int32_t eldest, const double *g, double *z) {
-    const rsk_tree *t = &q->tree;
-    const int64_t *ends = t->plan.attribute_ends;
+    const int64_t *ends = q->tree.plan.attribute_ends;
     const double coherence = q->spec->coherence;
     double weight = 0.0; /* 1' D^-1 1 */
-    for (int32_t o = eldest; o >= 0; o = t->kin[o]) weight += 1.0 / diagonal(q, o);
+    for (int32_t o = eldest; o >= 0; o = next_untied(q, o)) weight += 1.0 / diagonal(q, o);
     const double common = coherence / (1.0 + coherence * weight);
     for (ptrdiff_t i = 0; i < ends[eldest + 1] - ends[eldest]; i++) {
         double sum = 0.0; /* 1' D^-1 g */
-        for (int32_t o = eldest; o >= 0; o = t->kin[o]) sum += z[ends[o] + i] = g[ends[o] + i] / diagonal(q, o);
-        for (int32_t o = eldest; o >= 0; o = t->kin[o]) z[ends[o] + i] -= common * sum / diagonal(q, o);
+        for (int32_t o = eldest; o >= 0; o = next_untied(q, o)) sum += z[ends[o] + i] = g[ends[o] + i] / diagonal(q, o);
+        for (int32_t o = eldest; o >= 0; o = next_untied(q, o)) z[ends[o] + i] -= common * sum / diagonal(q, o);
     }
 }
 
 /* The same for their counters, where D is (1 - g) I. */
 static void decorrelate_counters(const rsk_fit *q, int32_t eldest, const double *g, double *z) {
-    const rsk_tree *t = &q->tree;
     const double coherence = q->spec->coherence;
     double sum = 0.0, count = 0.0;
-    for (int32_t o = eldest; o >= 0; o = t->kin[o]) sum += g[o], count += 1.0;
-    for (int32_t o = eldest; o >= 0; o = t->kin[o])
+    for (int32_t o = eldest; o >= 0; o = next_untied(q, o)) sum += g[o], count += 1.0;
+    for (int32_t o = eldest; o >= 0; o = next_untied(q, o))
         z[o] = (g[o] - coherence / (1.0 - coherence + coherence * count) * sum) / (1.0 - coherence);
 }
 
+/* The variables of tied nodes are in many tuples, and are taken for orthogonal to all others. */
 static void decorrelate(const void *context, const double *g, double *z) {
     const rsk_fit *q = context;
+    const int64_t *ends = q->tree.plan.attribute_ends;
     for (int32_t i = 0; i < q->tree.count; i++) {
-        if (!q->tree.eldest[i]) continue;
-        decorrelate_attributes(q, i, g, z);
-        decorrelate_counters(q, i, g + q->map.attributes, z + q->map.attributes);
+        if (rsk_is_tied(&q->ties, i)) {
+            for (int64_t k = ends[i]; k < ends[i + 1]; k++) z[k] = g[k] / (1.0 + q->damping[k]);
+            z[q->map.attributes + i] = g[q->map.attributes + i];
+        }
+        const int32_t eldest = q->tree.eldest[i] ? untied(q, i) : -1;
+        if (eldest < 0) continue;
+        decorrelate_attributes(q, eldest, g, z);
+        decorrelate_counters(q, eldest, g + q->map.attributes, z + q->map.attributes);
     }
 }
 
@@ -84,22 +101,23 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_st
     for (ptrdiff_t m = 1; m < spec->modules; m++)
         if (spec->module[m].length < least) least = spec->module[m].length;
     /* Sparse attributes may have more elements than the sketch has coordinates. */
-    const ptrdiff_t d = spec->dim, room = (q->room = (sparse ? RSK_SPARSE_ROOM : 1) * d) + d;
-    q->memory = room;
+    const ptrdiff_t d = spec->dim, times = sparse ? RSK_SPARSE_ROOM : params->signature ? RSK_TIED_ROOM : 1;
+    const ptrdiff_t room = q->memory = (q->room = times * d) + d;
     const ptrdiff_t capacity = q->capacity = room / (least + 1) + 1;
     q->objects = q->room / (least + 1) + 1;
     double *v = q->s = rsk_alloc(3 * d + 7 * room, sizeof *v);
     float *f = rsk_alloc(d + room, sizeof *f);
     q->map.input = f;
-    q->c = rsk_alloc(6 * capacity, sizeof *q->c);
+    q->c = rsk_alloc(7 * capacity, sizeof *q->c);
     q->rho2 = rsk_alloc(2 * spec->modules, sizeof *q->rho2);
     q->tally = rsk_alloc(4 * spec->modules, sizeof *q->tally);
     q->sparse = rsk_calloc(spec->modules, sizeof *q->sparse);
+    q->unseen = rsk_alloc(spec->modules, sizeof *q->unseen);
     q->drop = rsk_alloc(capacity, sizeof *q->drop);
     q->moved = rsk_alloc(capacity, sizeof *q->moved);
     q->scale = rsk_alloc(room, sizeof *q->scale);
-    if (!v || !f || !q->c || !q->rho2 || !q->tally || !q->sparse || !q->scale || !q->drop || !q->moved ||
-        !rsk_tree_create(spec, capacity, params->max_depth, &q->tree)) {
+    if (!v || !f || !q->c || !q->rho2 || !q->tally || !q->sparse || !q->unseen || !q->scale || !q->drop || !q->moved ||
+        !rsk_tree_create(spec, capacity, params->max_depth, &q->tree) || !rsk_ties_create(params->signature, capacity, room, &q->ties)) {
         rsk_fit_free(q);
         return 0;
     }
@@ -107,7 +125,7 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_st
     q->rate = q->rho2 + spec->modules;
     q->x = u, q->damping = u + room, q->prior = u + 2 * room;
     q->alpha = q->c + capacity, q->error = q->c + 2 * capacity, q->free_error = q->c + 3 * capacity;
-    q->rest_count = q->c + 4 * capacity, q->rest_error = q->c + 5 * capacity;
+    q->count_error = q->c + 4 * capacity, q->rest_count = q->c + 5 * capacity, q->rest_error = q->c + 6 * capacity;
     const rsk_cgls_work work = {.r = v + d, .image = v + 2 * d, .u = u + 3 * room, .g = u + 4 * room, .p = u + 5 * room,
                                 .precondition = decorrelate, .context = q, .z = u + 6 * room};
     const rsk_linear map = {.spec = spec, .plan = &q->tree.plan, .scale = q->scale, .input = f, .image = f + room,
@@ -139,19 +157,29 @@ int rsk_fit_load(rsk_fit *q, const float *sketch, const uint8_t *mask, double no
     for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
         const double a = (double)(q->spec->module[m].length - q->free);
         q->rho2[m] = q->norm2;
+        q->unseen[m] = !(q->told_norm2 > 0.0);
         q->rate[m] = q->told && q->told[m].nonzeros ? fmin((double)q->told[m].nonzeros / a, 0.5) : RATE;
         q->sparse[m] = q->told && q->told[m].kind == RSK_SPARSE;
         q->any_sparse |= q->sparse[m];
     }
     memcpy(q->work.r, q->s, sizeof *q->s * (size_t)q->spec->dim);
     rsk_tree_clear(&q->tree);
+    q->ties.any = 0;
     rsk_fit_estimate_noise(q);
     return 1;
 }
 
 /* ---------------------------------------------------------------- objects */
 
-ptrdiff_t rsk_fit_unknowns(const rsk_fit *q) { return (ptrdiff_t)q->tree.plan.attribute_ends[q->tree.count] + q->tree.count; }
+ptrdiff_t rsk_fit_places(const rsk_fit *q) { return (ptrdiff_t)q->tree.plan.attribute_ends[q->tree.count] + q->tree.count; }
+
+ptrdiff_t rsk_fit_unknowns(const rsk_fit *q) {
+    const int64_t *ends = q->tree.plan.attribute_ends;
+    ptrdiff_t n = rsk_fit_places(q);
+    for (ptrdiff_t i = 0; q->ties.any && i < q->tree.count; i++)
+        if (q->ties.lead[i] != i) n -= (ptrdiff_t)(ends[i + 1] - ends[i]);
+    return n;
+}
 
 static double length_of(const rsk_fit *q, ptrdiff_t i) { return (double)q->spec->module[q->tree.node[i].module].length; }
 
@@ -180,13 +208,15 @@ static double energy_of(const rsk_fit *q, ptrdiff_t i) {
         const double element = rsk_fit_free_element(q, k);
         sum += element * element;
     }
-    return sum;
+    /* Copies average their errors, which all that reads this expects in it. */
+    return rsk_is_tied(&q->ties, i) ? sum + length_of(q, i) * q->spread * q->spread : sum;
 }
 
 void rsk_fit_add(rsk_fit *q, int32_t parent, int32_t position, int32_t module, double amplitude) {
     const ptrdiff_t i = q->tree.count;
     const int64_t *ends = q->tree.plan.attribute_ends;
     rsk_tree_add(&q->tree, parent, position, module);
+    rsk_ties_add(&q->ties, i);
     q->c[i] = 0.0;
     q->alpha[i] = amplitude;
     for (int64_t k = ends[i]; k < ends[i + 1]; k++) {
@@ -208,34 +238,54 @@ void rsk_fit_remove(rsk_fit *q) {
     rsk_tree_prune(t, q->drop, q->moved);
     for (ptrdiff_t i = 0; i < n; i++)
         if (q->moved[i] >= 0) q->c[q->moved[i]] = q->c[i], q->alpha[q->moved[i]] = q->alpha[i];
+    rsk_ties_move(&q->ties, n, q->moved);
+    rsk_ties_set(&q->ties, t, q->x, q->c);
 }
 
 /* ---------------------------------------------------------------- the fit */
 
+/* The variance of a solver's variable: C u of a group has that of its nodes' elements together. */
+static double prior_of(const rsk_fit *q, ptrdiff_t i, int64_t k) {
+    if (!rsk_is_tied(&q->ties, i)) return q->prior[k];
+    const int64_t *ends = q->tree.plan.attribute_ends;
+    double sum = 0.0;
+    for (ptrdiff_t j = q->ties.lead[i]; j >= 0; j = q->ties.next[j]) sum += q->prior[ends[j] + k - ends[i]];
+    return sum;
+}
+
+/* The fit's degrees of freedom at noise of a variance: counters are free, and an element of variance p has p / (p + noise). */
+static double freedom(const rsk_fit *q, double noise) {
+    const int64_t *ends = q->tree.plan.attribute_ends;
+    double sum = (double)q->tree.count;
+    for (ptrdiff_t i = 0; i < q->tree.count; i++) {
+        const double first = prior_of(q, i, ends[i]), last = prior_of(q, i, ends[i + 1] - 1), free = (double)q->free;
+        if (q->ties.any && q->ties.lead[i] != i) continue;
+        if (is_sparse(q, i))
+            for (int64_t k = ends[i]; k < ends[i + 1]; k++) sum += q->prior[k] / (q->prior[k] + noise);
+        else
+            sum += (length_of(q, i) - free) * first / (first + noise) + free * last / (last + noise);
+    }
+    return sum;
+}
+
+/* The smaller the share of coordinates that the fit leaves free, the more noise there must have been for the residual that it left; and
+ * the more noise, the larger that share. So there is one where both agree, between LEAST_SHRINK and 1. */
 void rsk_fit_estimate_noise(rsk_fit *q) {
     const double kept = fmax((double)q->kept, 1.0);
-    const int64_t *ends = q->tree.plan.attribute_ends;
     q->square = rsk_dot(q->work.r, q->work.r, q->spec->dim);
     const double base = fmax(q->square, q->floor) / kept;
-    double spread2 = fmax(base, q->noise2), shrink = 1.0;
-    for (int round = 0; round < 20; round++) {
-        double freedom = 0.0;
-        for (ptrdiff_t i = 0; i < q->tree.count; i++) {
-            const double first = q->prior[ends[i]], last = q->prior[ends[i + 1] - 1], free = (double)q->free;
-            freedom += 1.0;
-            if (is_sparse(q, i))
-                for (int64_t k = ends[i]; k < ends[i + 1]; k++) freedom += q->prior[k] / (q->prior[k] + spread2);
-            else
-                freedom += (length_of(q, i) - free) * first / (first + spread2) + free * last / (last + spread2);
-        }
-        shrink = fmax(1.0 - freedom / kept, 0.02);
-        spread2 = fmax(base / (shrink * shrink), q->noise2 / shrink);
+    double low = LEAST_SHRINK, high = 1.0;
+    for (int halving = 0; halving < HALVINGS; halving++) {
+        const double shrink = 0.5 * (low + high), noise = fmax(base / (shrink * shrink), q->noise2 / shrink);
+        if (1.0 - freedom(q, noise) / kept > shrink) low = shrink;
+        else high = shrink;
     }
-    q->shrink = shrink;
-    q->spread = sqrt(spread2);
+    q->shrink = high;
+    q->spread = sqrt(fmax(base / (q->shrink * q->shrink), q->noise2 / q->shrink));
 }
 
 int rsk_fit_clean(const rsk_fit *q) {
+    if (!rsk_fit_determined(q)) return 0;
     return q->square <= RSK_NEARLY * q->floor || q->square <= 1.3 * q->noise2 * (double)q->kept;
 }
 
@@ -247,13 +297,14 @@ void rsk_fit_prepare(rsk_fit *q, double damping) {
     const ptrdiff_t n = q->tree.count, attributes = (ptrdiff_t)q->tree.plan.attribute_ends[n];
     const double spread2 = q->spread * q->spread, sigma2 = damping * spread2 * q->shrink;
     q->map.attributes = attributes, q->map.counters = n;
+    q->map.ties = q->ties.any ? &q->ties : NULL;
     rsk_tree_program(&q->tree);
     for (ptrdiff_t i = 0; i < n; i++) {
         const double unit = 1.0 / (q->tree.plan.amplitude[i] * q->root);
         for (int64_t k = q->tree.plan.attribute_ends[i]; k < q->tree.plan.attribute_ends[i + 1]; k++) {
             const int out = damping == 0.0 && !rsk_fit_in_support(q, i, k);
             q->map.scale[k] = out ? 0.0 : unit;
-            q->damping[k] = sigma2 / fmax(q->prior[k], 1e-300);
+            q->damping[k] = sigma2 / fmax(prior_of(q, i, k), 1e-300);
             if (out) q->x[k] = 0.0;
         }
         q->map.scale[attributes + i] = unit;
@@ -273,6 +324,7 @@ void rsk_fit_solve(rsk_fit *q, double damping, double tolerance) {
     for (ptrdiff_t i = 0; i < all; i++) q->map.input[i] = (float)(w->u[i] * q->map.scale[i]);
     if (rsk_linear_forward(&q->map, 0.0f))
         for (ptrdiff_t k = 0; k < d; k++) w->r[k] -= (double)q->map.image[k];
+    if (q->map.ties) rsk_ties_enter(q->map.ties, &q->tree.plan, attributes, q->linear, w->u);
     rsk_linear_adjoint(&q->map, w->r, w->g);
     for (ptrdiff_t i = 0; i < all; i++) w->g[i] -= q->damping[i] * w->u[i];
     if (damping > 0.0)
@@ -280,8 +332,10 @@ void rsk_fit_solve(rsk_fit *q, double damping, double tolerance) {
                                   tolerance * (double)(all < d ? all : d) / (double)q->kept, MOST);
     else
         q->iterations += rsk_linear_cgls(&q->map, w, NULL, 1e-4 * rsk_dot(w->g, w->g, all), 0.0, MOST_EXACT);
+    if (q->map.ties) rsk_ties_leave(q->map.ties, &q->tree.plan, attributes, q->linear, w->u);
     memcpy(q->x, w->u, sizeof *w->u * (size_t)attributes);
     memcpy(q->c, w->u + attributes, sizeof *w->u * (size_t)n);
+    if (!q->linear) rsk_ties_set(&q->ties, &q->tree, q->x, q->c);
 }
 
 /* ---------------------------------------------------------------- what the fit says of each object */
@@ -324,34 +378,43 @@ static void set_prior(rsk_fit *q, ptrdiff_t i) {
     for (int64_t k = sparse_end(q, i); k < end; k++) q->prior[k] = dense_prior(q, i, k, q->alpha[i]);
     if (!is_sparse(q, i)) return;
     const odds o = odds_of(q, i);
-    for (int64_t k = begin; k < sparse_end(q, i); k++) { /* m: what the next fit must shrink y by, so that it arrives at the posterior mean */
+    for (int64_t k = begin; k < sparse_end(q, i); k++) {
+        /* m: what the next fit must shrink y by, so that it arrives at the posterior mean */
         const double m = fmin(probability(&o, rsk_fit_free_element(q, k), NULL) * o.kept, 1.0 - 1e-9);
         q->prior[k] = spread2 * fmax(m / (1.0 - m), 0.01);
     }
 }
 
+/* The likeliest amplitude of an object of dense attributes over the noise, and its evidence. Amplitudes within three standard errors of
+ * what the counter says are tried; more densely near the lower end where attributes are large, as these tell amplitudes that are far
+ * below the counter's error. */
+static double likeliest_amplitude(const rsk_fit *q, ptrdiff_t i, double rho2, double *at) {
+    const double a = length_of(q, i), z = q->c[i] / q->spread, e = energy_of(q, i) / (q->spread * q->spread);
+    const double from = fmax(z - 3.0, 0.0), to = fmax(z, 0.0) + 3.0;
+    double best = -HUGE_VAL;
+    for (int k = 1; k <= STEPS; k++) {
+        const double step = (double)k / STEPS;
+        const double alpha = from + (to - from) * (q->norm2 > 1.0 ? step * step : step);
+        const double l = rsk_likelihood(z, e, a, alpha, rho2);
+        if (l > best) best = l, *at = alpha;
+    }
+    return best;
+}
+
 /* Sets an object's likeliest amplitude. Returns the evidence for the object alone. */
 static double weigh(rsk_fit *q, ptrdiff_t i) {
-    const double a = length_of(q, i), rho2 = q->rho2[q->tree.node[i].module], z = q->c[i] / q->spread;
-    double best = -HUGE_VAL, at = fmax(z, 0.0);
-    const double e = energy_of(q, i) / (q->spread * q->spread);
+    const double z = q->c[i] / q->spread;
+    double best, at = fmax(z, 0.0);
     if (is_sparse(q, i)) {
         q->alpha[i] = fmax(at, FAINTEST) * q->spread;
         const odds o = odds_of(q, i);
+        const double e = energy_of(q, i) / (q->spread * q->spread);
         best = q->free ? rsk_likelihood(z, e, (double)q->free, at, 1.0) : z * at - 0.5 * at * at;
         for (int64_t k = q->tree.plan.attribute_ends[i]; k < sparse_end(q, i); k++)
             probability(&o, rsk_fit_free_element(q, k), &best);
         return best;
     }
-    /* Amplitudes within three standard errors of what the counter says; more densely near the lower end where attributes are large,
-     * as these tell amplitudes that are far below the counter's error. */
-    const double from = fmax(z - 3.0, 0.0), to = fmax(z, 0.0) + 3.0;
-    for (int k = 1; k <= STEPS; k++) {
-        const double step = (double)k / STEPS;
-        const double alpha = from + (to - from) * (q->norm2 > 1.0 ? step * step : step);
-        const double l = rsk_likelihood(z, e, a, alpha, rho2);
-        if (l > best) best = l, at = alpha;
-    }
+    best = likeliest_amplitude(q, i, q->rho2[q->tree.node[i].module], &at);
     q->alpha[i] = fmax(at, FAINTEST / sqrt(q->norm2)) * q->spread;
     return best;
 }
@@ -394,6 +457,18 @@ ptrdiff_t rsk_fit_prune(rsk_fit *q, double cost) {
     return marks;
 }
 
+/* The mean square norm, of those tried, that a module's objects are likeliest with, none of which is clear. */
+static double likeliest_norm(const rsk_fit *q, ptrdiff_t m) {
+    double most = -HUGE_VAL, at = q->norm2;
+    for (int k = 0; k < RSK_NORMS; k++) {
+        double sum = 0.0, alpha;
+        for (ptrdiff_t i = 0; i < q->tree.count; i++)
+            if (q->tree.node[i].module == m && !is_sparse(q, i)) sum += likeliest_amplitude(q, i, q->norm2 * rsk_norm_tried(k), &alpha);
+        if (sum != 0.0 && sum > most) most = sum, at = q->norm2 * rsk_norm_tried(k);
+    }
+    return at;
+}
+
 void rsk_fit_norms(rsk_fit *q) {
     const ptrdiff_t modules = q->spec->modules;
     const double noise2 = q->spread * q->spread;
@@ -417,7 +492,10 @@ void rsk_fit_norms(rsk_fit *q) {
         }
     }
     for (ptrdiff_t m = 0; m < modules; m++) {
-        q->rho2[m] = counters[m] > 0.0 ? fmin(fmax(own[m] / counters[m], 0.1), 100.0 * q->norm2) : q->norm2;
+        const int told = q->told_norm2 > 0.0;
+        q->unseen[m] = !told && !(counters[m] > 0.0);
+        if (counters[m] > 0.0) q->rho2[m] = fmin(fmax(own[m] / counters[m], told ? 0.1 : LEAST_NORM2), 100.0 * q->norm2);
+        else q->rho2[m] = told ? q->norm2 : likeliest_norm(q, m);
         if (q->sparse[m] && !q->told[m].nonzeros) q->rate[m] = fmin(fmax(nonzero[m] / elements[m], 1e-3), 0.5);
     }
 }

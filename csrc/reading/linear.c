@@ -27,6 +27,7 @@ void rsk_linear_adjoint(const rsk_linear *l, const double *r, double *g) {
     for (ptrdiff_t k = 0; k < l->spec->dim; k++) l->image[k] = (float)r[k];
     rsk_adjoint_trace(l->spec, l->plan, l->trace, l->image, l->input, counters, l->scratch);
     for (ptrdiff_t i = 0; i < l->attributes + l->counters; i++) g[i] = l->scale[i] * (double)l->input[i];
+    if (l->ties) rsk_ties_fold(l->ties, l->plan, l->attributes, g);
 }
 
 double rsk_linear_resolution(const rsk_linear *l) {
@@ -37,6 +38,7 @@ double rsk_linear_resolution(const rsk_linear *l) {
 
 static int forward(const void *context, const double *p, double *image) {
     const rsk_linear *l = context;
+    if (l->ties) p = rsk_ties_unfold(l->ties, l->plan, l->attributes, p);
     for (ptrdiff_t i = 0; i < l->attributes + l->counters; i++) l->input[i] = (float)(p[i] * l->scale[i]);
     if (!rsk_linear_forward(l, 0.0f)) return 0;
     for (ptrdiff_t k = 0; k < l->spec->dim; k++) image[k] = (double)l->image[k];

@@ -39,6 +39,7 @@ typedef struct rsk_linear {
     float *input;         /* (n,) scratch: what the forward sweep reads and the adjoint writes */
     float *image;         /* (d,) scratch: what the forward sweep writes and the adjoint reads */
     rsk_scratch *scratch;
+    const struct rsk_ties *ties; /* or NULL: the solvers' variables are those of ties.c */
 } rsk_linear;
 
 /* s = the kept coordinates of a sketch, 0 where it is erased. Returns how many are kept, or -1 if one of them is NaN or larger than
@@ -162,6 +163,8 @@ typedef struct rsk_detector {
     const uint8_t *allowed; /* (modules + 1, modules) not 0: the column's module may be an input of the row's; last row: an output */
     const double *counter;  /* (nodes,) of the tree, fitted */
     const double *rho2;     /* (modules,) mean square norm of a module's attributes */
+    const uint8_t *unseen;  /* (modules,) flags. 1: no object tells that norm, and each of RSK_NORMS multiples of norm2 is tried */
+    double norm2;           /* the mean of rho2 over all attributes of the sketch, as far as its energy tells */
     const float *columns;   /* of rsk_counter_columns */
     double share;           /* of the coordinates that are kept */
     double noise;           /* standard deviation of the score of a column */
@@ -196,6 +199,15 @@ typedef struct rsk_detector {
     float *object, *spare, *padded, *work;
 } rsk_detector;
 
+/* Multiples of the mean square norm of a sketch's attributes, tried for modules of which nothing is known: from 4 down by FALL each. */
+#define RSK_NORMS 7
+#define RSK_NORM_FALL 5.0
+static inline double rsk_norm_tried(int i) {
+    double at = 4.0;
+    while (i-- > 0) at /= RSK_NORM_FALL;
+    return at;
+}
+
 int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, rsk_detector *detector); /* 0: no memory */
 void rsk_detector_free(rsk_detector *detector);
 /* All proposals that a residual (d,) supports. The tree's lists are up to date. */
@@ -223,6 +235,39 @@ void rsk_step_below(const rsk_detector *detector, const float *x, ptrdiff_t m, p
 /* What the levels below these say, `levels` of them at most, for one candidate; x is one of detector->below. */
 double rsk_look_below(const rsk_detector *detector, const float *x, ptrdiff_t position, ptrdiff_t m, ptrdiff_t levels);
 
+/* ---------------------------------------------------------------- ties.c */
+
+/* Which nodes of a tree are uses of one object, as their signatures tell. Those of a group share all unknowns but their counters. */
+typedef struct rsk_ties {
+    ptrdiff_t signature; /* an object's last elements, which tell it from others; 0: nothing is ever tied, and nothing below is there */
+    int any;             /* flag. 1: some nodes are tied; 0: the arrays are not read */
+    int32_t *lead;  /* (capacity,) the first node of a node's group: itself where it is not tied */
+    int32_t *next;  /* (capacity,) the next node of the group, or -1 */
+    double *share;  /* (capacity,) c_i / C, where C^2 is the sum of c_i^2 over the group */
+    double *size;   /* (capacity,) C, of leads */
+    double *column; /* (capacity,) one over the norm of the counter's column, which brings u with it */
+    double *u;      /* (room,) what the group's nodes hold over their counters, at the place of the lead's unknowns */
+    double *full;   /* (room + capacity,) scratch */
+    int32_t *first, *saved; /* (capacity,) scratch */
+} rsk_ties;
+
+int rsk_ties_create(ptrdiff_t signature, ptrdiff_t capacity, ptrdiff_t room, rsk_ties *ties); /* 0: no memory */
+void rsk_ties_free(rsk_ties *ties);
+static inline int rsk_is_tied(const rsk_ties *t, ptrdiff_t i) { return t->any && (t->lead[i] != i || t->next[i] >= 0); }
+/* Node i is new. */
+void rsk_ties_add(rsk_ties *ties, ptrdiff_t i);
+/* Nodes have new numbers, see rsk_tree_prune. rsk_ties_set must follow. */
+void rsk_ties_move(rsk_ties *ties, ptrdiff_t n, const int32_t *moved);
+/* Sets all but lead from it and a fit's unknowns. */
+void rsk_ties_set(rsk_ties *ties, const rsk_tree *tree, const double *x, const double *c);
+/* The solvers' variables are in the places of the unknowns. All elements and counters that they stand for; and the transpose, in place. */
+const double *rsk_ties_unfold(const rsk_ties *ties, const rsk_plan *plan, ptrdiff_t attributes, const double *p);
+void rsk_ties_fold(const rsk_ties *ties, const rsk_plan *plan, ptrdiff_t attributes, double *g);
+/* In place: the variables at elements and counters u that rsk_ties_set was given, and back. linear: what is solved for is an error, from
+ * zero, of which x_i has the share of C du; otherwise x_i = c_i u. */
+void rsk_ties_enter(const rsk_ties *ties, const rsk_plan *plan, ptrdiff_t attributes, int linear, double *u);
+void rsk_ties_leave(const rsk_ties *ties, const rsk_plan *plan, ptrdiff_t attributes, int linear, double *u);
+
 /* ---------------------------------------------------------------- fit.c */
 
 /* The objects of a tree, fitted jointly to one sketch. An object's unknowns are its attribute and its counter times the amplitude:
@@ -232,6 +277,8 @@ typedef struct rsk_fit {
     rsk_tree tree;
     rsk_linear map;
     rsk_cgls_work work; /* work.r: the residual */
+    rsk_ties ties;
+    int linear; /* flag. 1: what is fitted is an error, see rsk_ties_leave */
     /* What the caller says of attributes: */
     double told_norm2;  /* their mean square norm; 0: not known */
     const rsk_sparsity *told; /* (modules,), or NULL: all are dense */
@@ -268,10 +315,12 @@ typedef struct rsk_fit {
     /* (capacity,) During the search it holds the counters that detection assumes; afterwards, the standard error that an element of
      * an attribute would have without damping. */
     double *error;
-    double *free_error; /* (capacity,) of c and of the elements of x that are no part of an attribute, which are hardly damped */
-    double *rest_count; /* (capacity,) of a rest, how many members it stands for */
-    double *rest_error; /* (capacity,) the standard error of that */
+    double *free_error;  /* (capacity,) of the elements of x that are no part of an attribute, which are hardly damped */
+    double *count_error; /* (capacity,) of c */
+    double *rest_count;  /* (capacity,) of a rest, how many members it stands for */
+    double *rest_error;  /* (capacity,) the standard error of that */
     double *rho2;   /* (modules,) mean square norm of an attribute */
+    uint8_t *unseen; /* (modules,) flags. 1: rho2 is a guess, as no object of the module is clear and nobody told */
     double *rate;   /* (modules,) the share of its elements that are not zero */
     double *tally;  /* (4, modules) scratch of rsk_fit_norms */
     uint8_t *drop;  /* (capacity,) marks for rsk_fit_remove */
@@ -279,6 +328,7 @@ typedef struct rsk_fit {
 } rsk_fit;
 
 #define RSK_CLEAR 6.0      /* standard errors at which a counter certainly differs from none */
+#define RSK_TIED_ROOM 3    /* the same where copies can be tied */
 #define RSK_SPARSE_ROOM 12 /* unknowns a coordinate that there is memory for where attributes are sparse */
 /* Multiples of rsk_fit.floor, which is a squared norm: */
 #define RSK_EXACT 4.0      /* twice as large as a norm: all is explained */
@@ -290,6 +340,8 @@ void rsk_fit_free(rsk_fit *fit);
 /* Starts with a sketch and no objects. Returns 0 if a kept coordinate is NaN or too large. noise: rms error of a coordinate. */
 int rsk_fit_load(rsk_fit *fit, const float *sketch, const uint8_t *mask, double noise);
 ptrdiff_t rsk_fit_unknowns(const rsk_fit *fit);
+/* The same without ties: what must be within room. */
+ptrdiff_t rsk_fit_places(const rsk_fit *fit);
 /* Needs count < capacity, and that many unknowns more within room. */
 void rsk_fit_add(rsk_fit *fit, int32_t parent, int32_t position, int32_t module, double amplitude);
 /* Removes what drop marks, and all below it. */
@@ -304,6 +356,8 @@ int rsk_fit_in_support(const rsk_fit *fit, ptrdiff_t i, int64_t k);
 /* Sets `sparse` of the modules that the caller left open, from the objects that are likely there: mostly zero, if that explains their
  * elements better. Modules of which these say little are as the others are. Returns whether any became sparse. */
 int rsk_fit_decide(rsk_fit *fit);
+/* Whether there are fewer unknowns than coordinates, without which a small residual says nothing. */
+static inline int rsk_fit_determined(const rsk_fit *fit) { return rsk_fit_unknowns(fit) < fit->kept || fit->any_sparse; }
 /* Whether nothing can be missing: the residual is about that of rounding, or of the sketch's own error. */
 int rsk_fit_clean(const rsk_fit *fit);
 /* Sets the map, its scales and the damping for the tree as it is. */
@@ -316,6 +370,9 @@ void rsk_fit_estimate_noise(rsk_fit *fit);
 ptrdiff_t rsk_fit_prune(rsk_fit *fit, double cost);
 /* rho2 and rate, from the objects that are certainly there. */
 void rsk_fit_norms(rsk_fit *fit);
+/* Ties nodes that look like copies of one object, and fits; takes that back if the sketch is explained worse. Returns whether any were
+ * tied that were not. spare: rsk_fit_spare(fit) doubles. */
+int rsk_fit_tie(rsk_fit *fit, double *spare);
 
 /* ---------------------------------------------------------------- rest.c */
 

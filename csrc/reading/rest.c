@@ -81,7 +81,7 @@ void rsk_fit_counts(const rsk_fit *f, const double *c, const double *error2, dou
 /* Adds a rest. Returns 0 if there is no more room. */
 static int add_rest(rsk_fit *f, ptrdiff_t p, int32_t m, double amplitude) {
     const ptrdiff_t i = f->tree.count;
-    if (i + 1 >= f->capacity || rsk_fit_unknowns(f) + f->spec->module[m].length + 1 > f->memory) return 0;
+    if (i + 1 >= f->capacity || rsk_fit_places(f) + f->spec->module[m].length + 1 > f->memory) return 0;
     rsk_fit_add(f, (int32_t)p, RSK_NO_POSITION, m, amplitude);
     f->tree.plan.amplitude[i] /= sqrt(f->spec->stretch2); /* T_i is left out */
     f->rests++;

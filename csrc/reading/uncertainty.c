@@ -30,7 +30,7 @@
 /* Objects that were taken for others err in ways that this does not make up. Measured at loads of 1 to 4: errors larger by this. */
 #define CALIBRATION 1.15
 /* ... and where the fit has as many unknowns as there are coordinates, or ROOMY fewer, by up to so much more. */
-#define FILLED 0.8
+#define FILLED 0.6
 #define ROOMY 0.15
 /* Something of a tuple is always taken to be missing, because its siblings would hide it: at least this part of a mean share. */
 #define HIDDEN 0.1
@@ -80,7 +80,7 @@ typedef struct trial {
 } trial;
 
 ptrdiff_t rsk_fit_spare(const rsk_fit *f) { 
-    return 2 * f->spec->dim + 3 * f->memory + (5 + DRAWS_OF_RESTS) * f->capacity + f->spec->modules * (2 + f->spec->max_length);
+    return 2 * f->spec->dim + 3 * f->memory + (6 + DRAWS_OF_RESTS) * f->capacity + f->spec->modules * (2 + f->spec->max_length);
 }
 
 /* What a module's found objects have in common, those that are missing will have too: their unknowns, weighed by their amplitudes. */
@@ -106,17 +106,18 @@ static void average(trial *t, const rsk_fit *f) {
     }
 }
 
-/* sum (2, capacity) is the part of spare that the trial leaves. */
+/* sum (3, capacity) is the part of spare that the trial leaves. */
 static trial trial_of(const rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth, double *spare, double **sum) {
     trial t = {.fit = *f, .found = f->tree.count, .allowed = allowed, .max_depth = max_depth};
     if (f->rests) t.fit.room = f->memory;
+    t.fit.linear = 1;
     t.fit.s = spare;
     t.fit.work.r = t.fit.s + f->spec->dim;
     t.fit.x = t.fit.work.r + f->spec->dim;
     t.fit.damping = t.fit.x + f->memory;
     t.fit.c = t.fit.damping + f->memory;
     *sum = t.fit.c + f->capacity;
-    t.truth = *sum + 2 * f->capacity;
+    t.truth = *sum + 3 * f->capacity;
     t.counter_truth = t.truth + f->memory;
     t.count = t.counter_truth + f->capacity;
     t.drawn = t.count + f->capacity;
@@ -154,7 +155,7 @@ static int32_t draw_module(trial *t, ptrdiff_t p) {
 static int add_made_up(trial *t, ptrdiff_t p, int32_t position, int32_t module, double amplitude) {
     rsk_fit *f = &t->fit;
     const ptrdiff_t a = f->spec->module[module].length, i = f->tree.count;
-    if (i + 1 >= f->capacity || rsk_fit_unknowns(f) + a + 1 > f->room) return 0;
+    if (i + 1 >= f->capacity || rsk_fit_places(f) + a + 1 > f->room) return 0;
     const double *mean = t->mean + module * f->spec->max_length;
     const double each = sqrt(fmax(f->rho2[module] - t->square[module], 0.0) / (double)a);
     rsk_fit_add(f, (int32_t)p, position, module, amplitude);
@@ -288,8 +289,8 @@ static double try_once(trial *t, const rsk_fit *f, uint32_t draw, int noise) {
     return rsk_dot(t->fit.s, t->fit.s, f->spec->dim);
 }
 
-/* The squared errors of an object: all that the trial fitted. Of its attribute's elements, as they would be without damping; and of its
- * counter and what else is not damped. */
+/* The squared errors of an object: all that the trial fitted. Of its attribute's elements, as they would be without damping; and of what
+ * else it has beside its counter. */
 static double attribute_error(const rsk_fit *f, ptrdiff_t i) {
     double sum = 0.0;
     for (int64_t k = f->tree.plan.attribute_ends[i]; k < f->tree.plan.attribute_ends[i + 1] - f->free; k++)
@@ -298,7 +299,7 @@ static double attribute_error(const rsk_fit *f, ptrdiff_t i) {
 }
 
 static double free_error(const rsk_fit *f, ptrdiff_t i) {
-    double sum = f->c[i] * f->c[i];
+    double sum = 0.0;
     for (int64_t k = f->tree.plan.attribute_ends[i + 1] - f->free; k < f->tree.plan.attribute_ends[i + 1]; k++)
         sum += rsk_fit_free_element(f, k) * rsk_fit_free_element(f, k);
     return sum;
@@ -313,7 +314,8 @@ static double filled(const rsk_fit *f) {
     const rsk_tree *t = &f->tree;
     double unknowns = (double)(t->count - f->rests);
     for (ptrdiff_t i = 0; i < t->count - f->rests; i++)
-        for (int64_t k = t->plan.attribute_ends[i]; k < t->plan.attribute_ends[i + 1]; k++) unknowns += rsk_fit_in_support(f, i, k);
+        for (int64_t k = t->plan.attribute_ends[i]; k < t->plan.attribute_ends[i + 1]; k++)
+            unknowns += rsk_fit_in_support(f, i, k) && !(f->ties.any && f->ties.lead[i] != i);
     return unknowns / (double)f->kept;
 }
 
@@ -331,14 +333,38 @@ static double rounding_error(const rsk_fit *f, ptrdiff_t i) {
     return RELATED * sqrt(square / kept * gram) / left;
 }
 
-/* Errors of objects from `from` on and before `to`: of each what its own made-up errors say, and a part of what those of all say. */
-static void share_errors(rsk_fit *f, ptrdiff_t from, ptrdiff_t to, const double *sum, const double *free_sum, double drawn, double factor) {
+/* The part of the solvers' variable that a node holds, and how much of its counter's variable its counter is: 1 where it is not tied. */
+static double share_of(const rsk_fit *f, ptrdiff_t i) { return rsk_is_tied(&f->ties, i) ? fmax(fabs(f->ties.share[i]), 1e-30) : 1.0; }
+static double column_of(const rsk_fit *f, ptrdiff_t i) { return rsk_is_tied(&f->ties, i) ? f->ties.column[i] : 1.0; }
+
+/* Sums of squared errors over the draws: of attributes, of what else is not damped, and of counters. */
+typedef struct tally {
+    double *own, *free, *count;
+    double drawn;
+} tally;
+
+static void add_errors(tally *s, const rsk_fit *f, const trial *t, double scale) {
+    for (ptrdiff_t i = 0; i < f->tree.count; i++) {
+        const double part = scale / (share_of(f, i) * share_of(f, i)), count = t->fit.c[i] / column_of(f, i);
+        s->own[i] += attribute_error(&t->fit, i) * part;
+        s->free[i] += free_error(&t->fit, i) * part;
+        s->count[i] += count * count * scale;
+    }
+}
+
+/* Errors of objects from `from` on and before `to`: of each what its own made-up errors say, and a part of what those of all say. An
+ * undamped element and a counter have the same error, but for copies, which share the first alone. */
+static void share_errors(rsk_fit *f, ptrdiff_t from, ptrdiff_t to, const tally *s, double factor) {
     const double free = 1.0 + (double)f->free;
     double all = 0.0, elements = 0.0, all_free = 0.0;
-    for (ptrdiff_t i = from; i < to; i++) all += sum[i], elements += drawn * elements_of(f, i), all_free += free_sum[i];
+    for (ptrdiff_t i = from; i < to; i++) all += s->own[i], elements += s->drawn * elements_of(f, i), all_free += s->free[i] + s->count[i];
+    const double each = POOL * all_free / (s->drawn * free * (double)(to - from));
     for (ptrdiff_t i = from; i < to; i++) {
-        f->error[i] = factor * sqrt((sum[i] + POOL * all / elements) / (drawn * elements_of(f, i) + POOL));
-        f->free_error[i] = factor * sqrt((free_sum[i] + POOL * all_free / (drawn * free * (double)(to - from))) / (drawn * free + POOL));
+        const int tied = rsk_is_tied(&f->ties, i);
+        const double undamped = sqrt((s->free[i] + (tied ? 0.0 : s->count[i]) + each) / (s->drawn * (tied ? free - 1.0 : free) + POOL));
+        f->error[i] = factor * share_of(f, i) * sqrt((s->own[i] + POOL * all / elements) / (s->drawn * elements_of(f, i) + POOL));
+        f->free_error[i] = factor * share_of(f, i) * undamped;
+        f->count_error[i] = factor * column_of(f, i) * (tied ? sqrt((s->count[i] + each) / (s->drawn + POOL)) : undamped);
     }
 }
 
@@ -346,7 +372,7 @@ static void share_errors(rsk_fit *f, ptrdiff_t from, ptrdiff_t to, const double 
 static void count_errors(rsk_fit *f, trial *t, int drawn, double factor, double calibration) {
     const ptrdiff_t n = f->tree.count, first = n - f->rests;
     double *error2 = t->fit.c, *sum = t->counter_truth, all = 0.0;
-    for (ptrdiff_t i = 0; i < n; i++) error2[i] = f->free_error[i] * f->free_error[i] / (factor * factor);
+    for (ptrdiff_t i = 0; i < n; i++) error2[i] = f->count_error[i] * f->count_error[i] / (factor * factor);
     rsk_fit_counts(f, f->c, error2, f->rest_count);
     for (ptrdiff_t i = 0; i < n; i++) sum[i] = 0.0;
     for (int draw = 0; draw < drawn; draw++) { /* to first order: a count is far from linear in a counter that is noise */
@@ -371,29 +397,33 @@ void rsk_fit_uncertainty(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth
     const ptrdiff_t d = f->spec->dim, n = f->tree.count;
     f->missing = f->square;
     const int clean = rsk_fit_clean(f);
-    for (ptrdiff_t i = 0; i < n; i++) f->error[i] = f->free_error[i] = clean && f->noise2 == 0.0 ? rounding_error(f, i) : f->spread;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const double each = clean && f->noise2 == 0.0 ? rounding_error(f, i) : f->spread;
+        f->error[i] = f->free_error[i] = share_of(f, i) * each;
+        f->count_error[i] = column_of(f, i) * each;
+    }
     if (n == 0 || (clean && f->noise2 == 0.0)) return;
-    double *sum, drawn = 0.0, missing = 0.0;
+    double *sum, missing = 0.0;
     trial t = trial_of(f, allowed, max_depth, spare, &sum);
-    double *free_sum = sum + f->capacity;
-    memset(sum, 0, 2 * sizeof *sum * (size_t)f->capacity);
+    tally s = {sum, sum + f->capacity, sum + 2 * f->capacity, 0.0};
+    memset(sum, 0, 3 * sizeof *sum * (size_t)f->capacity);
     const uint32_t draws = f->rests ? DRAWS_OF_RESTS : DRAWS;
-    for (uint32_t draw = 0; draw < draws && !(clean && drawn * (double)rsk_fit_unknowns(f) > ENOUGH); draw++) {
+    for (uint32_t draw = 0; draw < draws && !(clean && s.drawn * (double)rsk_fit_unknowns(f) > ENOUGH); draw++) {
         const double whole = try_once(&t, f, draw, clean), left = rsk_dot(t.fit.work.r, t.fit.work.r, d);
         if (!(left > 0.0)) continue;
         /* made-up objects scaled so that as much of them is left as of the sketch */
         const double scale = clean ? 1.0 : f->square / left;
-        drawn += 1.0;
         missing += clean ? f->square : scale * whole;
-        for (ptrdiff_t i = 0; i < n; i++) sum[i] += attribute_error(&t.fit, i) * scale, free_sum[i] += free_error(&t.fit, i) * scale;
-        for (ptrdiff_t i = 0; f->rests && i < n; i++) t.drawn[(ptrdiff_t)(drawn - 1.0) * f->capacity + i] = sqrt(scale) * t.fit.c[i];
+        for (ptrdiff_t i = 0; f->rests && i < n; i++) t.drawn[(ptrdiff_t)s.drawn * f->capacity + i] = sqrt(scale) * t.fit.c[i];
+        add_errors(&s, f, &t, scale);
+        s.drawn += 1.0;
     }
     f->iterations = t.fit.iterations;
-    if (drawn == 0.0) return;
+    if (s.drawn == 0.0) return;
     const double calibration = CALIBRATION + FILLED * fmin(fmax(filled(f) - 1.0 + ROOMY, 0.0) / ROOMY, 1.0);
     const double factor = clean ? 1.0 : calibration;
-    share_errors(f, 0, n - f->rests, sum, free_sum, drawn, factor);
-    share_errors(f, n - f->rests, n, sum, free_sum, drawn, factor);
-    if (f->rests) count_errors(f, &t, (int)drawn, factor, CALIBRATION + 0.5 * (factor - CALIBRATION));
-    f->missing = fmin(missing / drawn, f->energy);
+    share_errors(f, 0, n - f->rests, &s, factor);
+    share_errors(f, n - f->rests, n, &s, factor);
+    if (f->rests) count_errors(f, &t, (int)s.drawn, factor, CALIBRATION + 0.5 * (factor - CALIBRATION));
+    f->missing = fmin(missing / s.drawn, f->energy);
 }

@@ -13,6 +13,8 @@
 #define SEEN 2.5        /* standard errors that the counter of such an object must reach */
 #define LEAD 0.1        /* a proposal of less than this share of the best one's evidence waits for the next round */
 #define FULL 0.97       /* unknowns over kept coordinates, at most */
+#define SHARED 0.25     /* where copies can be tied: more than these, while the fit leaves this share of the coordinates free */
+#define CROWDED 0.4     /* a fit that leaves less of the coordinates free than this looks for copies at once, not only when stuck */
 #define SETTLED 0.5     /* a fit that leaves more than this share of the squared residual has come to rest */
 #define RESTED 0.9      /* the same in a round that found nothing new, and with sparse attributes */
 #define SHARPENING 8    /* fits without damping that are tried */
@@ -110,7 +112,7 @@ static void refit(search *q, double settled) {
         const ptrdiff_t marks = rsk_fit_prune(f, cost_of(q));
         if (marks) rsk_fit_remove(f);
         else if (f->square <= RSK_EXACT * f->floor || f->square > (f->any_sparse ? RESTED : settled) * before) break;
-        damping = !f->any_sparse && !marks && f->square < before / FALLEN && turn > 0 ? AHEAD : 1.0;
+        damping = !f->any_sparse && !marks && rsk_fit_determined(f) && f->square < before / FALLEN && turn > 0 ? AHEAD : 1.0;
         before = marks ? HUGE_VAL : f->square;
     }
 }
@@ -125,6 +127,7 @@ static void detect(search *q) {
         f->error[i] = f->norm2 > 1.0 && f->c[i] < RSK_CLEAR * f->spread ? f->alpha[i] : f->c[i];
     det->counter = f->error;
     det->rho2 = f->rho2;
+    det->unseen = f->unseen, det->norm2 = f->norm2;
     det->columns = q->columns;
     det->share = f->root * f->root;
     det->root = f->root;
@@ -139,8 +142,9 @@ static void detect(search *q) {
 }
 
 static int has_room(const rsk_fit *f, int32_t module) {
-    const ptrdiff_t unknowns = rsk_fit_unknowns(f) + f->spec->module[module].length + 1;
-    if (f->tree.count >= f->capacity || unknowns > f->room) return 0;
+    const ptrdiff_t more = f->spec->module[module].length + 1, unknowns = rsk_fit_unknowns(f) + more;
+    if (f->tree.count >= f->objects || rsk_fit_places(f) + more > f->room) return 0;
+    if (f->ties.signature && f->shrink > SHARED) return 1; /* copies may be among them */
     return f->any_sparse ? f->shrink > 1.0 - FULL : (double)unknowns <= FULL * (double)f->kept;
 }
 
@@ -270,7 +274,12 @@ static void explore(search *q, int steps) {
         detect(q);
         const ptrdiff_t came = accept(q);
         if (!came && (thorough || q->step)) {
-            if (q->step == steps || rsk_fit_clean(f)) break;
+            if (rsk_fit_clean(f)) break;
+            if (rsk_fit_tie(f, q->spare)) {
+                thorough = idle = 0;
+                continue;
+            }
+            if (q->step == steps) break;
             if (++q->step == 1) stuck = f->square;
             thorough = idle = 0;
             continue;
@@ -281,7 +290,8 @@ static void explore(search *q, int steps) {
         if (f->tree.count > peak) peak = f->tree.count;
         least = fmin(least, f->square);
         if (q->step > 1 && f->square < UNSTUCK * stuck) q->step = 1, stuck = f->square;
-        if (f->square <= RSK_EXACT * f->floor) break;
+        if (f->square <= RSK_EXACT * f->floor && rsk_fit_determined(f)) break;
+        if (f->shrink < CROWDED && f->square > RSK_NEARLY * f->floor && rsk_fit_tie(f, q->spare)) idle = 0;
     }
 }
 
@@ -289,8 +299,9 @@ static void explore(search *q, int steps) {
 static void start_again(search *q) {
     rsk_fit *f = &q->fit;
     rsk_tree_clear(&f->tree);
+    f->ties.any = 0;
     memcpy(f->work.r, f->s, sizeof *f->s * (size_t)f->spec->dim);
-    for (ptrdiff_t m = 0; m < f->spec->modules; m++) f->rho2[m] = f->norm2;
+    for (ptrdiff_t m = 0; m < f->spec->modules; m++) f->rho2[m] = f->norm2, f->unseen[m] = !(f->told_norm2 > 0.0);
     rsk_fit_estimate_noise(f);
 }
 
@@ -330,21 +341,23 @@ static double element_error(const rsk_fit *f, ptrdiff_t i) {
 static int keep(const search *q, found *out) {
     const rsk_fit *f = &q->fit;
     const ptrdiff_t n = f->tree.count, a = (ptrdiff_t)f->tree.plan.attribute_ends[n];
-    double *amplitude = out->memory = rsk_alloc(4 * n + a + (3 * n + 1) / 2, sizeof *amplitude);
+    double *amplitude = out->memory = rsk_alloc(5 * n + a + 2 * n, sizeof *amplitude);
     if (!amplitude) return 0;
-    double *evidence = amplitude + n, *spread = evidence + n, *amplitude_spread = spread + n, *attributes = amplitude_spread + n;
-    int32_t *parent = (int32_t *)(void *)(attributes + a), *position = parent + n, *module = position + n;
+    double *evidence = amplitude + n, *spread = evidence + n, *amplitude_spread = spread + n, *free_spread = amplitude_spread + n;
+    double *attributes = free_spread + n;
+    int32_t *parent = (int32_t *)(void *)(attributes + a), *position = parent + n, *module = position + n, *lead = module + n;
     const rsk_unrolled_view view = {.residual = f->square, .energy = f->energy, .missing = f->missing, .rounds = q->rounds,
                                     .iterations = (int32_t)f->iterations, .parent = parent, .position = position,
-                                    .module = module, .amplitude = amplitude, .evidence = evidence, .spread = spread,
-                                    .amplitude_spread = amplitude_spread, .attributes = attributes};
+                                    .module = module, .lead = lead, .amplitude = amplitude, .evidence = evidence, .spread = spread,
+                                    .amplitude_spread = amplitude_spread, .free_spread = free_spread, .attributes = attributes};
     out->objects = n, out->attributes = a;
     out->view = view;
     for (ptrdiff_t i = 0; i < n; i++) {
         const rsk_node *o = &f->tree.node[i];
         parent[i] = o->parent, position[i] = o->position, module[i] = o->module;
+        lead[i] = f->ties.any ? f->ties.lead[i] : (int32_t)i;
         amplitude[i] = f->c[i], evidence[i] = o->evidence;
-        spread[i] = element_error(f, i), amplitude_spread[i] = f->free_error[i];
+        spread[i] = element_error(f, i), amplitude_spread[i] = f->count_error[i], free_spread[i] = f->free_error[i];
     }
     for (ptrdiff_t i = 0; i < n; i++)
         for (int64_t k = f->tree.plan.attribute_ends[i]; k < f->tree.plan.attribute_ends[i + 1]; k++)
@@ -411,7 +424,7 @@ static int valid(const rsk_spec *spec, ptrdiff_t n, const rsk_unroll_params *p) 
         if (p->sparsity[m].kind < RSK_DENSE || p->sparsity[m].kind > RSK_DECIDE || p->sparsity[m].nonzeros < 0) return 0;
     for (ptrdiff_t i = 0; p->noise && i < n; i++)
         if (!(p->noise[i] >= 0.0) || !(p->noise[i] <= (double)RSK_MAX_VALUE)) return 0;
-    return spec && spec->coherence < 1.0 && rsk_leaves_attributes(spec, p->free);
+    return spec && spec->coherence < 1.0 && rsk_leaves_attributes(spec, p->free) && p->signature >= 0 && p->signature <= p->free;
 }
 
 void rsk_unrolled_free(rsk_unrolled *u) {

@@ -13,6 +13,7 @@ cdef extern from "recsketch.h" nogil:
         int max_rounds
         double norm2
         const rsk_sparsity *sparsity
+        ptrdiff_t signature
         ptrdiff_t free
     ctypedef struct rsk_unrolled:
         pass
@@ -32,10 +33,12 @@ cdef extern from "recsketch.h" nogil:
         const int32_t *parent
         const int32_t *position
         const int32_t *module
+        const int32_t *lead
         const double *amplitude
         const double *evidence
         const double *spread
         const double *amplitude_spread
+        const double *free_spread
         const double *attributes
         rsk_rests rests
     rsk_status rsk_unroll(const rsk_spec *, ptrdiff_t, const float *, const uint8_t *, ptrdiff_t, const rsk_unroll_params *,
@@ -53,7 +56,7 @@ cdef class Unrolling:
 
     def __cinit__(self, Spec spec not None, const float[:, ::1] sketches, mask, const uint8_t[:, ::1] allowed, noise,
                   ptrdiff_t max_depth, double threshold, int max_rounds, int threads, double norm2=0.0,
-                  sparsity=None, ptrdiff_t free=0):
+                  sparsity=None, ptrdiff_t free=0, ptrdiff_t signature=0):
         """sparsity: (modules, 3) int64, rows as rsk_sparsity; None: all dense."""
         cdef const uint8_t[:, ::1] m = mask
         cdef const double[::1] e = noise
@@ -75,7 +78,7 @@ cdef class Unrolling:
                 raise ValueError(f"mask: wanted {spec.dim} columns, and one row or one a sketch")
             pm, rows = &m[0, 0], m.shape[0]
         p.allowed, p.noise, p.max_depth, p.threshold, p.max_rounds = &allowed[0, 0], NULL, max_depth, threshold, max_rounds
-        p.norm2, p.free, p.sparsity = norm2, free, NULL
+        p.norm2, p.free, p.signature, p.sparsity = norm2, free, signature, NULL
         if sparsity is not None:
             told = sparsity
             if told.shape[0] != modules or told.shape[1] != 3:
@@ -97,17 +100,17 @@ cdef class Unrolling:
         rsk_unrolled_free(self.ptr)
 
     def get(self, ptrdiff_t i):
-        """Numbers and arrays as rsk_unrolled_view: (residual, energy, missing, rounds, iterations), (3, n) tags, (4, n) numbers and
+        """Numbers and arrays as rsk_unrolled_view: (residual, energy, missing, rounds, iterations), (4, n) tags, (5, n) numbers and
         the attributes."""
         cdef rsk_unrolled_view v
         check(rsk_unrolled_get(self.ptr, i, &v), nowhere())
         n, size = rsk_unrolled_objects(self.ptr, i), rsk_unrolled_attributes(self.ptr, i)
-        tags, numbers, attributes = np.empty((3, n), np.int32), np.empty((4, n)), np.empty(size)
+        tags, numbers, attributes = np.empty((4, n), np.int32), np.empty((5, n)), np.empty(size)
         if n:
-            for row, part in enumerate((<int32_t[:n]>v.parent, <int32_t[:n]>v.position, <int32_t[:n]>v.module)):
+            for row, part in enumerate((<int32_t[:n]>v.parent, <int32_t[:n]>v.position, <int32_t[:n]>v.module, <int32_t[:n]>v.lead)):
                 tags[row] = part
             for row, values in enumerate((<double[:n]>v.amplitude, <double[:n]>v.evidence, <double[:n]>v.spread,
-                                          <double[:n]>v.amplitude_spread)):
+                                          <double[:n]>v.amplitude_spread, <double[:n]>v.free_spread)):
                 numbers[row] = values
             attributes[:] = <double[:size]>v.attributes
         return (v.residual, v.energy, v.missing, v.rounds, v.iterations), tags, numbers, attributes

@@ -87,15 +87,16 @@ static void test_bytes_of_unrolling(void) {
     float *s = need(2 * BYTES_DIM, sizeof *s);
     const rsk_sparsity sparsity[2][MODULES] = {{{RSK_DENSE, 0, 0}}, {{RSK_DENSE, 0, 0}, {RSK_DECIDE, 0, 0}}};
     s[3] = s[BYTES_DIM + 4] = 1;
-    for (int sparse = 0; sparse < 2; sparse++)
+    for (int kind = 0; kind < 3; kind++) /* dense, sparse, with signatures */
         for (ptrdiff_t depth = 1; depth <= RSK_MAX_DEPTH; depth += RSK_MAX_DEPTH - 1)
             for (int threads = 1; threads <= 2; threads++) {
+                const int sparse = kind == 1, tied = kind == 2;
                 const rsk_unroll_params p = {.allowed = allowed, .max_depth = depth, .threshold = 1e9, .max_rounds = 1,
-                                             .sparsity = sparse || depth > 1 ? sparsity[sparse] : NULL};
+                                             .sparsity = sparse || depth > 1 ? sparsity[sparse] : NULL, .free = tied, .signature = tied};
                 rsk_unrolled *u = NULL;
-                const double d = BYTES_DIM, objects = (sparse ? 12 : 1) * (d / 8 + 1), longest = 150;
-                const double vectors = (sparse ? 1456 : 444) + 12 * (double)depth;
-                const double each = vectors * d + 406 * objects + 290 * (d / 8 + 1) + MAX_INPUTS * (4 * longest + 24 * MODULES) + MODULES * (8 * longest + 120);
+                const double d = BYTES_DIM, objects = (sparse ? 12 : tied ? 3 : 1) * (d / 8 + 1), longest = 150, own = tied ? 354 : 306;
+                const double vectors = (sparse ? 1456 : tied ? 692 : 444) + 12 * (double)depth;
+                const double each = vectors * d + (116 + own) * objects + own * (d / 8 + 1) + MAX_INPUTS * (4 * longest + 24 * MODULES) + MODULES * (8 * longest + 120);
                 const int workers = rsk_parallel_threads(threads, 2, 1);
                 BYTES(4 * (MODULES + 3) * d + workers * each, rsk_unroll(spec, 2, s, NULL, 0, &p, &u, threads, NULL, NULL));
                 rsk_unrolled_free(u);

@@ -130,13 +130,60 @@ static void test_fit_norms(void) {
         CHECK(fabs(f.rho2[m] - want) <= 1e-13 * want);
     }
     CHECK(f.rho2[3] == f.norm2); /* no object */
-    /* noise alone has no energy left, and rho2 stays above 0.1 */
+    for (int m = 0; m < MODULES; m++) CHECK(f.unseen[m] == (m == 3));
+    /* noise alone has no energy left: rho2 stays above 1e-4, and above 0.1 where norms are known */
     for (int64_t k = 0; k < ends[NODES]; k++) f.x[k] = 0.05, f.damping[k] = 0;
-    rsk_fit_norms(&f);
-    for (int m = 0; m < 3; m++) CHECK(f.rho2[m] == 0.1);
+    for (int told = 0; told < 2; told++) {
+        f.told_norm2 = (double)told;
+        rsk_fit_norms(&f);
+        for (int m = 0; m < 3; m++) CHECK(f.rho2[m] == (told ? 0.1 : 1e-4) && !f.unseen[m]);
+        CHECK(f.rho2[3] == f.norm2 && f.unseen[3] == !told);
+    }
+    f.told_norm2 = 0.0;
     for (int64_t k = 0; k < ends[NODES]; k++) f.x[k] = 1e3;
     rsk_fit_norms(&f);
     for (int m = 0; m < 3; m++) CHECK(f.rho2[m] == 100.0);
+    rsk_fit_free(&f);
+    rsk_spec_free(spec);
+}
+
+/* Where no counter is certain, the norm is the likeliest of those tried: of objects of counter 5 and squared norm n, in units of the
+ * noise, the one next to n. */
+static void test_fit_norms_unseen(void) {
+    for (int k = 0; k < RSK_NORMS; k++) {
+        rsk_fit f;
+        rsk_spec *spec = fit_make(&f, 0, 1);
+        f.spread = 0.1, f.shrink = 1.0, f.norm2 = 50.0;
+        const double rho2 = f.norm2 * rsk_norm_tried(k), alpha = 5.0;
+        for (int i = 0; i < NODES; i++) {
+            const int64_t *ends = &f.tree.plan.attribute_ends[i];
+            const double a = (double)(ends[1] - ends[0]);
+            f.c[i] = alpha * f.spread;
+            for (int64_t at = ends[0]; at < ends[1]; at++) f.x[at] = f.spread * sqrt(1.0 + alpha * alpha * rho2 / a), f.damping[at] = 0;
+        }
+        rsk_fit_norms(&f);
+        /* the amplitude may be off by 3 of 5, so that the norm is known to a factor of 6 */
+        for (int m = 0; m < 3; m++) CHECK(f.unseen[m] && f.rho2[m] > rho2 / 6.0 && f.rho2[m] < 6.0 * rho2 + 0.1);
+        rsk_fit_free(&f);
+        rsk_spec_free(spec);
+    }
+}
+
+/* The noise and the degrees of freedom agree, also where a fit has as many unknowns as coordinates. */
+static void test_fit_noise_is_consistent(void) {
+    rsk_fit f;
+    rsk_spec *spec = fit_make(&f, 0, 1);
+    const int64_t *ends = f.tree.plan.attribute_ends;
+    for (double prior = 1e-6; prior < 1e6; prior *= 10.0) {
+        for (int64_t k = 0; k < ends[NODES]; k++) f.prior[k] = prior * (k % 2 ? 1.0 : 1.0 + 1e-3);
+        f.kept = (ptrdiff_t)ends[NODES] + NODES + 5; /* 5 more than unknowns */
+        rsk_fit_estimate_noise(&f);
+        const double noise = f.spread * f.spread;
+        double freedom = NODES;
+        for (int i = 0; i < NODES; i++) freedom += (double)(ends[i + 1] - ends[i]) * f.prior[ends[i]] / (f.prior[ends[i]] + noise);
+        const double shrink = fmax(1.0 - freedom / (double)f.kept, 0.02);
+        CHECK(fabs(f.shrink - shrink) <= 1e-6 && fabs(noise - f.square / (double)f.kept / (f.shrink * f.shrink)) <= 1e-9 * noise);
+    }
     rsk_fit_free(&f);
     rsk_spec_free(spec);
 }
@@ -218,7 +265,7 @@ static void test_detect_capacity(void) {
     if (!CHECK(columns != NULL)) exit(1);
     for (ptrdiff_t capacity = NODES; capacity < NODES + SPARE; capacity += SPARE - 1) {
         if (!CHECK(rsk_detector_create(spec, capacity, 8, &q))) exit(1);
-        q.allowed = anything, q.counter = f.c, q.columns = columns, q.rho2 = rho2, q.share = q.root = q.shrink = 1.0, q.noise = 0.01;
+        q.allowed = anything, q.counter = f.c, q.columns = columns, q.rho2 = rho2, q.unseen = f.unseen, q.norm2 = f.norm2, q.share = q.root = q.shrink = 1.0, q.noise = 0.01;
         q.threshold = -1e9, q.max_depth = 8; /* everything is proposed, beside what is there, and instead of it */
         for (int i = 0; i < NODES; i++) f.c[i] = 1.0;
         CHECK(q.window == MAX_INPUTS);
@@ -256,6 +303,8 @@ void test_fits(void) {
     RUN(test_fit_prepare);
     RUN(test_fit_remove);
     RUN(test_fit_norms);
+    RUN(test_fit_norms_unseen);
+    RUN(test_fit_noise_is_consistent);
     RUN(test_fit_rates);
     RUN(test_fit_prune);
     RUN(test_detect_capacity);

@@ -1,5 +1,5 @@
 /* What the core's private functions promise in csrc/base/base.h, csrc/recursion/recursion.h and csrc/reading/reading.h; fits.c has what
- * they promise of fits and detection. */
+ * they promise of fits and detection, ties.c of copies. */
 #include "private.h"
 
 const int32_t parents[NODES] = {-1, -1, 0, 0, 0, 0, 2, 2, 6, 6, 4};
@@ -211,4 +211,5 @@ void test_private(void) {
     RUN(test_precondition);
     RUN(test_resolution);
     test_fits();
+    test_ties();
 }

@@ -17,5 +17,6 @@ int32_t node_without(int32_t node); /* its number once node 2 and all below it, 
 enum { DROPPED = 2 };
 
 void test_fits(void);
+void test_ties(void);
 
 #endif

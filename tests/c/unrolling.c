@@ -2,7 +2,7 @@
 #include "contract.h"
 #include "reading/reading.h"
 
-enum { DIM = 512, SKETCHES = 6, NODES = 11 };
+enum { DIM = 512, SKETCHES = 6, NODES = 11, KEPT = 6 };
 
 /* A tree whose tuples have one or four members: with energy weighting each alpha is 1 or 1/2, so that scaling is exact.
  * parent and position of every node; users stand before their inputs. */
@@ -10,12 +10,12 @@ static const int32_t parents[NODES] = {-1, 0, 1, 1, 1, 1, 2, 6, 6, 6, 6};
 static const int32_t places[NODES] = {0, 0, 0, 1, 2, 3, 0, 0, 1, 2, 3};
 static const int32_t kinds[NODES] = {0, 1, 2, 0, 0, 1, 1, 0, 2, 1, 0};
 
-/* SKETCHES random trees of two levels below the outputs, at a load of at most 0.5. */
-static void sketches_make(const rsk_spec *spec, float *out) {
+/* SKETCHES random trees of two levels below the outputs, at a load of at most 0.5. shared: the second output uses what the first does. */
+static void sketches_of(const rsk_spec *spec, float *out, int shared) {
     uint64_t state = 41;
     for (int i = 0; i < SKETCHES; i++) {
         enum { MOST = 8 };
-        int32_t module[MOST], inputs[MOST] = {0, 0, 0, 1, 2}, outputs[2] = {MOST - 2, MOST - 1};
+        int32_t module[MOST], inputs[MOST], outputs[2] = {MOST - 2, MOST - 1};
         int64_t ends[MOST + 1] = {0}, input_ends[MOST + 1] = {0};
         const int64_t objects[2] = {0, MOST}, output_ends[2] = {0, 2};
         double weights[MOST], output_weights[2] = {1, 2};
@@ -28,10 +28,10 @@ static void sketches_make(const rsk_spec *spec, float *out) {
             for (int64_t j = ends[k]; j < ends[k + 1]; j++) x[j] = next_float(&state), norm += (double)x[j] * (double)x[j];
             for (int64_t j = ends[k]; j < ends[k + 1]; j++)
                 x[j] = (float)((double)x[j] / sqrt(norm));
-            input_ends[k + 1] = k == 3 ? 2 : k == 6 ? 4 : input_ends[k];
+            input_ends[k + 1] = k == 3 ? 2 : k == 6 ? 4 : shared && k == 7 ? 6 : input_ends[k];
             weights[k] = 1 + next_word(&state) % 3;
         }
-        inputs[0] = 0, inputs[1] = 1, inputs[2] = 3, inputs[3] = 2;
+        inputs[0] = 0, inputs[1] = 1, inputs[2] = inputs[4] = 3, inputs[3] = inputs[5] = 2;
         const rsk_batch batch = {.traces = 1, .objects = objects, .module = module, .attribute_ends = ends,
                                  .input_ends = input_ends, .inputs = inputs, .weights = weights,
                                  .output_ends = output_ends, .outputs = outputs, .output_weights = output_weights};
@@ -41,6 +41,8 @@ static void sketches_make(const rsk_spec *spec, float *out) {
         rsk_plan_free(plan);
     }
 }
+
+static void sketches_make(const rsk_spec *spec, float *out) { sketches_of(spec, out, 0); }
 
 static const uint8_t anything[(MODULES + 1) * MODULES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
@@ -80,6 +82,9 @@ static void test_unroll_arguments(void) {
     EXPECT(RSK_OK, SKETCHES, mask, 1, (void)0, 1000000);
     EXPECT(RSK_OK, SKETCHES, mask, SKETCHES, p.noise = noise, 2);
     EXPECT(RSK_OK, 1, NULL, 0, p.max_depth = RSK_MAX_DEPTH, 1);
+    EXPECT(RSK_OK, 1, NULL, 0, (p.free = 2, p.signature = 2), 1);
+    EXPECT(RSK_EINVAL, 1, NULL, 0, (p.free = 2, p.signature = 3), 1);
+    EXPECT(RSK_EINVAL, 1, NULL, 0, p.signature = -1, 1);
     EXPECT(RSK_OK, 1, NULL, 0, (p.max_depth = 1, p.max_rounds = 1, p.threshold = 0), 1);
     EXPECT(RSK_EINVAL, 0, NULL, 0, (void)0, 1);
     EXPECT(RSK_EINVAL, -1, NULL, 0, (void)0, 1);
@@ -211,6 +216,7 @@ static void test_unroll_memory(void) {
     rsk_spec *spec = spec_make(DIM, "skew", 1);
     float *s = need(SKETCHES * DIM, sizeof *s);
     rsk_unroll_params p = usual();
+    p.free = p.signature = 2;
     sketches_make(spec, s);
     long fail = 0;
     for (rsk_status got = RSK_ENOMEM; got != RSK_OK && fail < 1000; fail++) {
@@ -386,13 +392,15 @@ static uint64_t digest(const char *rotation, int weighting, int threads, int dig
     float *s = need(SKETCHES * DIM, sizeof *s);
     uint8_t *mask = need(SKETCHES * DIM, 1);
     uint64_t state = 13;
-    for (ptrdiff_t k = 0; k < SKETCHES * DIM; k++) mask[k] = next_word(&state) % 8 != 0;
-    sketches_make(spec, s);
-    for (int half = 0; half < 2; half++) {
+    ptrdiff_t tied = 0;
+    for (int part = 0; part < 2 + all; part++) {
+        /* part 2: shared objects, in so few coordinates that they fit as one only; the last elements are signatures */
+        sketches_of(spec, s, part == 2);
+        for (ptrdiff_t k = 0; k < SKETCHES * DIM; k++) mask[k] = part == 2 ? next_word(&state) % 16 < KEPT : next_word(&state) % 8 != 0;
         rsk_unroll_params p = usual();
-        if (all) p.norm2 = 1, p.free = 1, p.sparsity = half ? told : NULL;
+        if (all) p.norm2 = 1, p.free = part == 2 ? 6 : 1, p.signature = part == 2 ? 6 : 0, p.sparsity = part == 1 ? told : NULL;
         rsk_unrolled *u = NULL;
-        CHECK_STATUS(RSK_OK, rsk_unroll(spec, SKETCHES, s, half ? mask : NULL, SKETCHES, &p, &u, threads, NULL, NULL));
+        CHECK_STATUS(RSK_OK, rsk_unroll(spec, SKETCHES, s, part ? mask : NULL, SKETCHES, &p, &u, threads, NULL, NULL));
         for (ptrdiff_t i = 0; u && i < SKETCHES; i++) {
             rsk_unrolled_view v;
             const size_t n = (size_t)rsk_unrolled_objects(u, i), a = (size_t)rsk_unrolled_attributes(u, i);
@@ -403,14 +411,18 @@ static uint64_t digest(const char *rotation, int weighting, int threads, int dig
                 const int64_t rounded = llround(v.attributes[k] * 1e4);
                 hash = fnv(hash, &rounded, 1, 8);
             }
+            for (size_t k = 0; k < n; k++) tied += v.lead[k] != (int32_t)k;
+            hash = fnv(hash, v.lead, n, 4);
             if (digits) continue;
             hash = fnv(fnv(hash, v.attributes, a, 8), v.amplitude, n, 8);
             hash = fnv(fnv(fnv(hash, v.evidence, n, 8), v.spread, n, 8), v.amplitude_spread, n, 8);
+            hash = fnv(hash, v.free_spread, n, 8);
             hash = fnv(fnv(fnv(hash, &v.residual, 1, 8), &v.energy, 1, 8), &v.missing, 1, 8);
             hash = fnv(fnv(hash, &v.rounds, 1, 4), &v.iterations, 1, 4);
         }
         rsk_unrolled_free(u);
     }
+    CHECK(!all || tied > 0);
     free(s), free(mask);
     rsk_spec_free(spec);
     return hash;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -87,7 +88,7 @@ def unroll(
     depth = MAX_DEPTH if max_depth is None else max_depth
     # A direction has norm one, and so has a signature.
     norm2 = 1.0 + (spec.signature > 0) if spec.attributes == "polar" else 0.0
-    told = (depth, THRESHOLD, MAX_ROUNDS, threads, norm2, sparsity, matrices.coding.more)
+    told = (depth, THRESHOLD, MAX_ROUNDS, threads, norm2, sparsity, matrices.coding.more, spec.signature)
     found = _core.Unrolling(matrices.core, sketches, mask, spec.allowed(), noise, *told)
     kept = [spec.dim] * n if mask is None else np.broadcast_to(mask.sum(axis=1), (n,)).tolist()
     error = [0.0] * n if noise is None else noise.tolist()
@@ -102,11 +103,15 @@ class _Reader:
         spec = self.spec
         self.factors: Factors = factors(spec)
         (self.square, self.energy, self.missing, self.rounds, self.iterations), tags, numbers, self.parts = found
-        self.parent, self.position, self.module = (row.tolist() for row in tags)
-        counter, self.evidence, self.spread, self.uncertainty = (row.tolist() for row in numbers)
+        self.parent, self.position, self.module, self.lead = (row.tolist() for row in tags)
+        counter, self.evidence, self.spread, uncertainty, self.free_spread = (row.tolist() for row in numbers)
         self.amplitude = [
-            max(c, LEAST_OF_ERROR * e, LEAST_AMPLITUDE) for c, e in zip(counter, self.uncertainty, strict=True)
+            max(c, LEAST_OF_ERROR * e, LEAST_AMPLITUDE) for c, e in zip(counter, uncertainty, strict=True)
         ]
+        # What an object's unknowns are divided by is wrong by so much of itself. Copies that were fitted as one object
+        # have products of its unknowns and their amplitudes, so that nothing is divided.
+        tied = np.isin(self.lead, [i for i, n in Counter(self.lead).items() if n > 1])
+        self.relative = np.where(tied, 0.0, np.array(uncertainty) / self.amplitude)
         names = list(spec.modules)
         self.names = [names[m] for m in self.module]
         self.ends = np.cumsum([0, *(spec.lengths[name] for name in self.names)])
@@ -229,7 +234,8 @@ class _Reader:
         return bool(self.square <= max(told, ROUNDING**2 * self.energy) and self._unknowns() < self.kept)
 
     def _unknowns(self) -> int:
-        return int(np.count_nonzero(self.parts)) + len(self.names)
+        leads = np.repeat(np.array(self.lead) == np.arange(len(self.lead)), np.diff(self.ends))
+        return int(np.count_nonzero(self.parts[leads])) + len(self.names)
 
     def _limits(self, depth: int, fits: bool) -> tuple[str, ...]:
         """What hides, or may hide, more of the run than was found; `fits` is that of `_explained`."""
@@ -359,12 +365,11 @@ class _Reader:
         unknowns = self.parts / np.repeat(amplitude, np.diff(self.ends))
         lengths = [self.spec.modules[name] for name in self.names]
         self.begin = np.append(0, np.cumsum(lengths)).astype(np.int64)
-        self.relative = np.array(self.uncertainty) / amplitude  # errors of counters, and of an undamped unknown
-        error = np.stack([np.array(self.spread) / amplitude, self.relative], axis=1)
+        error = np.stack([np.array(self.spread) / amplitude, np.array(self.free_spread) / amplitude], axis=1)
         self.logarithms = np.empty(0), np.empty(0), module
         if self.spec.attributes == "polar" and len(lengths):
             at = self.ends[:-1] + lengths
-            error[:, 1] *= np.sqrt(1.0 + unknowns[at] ** 2)
+            error[:, 1] = np.hypot(error[:, 1], self.relative * unknowns[at])
             self.logarithms = unknowns[at], error[:, 1].copy(), module
             unknowns[at], error[:, 1] = likeliest_norms(unknowns[at], error[:, 1], module)
         self.error = error
@@ -427,12 +432,14 @@ class _Reader:
         return same
 
     def _equal(self, i: int, j: int) -> bool:
-        """Whether two nodes of one module are alike, in signature and in what is sketched of the attribute, within
-        their errors.
+        """Whether two nodes of one module were fitted as one object, or are alike, in signature and in what is sketched
+        of the attribute, within their errors.
 
         The distance of two vectors of n elements has a root mean square of sqrt(n) times the error of an element, and
         their lengths are wrong as their amplitudes are.
         """
+        if self.lead[i] == self.lead[j]:
+            return True
         x, y = self._whole(i), self._whole(j)
         a = x.size - self.spec.signature
         variance, relative = (sum(float(of[k]) ** 2 for k in (i, j)) for of in (self.error[:, 0], self.relative))

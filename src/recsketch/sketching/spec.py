@@ -79,8 +79,8 @@ class SketchSpec:
         changes no matrix: runs that break it are refused. Inputs of weight zero are none.
     signature : int
         Length of object signatures, 0 (none) to 64. The number of an object in its run is sketched as a unit vector
-        beside its attribute, so that copies of one object can be told from look-alikes. It costs an object as many
-        unknowns more.
+        beside its attribute, so that copies of one object can be told from look-alikes, and `unroll` fits them as
+        one. It costs an object as many unknowns more.
 
     Raises
     ------
