@@ -233,3 +233,23 @@ def test_any_number_of_threads_gives_the_same_bits() -> None:
                     assert (a.module, a.path, a.weights, a.confidence) == (b.module, b.path, b.weights, b.confidence)
                     assert a.attribute.tobytes() == b.attribute.tobytes()
                     assert a.error.tobytes() == b.error.tobytes()
+
+
+def test_linear_attributes_of_norms_that_nobody_told() -> None:
+    """The evidence chooses them: 0.3, 1 and 3 in one run, and one module of a thousand times the other's."""
+    lengths = {"small": 14, "middle": 14, "large": 14}
+    for seed in range(4):
+        rng = np.random.default_rng([seed, 31])
+        trace, free = rs.Trace(), []
+        for i in range(24):
+            count = 0 if i < 4 else int(rng.integers(0, min(4, len(free)) + 1))
+            inputs, free = free[:count], free[count:]
+            name, norm = [("small", 0.3), ("middle", 1.0), ("large", 3.0)][int(rng.integers(3))]
+            free.append(trace.add(name, norm * vector(rng, 14), inputs))
+        trace.outputs(free)
+        whole(trace, rs.SketchSpec(1024, lengths, seed, attributes="linear"))
+    for seed in range(4):
+        rng, trace = np.random.default_rng([seed, 32]), rs.Trace()
+        words = [trace.add("word", vector(rng, 4)) for _ in range(3)]
+        trace.outputs([trace.add("line", 1000.0 * vector(rng, 3), words)])
+        whole(trace, rs.SketchSpec(256, {"word": 4, "line": 3}, seed, attributes="linear"), 2e-3)

@@ -457,16 +457,21 @@ ptrdiff_t rsk_fit_prune(rsk_fit *q, double cost) {
     return marks;
 }
 
-/* The mean square norm, of those tried, that a module's objects are likeliest with, none of which is clear. */
+/* The mean square norm of a module none of whose objects is clear: the mean of those tried, weighed by how likely each makes them. */
 static double likeliest_norm(const rsk_fit *q, ptrdiff_t m) {
-    double most = -HUGE_VAL, at = q->norm2;
+    double nats[RSK_NORMS] = {0}, most = -HUGE_VAL, mean = 0.0, all = 0.0, alpha;
+    int any = 0;
     for (int k = 0; k < RSK_NORMS; k++) {
-        double sum = 0.0, alpha;
         for (ptrdiff_t i = 0; i < q->tree.count; i++)
-            if (q->tree.node[i].module == m && !is_sparse(q, i)) sum += likeliest_amplitude(q, i, q->norm2 * rsk_norm_tried(k), &alpha);
-        if (sum != 0.0 && sum > most) most = sum, at = q->norm2 * rsk_norm_tried(k);
+            if (q->tree.node[i].module == m && !is_sparse(q, i))
+                nats[k] += likeliest_amplitude(q, i, q->norm2 * rsk_norm_tried(k), &alpha), any = 1;
+        most = fmax(most, nats[k]);
     }
-    return at;
+    for (int k = 0; k < RSK_NORMS; k++) {
+        const double weight = exp(nats[k] - most);
+        mean += weight * q->norm2 * rsk_norm_tried(k), all += weight;
+    }
+    return any ? mean / all : q->norm2;
 }
 
 void rsk_fit_norms(rsk_fit *q) {
