@@ -39,6 +39,21 @@ def test_floats(shape: tuple[int, int], dtype: type, queries: int) -> None:
     assert np.all(left.max(axis=1, initial=-np.inf) <= scores[:, -1] + np.take_along_axis(bound, indices, 1)[:, -1])
 
 
+@pytest.mark.parametrize(("dtype", "r", "q"), [("float32", 12, 12), ("float16", 10, 14), ("bfloat16", 7, 17)])
+@pytest.mark.parametrize("d", [17, 32])
+def test_products_of_floats_are_not_rounded(dtype: str, r: int, q: int, d: int) -> None:
+    """(1 + 2^-r) (1 + 2^-q) less 1 + 2^-r + 2^-q (2^-11 where both are 2^-12) is 2^-24: half a unit of what it is
+    taken from, which a product that is rounded loses. Both stand in lane 0, the difference first. Every tile of rows
+    and queries has such scores."""
+    rows, queries = np.zeros((11, d), np.float32), np.zeros((1, d), np.float32)
+    rows[:, 0], rows[:, 16] = 1.0, 1 + 2.0**-r
+    queries[0, 0], queries[0, 16] = -(1 + 2.0**-r + 2.0**-q), 1 + 2.0**-q
+    given = (rows.view(np.uint32) >> 16).astype(np.uint16) if dtype == "bfloat16" else rows.astype(dtype)
+    for count in (1, 6, 7, 15, 16, 23):
+        scores = scan(given, np.repeat(queries, count, axis=0), 11)[0]
+        assert np.all(scores == 2.0**-24)
+
+
 @pytest.mark.parametrize("most", [1, 3, 1000, 32767, 1 << 24])
 @pytest.mark.parametrize("shape", [*SHAPES, (500, 8)])
 def test_bytes_are_exact_for_integers(shape: tuple[int, int], most: int) -> None:
@@ -273,13 +288,14 @@ import json, hashlib, numpy as np, recsketch
 h = []
 rng = np.random.default_rng(1)
 x = rng.standard_normal((700, 77)).astype(np.float32)
-q = rng.standard_normal((13, 77))
+q = rng.standard_normal((29, 77))
 for threads in (1, 2, 3):
     d = hashlib.sha256()
     bf16 = (x.view(np.uint32) >> 16).astype(np.uint16)
     for rows in (x, x.astype(np.float16), bf16, np.rint(20 * x).astype(np.int8)):
-        for part in recsketch.scan(rows, q, 20, scale=rng.uniform(1, 1 + 1e-9, 700), threads=threads):
-            d.update(part.tobytes())
+        for queries in (q[:13], q):
+            for part in recsketch.scan(rows, queries, 20, scale=rng.uniform(1, 1 + 1e-9, 700), threads=threads):
+                d.update(part.tobytes())
     h.append(d.hexdigest())
 print(json.dumps([recsketch.isa(), *h]))
 """

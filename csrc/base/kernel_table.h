@@ -75,6 +75,8 @@ typedef struct rsk_kernels {
                            ptrdiff_t count);
     /* index of the first largest |x[k]|; with bits, of the first largest +-x[k]. x has no NaN */
     ptrdiff_t (*peak)(const float *x, ptrdiff_t n, const uint16_t *bits);
+    /* out (n, d up to the next multiple of 16) = rows (n, d) of a rsk_scan_type as floats, and zeros; NULL for int8 */
+    void (*unpack[4])(float *out, const void *rows, ptrdiff_t n, ptrdiff_t d);
     /* out[q n + r] = row r times query q, by the type of the rows (rsk_scan_type): n rows of d elements, d any size; m queries
      * of float, or int16 for rows of int8, `padded` elements apart, zeros from d on; padded is a multiple of 32 */
     void (*dots[4])(const void *rows, ptrdiff_t n, ptrdiff_t d, const void *queries, ptrdiff_t m, ptrdiff_t padded, float *out);

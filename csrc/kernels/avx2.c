@@ -1,4 +1,4 @@
-/* AVX2, F16C and FMA. FMA is used only where the product is exact: any other would round differently from the other levels. */
+/* AVX2, F16C and FMA. */
 #include "base/kernel_table.h"
 
 #include <immintrin.h>
@@ -22,6 +22,9 @@ static inline void v16_store(float *p, v16 x) {
 static inline v16 v16_set1(float f) { return pair(_mm256_set1_ps(f), _mm256_set1_ps(f)); }
 static inline v16 v16_add(v16 a, v16 b) { return pair(_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)); }
 static inline v16 v16_mul(v16 a, v16 b) { return pair(_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)); }
+static inline v16 v16_fma(v16 a, v16 b, v16 c) {
+    return pair(_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi));
+}
 /* Every lane holds the word in both of its halves, and is shifted so that bit i of the word becomes the sign of lane i. */
 static inline v16 v16_flip(v16 x, uint16_t bits) {
     const __m256i word = _mm256_set1_epi16((short)bits);
@@ -210,6 +213,9 @@ static inline float v16_sum(v16 x) {
     const __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
     return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
+}
+static inline void v16_sum4(float *out, const v16 x[4]) {
+    for (int i = 0; i < 4; i++) out[i] = v16_sum(x[i]);
 }
 static inline v16 v16_half(const uint16_t *p) {
     return pair(_mm256_cvtph_ps(_mm_loadu_si128((const void *)p)), _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p + 8))));

@@ -1,4 +1,4 @@
-/* AVX-512 F, BW, DQ and VL; FMA only where the product is exact, as in avx2.c. */
+/* AVX-512 F, BW, DQ and VL. */
 #include "base/kernel_table.h"
 
 #include <immintrin.h>
@@ -13,6 +13,7 @@ static inline void v16_store(float *p, v16 x) { _mm512_storeu_ps(p, x); }
 static inline v16 v16_set1(float f) { return _mm512_set1_ps(f); }
 static inline v16 v16_add(v16 a, v16 b) { return _mm512_add_ps(a, b); }
 static inline v16 v16_mul(v16 a, v16 b) { return _mm512_mul_ps(a, b); }
+static inline v16 v16_fma(v16 a, v16 b, v16 c) { return _mm512_fmadd_ps(a, b, c); }
 /* Every lane holds the word in both of its halves, and is shifted so that bit i of the word becomes the sign of lane i. That is cheaper
  * than a mask register, which takes two micro-operations to load: the loops below are bound by their number. */
 static inline v16 flip_shifted(v16 x, uint16_t bits, __m512i shift) {
@@ -203,6 +204,14 @@ static inline float v16_sum(v16 x) {
     const __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
     return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
+}
+static inline void v16_sum4(float *out, const v16 x[4]) {
+    const __m512 a = _mm512_add_ps(_mm512_shuffle_f32x4(x[0], x[1], 0x44), _mm512_shuffle_f32x4(x[0], x[1], 0xEE));
+    const __m512 b = _mm512_add_ps(_mm512_shuffle_f32x4(x[2], x[3], 0x44), _mm512_shuffle_f32x4(x[2], x[3], 0xEE));
+    const __m512 c = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD)); /* a quarter each */
+    const __m512 d = _mm512_add_ps(c, _mm512_permute_ps(c, 0x4E)), e = _mm512_add_ps(d, _mm512_permute_ps(d, 0xB1));
+    const __m512i quarters = _mm512_set_epi32(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12, 8, 4, 0);
+    _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(quarters, e)));
 }
 static inline v16 v16_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p)); }
 static inline v16 v16_bfloat(const uint16_t *p) {

@@ -1,12 +1,15 @@
 /* The kernels, written once over blocks of 16 floats. An instruction set's file defines the block operations below, names its
  * table with RSK_TABLE and its level with RSK_LEVEL, and includes this file. Every operation is elementwise and every
- * reduction has one order, so that all of them give the same bits (compiled with -ffp-contract=off).
+ * reduction has one order, so that all of them give the same bits (compiled with -ffp-contract=off, so that products and sums are
+ * fused where this says so, and nowhere else).
  *
  *   v16                          16 floats
  *   v16_load v16_store v16_set1 v16_add v16_mul
+ *   v16_fma(a, b, c)             a b + c, rounded once
  *   v16_flip(x, uint16_t)        lanes whose bit is set change sign
  *   v16_abs v16_max              of no NaN
  *   v16_sum(x)                   the lanes folded by halves: i + (i + 8), then i + (i + 4), ...
+ *   v16_sum4(float *, v16[4])    v16_sum of each of the four
  *   v16_half(const uint16_t *)   16 IEEE halves, converted exactly
  *   v16_bfloat(const uint16_t *) 16 upper halves of floats, the lower ones zero
  *   w16                          16 doubles, with load store set1 add sub mul flip of these
@@ -189,6 +192,7 @@ static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float 
 
 #include "columns.h"
 
+#define SCAN_NEAR 24576 /* bytes of queries that a tile of rows meets while it is in L1 */
 #define SCAN_TALL 4 /* rows at once for a single query; at least SCAN_ROWS */
 #define SCAN_SUMS (SCAN_ROWS * SCAN_QUERIES > SCAN_TALL ? SCAN_ROWS * SCAN_QUERIES : SCAN_TALL)
 
@@ -258,6 +262,7 @@ const rsk_kernels RSK_TABLE = {
     .signs_dot = signs_dot,
     .signs_subtract = signs_subtract,
     .peak = peak,
+    .unpack = {unpack_f32, unpack_f16, NULL, unpack_bf16},
     .dots = {dots_f32, dots_f16, dots_i8, dots_bf16},
     .dot_bytes = dot_bytes,
     .hash_f32 = hash_f32,

@@ -30,6 +30,10 @@ static inline v16 v16_mul(v16 a, v16 b) {
     for (int i = 0; i < 4; i++) a.q[i] = vmulq_f32(a.q[i], b.q[i]);
     return a;
 }
+static inline v16 v16_fma(v16 a, v16 b, v16 c) {
+    for (int i = 0; i < 4; i++) c.q[i] = vfmaq_f32(c.q[i], a.q[i], b.q[i]);
+    return c;
+}
 /* Every lane is shifted so that bit i of the word becomes the sign of lane i. */
 static inline v16 v16_flip(v16 x, uint16_t bits) {
     static const int32_t shifts[4] = {31, 30, 29, 28};
@@ -199,6 +203,9 @@ static inline float v16_sum(v16 x) {
     const float32x4_t a = vaddq_f32(vaddq_f32(x.q[0], x.q[2]), vaddq_f32(x.q[1], x.q[3]));
     const float32x2_t b = vadd_f32(vget_low_f32(a), vget_high_f32(a));
     return vget_lane_f32(b, 0) + vget_lane_f32(b, 1);
+}
+static inline void v16_sum4(float *out, const v16 x[4]) {
+    for (int i = 0; i < 4; i++) out[i] = v16_sum(x[i]);
 }
 static inline v16 v16_half(const uint16_t *p) {
     v16 r;

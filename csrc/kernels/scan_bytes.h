@@ -13,7 +13,8 @@ static RSK_INLINE void dots_tile_i8(const int8_t *x, ptrdiff_t d, const int rows
     for (ptrdiff_t begin = 0; begin < d; begin += FLUSH) {
         const ptrdiff_t end = whole - begin < FLUSH ? whole : begin + FLUSH;
         i16 sum[SCAN_SUMS];
-        RSK_UNROLL for (int i = 0; i < rows * queries; i++) sum[i] = i16_zero();
+        RSK_UNROLL for (int q = 0; q < queries; q++)
+            RSK_UNROLL for (int r = 0; r < rows; r++) sum[q * rows + r] = i16_zero();
         for (ptrdiff_t k = begin; k < end; k += BYTES) {
             bytes a[SCAN_ROWS];
             RSK_UNROLL for (int r = 0; r < rows; r++) {
@@ -32,7 +33,8 @@ static RSK_INLINE void dots_tile_i8(const int8_t *x, ptrdiff_t d, const int rows
                 RSK_UNROLL for (int q = 0; q < queries; q++)
                     sum[q * rows + r] = i16_dot(sum[q * rows + r], a, y + q * padded + whole);
             }
-        RSK_UNROLL for (int i = 0; i < rows * queries; i++) total[i] += i16_sum(sum[i]);
+        RSK_UNROLL for (int q = 0; q < queries; q++)
+            RSK_UNROLL for (int r = 0; r < rows; r++) total[q * rows + r] += i16_sum(sum[q * rows + r]);
     }
     for (int q = 0; q < queries; q++)
         for (int r = 0; r < rows; r++) out[q * pitch + r] = (float)total[q * rows + r];

@@ -14,6 +14,9 @@
 #define MOST_ROWS 1024
 #define GROUP 96 /* queries whose scores of a block are kept at a time, at most */
 #define MOST_QUERIES 1024 /* at a time: what all rows are read for once. It bounds the heaps' memory */
+/* From this many queries on rows are copied first, as floats that begin on cache lines: a register across two lines is read twice,
+ * and a row is converted once instead of once for every few queries. */
+#define MANY 16
 #define LARGEST 32767.0 /* element of a query in int16 */
 
 typedef struct hit {
@@ -41,6 +44,7 @@ typedef struct job {
     query *query;           /* (m,) */
     hit *heaps;             /* (workers, m, k) */
     float *scores;          /* (workers, (group + 1) * block): of a group of queries; scales */
+    float *unpacked;        /* (workers, block, d up to the next multiple of 16), or NULL where that would not pay */
     rsk_stop *stop;
 } job;
 
@@ -100,18 +104,28 @@ static void select_from(const job *j, ptrdiff_t at, hit *heap, float *score, con
     }
 }
 
+static ptrdiff_t rounded(ptrdiff_t d) { return (d + RSK_LANES - 1) / RSK_LANES * RSK_LANES; }
+
 static void run(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     const job *j = context;
     hit *heaps = j->heaps + worker * j->m * j->k;
     float *scores = j->scores + worker * j->block * (j->group + 1), *scale = j->scale ? scores + j->group * j->block : NULL;
     const double factor = ldexp(1.0, -j->shift);
+    const rsk_kernels *kernels = rsk_kernels_current();
+    float *unpacked = j->unpacked ? j->unpacked + worker * j->block * rounded(j->d) : NULL;
+    const rsk_scan_type type = unpacked ? RSK_SCAN_F32 : j->type;
+    const ptrdiff_t d = unpacked ? rounded(j->d) : j->d;
     for (ptrdiff_t first = begin; first < end; first += j->block) {
         const ptrdiff_t count = end - first < j->block ? end - first : j->block;
         for (ptrdiff_t r = 0; scale && r < count; r++) scale[r] = (float)((double)j->scale[first + r] * factor);
+        const void *rows = j->rows + (size_t)(first * j->d) * j->each;
+        if (unpacked) {
+            kernels->unpack[j->type](unpacked, rows, count, j->d);
+            rows = unpacked;
+        }
         for (ptrdiff_t q = 0; q < j->m && !rsk_stopped(j->stop, worker); q += j->group) {
             const ptrdiff_t group = j->m - q < j->group ? j->m - q : j->group;
-            rsk_kernels_current()->dots[j->type](j->rows + (size_t)(first * j->d) * j->each, count, j->d,
-                                                 j->queries + (size_t)(q * j->padded) * j->query_each, group, j->padded, scores);
+            kernels->dots[type](rows, count, d, j->queries + (size_t)(q * j->padded) * j->query_each, group, j->padded, scores);
             for (ptrdiff_t i = 0; i < group; i++)
                 select_from(j, q + i, heaps + (q + i) * j->k, scores + i * count, scale, first, count);
         }
@@ -194,14 +208,16 @@ rsk_status rsk_scan(rsk_scan_type type, const void *rows, const float *scale, pt
     j.shift = scale ? exponent_of(scale, n) : 0;
     j.padded = (d + 31) / 32 * 32 + 32; /* at a power of two, all queries would share a set of the cache */
     j.group = slice < GROUP ? slice : GROUP;
-    const ptrdiff_t fit = CACHE / (d * (ptrdiff_t)each[type]) / RSK_LANES * RSK_LANES;
+    const int unpack = type != RSK_SCAN_I8 && m >= MANY;
+    const ptrdiff_t fit = CACHE / (d * (ptrdiff_t)(unpack ? sizeof(float) : each[type])) / RSK_LANES * RSK_LANES;
     j.block = fit < RSK_LANES ? RSK_LANES : fit > MOST_ROWS ? MOST_ROWS : fit;
     const int workers = rsk_parallel_threads(threads, n, j.block);
     j.query = rsk_alloc(slice, sizeof *j.query);
     j.queries = rsk_calloc(slice * j.padded, j.query_each);
     j.heaps = k <= PTRDIFF_MAX / MOST_QUERIES ? rsk_alloc(slice * k, sizeof *j.heaps * (size_t)workers) : NULL;
     j.scores = rsk_alloc(j.block * (j.group + 1), sizeof *j.scores * (size_t)workers);
-    rsk_status status = j.query && j.queries && j.heaps && j.scores ? RSK_OK : RSK_ENOMEM;
+    if (unpack) j.unpacked = rsk_alloc(j.block * rounded(d), sizeof *j.unpacked * (size_t)workers);
+    rsk_status status = j.query && j.queries && j.heaps && j.scores && (j.unpacked || !unpack) ? RSK_OK : RSK_ENOMEM;
     for (ptrdiff_t first = 0; status == RSK_OK && first < m; first += slice) {
         j.m = m - first < slice ? m - first : slice;
         j.given = queries + first * d;
@@ -211,5 +227,6 @@ rsk_status rsk_scan(rsk_scan_type type, const void *rows, const float *scale, pt
     rsk_free(j.queries);
     rsk_free(j.heaps);
     rsk_free(j.scores);
+    rsk_free(j.unpacked);
     return status;
 }

@@ -71,9 +71,9 @@ def scan(
     so their order is that of the exact scores even where these are the same float32. An element 1e5 times the others
     costs no accuracy, nor do queries of 1e-43.
 
-    **Float rows** (float16 and bfloat16 are converted exactly): sums in float32, sixteen interleaved ones, folded. Each
-    product is rounded once, and takes part in at most d / 16 + 4 additions, each of which rounds once more. With the
-    product with `scale` the error is at most ``(d / 16 + 6) 2**-24 |scale[i]| sum(abs(rows[i] * query))``. Small
+    **Float rows** (float16 and bfloat16 are converted exactly): sums in float32, sixteen interleaved ones, folded.
+    Products are added as they are, by fused multiply-adds. A product takes part in at most d / 16 + 5 sums, each of
+    which rounds once. With the product with `scale` the error is at most ``(d / 16 + 6) 2**-24 |scale[i]| sum(abs(rows[i] * query))``. Small
     queries and all scales are multiplied by powers of two first, so that this holds for queries of 1e-43 as well; what
     then still is below 2**-126 costs ``(d + 1) 2**-148 max(abs(scale)) max(abs(query))`` at most. Sums above 3.4e38 are
     infinite. The answer's float32 holds fewer digits below 2**-126.
@@ -82,7 +82,7 @@ def scan(
     is about four times as fast as float32. int8 rows are scored in int16 first, whose error is known, and only what may
     come up, about k ln(n / k) rows of n, is scored in float64: a tenth more time, twice as much where k is near n.
     Memory beside the arguments and the answer: with c = min(m, 1024) queries, 4 c (d + 48) bytes (int8: half), and
-    16 c k bytes + 400 kB a thread.
+    16 c k bytes + 400 kB a thread, and where there are 16 queries or more, max(128 kB, 64 d bytes) a thread.
 
     Examples
     --------
