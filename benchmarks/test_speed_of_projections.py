@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 from cases import OURS, Contender, Run, limit, one_thread, ours
-from figure import Figure, at_least
+from figure import Figure, at_least, at_most
 from machine import interleaved
 from peers import optional
 from sklearn.random_projection import GaussianRandomProjection, SparseRandomProjection
@@ -77,6 +78,16 @@ def projections(effort: int) -> Iterator[Figure]:
             yield at_least(name, 9.0, t["SparseRandomProjection"] / t[OURS], how)
 
 
+def alone(effort: int) -> Iterator[Figure]:
+    """One row, of which the call takes most of the time."""
+    x = np.random.default_rng(0).standard_normal((1, 64), np.float32)
+    p = scipy.sparse.csr_matrix(SparseRandomProjection(64, random_state=0).fit(x).components_.astype(np.float32))
+    e = StructuredProjection(64, threads=1).fit(x)
+    t = interleaved({OURS: partial(e.transform, x), "SciPy": lambda: (p @ x.T).T}, (1, 11, 21)[effort])
+    how = f"one row, float32, one thread, {t[OURS].median * 1e6:.1f} µs; P Xᵀ of as many non-zeros as scikit-learn's"
+    yield at_most("HD3HD2HD1 of one row over SciPy's CSR product, 64 to 64", 1.2, t[OURS] / t["SciPy"], how, ".3g")
+
+
 def threads(effort: int) -> Iterator[Figure]:
     x = np.random.default_rng(0).standard_normal(LARGE, np.float32)
     e = [StructuredProjection(4096, threads=k).fit(x) for k in (1, 2)]
@@ -85,7 +96,7 @@ def threads(effort: int) -> Iterator[Figure]:
     yield Figure("HD3HD2HD1, two threads against one", "", f"{t['1'].best / t['2'].best:.2f}×", how)
 
 
-FIGURES = (projections, threads)
+FIGURES = (projections, alone, threads)
 
 
 CASES = {f"{rows}x{n}": (rows, n) for rows, n in ((1, 64), (33, 1000), *SHAPES)}

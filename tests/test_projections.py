@@ -431,9 +431,9 @@ def test_hashing_in_slices(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     back, calls = e.adjoint(y), []
 
     def counted(product: Any) -> Any:
-        def call(rows_or_ends: Any, *others: Any) -> None:
+        def call(rows_or_ends: Any, *others: Any) -> Any:
             calls.append(len(rows_or_ends))
-            product(rows_or_ends, *others)
+            return product(rows_or_ends, *others)
 
         return call
 

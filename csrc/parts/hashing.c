@@ -16,6 +16,9 @@ static const double sign_f64[2] = {1.0, -1.0};
 static int valid(const rsk_hashing *h) {
     if (!h || !h->entries || h->length < 1 || h->width < 1 || h->width > RSK_MAX_DIM || h->nonzeros < 1) return 0;
     if (h->nonzeros > h->width || h->length > PTRDIFF_MAX / 8 / h->nonzeros || !isfinite(h->factor)) return 0;
+    uint32_t all = 0; /* no smaller than any row, and smaller than the width where that is a power of two and all are */
+    for (ptrdiff_t i = 0; i < h->length * h->nonzeros; i++) all |= h->entries[i];
+    if ((ptrdiff_t)(all & RSK_HASH_ROW) < h->width) return 1;
     int32_t spare = 0; /* becomes negative if an entry's row is too large; without branches, as this takes as long as one sketch */
     for (ptrdiff_t i = 0; i < h->length * h->nonzeros; i++)
         spare |= (int32_t)(h->width - 1) - (int32_t)(h->entries[i] & RSK_HASH_ROW);

@@ -13,8 +13,19 @@ static void FN(hash_row)(const rsk_hashing *h, const T *x, T *y) {
     const T f = (T)h->factor;
     const uint32_t *e = h->entries;
     memset(y, 0, sizeof(T) * (size_t)h->width);
-    for (ptrdiff_t j = 0; j < h->length; j++)
-        for (ptrdiff_t r = 0; r < h->nonzeros; r++, e++) y[*e & RSK_HASH_ROW] += FN(sign)[*e >> 31] * x[j];
+    for (ptrdiff_t j = 0; h->nonzeros == 1 && j < h->length; j++) y[e[j] & RSK_HASH_ROW] += FN(sign)[e[j] >> 31] * x[j];
+    for (ptrdiff_t j = 0; h->nonzeros > 1 && j < h->length; j++) {
+        ptrdiff_t r = 0;
+        for (; r + 4 <= h->nonzeros; r += 4, e += 4) { /* four products, and then their stores, which the compiler cannot reorder */
+            const T a = FN(sign)[e[0] >> 31] * x[j], b = FN(sign)[e[1] >> 31] * x[j];
+            const T c = FN(sign)[e[2] >> 31] * x[j], d = FN(sign)[e[3] >> 31] * x[j];
+            y[e[0] & RSK_HASH_ROW] += a;
+            y[e[1] & RSK_HASH_ROW] += b;
+            y[e[2] & RSK_HASH_ROW] += c;
+            y[e[3] & RSK_HASH_ROW] += d;
+        }
+        for (; r < h->nonzeros; r++, e++) y[*e & RSK_HASH_ROW] += FN(sign)[*e >> 31] * x[j];
+    }
     for (ptrdiff_t k = 0; f != 1 && k < h->width; k++) y[k] *= f;
 }
 

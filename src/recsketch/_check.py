@@ -106,6 +106,8 @@ def count(n: int, what: str) -> str:
 
 def integer(name: str, x: object, low: int, high: int) -> int:
     """`x` as an int within [low, high]; a bool or a float is refused."""
+    if type(x) is int and low <= x <= high:
+        return x
     try:
         value = None if isinstance(x, (bool, np.bool_)) else operator.index(x)  # type: ignore[arg-type]
     except TypeError:

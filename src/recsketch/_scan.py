@@ -73,10 +73,11 @@ def scan(
 
     **Float rows** (float16 and bfloat16 are converted exactly): sums in float32, sixteen interleaved ones, folded.
     Products are added as they are, by fused multiply-adds. A product takes part in at most d / 16 + 5 sums, each of
-    which rounds once. With the product with `scale` the error is at most ``(d / 16 + 6) 2**-24 |scale[i]| sum(abs(rows[i] * query))``. Small
-    queries and all scales are multiplied by powers of two first, so that this holds for queries of 1e-43 as well; what
-    then still is below 2**-126 costs ``(d + 1) 2**-148 max(abs(scale)) max(abs(query))`` at most. Sums above 3.4e38 are
-    infinite. The answer's float32 holds fewer digits below 2**-126.
+    which rounds once. With the product with `scale` the error is at most
+    ``(d / 16 + 6) 2**-24 |scale[i]| sum(abs(rows[i] * query))``. Small queries and all scales are multiplied by powers
+    of two first, so that this holds for queries of 1e-43 as well; what then still is below 2**-126 costs
+    ``(d + 1) 2**-148 max(abs(scale)) max(abs(query))`` at most. Sums above 3.4e38 are infinite. The answer's float32
+    holds fewer digits below 2**-126.
 
     **Cost**: n d products a query; one query alone takes as long as reading the rows from memory takes, so that int8
     is about four times as fast as float32. int8 rows are scored in int16 first, whose error is known, and only what may

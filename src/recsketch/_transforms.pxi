@@ -1,5 +1,7 @@
 # Transforms, projections, hashing, tensor sketches (recsketch.h, transforms.c, hashing.c, tensor.c). Included by _core.pyx.
 
+from libc.math cimport INFINITY
+
 cdef extern from "recsketch.h" nogil:
     rsk_status rsk_fwht_f32(const float *, ptrdiff_t, ptrdiff_t, double, float *, int)
     rsk_status rsk_fwht_f64(const double *, ptrdiff_t, ptrdiff_t, double, double *, int)
@@ -96,9 +98,13 @@ def project(const real[:, ::1] x, real[:, ::1] out, const uint16_t[:, ::1] signs
     return is_finite(status)
 
 
-def hash_rows(const real[:, ::1] x, real[:, ::1] out, const uint32_t[:, ::1] entries, double factor, bint transpose, int threads):
-    """out = x times the hashing matrix's transpose; with transpose, times the matrix. x and out have at least one row."""
+def hash_rows(const real[:, ::1] x, real[:, ::1] out, const uint32_t[:, ::1] entries, double factor, bint transpose,
+              int threads) -> bool:
+    """out = x times the hashing matrix's transpose; with transpose, times the matrix. Whether all of out is finite.
+
+    x and out have at least one row."""
     cdef rsk_status status
+    cdef bint finite
     cdef rsk_hashing h
     h.length, h.width = (out.shape[1], x.shape[1]) if transpose else (x.shape[1], out.shape[1])
     h.nonzeros, h.entries, h.factor = entries.shape[1], &entries[0, 0], factor
@@ -110,12 +116,15 @@ def hash_rows(const real[:, ::1] x, real[:, ::1] out, const uint32_t[:, ::1] ent
                 status = rsk_hash_adjoint_f32(&h, &x[0, 0], x.shape[0], &out[0, 0], threads)
             else:
                 status = rsk_hash_f32(&h, &x[0, 0], x.shape[0], &out[0, 0], threads)
+            finite = rsk_within_f32(&out[0, 0], out.shape[0] * out.shape[1], 1, INFINITY)
         else:
             if transpose:
                 status = rsk_hash_adjoint_f64(&h, &x[0, 0], x.shape[0], &out[0, 0], threads)
             else:
                 status = rsk_hash_f64(&h, &x[0, 0], x.shape[0], &out[0, 0], threads)
+            finite = rsk_within_f64(&out[0, 0], out.shape[0] * out.shape[1], 1, INFINITY)
     check(status, nowhere())
+    return finite
 
 
 def hash_csr(const int64_t[::1] ends, const int64_t[::1] columns, const real[::1] x, real[:, ::1] out,

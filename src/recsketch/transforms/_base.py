@@ -95,7 +95,7 @@ class Transform:
     # ------------------------------------------------------------ input
 
     def _fitted(self) -> None:
-        if self.__sklearn_is_fitted__():
+        if hasattr(self, "n_features_in_"):
             return
         known = sys.modules.get("sklearn.exceptions")
         kind: Any = NotFittedError if known is None else known.NotFittedError

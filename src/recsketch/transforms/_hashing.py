@@ -15,6 +15,7 @@ from recsketch.transforms._base import MOST
 from recsketch.transforms._inputs import Array
 from recsketch.transforms._linear import LinearTransform
 from recsketch.transforms._random import seed_of
+from recsketch.transforms._rows import dense_rows, row_slices
 from recsketch.transforms._sparse import is_sparse
 
 SIGN = np.uint32(31)  # the bit that RSK_HASH_ROW leaves out
@@ -48,22 +49,21 @@ class _Hashing(LinearTransform):
         self._entries = entries(self.seed_, s, self.n_features_in_, self.n_components_, s)
         self._factor = 1.0 / math.sqrt(s)
 
-    def _rows_at_once(self, nonzeros: int) -> int:
-        """As many rows as AT_ONCE allows, of that many non-zeros on average."""
+    def _numbers(self, nonzeros: int) -> int:
+        """How many numbers are added for a row of that many non-zeros."""
         added: int = nonzeros * self._entries.shape[1] + self.n_components_
-        return max(1, AT_ONCE // added)
+        return added
 
-    def _hash(self, x: Array, out: Array, transpose: bool) -> Array:
-        step = self._rows_at_once(self.n_features_in_)
-        for i in range(0, len(x), step):
-            part = slice(i, i + step)
-            _core.hash_rows(x[part], out[part], self._entries, self._factor, transpose, self._workers())
-        return out
+    def _hash(self, x: Array, width: int, transpose: bool) -> tuple[Array, bool]:
+        out, finite = np.empty((len(x), width), x.dtype), True
+        for rows, into in dense_rows(x, out, self._numbers(self.n_features_in_), AT_ONCE):
+            finite &= _core.hash_rows(rows, into, self._entries, self._factor, transpose, self._workers())
+        return out, finite
 
     def _hash_csr(self, x: Any, out: Array) -> Array:
-        step, ends = self._rows_at_once(x.nnz // max(len(out), 1)), x.indptr.astype(np.int64)
-        for i in range(0, len(out), step):
-            at, into = ends[i : i + step + 1], out[i : i + step]
+        ends = x.indptr.astype(np.int64)
+        for part in row_slices(len(out), self._numbers(x.nnz // max(len(out), 1)), AT_ONCE):
+            at, into = ends[part.start : part.stop + 1], out[part]
             columns, data = x.indices[at[0] : at[-1]].astype(np.int64), x.data[at[0] : at[-1]]
             if columns.size:
                 _core.hash_csr(at - at[0], columns, data, into, self._entries, self._factor, self._workers())
@@ -72,11 +72,12 @@ class _Hashing(LinearTransform):
         return out
 
     def _forward(self, x: Any) -> tuple[Array, bool]:
-        out = np.empty((x.shape[0], self.n_components_), x.dtype)
-        return self._with_look(self._hash_csr(x, out) if is_sparse(x) else self._hash(x, out, False))
+        if is_sparse(x):
+            return self._with_look(self._hash_csr(x, np.empty((x.shape[0], self.n_components_), x.dtype)))
+        return self._hash(x, self.n_components_, False)
 
     def _adjoint(self, y: Array) -> tuple[Array, bool]:
-        return self._with_look(self._hash(y, np.empty((len(y), self.n_features_in_), y.dtype), True))
+        return self._hash(y, self.n_features_in_, True)
 
     @property
     def components_(self) -> Any:

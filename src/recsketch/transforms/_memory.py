@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,11 @@ def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
     NumPy places large arrays 16 bytes behind one, and a store of a whole line then takes twice as long.
     """
-    kind, size = np.dtype(dtype), math.prod(shape)
-    if size * kind.itemsize <= SMALL:
-        return np.empty(shape, kind)
-    memory = np.empty(size + LINE, kind)
-    at = -memory.__array_interface__["data"][0] % LINE // kind.itemsize
+    out: npt.NDArray[Any] = np.empty(shape, dtype)
+    if out.nbytes <= SMALL:
+        return out
+    size = out.size
+    del out  # of this memory nothing has been touched
+    memory = np.empty(size + LINE, dtype)
+    at = -memory.__array_interface__["data"][0] % LINE // memory.itemsize
     return memory[at : at + size].reshape(shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from recsketch.transforms._sparse import is_sparse
@@ -21,7 +21,11 @@ def row_slices(rows: int, numbers: int, most: int = MOST) -> Iterator[slice]:
         yield slice(begin, min(begin + step, rows))
 
 
-def dense_rows(x: Any, numbers: int) -> Iterator[tuple[slice, Any]]:
-    """The rows of an array, or of a sparse one made dense, in slices; `numbers` are those that a row goes through."""
-    for part in row_slices(x.shape[0], numbers, MOST_OF_SPARSE if is_sparse(x) else MOST):
-        yield part, x[part].toarray() if is_sparse(x) else x[part]
+def dense_rows(x: Any, out: Any, numbers: int, most: int = MOST) -> Iterable[tuple[Any, Any]]:
+    """The rows of an array, or of a sparse one made dense, and those of `out`, in slices; a row goes through so many
+    `numbers`."""
+    sparse = is_sparse(x)
+    if not sparse and x.shape[0] * numbers <= most:  # slices take as long as a small transform
+        return ((x, out),)
+    parts = row_slices(x.shape[0], numbers, MOST_OF_SPARSE if sparse else most)
+    return ((x[part].toarray() if sparse else x[part], out[part]) for part in parts)

@@ -101,8 +101,8 @@ class StructuredProjection(LinearTransform):
         d, m = self._padded, self.n_components_
         out, finite = empty((x.shape[0], width), x.dtype), True
         factor = scale / (d * math.sqrt(m))
-        for part, rows in dense_rows(x, max(d, m)):
-            finite &= _core.project(rows, out[part], self._signs, d, factor, transpose, self._workers())
+        for rows, into in dense_rows(x, out, max(d, m)):
+            finite &= _core.project(rows, into, self._signs, d, factor, transpose, self._workers())
         return out, finite
 
     def _forward(self, x: Any) -> tuple[Array, bool]:

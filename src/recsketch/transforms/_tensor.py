@@ -181,8 +181,8 @@ class TensorSketch(Transform):
     def _forward(self, x: Any) -> tuple[Array, bool]:
         out = empty((x.shape[0], self.n_components_), x.dtype)
         with np.errstate(all="ignore"):  # what is not finite is found in the answer
-            for part, rows in dense_rows(x, self._degree * (x.shape[1] + self.n_components_)):
-                self._sketch(self._extended(rows), out[part])
+            for rows, into in dense_rows(x, out, self._degree * (x.shape[1] + self.n_components_)):
+                self._sketch(self._extended(rows), into)
         return self._with_look(out)
 
     def _finite_forward(self, x: Any) -> Array:
@@ -199,14 +199,14 @@ class TensorSketch(Transform):
         products on the way are then about as large as the last ones."""
         again = np.flatnonzero(~np.isfinite(out).all(axis=1))
         with np.errstate(all="ignore"):
-            for part, rows in dense_rows(x[again], self._degree * (x.shape[1] + self.n_components_)):
+            for rows, at in dense_rows(x[again], again, self._degree * (x.shape[1] + self.n_components_)):
                 largest = np.abs(rows).max(axis=1, initial=0.0, keepdims=True)
                 of_x = np.frexp(largest)[1] + math.frexp(math.sqrt(self._gamma))[1]
                 exponent = np.maximum(of_x, math.frexp(math.sqrt(self._coef0))[1]) if self._coef0 else of_x
                 exponent += np.frexp(np.linalg.norm(self._extended(rows, exponent), axis=1, keepdims=True))[1]
                 small = empty((len(rows), self.n_components_), out.dtype)
                 self._sketch(self._extended(rows, exponent), small)
-                out[again[part]] = np.ldexp(small, self._degree * exponent)
+                out[at] = np.ldexp(small, self._degree * exponent)
 
     def aslinearoperator(self, dtype: Any = np.float64) -> Any:
         """The matrix Z with ``z(x) = Z (x ⊗ ... ⊗ x)``, (n_components_, n_features_in_**degree), as SciPy's
