@@ -68,6 +68,10 @@ typedef struct rsk_kernels {
                         const float *extra);
     /* the transpose of spread: rows[t][j] = sum of ±x[k], k mod width = j; counter[t] = sum of ±x[k]. width <= d */
     void (*collect)(const float *x, ptrdiff_t d, const rsk_spread *shape, float *const rows[2], float counter[2]);
+    /* sum of a[k] b[k]: rsk_dot; n >= 0 */
+    double (*dot)(const double *a, const double *b, ptrdiff_t n);
+    /* out -= factor x; n >= 0 */
+    void (*subtract)(double *out, double factor, const double *x, ptrdiff_t n);
     /* sum of +-y[k], the signs a column's bits */
     double (*signs_dot)(const double *y, const uint16_t *bits, ptrdiff_t n);
     /* out = y - the sum of coef[j] times column j of signs, whose words begin at bits + j * words */

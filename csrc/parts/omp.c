@@ -247,15 +247,12 @@ rsk_status rsk_omp(const rsk_hadamard *h, ptrdiff_t batch, const double *y, cons
 
 /* ---------------------------------------------------------------- dense matrices */
 
-static void subtract(double *a, double factor, const double *q, ptrdiff_t m) {
-    for (ptrdiff_t i = 0; i < m; i++) a[i] -= factor * q[i];
-}
-
 rsk_status rsk_fits_extend(const rsk_fits *f, ptrdiff_t n, const int64_t *who, double *columns) {
     if (!f || !f->q || !f->triangle || !f->z || !f->residual || !f->square || !f->size || !who || !columns || n < 0 || f->batch < 1 ||
         f->most < 1 || f->m < 1)
         return RSK_EINVAL;
     const ptrdiff_t m = f->m, most = f->most;
+    const rsk_kernels *kernels = rsk_kernels_current();
     for (ptrdiff_t i = 0; i < n; i++)
         if (who[i] < 0 || who[i] >= f->batch || f->size[who[i]] < 0 || f->size[who[i]] >= most) return RSK_EINVAL;
     for (ptrdiff_t i = 0; i < n; i++) {
@@ -265,7 +262,7 @@ rsk_status rsk_fits_extend(const rsk_fits *f, ptrdiff_t n, const int64_t *who, d
         for (int again = 0; again < 2; again++) /* twice is enough (Kahan, Parlett) */
             for (ptrdiff_t j = 0; j < k; j++) {
                 const double part = rsk_dot(q + j * m, a, m);
-                subtract(a, part, q + j * m, m);
+                kernels->subtract(a, part, q + j * m, m);
                 t[j * most] = part + (again ? t[j * most] : 0.0);
             }
         const double left = rsk_dot(a, a, m), norm = sqrt(left);
@@ -273,7 +270,7 @@ rsk_status rsk_fits_extend(const rsk_fits *f, ptrdiff_t n, const int64_t *who, d
         for (ptrdiff_t e = 0; e < m; e++) q[k * m + e] = a[e] / norm;
         t[k * most] = norm;
         f->z[s * most + k] = rsk_dot(q + k * m, r, m);
-        subtract(r, f->z[s * most + k], q + k * m, m);
+        kernels->subtract(r, f->z[s * most + k], q + k * m, m);
         f->square[s] = rsk_dot(r, r, m);
         f->size[s]++;
     }

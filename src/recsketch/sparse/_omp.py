@@ -96,7 +96,7 @@ def _omp(A: Operator, y: F64, count: int, block: int, tol: F64) -> Found:
 
 def _energies(A: Operator, fits: Fits, who: npt.NDArray[np.int64], block: int) -> npt.NDArray[Any]:
     """How much of its residual every block of columns has, without those that are there; of blocks of one, the root."""
-    c: npt.NDArray[Any] = np.abs(A.correlate(fits.residual[who]))
+    c = A.sizes(fits.residual[who])
     for row, i in zip(c, who, strict=True):
         row[fits.support[i, : fits.size[i]]] = 0  # orthogonal to the residual but for rounding
     if block == 1:

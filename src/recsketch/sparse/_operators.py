@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 import recsketch._check as _check
+import recsketch._core as _core
 from recsketch.sparse._hadamard import SubsampledHadamard
 
 if TYPE_CHECKING:
@@ -89,13 +90,17 @@ class Operator:
     def _numbers(self, out: Any) -> F64:
         """Products as doubles whose squares are finite, over the power of two that is A's scale."""
         wide = np.ascontiguousarray(out, np.float64)
-        if not np.isfinite(wide).all():
-            raise ValueError("A: wanted an operator of finite numbers; got NaN or infinity from a product")
         if self.scale:
             wide = np.ldexp(wide, -self.scale)
-        if np.abs(wide).max(initial=0.0) > LARGEST:
-            raise ValueError(f"A: wanted products within {LARGEST:.0e} of each other; got one whose square overflows")
+        self._require_numbers(wide)
         return wide
+
+    def _require_numbers(self, out: Any) -> None:
+        if _core.within(out.reshape(-1), LARGEST):
+            return
+        if not np.isfinite(out).all():
+            raise ValueError("A: wanted an operator of finite numbers; got NaN or infinity from a product")
+        raise ValueError(f"A: wanted products within {LARGEST:.0e} of each other; got one whose square overflows")
 
     def forward(self, x: Any) -> F64:
         """A x over 2**scale: (batch, N) -> (batch, m)."""
@@ -104,6 +109,16 @@ class Operator:
     def correlate(self, r: Any) -> Any:
         """A^T r over 2**scale: (batch, m) -> (batch, N)."""
         return self._numbers(self._raw(r, "rmatmat", "rmatvec"))
+
+    def sizes(self, r: Any) -> npt.NDArray[Any]:
+        """|A^T r|, to compare with each other: in the products' own type, and over any power of two."""
+        out = self._raw(r, "rmatmat", "rmatvec")
+        if out.dtype != np.float32 or self.scale or not out.flags.c_contiguous:
+            out = self._numbers(out)
+        else:
+            self._require_numbers(out)
+        sizes: npt.NDArray[Any] = np.abs(out)
+        return sizes
 
     def columns(self, index: Any) -> F64:
         """Columns over 2**scale, as rows: (count,) -> (count, m)."""
@@ -128,6 +143,11 @@ class Matrix(Operator):
 
     def correlate(self, r: Any) -> Any:
         return r.astype(self.dtype) @ self._a
+
+    def sizes(self, r: Any) -> npt.NDArray[Any]:
+        out: npt.NDArray[Any] = self.correlate(r)
+        np.abs(out, out=out)
+        return out
 
     def columns(self, index: Any) -> F64:
         return np.asarray(self._a[:, index].T, np.float64, order="C")
