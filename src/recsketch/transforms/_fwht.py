@@ -10,7 +10,7 @@ import numpy as np
 import recsketch._check as _check
 import recsketch._core as _core
 from recsketch.transforms._memory import empty
-from recsketch.transforms._rows import row_slices
+from recsketch.transforms._rows import MOST, row_slices
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -140,13 +140,15 @@ def _transform(
 ) -> bool:
     """out = the transforms of the last axis, in natural order or in that of `places`; whether all of it is finite. out
     may be `rows` itself."""
-    if rows.dtype != out.dtype or not (rows.flags.c_contiguous and rows.flags.aligned):
+    if rows is not out and (rows.dtype != out.dtype or not (rows.flags.c_contiguous and rows.flags.aligned)):
         _copy(rows, out)
         rows = out
     n = rows.shape[-1]
-    transform: Any = _core.fwht_f32 if out.dtype == np.float32 else _core.fwht_f64
-    x, y, finite = rows.reshape(-1, n), out.reshape(-1, n), True
-    if rows.size <= n and places is None:  # one small row takes less time than a slice of it
+    transform: Any = _core.fwht_f32 if out.dtype.itemsize == 4 else _core.fwht_f64
+    x, y, finite = rows, out, True
+    if rows.ndim != 2:
+        x, y = rows.reshape(-1, n), out.reshape(-1, n)
+    if rows.size <= MOST and places is None:  # a slice takes as long as a small transform
         return bool(transform(x, y, factor, workers))
     for part in row_slices(len(y), n):
         finite &= transform(x[part], y[part], factor, workers)
