@@ -68,6 +68,9 @@ typedef struct rsk_kernels {
                         const float *extra);
     /* the transpose of spread: rows[t][j] = sum of ±x[k], k mod width = j; counter[t] = sum of ±x[k]. width <= d */
     void (*collect)(const float *x, ptrdiff_t d, const rsk_spread *shape, float *const rows[2], float counter[2]);
+    /* whether |x[k]| <= most for all k, most finite and >= 0; n >= 0 */
+    int (*within_f32)(const float *x, ptrdiff_t n, float most);
+    int (*within_f64)(const double *x, ptrdiff_t n, double most);
     /* sum of a[k] b[k]: rsk_dot; n >= 0 */
     double (*dot)(const double *a, const double *b, ptrdiff_t n);
     /* out -= factor x; n >= 0 */

@@ -1,9 +1,34 @@
-/* What solvers add up: sums of products, vectors less multiples of others; columns of signs, packed one bit an element, as vectors of
+/* Whether numbers are finite and how large; what solvers add up: sums of products, vectors less multiples of others; columns of signs, packed one bit an element, as vectors of
  * +-1; and the largest of many correlations.
  *
  * Products of doubles are not fused with the sums. It would save nothing: a sum of sixteen waits for its additions, and a vector for
  * its loads and stores. Plain C without the instruction would take many times as long. */
 #include <math.h>
+
+/* The sizes of numbers are in the order of their bits without the sign, infinity and then NaN last. */
+static int within_f32(const float *x, ptrdiff_t n, float most) {
+    uint32_t largest = 0, limit;
+    memcpy(&limit, &most, sizeof limit);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        bits &= 0x7fffffffu;
+        largest = bits > largest ? bits : largest;
+    }
+    return largest <= limit;
+}
+
+static int within_f64(const double *x, ptrdiff_t n, double most) {
+    int64_t largest = 0, limit; /* signed: some instruction sets compare no other integers of 64 bits */
+    memcpy(&limit, &most, sizeof limit);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        int64_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        bits &= INT64_MAX;
+        largest = bits > largest ? bits : largest;
+    }
+    return largest <= limit;
+}
 
 static double folded(w16 sum, const double *a, const double *b, ptrdiff_t rest) {
     double lane[BLOCK];

@@ -46,8 +46,9 @@ rsk_status FN(rsk_fwht)(const T *x, ptrdiff_t rows, ptrdiff_t n, double factor, 
 }
 
 int FN(rsk_within)(const T *x, ptrdiff_t n, ptrdiff_t step, double most) {
-    if (n < 0 || (!x && n > 0)) return 0;
+    if (n < 0 || (!x && n > 0) || !(most >= 0.0)) return n == 0; /* a bound below 0 holds for no number */
     const T limit = most < (double)LARGEST ? (T)most : LARGEST;
+    if (step == 1) return KERNEL(within)(x, n, limit);
     int good = 1;
     for (ptrdiff_t i = 0; i < n; i++) good &= (x[i * step] >= -limit) & (x[i * step] <= limit); /* of a NaN neither is true */
     return good;

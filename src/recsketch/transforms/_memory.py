@@ -12,12 +12,12 @@ SMALL = 1 << 14  # bytes, up to which finding the line would take longer than it
 
 
 def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Like np.empty, but what is larger than SMALL begins on a cache line.
+    """Like np.empty, but rows of whole cache lines, larger than SMALL in all, begin on such a line.
 
     NumPy places large arrays 16 bytes behind one, and a store of a whole line then takes twice as long.
     """
     out: npt.NDArray[Any] = np.empty(shape, dtype)
-    if out.nbytes <= SMALL:
+    if out.nbytes <= SMALL or shape[-1] * out.itemsize % LINE:
         return out
     size = out.size
     del out  # of this memory nothing has been touched

@@ -157,14 +157,17 @@ class TensorSketch(Transform):
 
     def _extended(self, x: Array, exponent: Array | None = None) -> Array:
         """x scaled by the root of gamma, with the root of coef0 behind it; divided by powers of two, one a row."""
-        root = np.full((len(x), 1), math.sqrt(self._coef0))
-        if exponent is not None:
-            x, root = np.ldexp(x, -exponent), np.ldexp(root, -exponent)
-        if self._gamma != 1.0:
-            x = x * x.dtype.type(math.sqrt(self._gamma))
-        if self._coef0 > 0:
-            x = np.hstack([x, root.astype(x.dtype)])
-        return x
+        if exponent is None and self._gamma == 1.0 and self._coef0 == 0:
+            return x
+        with np.errstate(all="ignore"):  # what is not finite is found in the answer
+            root = np.full((len(x), 1), math.sqrt(self._coef0))
+            if exponent is not None:
+                x, root = np.ldexp(x, -exponent), np.ldexp(root, -exponent)
+            if self._gamma != 1.0:
+                x = x * x.dtype.type(math.sqrt(self._gamma))
+            if self._coef0 > 0:
+                x = np.hstack([x, root.astype(x.dtype)])
+            return x
 
     def _sketch(self, x: Array, out: Array) -> None:
         """The sketches of extended rows; `out` also holds what is hashed on the way."""
@@ -173,16 +176,16 @@ class TensorSketch(Transform):
             _core.tensor_sketch(x, out, self._signs, self._index, self._pairs, factor, self._workers())
             return
         spectrum: Any = 1.0
-        for hashed in self._entries:
-            _core.hash_rows(x, out, hashed, 1.0, False, self._workers())
-            spectrum = spectrum * np.fft.rfft(out)
-        out[:] = np.fft.irfft(spectrum, self.n_components_)
+        with np.errstate(all="ignore"):
+            for hashed in self._entries:
+                _core.hash_rows(x, out, hashed, 1.0, False, self._workers())
+                spectrum = spectrum * np.fft.rfft(out)
+            out[:] = np.fft.irfft(spectrum, self.n_components_)
 
     def _forward(self, x: Any) -> tuple[Array, bool]:
         out = empty((x.shape[0], self.n_components_), x.dtype)
-        with np.errstate(all="ignore"):  # what is not finite is found in the answer
-            for rows, into in dense_rows(x, out, self._degree * (x.shape[1] + self.n_components_)):
-                self._sketch(self._extended(rows), into)
+        for rows, into in dense_rows(x, out, self._degree * (x.shape[1] + self.n_components_)):
+            self._sketch(self._extended(rows), into)
         return self._with_look(out)
 
     def _finite_forward(self, x: Any) -> Array:
