@@ -153,6 +153,8 @@ static void test_within(void) {
             CHECK(!rsk_within_f32(x, 37, 1, 1.0) && !rsk_within_f64(wide, 37, 1, 1.0) && !rsk_within_f32(y, 37, 2, 1.0));
             CHECK(rsk_within_f32(x, 37, 1, HUGE_VAL) == (i > 2) && rsk_within_f64(wide, 37, 1, HUGE_VAL) == (i > 2));
             CHECK(rsk_within_f32(x, at, 1, 1.0) && rsk_within_f64(wide, at, 1, 1.0) && rsk_within_f32(y + 1, 37, 2, 0.0));
+            x[at] = -0.0f, x[36] = 0.0f;
+            CHECK(rsk_within_f32(x, 37, 1, 0.0) && !rsk_within_f32(x, 37, 1, -1.0) && !rsk_within_f64(wide, 37, 1, -1.0));
         }
 }
 

@@ -47,6 +47,25 @@ static void test_alloc(void) {
     rsk_free(NULL);
 }
 
+/* rsk_dot as base.h says it, n of any size; every level has its bits */
+static void test_dot(void) {
+    double a[70], b[70];
+    uint64_t state = 5;
+    for (int i = 0; i < 70; i++) a[i] = (double)next_float(&state) / 3, b[i] = (double)next_float(&state) / 7;
+    for (ptrdiff_t n = 0; n <= 70; n++) {
+        double lane[RSK_LANES] = {0.0};
+        for (ptrdiff_t i = 0; i < n; i++) {
+            const double product = a[i] * b[i];
+            lane[i % RSK_LANES] += product;
+        }
+        for (int h = RSK_LANES / 2; h > 0; h /= 2)
+            for (int l = 0; l < h; l++) lane[l] += lane[l + h];
+        for (int i = 0; ISA_LEVELS[i]; i++)
+            if (rsk_isa_select(ISA_LEVELS[i]) == RSK_OK) CHECK(memcmp(&(double){rsk_dot(a, b, n)}, lane, sizeof *lane) == 0);
+    }
+    CHECK_STATUS(RSK_OK, rsk_isa_select(NULL));
+}
+
 static void test_streams(void) {
     uint32_t words[8] = {0};
     uint16_t signs[16] = {0};
@@ -203,6 +222,7 @@ static void test_resolution(void) {
 
 void test_private(void) {
     RUN(test_alloc);
+    RUN(test_dot);
     RUN(test_streams);
     RUN(test_scratch);
     RUN(test_tree_lists);
