@@ -2,7 +2,9 @@
 
 The peers are fht-cpu, which leaves the scale out, log2(n) passes of additions in NumPy, and the product with
 `scipy.linalg.hadamard` by BLAS. The limit is one pass over the same bytes in place, `np.negative(x, out=x)`. The rate
-counts every byte as read once and written once.
+counts every byte as read once and written once. With AVX-512, sixteen floats take 8 instructions for the stages inside
+a register, log2(n) - 4 for the others and one for the scale; Intel's processors execute two of them a cycle, so that
+4,096 floats take 8.5 cycles a register at least.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ def transform(effort: int) -> Iterator[Figure]:
         measured = ", ".join(f"{name} {t[name] / t[OURS]:.3g}" for name in work if name != OURS)
         if "fht-cpu" in t and n >= 1024:
             name = f"FWHT against fht-cpu, n = {n}, {rows * n * 4 / 2**20:g} MiB"
-            least = 2.2 if rs.isa() == "avx512" else 1.3
+            least = 2.2 if rs.isa() == "avx512" else 1.4
             yield at_least(
                 name, least, t["fht-cpu"] / t[OURS], f"{rows} rows, float32, one thread, in place, {rs.isa()}"
             )
@@ -74,7 +76,7 @@ def bandwidth(effort: int) -> Iterator[Figure]:
         for k in (1, 2):
             work[str(k)] = partial(fwht, x, overwrite=True, threads=k)
         t = interleaved(work, (1, 5, 15)[effort])
-    for k, least in ((1, 0.85), (2, 0.7)):
+    for k, least in ((1, 0.8), (2, 0.7)):
         share = t["in place"].best / t[str(k)].best / k
         name = f"FWHT, n = 4096, 64 MiB: share of in-place bandwidth, {k} thread{'s' * (k > 1)}"
         how = "against np.negative(x, out=x) on one thread, times the threads; best wall time"

@@ -28,7 +28,14 @@ static RSK_INLINE void FN(hash_columns)(T *RSK_RESTRICT table, const T *RSK_REST
     static const T sign[2] = {1, -1};
     for (ptrdiff_t i = 0; i < count; i++) {
         const V v = OP(load)(columns + i * BLOCK);
-        for (ptrdiff_t r = 0; r < nonzeros; r++) {
+        ptrdiff_t r = 0;
+        for (; r + 4 <= nonzeros; r += 4, entries += 4) { /* four at a time, so that the counting does not take half of it */
+            RSK_UNROLL for (int j = 0; j < 4; j++) {
+                T *line = table + (ptrdiff_t)(entries[j] & RSK_HASH_ROW) * BLOCK;
+                OP(store)(line, OP(add)(OP(load)(line), OP(mul)(v, OP(set1)(sign[entries[j] >> 31]))));
+            }
+        }
+        for (; r < nonzeros; r++) {
             const uint32_t e = *entries++;
             T *line = table + (ptrdiff_t)(e & RSK_HASH_ROW) * BLOCK;
             OP(store)(line, OP(add)(OP(load)(line), OP(mul)(v, OP(set1)(sign[e >> 31]))));
