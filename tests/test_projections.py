@@ -67,10 +67,11 @@ def test_hashing_against_the_reference(shape: tuple[int, int], s: int, dtype: ty
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_answers_begin_on_a_cache_line(dtype: type) -> None:
-    """Large ones, ours to allocate, so that transforms need no aligned copy; all whole and writable like others."""
+    """Large ones whose rows are whole lines, ours to allocate, so that transforms need no aligned copy; all whole and
+    writable like others."""
     for n in (1, 5, 65, 300):
         x = rows(100, n, dtype)
-        projected, tensor = (make(70).fit_transform(x) for make in (StructuredProjection, TensorSketch))
+        projected, tensor = (make(80).fit_transform(x) for make in (StructuredProjection, TensorSketch))
         for out in (projected, tensor, fwht(rows(64, n, dtype))):
             assert out.ctypes.data % 64 == 0 or n < 65
             assert out.flags.c_contiguous
