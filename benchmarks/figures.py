@@ -68,7 +68,7 @@ HEADLINES = (  # figures for the README: one for each thing the package does, wh
     "blind unrolling of 84 objects, d = 4096, load 0.35, against NumPy",
     "FWHT against fht-cpu, n = 4096, 1 MiB",
     "HD3HD2HD1 against scikit-learn SparseRandomProjection, 1024 features",
-    "CountSketch against SciPy's CSR product, 16384 to 1024",
+    "CountSketch against SciPy's CSR product, 1024 to 256",
     "tensor sketch against scikit-learn PolynomialCountSketch, 1024 to 1024",
     "OMP over scikit-learn, float32",
     "top-10 over the product alone, d = 512",
