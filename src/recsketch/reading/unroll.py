@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +13,8 @@ import numpy as np
 import recsketch._check as _check
 import recsketch._core as _core
 from recsketch._check import Floats
+from recsketch.reading.copies import DEVIATIONS, copies
+from recsketch.reading.norms import OCTAVES, likeliest_norms, lognormal
 from recsketch.reading.pooled import pooled_mean
 from recsketch.reading.results import Rest, Unrolled, UnrolledObject
 from recsketch.sketching.matrices import Factors, factors, kappa
@@ -42,10 +43,6 @@ NEAR = 3e-6  # Ten times that may be a fit that has not converged, and is no sig
 # share of the error, and never zero, because attributes are divided by it.
 LEAST_OF_ERROR, LEAST_AMPLITUDE = 0.1, 1e-30
 
-# Logarithms of norms, log2 |x| / 16: their spread in a module is never taken for less than 5%, and is told by at least
-# so many objects.
-LEAST_SPREAD, LEAST_OBJECTS = 0.005, 3
-
 # Nats that inputs which are missing would bring at least, so that not to see them means that there are none. A search
 # that finds nothing takes objects of less (csrc/reading/unroll.c).
 VISIBLE = 20.0
@@ -56,19 +53,16 @@ UNEVEN = 0.3  # Error of a count, as a share, where missing members are only tak
 DOUBT = 0.05  # An evidence is that of one model. No object is surer than the share that all of them explain allows.
 MOST_NAMED = 8  # objects, and groups of them, in texts
 
-# Copies of one object differ by their errors alone. They are taken for copies up to this many standard errors ...
-DEVIATIONS = 4.0
-# ... and, because errors are estimates, up to a distance of 0.05 of their signatures, which have norm one, and of 2% of
-# the norm of what is sketched of an attribute. Signatures further apart than 0.4 are never taken for copies: those of
-# different objects are about sqrt(2) apart, and of length 8 one pair in 4,000 is nearer than 0.4.
+# Copies of one object differ by DEVIATIONS errors, and, because errors are estimates, up to a distance of 0.05 of their
+# signatures, which have norm one, and of 2% of the norm of what is sketched of an attribute. Signatures further apart
+# than 0.4 are never taken for copies: those of different objects are about sqrt(2) apart, and of length 8 one pair in
+# 4,000 is nearer than 0.4.
 LEAST_SIGNATURE, MOST_SIGNATURE, LEAST_ATTRIBUTE = 0.05, 0.4, 0.02
-ALIKE = 1e-5  # of an attribute's norm: without signatures only what is equal but for rounding is called a copy
 
 # Of a tuple that lacks some of its k inputs, n / k is not told by less than this; and a share this far beyond n, in
 # inputs, is taken for one that is missing: the error of an owner's counter makes less.
 LEAST_SHARE, LEAST_EXPONENT, A_MISSING_INPUT = 1e-6, 0.25, 0.25
 LEAST_WEIGHT = 1e-9  # of an input whose share is below what the spread gives to one of weight zero: found, it has some
-OCTAVES = 16.0 * math.log(2.0)  # the logarithm of a norm over the element that stands for it (docs/format.md)
 LARGEST_FLOAT = 3e38  # Unknowns beyond it are cut to it, so that float32 holds them.
 
 NO_RESTS = np.empty((2, 0), np.int32), np.empty((5, 0)), np.empty(0)  # as `_core.Unrolling.rests`
@@ -450,65 +444,3 @@ class _Reader:
         size = float(np.linalg.norm(x[:a]))
         expected = math.sqrt(a * variance + relative * size**2)
         return bool(np.linalg.norm(x[:a] - y[:a]) <= DEVIATIONS * expected + LEAST_ATTRIBUTE * size)
-
-
-def lognormal(sigma: float) -> float:
-    """The standard deviation of a number over its median, if its logarithm is normal with this one."""
-    return math.sqrt(math.expm1(min(sigma**2, 200.0)))
-
-
-def likeliest_norms(
-    y: npt.NDArray[np.float64], error: npt.NDArray[np.float64], module: npt.NDArray[np.int32]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Logarithms of norms with standard errors, drawn to what those of one module have in common, and their errors.
-
-    Empirical Bayes: the logarithms of a module are normal around a mean with a variance that the method of moments
-    tells (DerSimonian and Laird, 1986), at least LEAST_SPREAD. An error of 0.1 is a factor of 3 in a norm, so that a
-    norm read from noise is little more than a guess; what is read to better than LEAST_SPREAD hardly moves.
-    """
-    out, left = y.copy(), error.copy()
-    for m in np.unique(module):
-        own = np.flatnonzero(module == m)
-        if own.size < LEAST_OBJECTS:  # too few to tell what they have in common
-            continue
-        w = 1.0 / np.maximum(error[own], 1e-9) ** 2
-        mean = float(w @ y[own] / w.sum())
-        excess = float(w @ (y[own] - mean) ** 2) - (own.size - 1)
-        scale = float(w.sum() - (w**2).sum() / w.sum())
-        variance = max(excess / scale if scale > 1e-9 * w.sum() else 0.0, LEAST_SPREAD**2)
-        u = 1.0 / (1.0 / w + variance)
-        mean = float(u @ y[own] / u.sum())
-        part = variance * w / (1.0 + variance * w)
-        out[own] = part * y[own] + (1.0 - part) * mean
-        left[own] = np.sqrt(part / np.maximum(w, 1e-300) + (1.0 - part) ** 2 / u.sum())
-    return out, left
-
-
-def copies(objects: list[UnrolledObject]) -> list[tuple[int, ...]]:
-    """Groups of objects that are alike in module, attribute and inputs, within their errors.
-
-    An object is compared with those before it whose attributes have about the same projection on one vector. Cost:
-    n log n for n objects, and one comparison for each that is near.
-    """
-    same = list(range(len(objects)))
-    near: dict[tuple[str, tuple[int, ...]], list[tuple[float, int]]] = {}
-    found: dict[int, list[int]] = {}
-    for i, o in enumerate(objects):  # inputs first
-        seen = near.setdefault((o.module, tuple(same[c] for c in o.inputs)), [])
-        x = o.attribute.astype(np.float64)
-        at = float(x @ np.cos(np.arange(x.size)))
-        reach = math.sqrt(x.size) * _tolerance(o, o)
-        for _, j in seen[bisect_left(seen, (at - reach, -1)) : bisect_left(seen, (at + reach, len(objects)))]:
-            if np.linalg.norm(x - objects[j].attribute.astype(np.float64)) <= _tolerance(o, objects[j]):
-                same[i] = j
-                break
-        else:
-            insort(seen, (at, i))
-        found.setdefault(same[i], []).append(i)
-    return [tuple(group) for group in found.values() if len(group) > 1]
-
-
-def _tolerance(a: UnrolledObject, b: UnrolledObject) -> float:
-    """The distance of two attributes up to which they may be the same."""
-    square = sum(float(np.square(o.error, dtype=np.float64).sum()) for o in (a, b))
-    return DEVIATIONS * math.sqrt(square) + ALIKE * max(a.norm, b.norm)
