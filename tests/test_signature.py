@@ -158,14 +158,14 @@ def test_sparse_unrolling_leaves_what_follows_an_attribute(
     unrolling = _core.Unrolling
 
     def spy(*args: Any) -> Any:
-        *_, sparsity, free = args
-        seen.append((None if sparsity is None else sparsity.tolist(), free))
+        *_, sparsity, free, signature = args
+        seen.append((None if sparsity is None else sparsity.tolist(), free, signature))
         return unrolling(*args)
 
     monkeypatch.setattr(_core, "Unrolling", spy)
     spec = rs.SketchSpec(64, {"a": 20}, signature=8, attributes=attributes)
     rs.Sketcher(spec, threads=1).unroll(np.zeros(64), sparse=given)
-    assert seen == [(want, 9 if attributes == "polar" else 8)]
+    assert seen == [(want, 9 if attributes == "polar" else 8, 8)]
 
 
 def test_sparse_recovery_counts_signatures(build: Any) -> None:
