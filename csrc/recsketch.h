@@ -309,8 +309,8 @@ typedef struct rsk_spec_params {
  * branches of an object that follow from its mass; w as it is given, nothing normalised. */
 typedef enum rsk_weighting { RSK_WEIGHTS_ENERGY, RSK_WEIGHTS_LINEAR, RSK_WEIGHTS_BALANCED, RSK_WEIGHTS_COUNT } rsk_weighting;
 
-/* Draws all matrices: about (max_inputs + 8 modules + 4) d / 8 bytes, with "hadamard" (2 max_inputs + 8 modules + 7) d / 8, at about 1 ns
- * a byte. stop: or NULL.
+/* Draws all matrices: about (max_inputs + 3 modules + 4) d / 8 bytes, with "hadamard" (2 max_inputs + 4 modules + 7) d / 8, at about 1 ns
+ * a byte. With "skew", sweeps add d / 2 bytes for every module and position that they meet, up to 256 MiB. stop: or NULL.
  * Two specifications of equal parameters are interchangeable.
  *
  *   out   free with rsk_spec_free, in any order with what was made with it
@@ -323,10 +323,10 @@ ptrdiff_t rsk_spec_bytes(const rsk_spec *spec);
 /* out (d) = T x, or with the flag transpose T^T x. x (d): the caller sees to it that it is finite.
  *   kind   0 position, 1 module, 2 branch
  *   index  which one: below max_inputs or modules; of the branches, 0 T_attr, 1 T_in, 2 and 3 the operators that T_in is the product of
- * RSK_EINVAL  NULL, kind, index;  RSK_ENOMEM  scratch: 2 d floats */
+ * RSK_EINVAL  NULL, kind, index;  RSK_ENOMEM  scratch: 4 d floats */
 rsk_status rsk_operator(const rsk_spec *spec, int kind, ptrdiff_t index, int transpose, const float *x, float *out);
 /* rsk_embed: out (d) = E_M x, x (lengths[module]). rsk_embed_adjoint: out (lengths[module]) = E_M^T x, x (d). Without gain.
- * RSK_EINVAL  NULL, module;  RSK_ENOMEM  scratch: 12 bytes times the power of two that the length is padded to
+ * RSK_EINVAL  NULL, module;  RSK_ENOMEM  scratch: 4 d floats, and 12 bytes times the power of two that the length is padded to
  * RSK_EVALUE  (rsk_embed) an element of x is NaN or larger than RSK_MAX_VALUE */
 rsk_status rsk_embed(const rsk_spec *spec, ptrdiff_t module, const float *x, float *out);
 rsk_status rsk_embed_adjoint(const rsk_spec *spec, ptrdiff_t module, const float *x, float *out);
@@ -401,10 +401,10 @@ typedef struct rsk_plan rsk_plan;
  *   where  or NULL: where a check of RSK_EMODULE to RSK_ESIZE failed. Sizes are checked before the rest; then, the first failure in
  *          trace order is reported
  * RSK_EINVAL  NULL, traces < 1, threads < 1;  RSK_EOFFSETS .. RSK_EFANOUT, RSK_ESIZE  as said above
- * RSK_ENOMEM  scratch: 120 bytes an object of the largest trace for each thread, beside the plan */
+ * RSK_ENOMEM  scratch: 130 bytes an object of the largest trace for each thread, beside the plan of 24 an object and 128 a use */
 rsk_status rsk_plan_create(const rsk_spec *spec, const rsk_batch *batch, int threads, rsk_plan **out, rsk_where *where);
 void rsk_plan_free(rsk_plan *plan);
-/* Scratch vectors of d floats that a thread needs for a sweep; 0 for NULL. */
+/* Scratch vectors of d numbers that a thread needs for a sweep, floats or, with "hadamard", doubles; 0 for NULL. */
 ptrdiff_t rsk_plan_vectors(const rsk_plan *plan);
 
 /* amplitude (N,): docs/method.md, "Amplitude and load"; 0 for an object that reaches no output. uses (N,): how often an object is an input or output
@@ -424,7 +424,8 @@ rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t 
  * RSK_EINVAL  NULL, threads < 1, the plan is not one of this spec's
  * RSK_EVALUE  scale times an element is NaN or larger than RSK_MAX_VALUE; where says which object's, the first in trace order
  * RSK_EOVERFLOW  (RSK_WEIGHTS_COUNT) weights multiply up to a sketch of infinite numbers; where says which trace, the first
- * RSK_ENOMEM  scratch: about (rsk_plan_vectors + 22) max(d, a') floats a thread, a' the longest attribute padded to a power of two
+ * RSK_ENOMEM  scratch: with "skew" about (rsk_plan_vectors + 11) max(d, a') + 162 D floats a thread, a' the longest attribute padded to a
+ *             power of two, and D the longest that is at most d / 16; with "hadamard" (2 rsk_plan_vectors + 16) max(d, a')
  * RSK_ESTOP */
 rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *attributes, const float *counters,
                       float *out, int threads, rsk_stop *stop, rsk_where *where);
@@ -529,8 +530,8 @@ typedef struct rsk_unrolled rsk_unrolled;
  * RSK_EINVAL  NULL, n < 1, threads < 1, mask_rows, a parameter outside its range; a specification whose position operators are all
  *             the same: not ordered, or of sine 0
  * RSK_EVALUE  a kept coordinate is NaN or larger than RSK_MAX_VALUE; where says which sketch, the first
- * RSK_ENOMEM  scratch of a call: 4 (modules + 3) d bytes. Of a thread: (444 + 12 max_depth) d bytes, with signatures (692 + 12 max_depth)
- *             d, where a module is not RSK_DENSE (1456 + 12 max_depth) d, and with both (1664 + 12 max_depth) d; 116 bytes an object,
+ * RSK_ENOMEM  scratch of a call: 4 (modules + 3) d bytes. Of a thread: (444 + 4 max_depth) d bytes, with signatures (692 + 4 max_depth)
+ *             d, where a module is not RSK_DENSE (1456 + 4 max_depth) d, and with both (1664 + 4 max_depth) d; 116 bytes an object,
  *             of which there may be d / (1 + the shortest attribute), with signatures 3 times as many, where a module is not RSK_DENSE
  *             12 times, and 306 bytes, with signatures 354, for each of these and of d / (1 + the shortest attribute) more;
  *             for each of min(max_inputs, 256) positions 4 bytes an element of the longest attribute and 24 a module; and for each

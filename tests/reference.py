@@ -101,46 +101,64 @@ def subsampled_hadamard(m: int, n: int, seed: int) -> F64:
     return hadamard(n)[rows] * signs(seed, sid, 1, n) / math.sqrt(m)
 
 
-def drawn_mask(dim: int, seed: int, stream_id: int, taken: frozenset[int] = frozenset()) -> int:
-    """The mask m of a skew rotation, in 1 .. dim - 1: the first draw, n reads block n of part 2, that is not taken."""
+def stored(dim: int) -> NDArray[np.int64]:
+    """Where coordinate k of the order of computing stands in a vector as it is stored: the bits of k reversed.
+
+    It is its own inverse. What follows computes in the one order and is returned in the other."""
+    bits = dim.bit_length() - 1
+    k = np.arange(dim)
+    return sum(((k >> i) & 1) << (bits - 1 - i) for i in range(bits))  # type: ignore[return-value]
+
+
+def drawn_mask(dim: int, seed: int, stream_id: int, half: int, taken: frozenset[int] = frozenset()) -> int:
+    """The mask of a half of a skew rotation, in 1 .. dim / 2 - 1: the first draw that is not taken. Draw n reads block
+    n of part 2."""
     for n in range(1 << 16):
-        w = stream_words(seed, stream_id, 2, 4 * n + 2)[4 * n :]
-        m = 1 + ((dim - 1) * (int(w[0]) + (int(w[1]) << 32)) >> 64)
+        w = stream_words(seed, stream_id, 2, 4 * n + 4)[4 * n + 2 * half :]
+        m = 1 + ((dim // 2 - 1) * (int(w[0]) + (int(w[1]) << 32)) >> 64)
         if m not in taken:
             return m
     raise ValueError("no mask is free")
 
 
 @lru_cache(maxsize=1024)
-def skew_mask(dim: int, seed: int, role: str, name: str) -> int:
-    """The mask of an operator.
+def skew_mask(dim: int, seed: int, role: str, name: str, half: int) -> int:
+    """The mask of a half of an operator.
 
     Products of operators whose masks cancel have few distinct eigenvalues, and members of a chain of one module look
     alike: those of T_in therefore differ from each other and from those of positions, by more than one of these, and a
     module's from all that would cancel with theirs."""
     sid = stream(role, name)
+
+    def of(role: str, name: str | int) -> int:
+        return skew_mask(dim, seed, role, str(name), half)
+
     if role != "module" and not name.startswith("in/"):
-        return drawn_mask(dim, seed, sid)
-    first = {skew_mask(dim, seed, "position", str(i)) for i in range(16)}
+        return drawn_mask(dim, seed, sid, half)
+    first = {of("position", i) for i in range(min(16, dim // 16))}
     if name == "in/0" and role == "branch":
-        return drawn_mask(dim, seed, sid, frozenset(first))
-    a = skew_mask(dim, seed, "branch", "in/0")
+        return drawn_mask(dim, seed, sid, half, frozenset(first))
+    a = of("branch", "in/0")
     if name == "in/1" and role == "branch":
-        return drawn_mask(dim, seed, sid, frozenset({a} | first | {a ^ m for m in first}))
-    b = skew_mask(dim, seed, "branch", "in/1")
-    near = {skew_mask(dim, seed, "position", str(i)) for i in range(4)}
+        return drawn_mask(dim, seed, sid, half, frozenset({a} | first | {a ^ m for m in first}))
+    b = of("branch", "in/1")
+    near = {of("position", i) for i in range(4)}
     taken = {a, b, a ^ b} | first | {a ^ b ^ m for m in first} | {a ^ m for m in near} | {b ^ m for m in near}
-    return drawn_mask(dim, seed, sid, frozenset(taken))
+    return drawn_mask(dim, seed, sid, half, frozenset(taken))
+
+
+def skew_partners(dim: int, seed: int, role: str, name: str) -> NDArray[np.int64]:
+    """k XOR m for every k, m the mask of the half that k is in."""
+    k = np.arange(dim)
+    return k ^ np.where(k < dim // 2, *(skew_mask(dim, seed, role, name, half) for half in (0, 1)))
 
 
 def skew_signs(dim: int, seed: int, role: str, name: str) -> F64:
     """sigma(k) for k = 0 .. dim - 1."""
-    m, stream_id = skew_mask(dim, seed, role, name), stream(role, name)
-    top = 1 << (m.bit_length() - 1)
-    sigma = signs(seed, stream_id, 0, dim)
-    for k in range(dim):
-        if k & top:
-            sigma[k] = -sigma[k ^ m]  # k ^ m < k has the bit clear, and is already final
+    other = skew_partners(dim, seed, role, name)
+    sigma = signs(seed, stream(role, name), 0, dim)
+    second = other < np.arange(dim)  # the highest bit of the mask is set in k
+    sigma[second] = -sigma[other[second]]
     return sigma
 
 
@@ -149,9 +167,9 @@ def rotation_matrix(kind: str, dim: int, seed: int, role: str, name: str) -> F64
     """R as a (dim, dim) matrix; read-only."""
     sid = stream(role, name)
     if kind == "skew":
-        k = np.arange(dim)
+        place = stored(dim)
         r = np.zeros((dim, dim))
-        r[k, k ^ skew_mask(dim, seed, role, name)] = skew_signs(dim, seed, role, name)
+        r[place, place[skew_partners(dim, seed, role, name)]] = skew_signs(dim, seed, role, name)
     elif kind == "hadamard":
         before, after = signs(seed, sid, 0, dim), signs(seed, sid, 1, dim)
         r = after[:, None] * hadamard(dim) * before[None, :] / math.sqrt(dim)
@@ -170,25 +188,32 @@ def transparent_matrix(cosine: float, sine: float, kind: str, dim: int, seed: in
     return t
 
 
+def runs(d: int, p: int) -> NDArray[np.int64]:
+    """Which of p numbers stands at coordinate k: either half holds them all, each in a run of d / (2 p)."""
+    k = np.arange(d)
+    return k % (d // 2) // (d // 2 // p) if 2 * p <= d else k
+
+
 @lru_cache(maxsize=256)
-def embedding_matrix(d: int, a: int, p: int, seed: int, module: str) -> F64:
-    """E_M of a module of length a, padded to p, as a (d, a) matrix; read-only."""
-    sid = stream("embedding", module)
-    d1, d2 = signs(seed, sid, 0, p), signs(seed, sid, 1, max(p, d))
-    hd = hadamard(p) * d1[None, :]
-    if p <= d:
-        full = d2[:, None] * hd[np.arange(d) % p] / math.sqrt(d)
-    else:
+def embedding_matrix(kind: str, d: int, a: int, p: int, seed: int, module: str) -> F64:
+    """D2 and the repeats or the folding of H D1 x, as a (d, a) matrix for a module of length a, padded to p: E_M, or
+    what is drawn in its place; read-only."""
+    d2 = signs(seed, stream("embedding", module), 1, max(p, d))
+    hd = hadamard(p) * signs(seed, stream("embedding", module), 0, p)[None, :]
+    if p > d:
         full = (d2[:, None] * hd).reshape(p // d, d, p).sum(axis=0) / math.sqrt(p)
-    e = np.ascontiguousarray(full[:, :a])
+    else:
+        full = d2[:, None] * hd[np.arange(d) % p if kind == "hadamard" else runs(d, p)] / math.sqrt(d)
+    e = np.ascontiguousarray(full[np.arange(d) if kind == "hadamard" else stored(d), :a])
     e.flags.writeable = False
     return e
 
 
 @lru_cache(maxsize=256)
-def counter_vector(d: int, seed: int, module: str) -> F64:
-    """c_M; read-only."""
+def counter_signs(kind: str, d: int, seed: int, module: str) -> F64:
+    """Signs over sqrt(d): c_M, or what is drawn in its place; read-only."""
     c = signs(seed, stream("counter", module), 0, d) / math.sqrt(d)
+    c = c if kind == "hadamard" else c[stored(d)]
     c.flags.writeable = False
     return c
 
@@ -223,12 +248,22 @@ class RefSpec:
         return math.sqrt(0.5) if self.scaling == "paper" else 1.0
 
     @property
+    def direction(self) -> tuple[float, float]:
+        """(c, s) of norm one. With the skew rotation the tangent is a float32, or the cotangent beyond 512."""
+        c, s = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        if self.rotation == "skew" and s < 512 * c:
+            c, s = 1.0, float(np.float32(s / c))
+        elif self.rotation == "skew":
+            c, s = float(np.float32(c / s)), 1.0
+        return c / math.hypot(c, s), s / math.hypot(c, s)
+
+    @property
     def cosine(self) -> float:
-        return self.t * math.cos(math.radians(self.angle))
+        return self.t * self.direction[0]
 
     @property
     def sine(self) -> float:
-        return self.t * math.sin(math.radians(self.angle))
+        return self.t * self.direction[1]
 
     @property
     def gain(self) -> float:
@@ -285,12 +320,26 @@ class RefSpec:
             p *= 2
         return p
 
-    def embedding(self, module: str) -> F64:
-        """E_M as a (dim, width) matrix, without gain."""
-        return embedding_matrix(self.dim, self.width(module), self.padded(module), self.seed, module)
+    def direct(self, module: str) -> bool:
+        """Whether F_M = T_M T_attr E_M is drawn, and E_M follows from it: where 16 coordinates hold each number."""
+        return self.rotation == "skew" and 16 * self.padded(module) <= self.dim
 
-    def counter(self, module: str) -> F64:
-        return counter_vector(self.dim, self.seed, module)
+    def seen(self, module: str, x: F64, *, rotation_only: bool = False) -> F64:
+        """The transpose of T_M T_attr, both of norm one, times x."""
+        for t in (("module", module), ("branch", "attr")):
+            x = self.operator(*t, rotation_only=rotation_only).T @ x
+        return x / (self.sine if rotation_only else self.t) ** 2
+
+    def embedding(self, module: str, *, rotation_only: bool = False) -> F64:
+        """E_M as a (dim, width) matrix, without gain."""
+        shape = (self.dim, self.width(module), self.padded(module), self.seed, module)
+        e = embedding_matrix(self.rotation, *shape)
+        return self.seen(module, e, rotation_only=rotation_only) if self.direct(module) else e
+
+    def counter(self, module: str, *, rotation_only: bool = False) -> F64:
+        """c_M."""
+        c = counter_signs(self.rotation, self.dim, self.seed, module)
+        return self.seen(module, c, rotation_only=rotation_only) if self.direct(module) else c
 
 
 def signature(spec: RefSpec, n: int) -> NDArray[np.float32]:
@@ -462,8 +511,8 @@ def affine_map(spec: RefSpec, trace: RefTrace, *, rotation_only: bool = False) -
     x holds what `encoded` makes of every object."""
     columns, counters = [], []
     for o, p in zip(trace.objects, paths(spec, trace, rotation_only=rotation_only)[0], strict=True):
-        columns.append(p @ (spec.gain * spec.embedding(o.module)))
-        counters.append(p @ (spec.gain * spec.counter(o.module)))
+        columns.append(p @ (spec.gain * spec.embedding(o.module, rotation_only=rotation_only)))
+        counters.append(p @ (spec.gain * spec.counter(o.module, rotation_only=rotation_only)))
     c = np.stack(counters, axis=1)
     return np.concatenate(columns, axis=1), c, c.sum(axis=1)
 
@@ -569,11 +618,15 @@ def matched(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating]) -> list[F64
 
 
 def paper(spec: RefSpec, trace: RefTrace, s: NDArray[np.floating]) -> list[F64]:
-    """The paper's decoder: every T taken for sine R, divided by the amplitude for t = sine."""
+    """The paper's decoder: every T taken for sine R, divided by the amplitude for t = sine. Nothing is lost in
+    T_M T_attr E_M where that is drawn: t^2 of it is there, and not sine^2."""
     a, _, _ = affine_map(spec, trace, rotation_only=True)
     amplitude, _ = amplitudes(spec, trace, t=spec.sine)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = [x / v**2 for x, v in zip(split(spec, trace, a.T @ s), amplitude, strict=True)]
+    found = split(spec, trace, a.T @ s)
+    for n, o in enumerate(trace.objects):
+        share = (spec.sine / spec.t) ** 2 if spec.direct(o.module) else 1.0
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found[n] = found[n] * share / amplitude[n] ** 2
     return attributes(spec, trace, np.concatenate(found))
 
 

@@ -76,11 +76,12 @@ SHAPES = [(256, 4), (1024, 16), (4096, 16)]
 @pytest.mark.parametrize("depth", [24, 32])
 @pytest.mark.parametrize("position", [0, 1])
 def test_chains(build: Any, dim: int, a: int, depth: int, position: int) -> None:
-    """One module: within four times a random matrix (measured: 1.2 to 3.1). Two in turn: within 1.6 times (0.9 to 1.3).
-    The matrices are drawn by fixed seeds, so that every run computes the same."""
+    """One module: within four times a random matrix (measured: 1.4 to 3.0), or ten at d = 256, which has but 16 blocks
+    of coordinates that do not mix (2.0 to 6.9; of 80 others 90% below 6, the worst 17). Two in turn: within 1.6 times
+    (0.9 to 1.3). The matrices are drawn by fixed seeds, so that every run computes the same."""
     for seed in range(3):
         spec = balanced(dim, a, seed)
-        for names, most in (("m", 4.0), ("mn", 1.6)):
+        for names, most in (("m", 10.0 if dim == 256 else 4.0), ("mn", 1.6)):
             found, random = condition(build, spec, chain(a, depth, names, position))
             assert found <= most * random, (seed, names)
 
@@ -136,23 +137,26 @@ ROLES = ("module", "embedding", "counter")
 
 def test_masks_of_the_shortest_sketches(build: Any) -> None:
     """At d = 64 a drawn mask is one that must not be in one draw of three. C finds the reference's, which are clear of
-    each other; and no chain of 32 is singular (of 600 others the worst was 1,420, where masks cancelled 1e8)."""
-    redrawn = 0
+    each other; and no chain of 32 is singular (of 600 others the worst was 956, where masks cancelled 1e8)."""
+    redrawn, place = 0, ref.stored(64)
     for seed in range(60):
         spec = ref.RefSpec(64, {"m": 1, "other": 1}, seed, weighting="balanced", spread=0.5)
-        core, unit = build.core(spec), np.eye(64, dtype=np.float32)[0]
+        core = build.core(spec)
         places = [("branch", "in/0", 2, 2), ("branch", "in/1", 2, 3), ("module", "m", 1, 0), ("module", "other", 1, 1)]
-        masks = {}
-        for role, name, kind, index in places:
-            (mask,) = np.flatnonzero(core.operator(kind, index, False, unit))[1:]
-            masks[name] = int(mask)
-            assert mask == ref.skew_mask(64, seed, role, name)
-            redrawn += mask != ref.drawn_mask(64, seed, ref.stream(role, name))
-        first = [ref.skew_mask(64, seed, "position", str(i)) for i in range(16)]
-        a, b, m = masks["in/0"], masks["in/1"], masks["m"]
-        assert a not in first
-        assert b not in (a, *first, *(a ^ p for p in first))
-        assert m not in (a, b, a ^ b, *first, *(a ^ b ^ p for p in first), *(x ^ p for x in (a, b) for p in first[:4]))
+        for half in (0, 1):
+            masks = {}
+            for role, name, kind, index in places:
+                unit = np.zeros(64, np.float32)
+                unit[place[32 * half]] = 1
+                (mask,) = set(place[np.flatnonzero(core.operator(kind, index, False, unit))] - 32 * half) - {0}
+                masks[name] = int(mask)
+                assert mask == ref.skew_mask(64, seed, role, name, half)
+                redrawn += mask != ref.drawn_mask(64, seed, ref.stream(role, name), half)
+            first = [ref.skew_mask(64, seed, "position", str(i), half) for i in range(4)]
+            a, b, m = masks["in/0"], masks["in/1"], masks["m"]
+            assert a not in first
+            assert b not in (a, *first, *(a ^ p for p in first))
+            assert m not in (a, b, a ^ b, *first, *(a ^ b ^ p for p in first), *(x ^ p for x in (a, b) for p in first))
         assert condition(build, spec, chain(1, 32))[0] < 5000
     assert redrawn > 60
 

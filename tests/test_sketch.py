@@ -247,6 +247,39 @@ def test_rounding_hardly_grows_with_depth(build: Any) -> None:
         assert error <= 4.5 * once
 
 
+@pytest.mark.parametrize(
+    ("weighting", "angle"), [("balanced", 60.0), ("energy", 90.0), ("linear", 89.9), ("count", 60.0)]
+)
+def test_tuples_never_overflow(build: Any, weighting: str, angle: float) -> None:
+    """Attributes that all add up at one coordinate, as no random ones do, of sizes from 1e-25 to 1e25, and weights as
+    far apart; 20 inputs of one tuple, inner objects and shared ones among them. Where a vector of whole numbers wraps,
+    half of its largest number is wrong. A vector that is one large number otherwise rounds each of 256 coordinates to
+    2^-31 of a bound of at most 40 times that number, some two times: 16 · 40 · 2 · 2^-31 = 6e-7 of the norm."""
+    spread = 0.0 if weighting == "count" else 0.5
+    modules = {"a": 16, "b": 7, "wide": 40}  # two whose leaves are looked up, and one that is written out
+    spec = ref.RefSpec(256, modules, 9, 40, angle, weighting=weighting, spread=spread)
+    rng = np.random.default_rng(1)
+    for size, apart in ((1e-25, 1.0), (1e25, 1e6), (None, 1e12)):
+        objects: list[ref.RefObject] = []
+        for n in range(25):
+            name = list(modules)[n % 3]
+            k = {10: 4, 14: 1, 15: 2, 24: 20}.get(n, 0)
+            inputs = [n - 1 - i for i in range(k)] if k < 20 else [*range(20)]
+            weights = apart ** rng.random(k) if k else None
+            objects.append(ref.RefObject(name, np.ones(modules[name]), inputs, weights))
+        trace = ref.RefTrace(objects, (24, 14, 23), np.array([1.0, apart, 1.0]))
+        rows = build.object_columns(spec, trace)
+        at = int(rng.integers(spec.dim))
+        for n, columns in enumerate(rows):
+            x = columns[at] / max(float(np.linalg.norm(columns[at])), 1e-300)
+            loud = 10.0 ** rng.uniform(-25, 25) if size is None else size
+            objects[n] = objects[n]._replace(attribute=(x * loud).astype(np.float32))
+        trace = trace._replace(objects=objects)
+        want = ref.sketch(spec, trace)
+        found = build.sketcher(spec).sketch(build.trace(trace)).astype(np.float64)
+        assert np.linalg.norm(found - want) <= 1e-6 * np.linalg.norm(want), (size, apart)
+
+
 def test_long_batches_are_planned_in_slices(build: Any) -> None:
     """Over 1,024 traces: the same sketches, and messages that count from the start of the batch."""
     spec = ref.RefSpec(64, {"a": 7}, 2)

@@ -299,15 +299,15 @@ def test_limits_hold_beyond_capacity(build: Any) -> None:
 @pytest.mark.parametrize(
     ("k", "seed", "options"),
     [
-        (5, 76, {"nonzeros": 100}),
-        (5, 76, {"per_object": 5}),
-        (5, 76, {"nonzeros": 100, "per_object": 5}),
-        (5, 18, {"per_object": 5}),
+        (5, 7, {"nonzeros": 100}),
+        (5, 7, {"per_object": 5}),
+        (5, 7, {"nonzeros": 100, "per_object": 5}),
+        (5, 16, {"per_object": 5}),
     ],
 )
 def test_limits_find_what_is_not_found_without(build: Any, k: int, seed: int, options: dict[str, Any]) -> None:
     """Each limit by itself starts a search within it where the free one has not ended at rounding. Of 68 runs
-    35 came back without any, 36 and 44 with one; these are two of the others, of the same bits everywhere."""
+    29 came back without any, 30 and 39 with one; these are two of the others, of the same bits everywhere."""
     spec, trace = sparse_run(build, 64, k, seed, d=256)
     sk = build.sketcher(spec)
     s = sk.sketch(build.trace(trace))

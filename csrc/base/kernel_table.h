@@ -4,20 +4,37 @@
 
 #include "base/base.h"
 
-/* One skew transparent operator as kernels take it: out[k] = c x[k] + s (-1)^bit_k x[k ^ mask]. */
+/* One skew transparent operator but for a factor, as kernels take it: with R y[k] = (-1)^bit_k y[k ^ mask], mask[0] in the first half of
+ * y's coordinates and mask[1] in the second, it is y + t R y, or, where it is steep, t y + R y. */
 typedef struct rsk_turn {
-    ptrdiff_t mask;
-    const uint16_t *bits; /* one word a block of 16 */
-    double c, s;          /* rounded to float by the float kernels */
+    ptrdiff_t mask[2]; /* above 0, below d / 2 */
+    const uint16_t *bits; /* one word a block of 16; four bytes in front of them may be read */
+    double t;             /* a float */
+    int steep;
 } rsk_turn;
 
-/* An embedded object as T_attr shows it: out[k] = ±rows[0][k mod width] ± rows[1][k mod width] ± counter[0] ± counter[1], or with one
- * term only ±rows[0][k mod width] ± counter[0]. */
+/* Whether one pass over a half takes the two: they are not steep, and above the 16 lanes of a block their masks are not 0 or equal. */
+static inline int rsk_turns_mix(const rsk_turn *one, const rsk_turn *two, int half) {
+    const ptrdiff_t a = one->mask[half] / RSK_LANES, b = two->mask[half] / RSK_LANES;
+    return !one->steep && a && b && a != b;
+}
+
+enum { RSK_TOGETHER = 32 }; /* leaves that are added to a tuple's vector in one pass, at most */
+
+/* A leaf of a tuple, seen through its position's operator, in whole numbers: at k, in the c-th half and the j-th run of d / 2 width
+ * coordinates there, +-rows[j] / 2 +-rows[(1 + c) width + j] / 2 +-counter terms. index holds the signs, four bits a coordinate:
+ * nibble k / 16 % 8 of word k / 128 * 16 + k % 16. Bit 0 is set where the first term is negative, bit 1 for the second; the two upper
+ * bits say which of the four numbers in `counter` is added. */
+typedef struct rsk_leaf {
+    const uint32_t *index;
+    const int32_t *rows; /* (3, width) */
+    int32_t counter[4];
+} rsk_leaf;
+
+/* A repeated vector with signs, and a sign vector: out[k] = ±row[k mod width] ± counter. */
 typedef struct rsk_spread {
     ptrdiff_t width; /* a power of two, at most d */
-    int terms;       /* 1 or 2 */
-    const uint16_t *bits[2], *counter_bits[2]; /* the signs of the terms */
-    const uint32_t *counter_pairs; /* pair k of bits is bit k of both rows of counter_bits; with two terms only */
+    const uint16_t *bits, *counter_bits; /* the signs */
 } rsk_spread;
 
 /* factor S_t H S_(t-1) ... H S_0, t = times: S_i the signs of bits[i], one word a block of 16, NULL for none; H unnormalised.
@@ -47,27 +64,44 @@ typedef struct rsk_kernels {
                       int accumulate);
     void (*blend_f64)(double *out, const double *x, const double *y, ptrdiff_t n, const uint16_t *bits, double c, double s,
                       int accumulate);
-    void (*widen)(double *out, const float *x, ptrdiff_t n);
     void (*narrow)(float *out, const double *x, ptrdiff_t n);
-    /* a = f x, b[k] = g x[k ^ mask] */
-    void (*split_f32)(float *a, float *b, const float *x, ptrdiff_t n, ptrdiff_t mask, float f, float g);
-    void (*split_f64)(double *a, double *b, const double *x, ptrdiff_t n, ptrdiff_t mask, double f, double g);
-    /* out = f a + g b[k ^ mask]: the transpose of split */
-    void (*join)(float *out, const float *a, const float *b, ptrdiff_t n, ptrdiff_t mask, float f, float g);
-    /* out (+)= turn x */
-    void (*rotate_f32)(float *out, const float *x, ptrdiff_t d, const rsk_turn *turn, int accumulate);
-    void (*rotate_f64)(double *out, const double *x, ptrdiff_t d, const rsk_turn *turn, int accumulate);
-    /* out (+)= second first x. Above the lowest four bits, their masks are neither 0 nor equal */
-    void (*rotate2_f32)(float *out, const float *x, ptrdiff_t d, const rsk_turn *first, const rsk_turn *second, int accumulate);
-    void (*rotate2_f64)(double *out, const double *x, ptrdiff_t d, const rsk_turn *first, const rsk_turn *second,
-                        int accumulate);
+    /* out (+)= f times the product of 1 to 4 operators with x, the first of them applied first; work has d elements */
+    void (*turn_f32)(float *out, const float *x, ptrdiff_t d, const rsk_turn *turns, int count, float f, int accumulate, float *work);
+    /* The same, rounded to whole numbers at the end; returns the largest |out[k]|. 2 to 4 operators of whole numbers, or 2 to 3 of real
+     * ones, where whole is NULL. The caller sees to it that no sum overflows */
+    uint32_t (*row_f32)(int32_t *out, const int32_t *whole, const float *real, ptrdiff_t d, const rsk_turn *turns, int count, float f,
+                        float *work);
+    uint32_t (*row_f64)(int32_t *out, const int32_t *whole, const double *real, ptrdiff_t d, const rsk_turn *turns, int count, double f,
+                        double *work);
+    /* out (+)= the sum of at most RSK_TOGETHER leaves of one width, at most d / 16, less what rows and sums have halved:
+     * out[k] (+)= sums[c width + j] + for every leaf the first row where its sign is positive, the second likewise, and its counter's
+     * number. It returns the largest
+     * |out[k]|. Sums that overflow on the way wrap; the caller sees to it that none does at the end */
+    uint32_t (*leaves)(int32_t *out, ptrdiff_t d, ptrdiff_t width, const rsk_leaf *leaf, ptrdiff_t count, const int32_t *sums,
+                       int accumulate);
+    /* A leaf's rows: 2 rint(a h[j]) and 2 rint(b h[j ^ partner[c]]), c = 0, 1; and sums (2, width) (-)= half of these of c */
+    void (*leaf_rows)(int32_t *rows, int32_t *sums, const double *h, ptrdiff_t width, double a, double b, const ptrdiff_t partner[2],
+                      int first);
+    /* The transpose: sums (2, 2, width) = those of +-y over the runs of either half, by bit 0 of index and by bit 1; counter: the sums of
+     * +-y by bits 2 and 3, or NULL. Every sum goes over lanes of 16, or 8 where a run has 8, that are folded by halves at its end */
+    void (*leaf_sums)(const float *y, ptrdiff_t d, ptrdiff_t width, const uint32_t *index, float *sums, float *counter);
+    /* What such sums come to: h[j] = c (sums[0][j] + sums[1][j]) + s (sums[2][j ^ partner[0]] + sums[3][j ^ partner[1]]) */
+    void (*leaf_join)(float *h, const float *sums, ptrdiff_t width, float c, float s, const ptrdiff_t partner[2]);
+    /* the largest |h[j]| of n numbers, none of them NaN */
+    double (*largest)(const double *h, ptrdiff_t n);
+    /* out = x 2^-shift, rounded to nearest, halves up, |x| <= 2^31 - 2, 1 <= shift <= 31; in place */
+    void (*lower)(int32_t *x, ptrdiff_t n, int shift);
+    /* out = f x */
+    void (*settle)(float *out, const int32_t *x, ptrdiff_t n, double f);
+    /* out = ±x repeated ± counter: coordinate k takes number j of the width that runs of d / 2 width in either half make, or k where width
+     * is d; and the transpose, whose sums over a run's numbers go over neighbours, then pairs of neighbours; y is overwritten */
+    void (*repeat)(float *out, ptrdiff_t d, const rsk_spread *shape, const float *row, float counter);
+    void (*gather)(float *y, ptrdiff_t d, const rsk_spread *shape, float *row, float *counter);
     /* rsk_spread above */
-    void (*spread)(float *out, ptrdiff_t d, const rsk_spread *shape, const float *const rows[2], const float counter[2]);
-    /* rsk_spread + extra, in doubles; extra may be NULL */
-    void (*spread_wide)(double *out, ptrdiff_t d, const rsk_spread *shape, const double *const rows[2], const float counter[2],
-                        const float *extra);
-    /* the transpose of spread: rows[t][j] = sum of ±x[k], k mod width = j; counter[t] = sum of ±x[k]. width <= d */
-    void (*collect)(const float *x, ptrdiff_t d, const rsk_spread *shape, float *const rows[2], float counter[2]);
+    void (*spread)(float *out, ptrdiff_t d, const rsk_spread *shape, const float *row, float counter);
+    void (*spread_wide)(double *out, ptrdiff_t d, const rsk_spread *shape, const double *row, float counter);
+    /* the transpose of spread: row[j] = sum of ±x[k], k mod width = j; counter = sum of ±x[k]. width <= d */
+    void (*collect)(const float *x, ptrdiff_t d, const rsk_spread *shape, float *row, float *counter);
     /* whether |x[k]| <= most for all k, most finite and >= 0; n >= 0 */
     int (*within_f32)(const float *x, ptrdiff_t n, float most);
     int (*within_f64)(const double *x, ptrdiff_t n, double most);

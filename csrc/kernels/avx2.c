@@ -67,6 +67,42 @@ static inline w16 w16_flip(w16 x, uint16_t bits) {
     }
     return x;
 }
+/* max(most, |x|) */
+static inline w16 w16_larger(w16 most, w16 x) {
+    for (int i = 0; i < 4; i++) most.q[i] = _mm256_max_pd(most.q[i], _mm256_andnot_pd(_mm256_set1_pd(-0.0), x.q[i]));
+    return most;
+}
+static inline double w16_most(w16 x) {
+    const __m256d q = _mm256_max_pd(_mm256_max_pd(x.q[0], x.q[1]), _mm256_max_pd(x.q[2], x.q[3]));
+    const __m128d h = _mm_max_pd(_mm256_castpd256_pd128(q), _mm256_extractf128_pd(q, 1));
+    return _mm_cvtsd_f64(_mm_max_sd(h, _mm_unpackhi_pd(h, h)));
+}
+typedef struct n16 {
+    __m256i lo, hi;
+} n16;
+static inline n16 n16_of(__m256i lo, __m256i hi) {
+    const n16 r = {lo, hi};
+    return r;
+}
+static inline n16 n16_load(const int32_t *p) {
+    return n16_of(_mm256_loadu_si256((const void *)p), _mm256_loadu_si256((const void *)(p + 8)));
+}
+static inline void n16_store(int32_t *p, n16 x) {
+    _mm256_storeu_si256((void *)p, x.lo);
+    _mm256_storeu_si256((void *)(p + 8), x.hi);
+}
+static inline n16 n16_zero(void) { return n16_of(_mm256_setzero_si256(), _mm256_setzero_si256()); }
+static inline n16 n16_add(n16 a, n16 b) { return n16_of(_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)); }
+static inline n16 n16_sub(n16 a, n16 b) { return n16_of(_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)); }
+static inline n16 n16_rounded(w16 x) {
+    return n16_of(_mm256_set_m128i(_mm256_cvtpd_epi32(x.q[1]), _mm256_cvtpd_epi32(x.q[0])),
+                  _mm256_set_m128i(_mm256_cvtpd_epi32(x.q[3]), _mm256_cvtpd_epi32(x.q[2])));
+}
+static inline n16 n16_lanes(n16 x, int m) {
+    const __m256i index = _mm256_xor_si256(_mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0), _mm256_set1_epi32(m & 7));
+    const n16 r = n16_of(_mm256_permutevar8x32_epi32(x.lo, index), _mm256_permutevar8x32_epi32(x.hi, index));
+    return m & 8 ? n16_of(r.hi, r.lo) : r;
+}
 static inline v16 v16_narrow(w16 x) {
     return pair(_mm256_set_m128(_mm256_cvtpd_ps(x.q[1]), _mm256_cvtpd_ps(x.q[0])),
                 _mm256_set_m128(_mm256_cvtpd_ps(x.q[3]), _mm256_cvtpd_ps(x.q[2])));
@@ -85,6 +121,23 @@ static inline r32 r32_set1(float f) { return _mm256_set1_ps(f); }
 static inline r32 r32_add(r32 a, r32 b) { return _mm256_add_ps(a, b); }
 static inline r32 r32_sub(r32 a, r32 b) { return _mm256_sub_ps(a, b); }
 static inline r32 r32_mul(r32 a, r32 b) { return _mm256_mul_ps(a, b); }
+static inline r32 r32_fma(r32 a, r32 b, r32 c) { return _mm256_fmadd_ps(a, b, c); }
+static inline r32 r32_fnma(r32 a, r32 b, r32 c) { return _mm256_fnmadd_ps(a, b, c); }
+typedef __m256i r32_ints;
+static inline r32 r32_of_ints(const int32_t *p) { return _mm256_cvtepi32_ps(_mm256_loadu_si256((const void *)p)); }
+static inline r32_ints r32_ints_zero(void) { return _mm256_setzero_si256(); }
+static inline uint32_t most_of(__m128i x) {
+    x = _mm_max_epu32(x, _mm_shuffle_epi32(x, 0x4E));
+    return (uint32_t)_mm_cvtsi128_si32(_mm_max_epu32(x, _mm_shuffle_epi32(x, 0xB1)));
+}
+static inline uint32_t r32_ints_most(r32_ints x) {
+    return most_of(_mm_max_epu32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1)));
+}
+static inline r32_ints r32_add_ints(int32_t *out, r32 x, r32_ints most) {
+    const __m256i sum = _mm256_add_epi32(_mm256_loadu_si256((const void *)out), _mm256_cvtps_epi32(x));
+    _mm256_storeu_si256((void *)out, sum);
+    return _mm256_max_epu32(most, _mm256_abs_epi32(sum));
+}
 /* as v16_flip, for the half of the word that begins at bit `from` */
 static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
     const __m256i low = _mm256_set_epi32(8, 9, 10, 11, 12, 13, 14, 15), high = _mm256_set_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -118,16 +171,16 @@ static inline r32 r32_pick(r32_either x, const uint16_t *bits, ptrdiff_t k, lane
     const __m256i byte = _mm256_set1_epi8(((const char *)bits)[(size_t)k / 8]);
     return _mm256_blendv_ps(x.plus, x.minus, _mm256_castsi256_ps(_mm256_sllv_epi32(byte, p.shift)));
 }
+/* As r32_pick, where three bytes in front of the row may be read: the byte is at the top of every 32 bits. Broadcasting four bytes is a load
+ * and nothing more, where one byte takes a permutation as well. */
+static inline r32 r32_signed(r32_either x, const uint16_t *bits, ptrdiff_t k, lanes p) {
+    int word;
+    memcpy(&word, (const char *)bits + (size_t)k / 8 - 3, sizeof word);
+    return _mm256_blendv_ps(x.plus, x.minus, _mm256_castsi256_ps(_mm256_sllv_epi32(_mm256_set1_epi32(word), p.shift)));
+}
 static inline r32 r32_lanes(r32 x, lanes p) {
     return p.crossing ? _mm256_permutevar8x32_ps(x, p.index) : _mm256_permutevar_ps(x, p.index);
 }
-typedef __m128 quad;
-static inline quad quad_make(const float v[4]) { return _mm_loadu_ps(v); }
-static inline r32 r32_choose(quad q, const uint32_t *pairs, ptrdiff_t k) { /* permutevar reads only the two lowest bits of a lane */
-    const __m256i word = _mm256_set1_epi16(((const short *)(const void *)pairs)[(size_t)k / 8]);
-    return _mm256_permutevar_ps(_mm256_set_m128(q, q), _mm256_srlv_epi32(word, _mm256_set_epi32(14, 12, 10, 8, 6, 4, 2, 0)));
-}
-static inline r32 r32_of(const float *p) { return _mm256_loadu_ps(p); }
 /* ±x + other in one instruction. A product with ±1 is exact, so that these are the bits of a sum. It runs on the multipliers, which are
  * idle otherwise. */
 static inline r32 r32_stage(r32 x, const int h) {
@@ -144,6 +197,17 @@ static inline r64 r64_set1(double f) { return _mm256_set1_pd(f); }
 static inline r64 r64_add(r64 a, r64 b) { return _mm256_add_pd(a, b); }
 static inline r64 r64_sub(r64 a, r64 b) { return _mm256_sub_pd(a, b); }
 static inline r64 r64_mul(r64 a, r64 b) { return _mm256_mul_pd(a, b); }
+static inline r64 r64_fma(r64 a, r64 b, r64 c) { return _mm256_fmadd_pd(a, b, c); }
+static inline r64 r64_fnma(r64 a, r64 b, r64 c) { return _mm256_fnmadd_pd(a, b, c); }
+typedef __m128i r64_ints;
+static inline r64 r64_of_ints(const int32_t *p) { return _mm256_cvtepi32_pd(_mm_loadu_si128((const void *)p)); }
+static inline r64_ints r64_ints_zero(void) { return _mm_setzero_si128(); }
+static inline uint32_t r64_ints_most(r64_ints x) { return most_of(x); }
+static inline r64_ints r64_add_ints(int32_t *out, r64 x, r64_ints most) {
+    const __m128i sum = _mm_add_epi32(_mm_loadu_si128((const void *)out), _mm256_cvtpd_epi32(x));
+    _mm_storeu_si128((void *)out, sum);
+    return _mm_max_epu32(most, _mm_abs_epi32(sum));
+}
 static inline r64 r64_flip_word(r64 x, uint16_t word, const int from) {
     const __m256i shift = _mm256_set_epi64x(60, 61, 62, 63);
     const __m256i sign = _mm256_sllv_epi64(_mm256_set1_epi64x((long long)word >> from), shift);
@@ -161,12 +225,14 @@ static inline r64 r64_pick(r64_either x, const uint16_t *bits, ptrdiff_t k, lane
     const __m256i signs = _mm256_sllv_epi64(byte, _mm256_loadu_si256((const void *)(p.shift64 + (k & 4))));
     return _mm256_blendv_pd(x.plus, x.minus, _mm256_castsi256_pd(signs));
 }
+static inline r64 r64_signed(r64_either x, const uint16_t *bits, ptrdiff_t k, lanes p) {
+    int word;
+    memcpy(&word, (const char *)bits + (size_t)k / 8 - 3, sizeof word);
+    const __m256i signs = _mm256_sllv_epi64(_mm256_set1_epi32(word), _mm256_loadu_si256((const void *)(p.shift64 + (k & 4))));
+    return _mm256_blendv_pd(x.plus, x.minus, _mm256_castsi256_pd(signs));
+}
 static inline r64 r64_lanes(r64 x, lanes p) {
     return _mm256_permutevar_pd(p.crossing ? _mm256_permute2f128_pd(x, x, 1) : x, p.index64);
-}
-static inline r64 r64_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
-    const __m128i byte = _mm_set1_epi8(((const char *)pairs)[(size_t)k / 4]);
-    return _mm256_cvtps_pd(_mm_permutevar_ps(q, _mm_srlv_epi32(byte, _mm_set_epi32(6, 4, 2, 0))));
 }
 static inline r64 r64_of(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
 static inline r64 r64_of_bytes(const int8_t *p) {
@@ -217,6 +283,31 @@ static inline float v16_sum(v16 x) {
 static inline void v16_sum4(float *out, const v16 x[4]) {
     for (int i = 0; i < 4; i++) out[i] = v16_sum(x[i]);
 }
+static inline __m256 signs_by(__m256 x, const uint32_t *word, const int at) {
+    const __m256i sign = _mm256_slli_epi32(_mm256_loadu_si256((const void *)word), 31 - at);
+    return _mm256_xor_ps(x, _mm256_and_ps(_mm256_castsi256_ps(sign), _mm256_set1_ps(-0.0f)));
+}
+static inline v16 v16_by(v16 x, const uint32_t *word, const int at) { return pair(signs_by(x.lo, word, at), signs_by(x.hi, word + 8, at)); }
+/* Registers are folded two at a time, so that no step has fewer sums than lanes. */
+static inline __m256 fold_halves(__m256 a, __m256 b) {
+    return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+}
+static inline __m256 fold_pairs(__m256 a, __m256 b) { return _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xEE)); }
+static inline __m256 fold_ones(__m256 a, __m256 b) { return _mm256_add_ps(_mm256_shuffle_ps(a, b, 0x88), _mm256_shuffle_ps(a, b, 0xDD)); }
+static inline __m256 fold_eight(const __m256 s[8]) { /* lane i: the lanes of s[i] folded by halves */
+    return fold_ones(fold_pairs(fold_halves(s[0], s[4]), fold_halves(s[1], s[5])),
+                     fold_pairs(fold_halves(s[2], s[6]), fold_halves(s[3], s[7])));
+}
+static inline v16 v16_sums(const v16 s[16]) {
+    __m256 t[16];
+    for (int i = 0; i < 16; i++) t[i] = _mm256_add_ps(s[i].lo, s[i].hi);
+    return pair(fold_eight(t), fold_eight(t + 8));
+}
+static inline v16 v16_half_sums(const v16 s[8]) {
+    __m256 t[16];
+    for (int i = 0; i < 8; i++) t[2 * i] = s[i].lo, t[2 * i + 1] = s[i].hi;
+    return pair(fold_eight(t), fold_eight(t + 8));
+}
 static inline v16 v16_half(const uint16_t *p) {
     return pair(_mm256_cvtph_ps(_mm_loadu_si128((const void *)p)), _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p + 8))));
 }
@@ -257,4 +348,5 @@ static inline int64_t i16_sum(i16 x) {
 #define SCAN_QUERIES 6
 #define RSK_TABLE rsk_kernels_avx2
 #define RSK_LEVEL "avx2"
+#define RSK_LOOKUP "lookup_avx2.h"
 #include "body.h"

@@ -2,6 +2,7 @@
 #include "base/kernel_table.h"
 
 #include <immintrin.h>
+#include <string.h>
 
 typedef __m512 v16;
 typedef struct w16 {
@@ -59,6 +60,25 @@ static inline w16 w16_flip(w16 x, uint16_t bits) {
                    _mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_castpd_si512(x.hi), hi, minus, 0x78))};
     return r;
 }
+/* max(most, |x|) */
+static inline w16 w16_larger(w16 most, w16 x) {
+    const w16 r = {_mm512_max_pd(most.lo, _mm512_abs_pd(x.lo)), _mm512_max_pd(most.hi, _mm512_abs_pd(x.hi))};
+    return r;
+}
+static inline double w16_most(w16 x) { return _mm512_reduce_max_pd(_mm512_max_pd(x.lo, x.hi)); }
+typedef __m512i n16;
+static inline n16 n16_load(const int32_t *p) { return _mm512_loadu_si512(p); }
+static inline void n16_store(int32_t *p, n16 x) { _mm512_storeu_si512(p, x); }
+static inline n16 n16_zero(void) { return _mm512_setzero_si512(); }
+static inline n16 n16_add(n16 a, n16 b) { return _mm512_add_epi32(a, b); }
+static inline n16 n16_sub(n16 a, n16 b) { return _mm512_sub_epi32(a, b); }
+static inline n16 n16_rounded(w16 x) {
+    return _mm512_inserti32x8(_mm512_castsi256_si512(_mm512_cvtpd_epi32(x.lo)), _mm512_cvtpd_epi32(x.hi), 1);
+}
+static inline n16 n16_lanes(n16 x, int m) {
+    const __m512i up = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    return _mm512_permutexvar_epi32(_mm512_xor_si512(up, _mm512_set1_epi32(m)), x);
+}
 static inline v16 v16_narrow(w16 x) {
     return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(x.lo)), _mm512_cvtpd_ps(x.hi), 1);
 }
@@ -76,6 +96,17 @@ static inline r32 r32_set1(float f) { return _mm512_set1_ps(f); }
 static inline r32 r32_add(r32 a, r32 b) { return _mm512_add_ps(a, b); }
 static inline r32 r32_sub(r32 a, r32 b) { return _mm512_sub_ps(a, b); }
 static inline r32 r32_mul(r32 a, r32 b) { return _mm512_mul_ps(a, b); }
+static inline r32 r32_fma(r32 a, r32 b, r32 c) { return _mm512_fmadd_ps(a, b, c); }
+static inline r32 r32_fnma(r32 a, r32 b, r32 c) { return _mm512_fnmadd_ps(a, b, c); }
+typedef __m512i r32_ints;
+static inline r32 r32_of_ints(const int32_t *p) { return _mm512_cvtepi32_ps(_mm512_loadu_si512(p)); }
+static inline r32_ints r32_ints_zero(void) { return _mm512_setzero_si512(); }
+static inline uint32_t r32_ints_most(r32_ints x) { return _mm512_reduce_max_epu32(x); }
+static inline r32_ints r32_add_ints(int32_t *out, r32 x, r32_ints most) {
+    const __m512i sum = _mm512_add_epi32(_mm512_loadu_si512(out), _mm512_cvtps_epi32(x));
+    _mm512_storeu_si512(out, sum);
+    return _mm512_max_epu32(most, _mm512_abs_epi32(sum));
+}
 static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
     (void)from;
     return v16_flip(x, word);
@@ -98,15 +129,15 @@ static inline lanes lanes_make(int m, int crossing) {
 static inline r32 r32_pick(r32_either x, const uint16_t *bits, ptrdiff_t k, lanes p) {
     return flip_shifted(x, bits[(size_t)k / 16], p.shift);
 }
-static inline r32 r32_lanes(r32 x, lanes p) { return _mm512_permutexvar_ps(p.index, x); }
-typedef __m128 quad;
-static inline quad quad_make(const float v[4]) { return _mm_loadu_ps(v); }
-static inline r32 r32_choose(quad q, const uint32_t *pairs, ptrdiff_t k) { /* permutevar reads only the two lowest bits of a lane */
-    const __m512i shift = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-    const __m512i word = _mm512_set1_epi32((int)pairs[(size_t)k / 16]);
-    return _mm512_permutevar_ps(_mm512_broadcast_f32x4(q), _mm512_srlv_epi32(word, shift));
+/* As r32_pick, where two bytes in front of the row may be read: every lane's upper half is the word. Broadcasting four bytes is a load and
+ * nothing more, where two bytes take a permutation as well. */
+static inline r32 r32_signed(r32_either x, const uint16_t *bits, ptrdiff_t k, lanes p) {
+    int word;
+    memcpy(&word, (const char *)bits + (size_t)k / 8 - 2, sizeof word);
+    const __m512i sign = _mm512_sllv_epi32(_mm512_set1_epi32(word), p.shift);
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(x), sign, _mm512_set1_epi32((int)0x80000000u), 0x78));
 }
-static inline r32 r32_of(const float *p) { return _mm512_loadu_ps(p); }
+static inline r32 r32_lanes(r32 x, lanes p) { return _mm512_permutexvar_ps(p.index, x); }
 /* ±x + other in one instruction. A product with ±1 is exact, so that these are the bits of a sum. */
 static inline __m512 add_signed_ps(__m512 x, __mmask16 minus, __m512 other) {
     const __m512 one = _mm512_set1_ps(1.0f);
@@ -127,6 +158,17 @@ static inline r64 r64_set1(double f) { return _mm512_set1_pd(f); }
 static inline r64 r64_add(r64 a, r64 b) { return _mm512_add_pd(a, b); }
 static inline r64 r64_sub(r64 a, r64 b) { return _mm512_sub_pd(a, b); }
 static inline r64 r64_mul(r64 a, r64 b) { return _mm512_mul_pd(a, b); }
+static inline r64 r64_fma(r64 a, r64 b, r64 c) { return _mm512_fmadd_pd(a, b, c); }
+static inline r64 r64_fnma(r64 a, r64 b, r64 c) { return _mm512_fnmadd_pd(a, b, c); }
+typedef __m256i r64_ints;
+static inline r64 r64_of_ints(const int32_t *p) { return _mm512_cvtepi32_pd(_mm256_loadu_si256((const void *)p)); }
+static inline r64_ints r64_ints_zero(void) { return _mm256_setzero_si256(); }
+static inline uint32_t r64_ints_most(r64_ints x) { return _mm512_reduce_max_epu32(_mm512_zextsi256_si512(x)); }
+static inline r64_ints r64_add_ints(int32_t *out, r64 x, r64_ints most) {
+    const __m256i sum = _mm256_add_epi32(_mm256_loadu_si256((const void *)out), _mm512_cvtpd_epi32(x));
+    _mm256_storeu_si256((void *)out, sum);
+    return _mm256_max_epu32(most, _mm256_abs_epi32(sum));
+}
 static inline __m512d minus_pd(__m512d x, __mmask8 m) { return _mm512_mask_xor_pd(x, m, x, _mm512_set1_pd(-0.0)); }
 static inline r64 r64_flip_word(r64 x, uint16_t word, const int from) { return minus_pd(x, (__mmask8)(word >> from)); }
 typedef r64 r64_either;
@@ -138,13 +180,16 @@ static inline r64 r64_pick(r64_either x, const uint16_t *bits, ptrdiff_t k, lane
     const __m512i minus = _mm512_set1_epi64((long long)0x8000000000000000ull);
     return _mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_castpd_si512(x), signs, minus, 0x78)); /* x ^ (signs & minus) */
 }
+/* The same with the byte at the top of every 32 bits. */
+static inline r64 r64_signed(r64_either x, const uint16_t *bits, ptrdiff_t k, lanes p) {
+    int word;
+    memcpy(&word, (const char *)bits + (size_t)k / 8 - 3, sizeof word);
+    const __m512i signs = _mm512_sllv_epi64(_mm512_set1_epi32(word), p.shift64);
+    const __m512i minus = _mm512_set1_epi64((long long)0x8000000000000000ull);
+    return _mm512_castsi512_pd(_mm512_ternarylogic_epi64(_mm512_castpd_si512(x), signs, minus, 0x78));
+}
 static inline r64 r64_lanes(r64 x, lanes p) {
     return _mm512_permutexvar_pd(p.index64, x);
-}
-static inline r64 r64_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
-    const __m256i word = _mm256_set1_epi16(((const short *)(const void *)pairs)[(size_t)k / 8]);
-    const __m256i which = _mm256_srlv_epi32(word, _mm256_set_epi32(14, 12, 10, 8, 6, 4, 2, 0));
-    return _mm512_cvtps_pd(_mm256_permutevar_ps(_mm256_set_m128(q, q), which));
 }
 static inline r64 r64_of(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
 static inline r64 r64_of_bytes(const int8_t *p) {
@@ -213,6 +258,31 @@ static inline void v16_sum4(float *out, const v16 x[4]) {
     const __m512i quarters = _mm512_set_epi32(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12, 8, 4, 0);
     _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(quarters, e)));
 }
+static inline v16 v16_by(v16 x, const uint32_t *word, const int at) {
+    const __m512i sign = _mm512_slli_epi32(_mm512_loadu_si512(word), (unsigned)(31 - at));
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(x), sign, _mm512_set1_epi32((int)0x80000000u), 0x78));
+}
+/* Registers are folded two at a time, so that no step has fewer sums than lanes. */
+static inline __m512 fold_quarters(__m512 a, __m512 b) { /* lanes 0 - 7 of both, plus lanes 8 - 15 */
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
+}
+static inline __m512 fold_eighths(__m512 a, __m512 b) { /* of every half: lanes 0 - 3 of both, plus lanes 4 - 7 */
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xDD));
+}
+static inline __m512 fold_pairs(__m512 a, __m512 b) { return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xEE)); }
+static inline __m512 fold_ones(__m512 a, __m512 b) { return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xDD)); }
+static inline v16 v16_sums(const v16 s[16]) {
+    __m512 t[16];
+    for (int i = 0; i < 4; i++) /* quarter q of t[i]: a quarter of the sums of register 4 q + i, once it is folded */
+        t[i] = fold_eighths(fold_quarters(s[i], s[i + 4]), fold_quarters(s[i + 8], s[i + 12]));
+    return fold_ones(fold_pairs(t[0], t[1]), fold_pairs(t[2], t[3]));
+}
+static inline v16 v16_half_sums(const v16 s[8]) {
+    const __m512 even = fold_ones(fold_pairs(fold_eighths(s[0], s[4]), fold_eighths(s[1], s[5])),
+                                  fold_pairs(fold_eighths(s[2], s[6]), fold_eighths(s[3], s[7])));
+    /* lane 4 q + i: half q % 2 of register 4 (q / 2) + i */
+    return _mm512_permutexvar_ps(_mm512_set_epi32(15, 11, 14, 10, 13, 9, 12, 8, 7, 3, 6, 2, 5, 1, 4, 0), even);
+}
 static inline v16 v16_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p)); }
 static inline v16 v16_bfloat(const uint16_t *p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p)), 16));
@@ -230,8 +300,10 @@ static inline int64_t i16_sum(i16 x) {
     return _mm512_reduce_add_epi64(_mm512_add_epi64(lo, _mm512_cvtepi32_epi64(_mm512_extracti32x8_epi32(x, 1))));
 }
 
+#define RSK_FOUR_TURNS /* there are registers for 16 numbers and what they are turned with */
 #define SCAN_ROWS 4
 #define SCAN_QUERIES 6
 #define RSK_TABLE rsk_kernels_avx512
 #define RSK_LEVEL "avx512"
+#define RSK_LOOKUP "lookup_avx512.h"
 #include "body.h"

@@ -1,7 +1,7 @@
 /* The kernels, written once over blocks of 16 floats. An instruction set's file defines the block operations below, names its
- * table with RSK_TABLE and its level with RSK_LEVEL, and includes this file. Every operation is elementwise and every
- * reduction has one order, so that all of them give the same bits (compiled with -ffp-contract=off, so that products and sums are
- * fused where this says so, and nowhere else).
+ * table with RSK_TABLE and its level with RSK_LEVEL, the header of its table look-up with RSK_LOOKUP, and includes this file. Every
+ * operation is elementwise and every reduction has one order, so that all of them give the same bits (compiled with -ffp-contract=off,
+ * so that products and sums are fused where this says so, and nowhere else).
  *
  *   v16                          16 floats
  *   v16_load v16_store v16_set1 v16_add v16_mul
@@ -10,10 +10,14 @@
  *   v16_abs v16_max              of no NaN
  *   v16_sum(x)                   the lanes folded by halves: i + (i + 8), then i + (i + 4), ...
  *   v16_sum4(float *, v16[4])    v16_sum of each of the four
+ *   v16_sums(v16[16]), v16_half_sums(v16[8])  lane i is v16_sum of register i; lanes 2 i and 2 i + 1 are the sums of its halves
+ *   v16_by(x, const uint32_t[16], at)  lanes change sign where bit `at`, a constant, of their word is set
  *   v16_half(const uint16_t *)   16 IEEE halves, converted exactly
  *   v16_bfloat(const uint16_t *) 16 upper halves of floats, the lower ones zero
  *   w16                          16 doubles, with load store set1 add sub mul flip of these
  *   v16_narrow(w16)              converted, rounded to nearest
+ *   w16_larger(most, x), w16_most(x)  max(most, |x|) and the largest lane; no NaN
+ *   n16                          16 int32, with load store zero add sub, which wrap, and n16_rounded(w16), n16_lanes(x, m): i -> i ^ m
  *   bytes, bytes_load(const int8_t *)    32 int8
  *   i16, i16_zero()              16 int32; the instruction set decides which lane holds what
  *   i16_dot(i16, bytes, const int16_t *)  the 32 products with 32 int16 added, two a lane; i16_sum(i16) all lanes, as int64
@@ -30,9 +34,12 @@
  *   R32_HALF                     the bit of m that moves lanes to the other half of a register, where that takes another instruction;
  *                                or 0. crossing says whether m has this bit, preferably as a constant
  *   r32_pick(either, const uint16_t *bits, k, lanes)  lane i is -x where bit k + (i ^ m) is set, 16 bits a word
- *   quad, quad_make(float[4]), r32_choose(quad, const uint32_t *pairs, k)  lane i is the one of four numbers that pair k + i of bits
- *                                says, 16 pairs a word
- *   r32_of(const float *)        r32_load; r64_of converts, and r64_of_bytes(const int8_t *) does R64_LANES of these
+ *   r32_signed                   as r32_pick; four bytes in front of the row of bits may be read
+ *   r32_fma(a, b, c) r32_fnma(a, b, c)  c + a b and c - a b, rounded once
+ *   r32_of_ints(const int32_t *) converted; exactly to doubles
+ *   r32_add_ints(int32_t *out, x, ints most)  adds x, rounded to nearest, to R32_LANES integers; returns the larger of `most` and their
+ *                                magnitudes, lane for lane; ints_zero() and ints_most(ints) begin and end that
+ *   r64_of(const float *), r64_of_bytes(const int8_t *)  R64_LANES of these, converted
  *   r32_stage(x, h)              stage h < R32_LANES of the transform: x[i] + x[i + h] and x[i] - x[i + h] of lanes whose bit h
  *                                is clear. h is a constant
  *   r32_transpose(r32[])         R32_LANES registers: lane j of register i becomes lane i of register j
@@ -67,7 +74,8 @@
 #define RSK_JOIN_(a, b) a##_##b
 #define RSK_JOIN(a, b) RSK_JOIN_(a, b)
 
-enum { UP = 1, DOWN = 2 };
+enum { UP = 1, DOWN = 2 };                   /* the order of a transform's stages */
+enum { SET, SCALED, ADDED, ROUNDED }; /* what a pass of operators does with what it has */
 
 #define FWHT fwht_f32
 #define TRANSFORM transform_f32
@@ -84,23 +92,37 @@ enum { UP = 1, DOWN = 2 };
 #define RADIX R64_RADIX
 #include "fwht.h"
 
-/* ---------------------------------------------------------------- signs, skew transparent operators, embedded objects */
+/* ---------------------------------------------------------------- signs, embedded objects, skew transparent operators */
 
 #define SUFFIX f32
 #define T float
 #define R r32
 #define LANES R32_LANES
-#define HALF R32_HALF
 #include "operators.h"
 #define SUFFIX f64
 #define T double
 #define R r64
 #define LANES R64_LANES
-#define HALF R64_HALF
 #include "operators.h"
+#define SUFFIX f32
+#define T float
+#define R r32
+#define LANES R32_LANES
+#define HALF R32_HALF
+#include "turns.h"
+#define SUFFIX f64
+#define T double
+#define R r64
+#define LANES R64_LANES
+#define HALF R64_HALF
+#include "turns.h"
 
-static void widen(double *RSK_RESTRICT out, const float *RSK_RESTRICT x, ptrdiff_t n) {
-    for (ptrdiff_t k = 0; k < n; k += R64_LANES) RSK_JOIN(r64, store)(out + k, RSK_JOIN(r64, of)(x + k));
+static void turn_f32(float *out, const float *x, ptrdiff_t d, const rsk_turn *turns, int count, float f, int accumulate, float *work) {
+    for (int c = 0; c < 2; c++) {
+        ends_f32 e = {.x = x + c * (d / 2), .out = out + c * (d / 2), .f = RSK_JOIN(r32, set1)(f)};
+        if (accumulate) row_half_f32(&e, d, c, turns, count, work, ADDED);
+        else row_half_f32(&e, d, c, turns, count, work, SCALED);
+    }
 }
 
 static void narrow(float *RSK_RESTRICT out, const double *RSK_RESTRICT x, ptrdiff_t n) {
@@ -109,84 +131,55 @@ static void narrow(float *RSK_RESTRICT out, const double *RSK_RESTRICT x, ptrdif
 
 #define REG(name) RSK_JOIN(r32, name)
 
-static void join(float *RSK_RESTRICT out, const float *RSK_RESTRICT a, const float *RSK_RESTRICT b, ptrdiff_t n,
-                 ptrdiff_t mask, float f, float g) {
-    const r32 vf = REG(set1)(f), vg = REG(set1)(g);
-    const ptrdiff_t far = mask & ~(ptrdiff_t)(R32_LANES - 1);
-    const lanes near = lanes_make((int)(mask & (BLOCK - 1)), (mask & R32_HALF) != 0);
-    for (ptrdiff_t k = 0; k < n; k += R32_LANES)
-        REG(store)(out + k, REG(add)(REG(mul)(vf, REG(load)(a + k)), REG(mul)(vg, REG(lanes)(REG(load)(b + (k ^ far)), near))));
+static void spread(float *RSK_RESTRICT out, ptrdiff_t d, const rsk_spread *shape, const float *row, float counter) {
+    spread_loop_f32(out, d, shape, row, counter);
 }
 
-static void spread(float *RSK_RESTRICT out, ptrdiff_t d, const rsk_spread *shape, const float *const rows[2],
-                   const float counter[2]) {
-    if (shape->terms == 2) spread_loop_f32(out, d, shape, rows, counter, NULL, 2);
-    else spread_loop_f32(out, d, shape, rows, counter, NULL, 1);
-}
-
-static void spread_wide(double *RSK_RESTRICT out, ptrdiff_t d, const rsk_spread *shape, const double *const rows[2],
-                        const float counter[2], const float *RSK_RESTRICT extra) {
-    if (shape->terms == 2 && extra) spread_loop_f64(out, d, shape, rows, counter, extra, 2);
-    else if (shape->terms == 2) spread_loop_f64(out, d, shape, rows, counter, NULL, 2);
-    else if (extra) spread_loop_f64(out, d, shape, rows, counter, extra, 1);
-    else spread_loop_f64(out, d, shape, rows, counter, NULL, 1);
+static void spread_wide(double *RSK_RESTRICT out, ptrdiff_t d, const rsk_spread *shape, const double *row, float counter) {
+    spread_loop_f64(out, d, shape, row, counter);
 }
 
 /* Sums over at most GROUP tiles are made in registers, and then added to the totals. Rounding grows with the square roots of GROUP and
  * of the number of groups, not with the square root of their product. */
 #define GROUP 64
 
-static RSK_INLINE void collect_loop(const float *RSK_RESTRICT x, ptrdiff_t d, const rsk_spread *shape, float *const rows[2],
-                                float counter[2], const int terms, const int wide) {
+static RSK_INLINE void collect_loop(const float *RSK_RESTRICT x, ptrdiff_t d, const rsk_spread *shape, float *row, float *counter,
+                                    const int wide) {
     const ptrdiff_t width = shape->width, tiles = d / width;
     const lanes straight = lanes_make(0, 0);
-    float lane[2][BLOCK] = {{0}};
+    float lane[BLOCK] = {0};
     for (ptrdiff_t begin = 0; begin < tiles; begin += GROUP) {
         const ptrdiff_t end = begin + GROUP < tiles ? begin + GROUP : tiles;
         for (ptrdiff_t j = 0; j < width; j += wide * BLOCK)
             for (int part = 0; part < BLOCK; part += R32_LANES) {
-                r32 n0 = REG(set1)(0.0f), n1 = n0, a0[4], a1[4];
-                for (int i = 0; i < wide; i++) a0[i] = a1[i] = n0;
+                r32 n = REG(set1)(0.0f), a[4];
+                for (int i = 0; i < wide; i++) a[i] = n;
                 for (ptrdiff_t tile = begin; tile < end; tile++)
                     RSK_UNROLL for (int i = 0; i < wide; i++) {
                         const ptrdiff_t k = tile * width + j + part + i * BLOCK;
                         const REG(either) v = REG(either_of)(REG(load)(x + k));
-                        a0[i] = REG(add)(a0[i], REG(pick)(v, shape->bits[0], k, straight));
-                        n0 = REG(add)(n0, REG(pick)(v, shape->counter_bits[0], k, straight));
-                        if (terms == 2) {
-                            a1[i] = REG(add)(a1[i], REG(pick)(v, shape->bits[1], k, straight));
-                            n1 = REG(add)(n1, REG(pick)(v, shape->counter_bits[1], k, straight));
-                        }
+                        a[i] = REG(add)(a[i], REG(pick)(v, shape->bits, k, straight));
+                        n = REG(add)(n, REG(pick)(v, shape->counter_bits, k, straight));
                     }
-                for (int i = 0; i < wide; i++) {
-                    put_f32(rows[0] + j + part + i * BLOCK, a0[i], begin > 0);
-                    if (terms == 2) put_f32(rows[1] + j + part + i * BLOCK, a1[i], begin > 0);
-                }
-                put_f32(lane[0] + part, n0, 1);
-                put_f32(lane[1] + part, n1, 1);
+                for (int i = 0; i < wide; i++) put_f32(row + j + part + i * BLOCK, a[i], begin > 0);
+                put_f32(lane + part, n, 1);
             }
     }
-    for (int t = 0; t < 2; t++) {
-        for (int h = BLOCK / 2; h > 0; h /= 2)
-            for (int i = 0; i < h; i++) lane[t][i] += lane[t][i + h];
-        counter[t] = lane[t][0];
-    }
+    for (int h = BLOCK / 2; h > 0; h /= 2)
+        for (int i = 0; i < h; i++) lane[i] += lane[i + h];
+    *counter = lane[0];
 }
 
-static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float *const rows[2], float counter[2]) {
-    const int wide = shape->width >= 4 * BLOCK ? 4 : shape->width == 2 * BLOCK ? 2 : 1;
-    if (shape->terms == 2) {
-        if (wide == 4) collect_loop(x, d, shape, rows, counter, 2, 4);
-        else if (wide == 2) collect_loop(x, d, shape, rows, counter, 2, 2);
-        else collect_loop(x, d, shape, rows, counter, 2, 1);
-    } else {
-        if (wide == 4) collect_loop(x, d, shape, rows, counter, 1, 4);
-        else if (wide == 2) collect_loop(x, d, shape, rows, counter, 1, 2);
-        else collect_loop(x, d, shape, rows, counter, 1, 1);
-    }
+static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float *row, float *counter) {
+    if (shape->width >= 4 * BLOCK) collect_loop(x, d, shape, row, counter, 4);
+    else if (shape->width == 2 * BLOCK) collect_loop(x, d, shape, row, counter, 2);
+    else collect_loop(x, d, shape, row, counter, 1);
 }
 
 #undef REG
+
+#include "leaves.h"
+#include RSK_LOOKUP
 
 /* ---------------------------------------------------------------- sparse solvers, scans */
 
@@ -247,15 +240,19 @@ const rsk_kernels RSK_TABLE = {
     .flip_f64 = flip_f64,
     .blend_f32 = blend_f32,
     .blend_f64 = blend_f64,
-    .widen = widen,
     .narrow = narrow,
-    .split_f32 = split_f32,
-    .split_f64 = split_f64,
-    .join = join,
-    .rotate_f32 = rotate_f32,
-    .rotate_f64 = rotate_f64,
-    .rotate2_f32 = rotate2_f32,
-    .rotate2_f64 = rotate2_f64,
+    .turn_f32 = turn_f32,
+    .row_f32 = row_f32,
+    .row_f64 = row_f64,
+    .leaves = leaves,
+    .leaf_rows = leaf_rows,
+    .leaf_sums = leaf_sums,
+    .leaf_join = leaf_join,
+    .largest = largest,
+    .lower = lower,
+    .settle = settle,
+    .repeat = repeat,
+    .gather = gather,
     .spread = spread,
     .spread_wide = spread_wide,
     .collect = collect,

@@ -81,6 +81,52 @@ static inline w16 w16_flip(w16 x, uint16_t bits) {
     }
     return x;
 }
+/* max(most, |x|) */
+static inline w16 w16_larger(w16 most, w16 x) {
+    for (int i = 0; i < 8; i++) most.q[i] = vmaxq_f64(most.q[i], vabsq_f64(x.q[i]));
+    return most;
+}
+static inline double w16_most(w16 x) {
+    for (int i = 1; i < 8; i++) x.q[0] = vmaxq_f64(x.q[0], x.q[i]);
+    return vmaxvq_f64(x.q[0]);
+}
+typedef struct n16 {
+    int32x4_t q[4];
+} n16;
+static inline n16 n16_load(const int32_t *p) {
+    const n16 r = {{vld1q_s32(p), vld1q_s32(p + 4), vld1q_s32(p + 8), vld1q_s32(p + 12)}};
+    return r;
+}
+static inline void n16_store(int32_t *p, n16 x) {
+    for (int i = 0; i < 4; i++) vst1q_s32(p + 4 * i, x.q[i]);
+}
+static inline n16 n16_zero(void) {
+    const n16 r = {{vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)}};
+    return r;
+}
+static inline n16 n16_add(n16 a, n16 b) {
+    for (int i = 0; i < 4; i++) a.q[i] = vaddq_s32(a.q[i], b.q[i]);
+    return a;
+}
+static inline n16 n16_sub(n16 a, n16 b) {
+    for (int i = 0; i < 4; i++) a.q[i] = vsubq_s32(a.q[i], b.q[i]);
+    return a;
+}
+static inline n16 n16_rounded(w16 x) {
+    n16 r;
+    for (int i = 0; i < 4; i++)
+        r.q[i] = vmovn_high_s64(vmovn_s64(vcvtnq_s64_f64(x.q[2 * i])), vcvtnq_s64_f64(x.q[2 * i + 1]));
+    return r;
+}
+static inline n16 n16_lanes(n16 x, int m) {
+    n16 r;
+    for (int i = 0; i < 4; i++) {
+        int32x4_t v = x.q[i ^ m >> 2];
+        if (m & 1) v = vrev64q_s32(v);
+        r.q[i] = m & 2 ? vextq_s32(v, v, 2) : v;
+    }
+    return r;
+}
 static inline v16 v16_narrow(w16 x) {
     v16 r;
     for (int i = 0; i < 4; i++) r.q[i] = vcvt_high_f32_f64(vcvt_f32_f64(x.q[2 * i]), x.q[2 * i + 1]);
@@ -100,6 +146,17 @@ static inline r32 r32_set1(float f) { return vdupq_n_f32(f); }
 static inline r32 r32_add(r32 a, r32 b) { return vaddq_f32(a, b); }
 static inline r32 r32_sub(r32 a, r32 b) { return vsubq_f32(a, b); }
 static inline r32 r32_mul(r32 a, r32 b) { return vmulq_f32(a, b); }
+static inline r32 r32_fma(r32 a, r32 b, r32 c) { return vfmaq_f32(c, a, b); }
+static inline r32 r32_fnma(r32 a, r32 b, r32 c) { return vfmsq_f32(c, a, b); }
+typedef uint32x4_t r32_ints;
+static inline r32 r32_of_ints(const int32_t *p) { return vcvtq_f32_s32(vld1q_s32(p)); }
+static inline r32_ints r32_ints_zero(void) { return vdupq_n_u32(0); }
+static inline uint32_t r32_ints_most(r32_ints x) { return vmaxvq_u32(x); }
+static inline r32_ints r32_add_ints(int32_t *out, r32 x, r32_ints most) {
+    const int32x4_t sum = vaddq_s32(vld1q_s32(out), vcvtnq_s32_f32(x));
+    vst1q_s32(out, sum);
+    return vmaxq_u32(most, vreinterpretq_u32_s32(vabsq_s32(sum)));
+}
 static inline r32 r32_flip_word(r32 x, uint16_t word, const int from) {
     static const int32_t shifts[4] = {31, 30, 29, 28};
     const uint32x4_t sign = vandq_u32(vshlq_u32(vdupq_n_u32((uint32_t)word >> from), vld1q_s32(shifts)), vdupq_n_u32(0x80000000u));
@@ -128,17 +185,8 @@ static inline r32 r32_pick(r32_either x, const uint16_t *bits, ptrdiff_t k, lane
     const uint32x4_t sign = vandq_u32(vshlq_u32(word, p.shift), vdupq_n_u32(0x80000000u));
     return vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x), sign));
 }
+#define r32_signed r32_pick
 static inline r32 r32_lanes(r32 x, lanes p) { return vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(x), p.index)); }
-typedef uint8x16_t quad;
-static inline quad quad_make(const float v[4]) { return vreinterpretq_u8_f32(vld1q_f32(v)); }
-static inline r32 r32_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
-    static const int32_t shifts[4] = {0, -2, -4, -6};
-    const uint32x4_t word = vdupq_n_u32(pairs[(size_t)k / 16] >> (2 * (k & 15)));
-    const uint32x4_t which = vandq_u32(vshlq_u32(word, vld1q_s32(shifts)), vdupq_n_u32(3));
-    const uint32x4_t bytes = vmlaq_n_u32(vdupq_n_u32(0x03020100u), which, 0x04040404u);
-    return vreinterpretq_f32_u8(vqtbl1q_u8(q, vreinterpretq_u8_u32(bytes)));
-}
-static inline r32 r32_of(const float *p) { return vld1q_f32(p); }
 /* ±x + other in one instruction. A product with ±1 is exact, so that these are the bits of a sum. */
 static inline r32 r32_stage(r32 x, const int h) {
     static const float one[4] = {1, -1, 1, -1}, two[4] = {1, 1, -1, -1};
@@ -151,6 +199,17 @@ static inline r64 r64_set1(double f) { return vdupq_n_f64(f); }
 static inline r64 r64_add(r64 a, r64 b) { return vaddq_f64(a, b); }
 static inline r64 r64_sub(r64 a, r64 b) { return vsubq_f64(a, b); }
 static inline r64 r64_mul(r64 a, r64 b) { return vmulq_f64(a, b); }
+static inline r64 r64_fma(r64 a, r64 b, r64 c) { return vfmaq_f64(c, a, b); }
+static inline r64 r64_fnma(r64 a, r64 b, r64 c) { return vfmsq_f64(c, a, b); }
+typedef uint32x2_t r64_ints;
+static inline r64 r64_of_ints(const int32_t *p) { return vcvtq_f64_s64(vmovl_s32(vld1_s32(p))); }
+static inline r64_ints r64_ints_zero(void) { return vdup_n_u32(0); }
+static inline uint32_t r64_ints_most(r64_ints x) { return vmaxv_u32(x); }
+static inline r64_ints r64_add_ints(int32_t *out, r64 x, r64_ints most) {
+    const int32x2_t sum = vadd_s32(vld1_s32(out), vmovn_s64(vcvtnq_s64_f64(x)));
+    vst1_s32(out, sum);
+    return vmax_u32(most, vreinterpret_u32_s32(vabs_s32(sum)));
+}
 static inline r64 r64_flip_word(r64 x, uint16_t word, const int from) {
     static const int64_t shifts[2] = {63, 62};
     const uint64x2_t sign = vandq_u64(vshlq_u64(vdupq_n_u64((uint64_t)word >> from), vld1q_s64(shifts)), vdupq_n_u64(0x8000000000000000u));
@@ -163,10 +222,8 @@ static inline r64 r64_pick(r64_either x, const uint16_t *bits, ptrdiff_t k, lane
     const uint64x2_t sign = vandq_u64(vshlq_u64(word, p.shift64), vdupq_n_u64(0x8000000000000000u));
     return vreinterpretq_f64_u64(veorq_u64(vreinterpretq_u64_f64(x), sign));
 }
+#define r64_signed r64_pick
 static inline r64 r64_lanes(r64 x, lanes p) { return p.m & 1 ? vextq_f64(x, x, 1) : x; }
-static inline r64 r64_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
-    return vcvt_f64_f32(vget_low_f32(r32_choose(q, pairs, k)));
-}
 static inline r64 r64_of(const float *p) { return vcvt_f64_f32(vld1_f32(p)); }
 static inline r64 r64_of_bytes(const int8_t *p) {
     const int64_t two[2] = {p[0], p[1]};
@@ -206,6 +263,29 @@ static inline float v16_sum(v16 x) {
 }
 static inline void v16_sum4(float *out, const v16 x[4]) {
     for (int i = 0; i < 4; i++) out[i] = v16_sum(x[i]);
+}
+static inline v16 v16_by(v16 x, const uint32_t *word, const int at) {
+    for (int i = 0; i < 4; i++) {
+        const uint32x4_t sign = vandq_u32(vshlq_u32(vld1q_u32(word + 4 * i), vdupq_n_s32(31 - at)), vdupq_n_u32(0x80000000u));
+        x.q[i] = vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x.q[i]), sign));
+    }
+    return x;
+}
+static inline v16 v16_sums(const v16 s[16]) {
+    float sum[16];
+    for (int i = 0; i < 16; i++) sum[i] = v16_sum(s[i]);
+    return v16_load(sum);
+}
+static inline v16 v16_half_sums(const v16 s[8]) {
+    float sum[16];
+    for (int i = 0; i < 8; i++) {
+        float lane[16];
+        v16_store(lane, s[i]);
+        for (int h = 4; h > 0; h /= 2)
+            for (int k = 0; k < h; k++) lane[k] += lane[k + h], lane[8 + k] += lane[8 + k + h];
+        sum[2 * i] = lane[0], sum[2 * i + 1] = lane[8];
+    }
+    return v16_load(sum);
 }
 static inline v16 v16_half(const uint16_t *p) {
     v16 r;
@@ -252,4 +332,5 @@ static inline int64_t i16_sum(i16 x) {
 #define SCAN_QUERIES 3
 #define RSK_TABLE rsk_kernels_neon
 #define RSK_LEVEL "neon"
+#define RSK_LOOKUP "lookup.h"
 #include "body.h"

@@ -41,7 +41,7 @@ static inline float fused(float a, float b, float c) {
 #endif
 }
 
-#define BLOCK_OPERATIONS(V, T, U)                                                                                              \
+#define BLOCK_OPERATIONS(V, T, U, FMA)                                                                                              \
     static inline V V##_load(const T *p) {                                                                                     \
         V r;                                                                                                                   \
         memcpy(r.v, p, sizeof r.v);                                                                                            \
@@ -59,6 +59,30 @@ static inline float fused(float a, float b, float c) {
     static inline V V##_mul(V a, V b) {                                                                                        \
         EACH(i) a.v[i] *= b.v[i];                                                                                              \
         return a;                                                                                                              \
+    }                                                                                                                          \
+    static inline V V##_fma(V a, V b, V c) {                                                                                   \
+        EACH(i) c.v[i] = FMA(a.v[i], b.v[i], c.v[i]);                                                                          \
+        return c;                                                                                                              \
+    }                                                                                                                          \
+    static inline V V##_fnma(V a, V b, V c) {                                                                                  \
+        EACH(i) c.v[i] = FMA(-a.v[i], b.v[i], c.v[i]);                                                                         \
+        return c;                                                                                                              \
+    }                                                                                                                          \
+    static inline V V##_of_ints(const int32_t *p) {                                                                            \
+        V r;                                                                                                                   \
+        EACH(i) r.v[i] = (T)p[i];                                                                                              \
+        return r;                                                                                                              \
+    }                                                                                                                          \
+    typedef uint32_t V##_ints;                                                                                                 \
+    static inline V##_ints V##_ints_zero(void) { return 0; }                                                                   \
+    static inline uint32_t V##_ints_most(V##_ints x) { return x; }                                                             \
+    static inline V##_ints V##_add_ints(int32_t *out, V x, V##_ints most) { /* adding 1.5 2^52 rounds to a whole number */     \
+        EACH(i) {                                                                                                              \
+            out[i] += (int32_t)(((double)x.v[i] + 0x1.8p52) - 0x1.8p52);                                                       \
+            const uint32_t size = (uint32_t)(out[i] < 0 ? -out[i] : out[i]);                                                   \
+            most = size > most ? size : most;                                                                                  \
+        }                                                                                                                      \
+        return most;                                                                                                           \
     }                                                                                                                          \
     static inline V V##_set1(T f) {                                                                                            \
         V r;                                                                                                                   \
@@ -100,26 +124,9 @@ static inline float fused(float a, float b, float c) {
         }                                                                                                                      \
     }
 
-BLOCK_OPERATIONS(v16, float, uint32_t)
-BLOCK_OPERATIONS(w16, double, uint64_t)
+BLOCK_OPERATIONS(v16, float, uint32_t, fused)
+BLOCK_OPERATIONS(w16, double, uint64_t, fma)
 
-static inline v16 v16_fma(v16 a, v16 b, v16 c) {
-    EACH(i) c.v[i] = fused(a.v[i], b.v[i], c.v[i]);
-    return c;
-}
-
-typedef struct quad {
-    float v[4];
-} quad;
-static inline quad quad_make(const float v[4]) {
-    const quad r = {{v[0], v[1], v[2], v[3]}};
-    return r;
-}
-static inline v16 v16_choose(quad q, const uint32_t *pairs, ptrdiff_t k) {
-    v16 r;
-    EACH(i) r.v[i] = q.v[pairs[k / 16] >> 2 * i & 3];
-    return r;
-}
 static inline w16 w16_of(const float *p) {
     w16 r;
     EACH(i) r.v[i] = (double)p[i];
@@ -130,11 +137,52 @@ static inline w16 w16_of_bytes(const int8_t *p) {
     EACH(i) r.v[i] = (double)p[i];
     return r;
 }
-static inline w16 w16_choose(quad q, const uint32_t *pairs, ptrdiff_t k) { return w16_of(v16_choose(q, pairs, k).v); }
-static inline v16 v16_of(const float *p) { return v16_load(p); }
 static inline v16 v16_narrow(w16 x) {
     v16 r;
     EACH(i) r.v[i] = (float)x.v[i];
+    return r;
+}
+
+static inline w16 w16_larger(w16 most, w16 x) { /* max(most, |x|) */
+    EACH(i) {
+        const double size = x.v[i] < 0.0 ? -x.v[i] : x.v[i];
+        most.v[i] = size > most.v[i] ? size : most.v[i];
+    }
+    return most;
+}
+static inline double w16_most(w16 x) {
+    for (int i = 1; i < 16; i++) x.v[0] = x.v[i] > x.v[0] ? x.v[i] : x.v[0];
+    return x.v[0];
+}
+typedef struct n16 {
+    int32_t v[16];
+} n16;
+static inline n16 n16_load(const int32_t *p) {
+    n16 r;
+    memcpy(r.v, p, sizeof r.v);
+    return r;
+}
+static inline void n16_store(int32_t *p, n16 x) { memcpy(p, x.v, sizeof x.v); }
+static inline n16 n16_zero(void) {
+    const n16 r = {{0}};
+    return r;
+}
+static inline n16 n16_add(n16 a, n16 b) { /* sums may wrap */
+    EACH(i) a.v[i] = (int32_t)((uint32_t)a.v[i] + (uint32_t)b.v[i]);
+    return a;
+}
+static inline n16 n16_sub(n16 a, n16 b) {
+    EACH(i) a.v[i] = (int32_t)((uint32_t)a.v[i] - (uint32_t)b.v[i]);
+    return a;
+}
+static inline n16 n16_rounded(w16 x) { /* adding 1.5 2^52 leaves no bits behind the point */
+    n16 r;
+    EACH(i) r.v[i] = (int32_t)((x.v[i] + 0x1.8p52) - 0x1.8p52);
+    return r;
+}
+static inline n16 n16_lanes(n16 x, int m) {
+    n16 r;
+    EACH(i) r.v[i] = x.v[i ^ m];
     return r;
 }
 
@@ -156,6 +204,29 @@ static inline float v16_sum(v16 x) {
 }
 static inline void v16_sum4(float *out, const v16 x[4]) {
     for (int i = 0; i < 4; i++) out[i] = v16_sum(x[i]);
+}
+static inline v16 v16_by(v16 x, const uint32_t *word, const int at) {
+    uint32_t u[16];
+    memcpy(u, x.v, sizeof u);
+    EACH(i) u[i] ^= word[i] << (31 - at) & 0x80000000u;
+    memcpy(x.v, u, sizeof u);
+    return x;
+}
+static inline v16 v16_sums(const v16 s[16]) {
+    float sum[16];
+    for (int i = 0; i < 16; i++) sum[i] = v16_sum(s[i]);
+    return v16_load(sum);
+}
+static inline v16 v16_half_sums(const v16 s[8]) {
+    float sum[16];
+    for (int i = 0; i < 8; i++) {
+        float lane[16];
+        v16_store(lane, s[i]);
+        for (int h = 4; h > 0; h /= 2)
+            for (int k = 0; k < h; k++) lane[k] += lane[k + h], lane[8 + k] += lane[8 + k + h];
+        sum[2 * i] = lane[0], sum[2 * i + 1] = lane[8];
+    }
+    return v16_load(sum);
 }
 /* Shifts exponent and fraction into place and multiplies by 2^112, which is exact. Infinities and NaN get the largest exponent. */
 static inline v16 v16_half(const uint16_t *p) {
@@ -208,6 +279,8 @@ static inline int64_t i16_sum(i16 x) {
 /* Here a register is a whole block. */
 #define r32 v16
 #define r64 w16
+#define v16_signed v16_pick
+#define w16_signed w16_pick
 #define R32_LANES 16
 #define R64_LANES 16
 #define R32_RADIX 8
@@ -217,5 +290,6 @@ static inline int64_t i16_sum(i16 x) {
 
 #define RSK_TABLE rsk_kernels_portable
 #define RSK_LEVEL "portable"
+#define RSK_LOOKUP "lookup.h"
 #define RSK_SMALL
 #include "body.h"

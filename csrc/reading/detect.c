@@ -77,7 +77,7 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->object = rsk_alloc(d, sizeof *q->object);
     q->spare = rsk_alloc(2 * d, sizeof *q->spare);
     q->padded = rsk_alloc(wide, sizeof *q->padded);
-    q->work = rsk_alloc(2 * wide, sizeof *q->work);
+    q->work = rsk_alloc(3 * d, sizeof *q->work);
     q->scores = rsk_alloc(q->window * (spec->max_length + 1), sizeof *q->scores);
     q->z = rsk_alloc(cells, sizeof *q->z);
     q->e = rsk_alloc(cells, sizeof *q->e);
@@ -108,13 +108,12 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
 static void correlate(const rsk_detector *q, const float *b, ptrdiff_t m, ptrdiff_t from, ptrdiff_t positions) {
     const rsk_spec *spec = q->spec;
     const double t2 = spec->stretch2;
-    const float unit = (float)(1.0 / sqrt(t2 * q->share));
+    const float unit = (float)(1.0 / (t2 * sqrt(t2 * q->share)));
     const rsk_module *plain = &spec->module[m];
     for (ptrdiff_t j = from; j < positions && !rsk_stopped(q->stop, q->worker); j++) {
         float *out = q->scores + j * (plain->length + 1);
-        rsk_apply_member(spec, plain, j, 1.0 / t2, 1, b, q->object, 0, q->spare);
-        spec->family->embed_adjoint(spec, plain, unit * (float)rsk_embed_norm(spec, plain), unit / sqrtf((float)spec->dim),
-                                    q->object, q->padded, &out[plain->length], q->work, q->spare);
+        spec->family->leaf_adjoint(spec, m, j, unit * (float)rsk_embed_norm(spec, plain), unit / sqrtf((float)spec->dim), b, q->padded,
+                                   &out[plain->length], q->work);
         rsk_embed_end(spec, plain, q->padded, out);
     }
 }
@@ -253,14 +252,13 @@ static int is_leaf(const rsk_detector *q, const float *b, double square, const u
         if (allowed[m]) noise2 += 2.0 * (double)spec->module[m].length + 1.0, rho2 = fmin(rho2, q->unseen[m] ? 0.0 : q->rho2[m]);
     const double expected = g * square * (1.0 + rho2);
     if (expected < CLEAR * sqrt(noise2)) return 0;
-    const float unit = (float)(1.0 / (sqrt(t2 * q->share) * q->noise));
+    const float unit = (float)(1.0 / (t2 * sqrt(q->share) * q->noise));
     for (ptrdiff_t m = 0; m < spec->modules; m++) {
         if (!allowed[m]) continue;
         const rsk_module *plain = &spec->module[m];
         float z;
-        spec->family->apply(spec, &plain->rotation, 1.0 / sqrt(t2), 1, b, q->object, 0, q->spare);
-        spec->family->embed_adjoint(spec, plain, unit * (float)rsk_embed_norm(spec, plain), unit / sqrtf((float)spec->dim),
-                                    q->object, q->padded, &z, q->work, q->spare);
+        spec->family->leaf_adjoint(spec, m, RSK_NO_POSITION, unit * (float)rsk_embed_norm(spec, plain),
+                                   unit / sqrtf((float)spec->dim), b, q->padded, &z, q->work);
         rsk_embed_end(spec, plain, q->padded, q->scores);
         if (z > 0.0f) sum += (double)z * (double)z;
         for (ptrdiff_t i = 0; i < plain->length; i++) sum += (double)q->scores[i] * (double)q->scores[i] - 1.0;

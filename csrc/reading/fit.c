@@ -138,9 +138,9 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_st
 }
 
 int rsk_fit_load(rsk_fit *q, const float *sketch, const uint8_t *mask, double noise) {
-    q->map.mask = mask;
+    q->map.mask = rsk_load_mask(q->spec, mask, q->map.scratch);
     q->iterations = 0, q->rests = 0;
-    q->kept = rsk_load_kept(q->spec, sketch, mask, q->s);
+    q->kept = rsk_load_kept(q->spec, sketch, q->map.mask, q->map.scratch, q->s);
     if (q->kept < 0) return 0;
     q->energy = rsk_dot(q->s, q->s, q->spec->dim);
     q->floor = RSK_TWO_SWEEPS * RSK_TWO_SWEEPS * q->energy;

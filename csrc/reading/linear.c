@@ -3,13 +3,20 @@
 
 #include <math.h>
 
-ptrdiff_t rsk_load_kept(const rsk_spec *spec, const float *sketch, const uint8_t *mask, double *s) {
+const uint8_t *rsk_load_mask(const rsk_spec *spec, const uint8_t *mask, rsk_scratch *scratch) {
+    if (!mask) return NULL;
+    rsk_reorder_bytes(spec, mask, scratch->mask);
+    return scratch->mask;
+}
+
+ptrdiff_t rsk_load_kept(const rsk_spec *spec, const float *sketch, const uint8_t *mask, rsk_scratch *scratch, double *s) {
     ptrdiff_t kept = 0;
+    rsk_reorder(spec, sketch, scratch->stored);
     for (ptrdiff_t k = 0; k < spec->dim; k++) {
         s[k] = 0.0;
         if (mask && !mask[k]) continue;
-        if (!(fabsf(sketch[k]) <= RSK_MAX_VALUE)) return -1;
-        s[k] = (double)sketch[k];
+        if (!(fabsf(scratch->stored[k]) <= RSK_MAX_VALUE)) return -1;
+        s[k] = (double)scratch->stored[k];
         kept++;
     }
     return kept;

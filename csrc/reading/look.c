@@ -16,19 +16,15 @@ float *rsk_counter_columns(const rsk_spec *spec) {
     const ptrdiff_t d = spec->dim;
     if (spec->modules > PTRDIFF_MAX / 64 / d) return NULL;
     float *columns = rsk_alloc((spec->modules + 3) * d, sizeof *columns);
-    for (ptrdiff_t m = 0; columns && m < spec->modules; m++) {
-        float *work = columns + spec->modules * d;
-        (void)rsk_counter(spec, m, columns + m * d);
-        spec->family->apply(spec, &spec->attr, 1.0 / spec->stretch2, 0, columns + m * d, work, 0, work + d);
-        spec->family->apply(spec, &spec->module[m].rotation, 1.0, 0, work, columns + m * d, 0, work + d);
-    }
+    for (ptrdiff_t m = 0; columns && m < spec->modules; m++)
+        rsk_counter_seen(spec, m, columns + m * d, columns + spec->modules * d);
     return columns;
 }
 
 void rsk_step_below(const rsk_detector *q, const float *x, ptrdiff_t m, ptrdiff_t position, float *to) {
     const rsk_spec *spec = q->spec;
     const double t2 = spec->stretch2;
-    rsk_apply_member(spec, &spec->module[m], position, 1.0 / t2, 1, x, q->object, 0, q->spare);
+    rsk_apply_member(spec, m, position, 1.0 / t2, 1, x, q->object, 0, q->spare);
     rsk_apply_in(spec, 1.0 / (spec->ins == 2 ? t2 : sqrt(t2)), 1, q->object, to, 0, q->spare);
 }
 

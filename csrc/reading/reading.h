@@ -42,9 +42,11 @@ typedef struct rsk_linear {
     const struct rsk_ties *ties; /* or NULL: the solvers' variables are those of ties.c */
 } rsk_linear;
 
-/* s = the kept coordinates of a sketch, 0 where it is erased. Returns how many are kept, or -1 if one of them is NaN or larger than
- * RSK_MAX_VALUE. */
-ptrdiff_t rsk_load_kept(const rsk_spec *spec, const float *sketch, const uint8_t *mask, double *s);
+/* A mask as it is stored, in the order of computing, where it stays until the next one; NULL for NULL. */
+const uint8_t *rsk_load_mask(const rsk_spec *spec, const uint8_t *mask, rsk_scratch *scratch);
+/* s = the kept coordinates of a sketch as it is stored, in the order of computing, as the mask is; 0 where it is erased. Returns how many
+ * are kept, or -1 if one of them is NaN or larger than RSK_MAX_VALUE. */
+ptrdiff_t rsk_load_kept(const rsk_spec *spec, const float *sketch, const uint8_t *mask, rsk_scratch *scratch, double *s);
 
 /* image = mask (A input), where known counters are `counter`. Returns 0 if an input was out of range. */
 int rsk_linear_forward(const rsk_linear *map, float counter);
@@ -108,7 +110,7 @@ typedef struct rsk_tree {
     uint8_t *eldest; /* (capacity,) 1: no sibling before it is of its module, so that it begins a list of kin */
     /* Scratch of rsk_tree_program: */
     int32_t *stack; /* (capacity,) */
-    uint8_t *wide;  /* (capacity + 1,) whether a child of node p has children, at p + 1 */
+    uint8_t *inner; /* (capacity + 1,) whether a child of node p has children, at p + 1 */
     int32_t *last;  /* (modules,) */
 } rsk_tree;
 

@@ -142,7 +142,7 @@ static int clip(const problem *q, const float *best) {
 
 static int solve_trace(problem *q, float *best) {
     const float *sketch = q->j->sketches + q->map.trace * q->map.spec->dim;
-    const ptrdiff_t n = q->map.attributes, kept = q->kept = rsk_load_kept(q->map.spec, sketch, q->map.mask, q->s);
+    const ptrdiff_t n = q->map.attributes, kept = q->kept = rsk_load_kept(q->map.spec, sketch, q->map.mask, q->map.scratch, q->s);
     if (kept < 0) return 0;
     set_scales(q);
     memset(q->x, 0, sizeof *q->x * (size_t)n);
@@ -174,7 +174,8 @@ static void task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
             .pursuit = {.scale = v + 5 * most, .y = v + 6 * most, .best = v + 7 * most, .a = v + 8 * most},
             .work = {.r = w + d, .image = w + 2 * d, .u = v + most, .p = v + 2 * most, .g = v + 3 * most},
             .map = {.spec = j->spec, .plan = j->plan, .trace = t, .attributes = n,
-                    .mask = j->mask ? j->mask + (j->mask_rows > 1 ? t * d : 0) : NULL, .scale = v + 4 * most,
+                    .mask = rsk_load_mask(j->spec, j->mask && j->mask_rows > 1 ? j->mask + t * d : j->mask, &j->scratch[worker]),
+                    .scale = v + 4 * most,
                     .image = f, .input = f + d, .scratch = &j->scratch[worker]}};
         j->bad[t] = (uint8_t)!solve_trace(&q, j->attributes + first);
     }

@@ -26,12 +26,12 @@ int rsk_tree_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, r
     t->capacity = capacity;
     t->node = rsk_alloc(capacity, sizeof *t->node);
     t->child = rsk_alloc(4 * capacity + 1, sizeof *t->child); /* and next, kin, stack */
-    t->eldest = rsk_alloc(2 * capacity + 1, sizeof *t->eldest); /* and wide */
+    t->eldest = rsk_alloc(2 * capacity + 1, sizeof *t->eldest); /* and inner */
     t->last = rsk_alloc(spec->modules, sizeof *t->last);
     rsk_plan *p = &t->plan;
     p->spec = spec->identity;
     p->traces = 1;
-    p->vectors = p->wide_vectors = depth;
+    p->vectors = depth;
     p->objects = rsk_calloc(2, sizeof *p->objects);
     p->attribute_ends = rsk_calloc(capacity + 1, sizeof *p->attribute_ends);
     p->begin = rsk_calloc(1, sizeof *p->begin);
@@ -39,14 +39,14 @@ int rsk_tree_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, r
     p->module = rsk_alloc(capacity, sizeof *p->module);
     p->uses = rsk_alloc(capacity, sizeof *p->uses);
     p->amplitude = rsk_alloc(capacity, sizeof *p->amplitude);
-    p->steps = rsk_alloc(capacity, sizeof *p->steps);
+    p->steps = rsk_alloc(2 * capacity, sizeof *p->steps);
     if (!t->node || !t->child || !t->eldest || !t->last || !p->objects || !p->attribute_ends || !p->begin || !p->count ||
         !p->module || !p->uses || !p->amplitude || !p->steps) {
         rsk_tree_free(t);
         return 0;
     }
     t->next = t->child + capacity + 1, t->kin = t->next + capacity, t->stack = t->kin + capacity;
-    t->wide = t->eldest + capacity;
+    t->inner = t->eldest + capacity;
     for (ptrdiff_t m = 0; m < spec->modules; m++) t->last[m] = -1;
     return 1;
 }
@@ -123,10 +123,10 @@ static void list_children(rsk_tree *t) {
         *first = i;
     }
     for (int32_t p = RSK_ROOT; p < n; p++) {
-        t->wide[p + 1] = 0;
+        t->inner[p + 1] = 0;
         for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c]) {
             int32_t *last = &t->last[t->node[c].module];
-            if (rsk_tree_first(t, c) >= 0) t->wide[p + 1] = 1;
+            if (rsk_tree_first(t, c) >= 0) t->inner[p + 1] = 1;
             t->eldest[c] = *last < 0;
             if (*last >= 0) t->kin[*last] = c;
             t->kin[c] = -1;
@@ -136,32 +136,72 @@ static void list_children(rsk_tree *t) {
     }
 }
 
-/* A node's step stands after those of its children. Its tuple's vector has the number of its depth. */
+/* A node's step, but for its kind. A tuple's vector has the number of its owner's depth. */
 static rsk_step step_of(const rsk_tree *t, int32_t i) {
     const rsk_node *v = &t->node[i];
-    const int first = rsk_tree_first(t, v->parent) == i;
-    const rsk_step s = {.object = i, .module = v->module, .position = v->position, .weight = 1.0f, .kind = RSK_STEP_OBJECT,
-                        .own = (float)t->spec->branch, .below = (float)t->spec->branch,
-                        .src = rsk_tree_first(t, i) >= 0 ? v->depth : RSK_SLOT_NONE,
+    double scale = 1.0; /* of the vector of its tuple */
+    for (int32_t k = 0; k < v->depth; k++) scale = rsk_scale_below(t->spec, scale, t->spec->branch);
+    const rsk_step s = {.object = i, .module = v->module, .position = v->position, .weight = 1.0,
+                        .own = t->spec->branch, .below = t->spec->branch, .scale = scale, .src = RSK_SLOT_NONE,
                         .dst = v->parent == RSK_ROOT ? RSK_SLOT_SKETCH : v->depth - 1,
-                        .flags = (uint8_t)((first ? RSK_FIRST : 0) | (t->wide[v->parent + 1] ? RSK_WIDE_DST : 0) |
-                                           (t->wide[i + 1] ? RSK_WIDE_SRC : 0))};
+                        .flags = (uint8_t)(rsk_tree_first(t, i) >= 0 ? RSK_INNER : 0)};
     return s;
 }
 
+/* The own parts of all members of node p's tuple. */
+static rsk_step *start_tuple(const rsk_tree *t, int32_t p, rsk_step *step) {
+    rsk_step *const first = step;
+    for (int32_t i = rsk_tree_first(t, p); i >= 0; i = t->next[i]) {
+        *step = step_of(t, i);
+        step->kind = RSK_STEP_OWN;
+        if (t->inner[p + 1] && !t->spec->family->skew) step->flags |= RSK_WIDE;
+        step++;
+    }
+    if (step == first) return step; /* no outputs yet */
+    first->flags |= RSK_FIRST;
+    first->members = (int32_t)(step - first);
+    return step;
+}
+
+/* What the inputs of node i add. */
+static rsk_step inputs_of(const rsk_tree *t, int32_t i) {
+    const int32_t p = t->node[i].parent;
+    rsk_step s = step_of(t, i);
+    double members = 0.0;
+    for (int32_t c = rsk_tree_first(t, p); c >= 0; c = t->next[c]) members++;
+    s.kind = RSK_STEP_INPUTS;
+    s.src = t->node[i].depth;
+    s.scale /= rsk_scale_below(t->spec, s.scale, t->spec->branch);
+    s.flags |= RSK_LAST;
+    if (t->spec->family->skew ? rsk_turned_wide(p == RSK_ROOT, members) : t->inner[p + 1]) s.flags |= RSK_WIDE;
+    if (!t->spec->family->skew && t->inner[i + 1]) s.flags |= RSK_WIDE_SRC;
+    return s;
+}
+
+/* The first of node i and its next siblings that has children; -1 for none, and for i = -1. */
+static int32_t inner_from(const rsk_tree *t, int32_t i) {
+    while (i >= 0 && rsk_tree_first(t, i) < 0) i = t->next[i];
+    return i;
+}
+
+/* As a plan's program: the inputs of a tuple's first member that has any come before the tuple's own parts. */
 void rsk_tree_program(rsk_tree *t) {
     list_children(t);
     rsk_step *step = t->plan.steps;
-    int32_t top = 0, at = rsk_tree_first(t, RSK_ROOT);
-    while (at >= 0 || top > 0) { /* the stack holds the nodes whose children are being visited */
-        if (at >= 0 && rsk_tree_first(t, at) >= 0) {
-            t->stack[top++] = at;
-            at = rsk_tree_first(t, at);
+    int32_t top = 0, p = RSK_ROOT, c = inner_from(t, rsk_tree_first(t, p)); /* the stack holds the nodes whose tuples are not done */
+    for (;;) {
+        if (c >= 0) {
+            t->stack[top++] = p = c;
+            c = inner_from(t, rsk_tree_first(t, p));
             continue;
         }
-        const int32_t i = at >= 0 ? at : t->stack[--top];
-        *step++ = step_of(t, i);
-        at = t->next[i];
+        if (!t->inner[p + 1]) step = start_tuple(t, p, step);
+        if (!top) break;
+        const int32_t i = t->stack[--top];
+        p = t->node[i].parent;
+        if (inner_from(t, rsk_tree_first(t, p)) == i) step = start_tuple(t, p, step);
+        *step++ = inputs_of(t, i);
+        c = inner_from(t, t->next[i]);
     }
-    t->plan.count[0] = (int32_t)t->count;
+    t->plan.count[0] = (int32_t)(step - t->plan.steps);
 }

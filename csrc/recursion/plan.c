@@ -19,10 +19,11 @@ typedef struct members {
 /* A tuple whose members are being visited. */
 typedef struct frame {
     int32_t object;   /* whose inputs they are, or OUTPUTS */
-    int32_t position; /* that the next member of positive weight takes */
-    int32_t slot;     /* where the members are summed; RSK_SLOT_NONE before the first is */
-    int wide;         /* the slot is one of doubles, as a member has inputs of its own */
-    int64_t next;     /* the next member's index */
+    int32_t position; /* of the next member of positive weight */
+    int32_t slot;     /* where the members are summed; RSK_SLOT_NONE before the own parts are */
+    int inner;        /* whether a member has inputs of its own */
+    double scale;     /* of the tuple's vector, from 1 to 2 in magnitude */
+    int64_t next;     /* the next member whose inputs are to be added */
     members tuple;
 } frame;
 
@@ -30,8 +31,10 @@ typedef struct frame {
 typedef struct room {
     frame *stack;     /* tuples from the outputs down to the one that is being visited */
     int32_t *left;    /* of each object: uses that are still to come */
-    int32_t *stored;  /* of each object: the slot of a shared one's sketch, or RSK_SLOT_NONE */
-    int32_t *free[2]; /* slots given back, to be handed out again: of floats, of doubles */
+    int32_t *stored;  /* of each object: the slot of its inputs' tuple, or RSK_SLOT_NONE */
+    int32_t *free;    /* slots given back, to be handed out again */
+    uint8_t *inner;   /* of each object: whether one of its inputs has inputs */
+    double *scale;    /* of each object: that of its inputs' vector, where it is stored */
     double *reach;    /* of each object: the squared factor at which it arrives at the sketch */
     double *mass;     /* of each object: M of balanced weighting */
 } room;
@@ -43,7 +46,7 @@ typedef struct builder {
     room *rooms;        /* one a worker */
     rsk_status *status; /* (traces,) */
     int32_t *object;    /* (traces,) where a check failed */
-    int32_t *vectors;   /* (traces, 2) slots needed: of floats, of doubles */
+    int32_t *vectors;   /* (traces,) slots needed */
 } builder;
 
 /* ---------------------------------------------------------------- checks */
@@ -212,96 +215,105 @@ typedef struct writer {
     int64_t base; /* the trace's first object */
     rsk_step *next;
     room *room;
-    int32_t free[2]; /* how many slots room->free holds */
-    int32_t made[2]; /* how many slots there are */
+    int32_t free; /* how many slots room->free holds */
+    int32_t made; /* how many slots there are */
 } writer;
 
-static int32_t take_slot(writer *p, int wide) {
-    return p->free[wide] ? p->room->free[wide][--p->free[wide]] : p->made[wide]++;
-}
-static void give_slot(writer *p, int wide, int32_t slot) { p->room->free[wide][p->free[wide]++] = slot; }
+static int32_t take_slot(writer *p) { return p->free ? p->room->free[--p->free] : p->made++; }
+static void give_slot(writer *p, int32_t slot) { p->room->free[p->free++] = slot; }
 
 static int has_inputs(const rsk_batch *t, int64_t o) { return t->input_ends[o + 1] > t->input_ends[o]; }
 
 /* A tuple's frame with no member visited yet. */
-static frame frame_of(const writer *p, ptrdiff_t trace, int32_t object) {
-    frame f = {.object = object, .slot = object == OUTPUTS ? RSK_SLOT_SKETCH : RSK_SLOT_NONE,
-               .tuple = members_of(p->b, p->room, trace, object)};
+static frame frame_of(const writer *p, ptrdiff_t trace, int32_t object, double scale) {
+    frame f = {.object = object, .slot = RSK_SLOT_NONE, .scale = scale, .tuple = members_of(p->b, p->room, trace, object)};
     const members *m = &f.tuple;
     f.next = m->begin;
     for (int64_t e = m->begin; e < m->end; e++)
-        f.wide |= m->weight[e] > 0.0 && has_inputs(p->b->batch, p->base + m->object[e]);
+        f.inner |= m->weight[e] > 0.0 && has_inputs(p->b->batch, p->base + m->object[e]);
     return f;
 }
 
-/* Completes and appends the step that adds the tuple's next member to its vector. */
-static void add_member(writer *p, frame *f, rsk_step step) {
-    const int first = f->position == 0;
-    if (f->slot == RSK_SLOT_NONE) f->slot = take_slot(p, f->wide);
-    step.position = f->position++;
-    step.dst = f->slot;
-    step.weight = (float)alpha_of(p->b->spec, p->room, &f->tuple, f->next++);
-    step.flags = (uint8_t)(step.flags | (first ? RSK_FIRST : 0) | (f->wide ? RSK_WIDE_DST : 0));
-    *p->next++ = step;
-}
-
-/* The tuple's next member is a shared object whose sketch is stored. */
-static void use_stored(writer *p, frame *f, int32_t c) {
+/* A step of the member on edge e, which has this position, but for its kind. */
+static rsk_step member_of(const writer *p, const frame *f, int64_t e, int32_t position) {
     const rsk_batch *t = p->b->batch;
-    const int32_t src = p->room->stored[c];
-    const int last = --p->room->left[c] == 0, wide = has_inputs(t, p->base + c);
-    const rsk_step step = {.object = c, .module = t->module[p->base + c], .src = src, .kind = RSK_STEP_USE,
-                           .flags = (uint8_t)((last ? RSK_LAST : 0) | (wide ? RSK_WIDE_SRC : 0))};
-    add_member(p, f, step);
-    if (last) give_slot(p, wide, src);
-}
-
-/* All inputs of done->object are summed: its sketch goes to its user, or, if it has several users, to a slot of its own. In
- * that case the user's frame, on top of the stack again, will find it there. */
-static void finish_object(writer *p, const frame *done, frame *user) {
-    const rsk_batch *t = p->b->batch;
-    const int32_t c = done->object;
+    const int32_t c = f->tuple.object[e];
     double own, below;
     branches(p->b->spec, p->room, c, &own, &below);
-    rsk_step step = {.object = c, .module = t->module[p->base + c], .src = done->slot, .weight = 1.0f, .own = (float)own,
-                     .below = (float)below, .kind = RSK_STEP_OBJECT, .flags = (uint8_t)(done->wide ? RSK_WIDE_SRC : 0)};
-    if (p->b->plan->uses[p->base + c] > 1) {
-        const int wide = has_inputs(t, p->base + c);
-        step.kind = RSK_STEP_STORE;
-        step.dst = p->room->stored[c] = take_slot(p, wide);
-        if (wide) step.flags |= RSK_WIDE_DST;
-        *p->next++ = step;
-    } else {
-        add_member(p, user, step);
-    }
-    if (done->slot != RSK_SLOT_NONE) give_slot(p, done->wide, done->slot);
+    const rsk_step step = {.object = c, .module = t->module[p->base + c], .position = position, .src = RSK_SLOT_NONE, .dst = f->slot,
+                           .weight = alpha_of(p->b->spec, p->room, &f->tuple, e), .own = own, .below = below, .scale = f->scale,
+                           .flags = (uint8_t)(has_inputs(t, p->base + c) ? RSK_INNER : 0)};
+    return step;
 }
 
-/* Depth first from the outputs. A tuple's vector is taken when its first member is done, and given back when the object that
- * reads it is, so that a tree needs as many vectors as it is deep. */
+/* The scale of the vector of a member's inputs: what they are added with, but for a power of two. */
+static double scale_below(const writer *p, const frame *f, int32_t c) {
+    double own, below;
+    branches(p->b->spec, p->room, c, &own, &below);
+    return rsk_scale_below(p->b->spec, f->scale, alpha_of(p->b->spec, p->room, &f->tuple, f->next) * below);
+}
+
+/* The own parts of all of a tuple's members. */
+static void start_tuple(writer *p, frame *f) {
+    const members *m = &f->tuple;
+    rsk_step *const first = p->next;
+    f->slot = f->object == OUTPUTS ? RSK_SLOT_SKETCH : take_slot(p);
+    for (int64_t e = m->begin; e < m->end; e++) {
+        if (m->weight[e] <= 0.0) continue;
+        *p->next = member_of(p, f, e, (int32_t)(p->next - first));
+        p->next->kind = RSK_STEP_OWN;
+        if (f->inner && !p->b->spec->family->skew) p->next->flags |= RSK_WIDE;
+        p->next++;
+    }
+    first->flags |= RSK_FIRST;
+    first->members = (int32_t)(p->next - first);
+}
+
+/* What the inputs of the tuple's next member add, whose tuple is summed. */
+static void add_inputs(writer *p, frame *f, int32_t c) {
+    rsk_step *step = p->next++;
+    *step = member_of(p, f, f->next++, f->position++);
+    step->kind = RSK_STEP_INPUTS;
+    step->src = p->room->stored[c];
+    step->scale /= p->room->scale[c];
+    const int skew = p->b->spec->family->skew;
+    if (skew ? rsk_turned_wide(f->object == OUTPUTS, f->tuple.count) : f->inner) step->flags |= RSK_WIDE;
+    if (!skew && p->room->inner[c]) step->flags |= RSK_WIDE_SRC;
+    if (--p->room->left[c]) return;
+    step->flags |= RSK_LAST;
+    give_slot(p, step->src);
+}
+
+/* Depth first from the outputs. The inputs of a tuple's first member that has any are summed before its own vector is taken, and a vector
+ * is given back when it was last read, so that a tree needs as many vectors as it is deep, and a chain two. */
 static void write_program(const builder *b, room *r, ptrdiff_t trace) {
     const int64_t base = b->batch->objects[trace], n = b->batch->objects[trace + 1] - base;
     rsk_step *const start = b->plan->steps + b->plan->begin[trace];
     writer p = {.b = b, .base = base, .next = start, .room = r};
     for (int64_t i = 0; i < n; i++) r->left[i] = b->plan->uses[base + i], r->stored[i] = RSK_SLOT_NONE;
     ptrdiff_t depth = 0;
-    r->stack[0] = frame_of(&p, trace, OUTPUTS);
+    r->stack[0] = frame_of(&p, trace, OUTPUTS, 1.0);
     while (depth >= 0) {
         frame *f = &r->stack[depth];
         const members *m = &f->tuple;
-        while (f->next < m->end && m->weight[f->next] <= 0.0) f->next++;
-        if (f->next == m->end) { /* of the outputs, or of done's inputs */
-            if (--depth < 0) break;
-            finish_object(&p, f, &r->stack[depth]);
-        } else if (r->stored[m->object[f->next]] != RSK_SLOT_NONE) {
-            use_stored(&p, f, m->object[f->next]);
+        while (f->next < m->end && !(m->weight[f->next] > 0.0 && has_inputs(b->batch, base + m->object[f->next])))
+            f->position += m->weight[f->next++] > 0.0;
+        const int32_t c = f->next < m->end ? m->object[f->next] : OUTPUTS;
+        if (c != OUTPUTS && r->stored[c] == RSK_SLOT_NONE) {
+            r->scale[c] = scale_below(&p, f, c);
+            r->stack[++depth] = frame_of(&p, trace, c, r->scale[c]);
+            continue;
+        }
+        if (f->slot == RSK_SLOT_NONE) start_tuple(&p, f);
+        if (c != OUTPUTS) {
+            add_inputs(&p, f, c);
         } else {
-            r->stack[++depth] = frame_of(&p, trace, m->object[f->next]);
+            if (f->object != OUTPUTS) r->stored[f->object] = f->slot, r->inner[f->object] = (uint8_t)f->inner;
+            depth--;
         }
     }
     b->plan->count[trace] = (int32_t)(p.next - start);
-    b->vectors[2 * trace] = p.made[0];
-    b->vectors[2 * trace + 1] = p.made[1];
+    b->vectors[trace] = p.made;
 }
 
 static void build(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
@@ -322,8 +334,9 @@ static void rooms_free(room *rooms, int workers) {
         rsk_free(rooms[i].stack);
         rsk_free(rooms[i].left);
         rsk_free(rooms[i].stored);
-        rsk_free(rooms[i].free[0]);
-        rsk_free(rooms[i].free[1]);
+        rsk_free(rooms[i].free);
+        rsk_free(rooms[i].inner);
+        rsk_free(rooms[i].scale);
         rsk_free(rooms[i].reach);
         rsk_free(rooms[i].mass);
     }
@@ -337,10 +350,12 @@ static room *rooms_create(ptrdiff_t objects, int workers) {
         r->stack = rsk_alloc(objects + 2, sizeof *r->stack);
         r->left = rsk_alloc(objects + 1, sizeof *r->left);
         r->stored = rsk_alloc(objects + 1, sizeof *r->stored);
-        for (int wide = 0; wide < 2; wide++) r->free[wide] = rsk_alloc(2 * objects + 2, sizeof *r->free[wide]);
+        r->free = rsk_alloc(objects + 1, sizeof *r->free);
+        r->inner = rsk_alloc(objects + 1, sizeof *r->inner);
+        r->scale = rsk_alloc(objects + 1, sizeof *r->scale);
         r->reach = rsk_alloc(objects + 1, sizeof *r->reach);
         r->mass = rsk_alloc(objects + 1, sizeof *r->mass);
-        if (!r->stack || !r->left || !r->stored || !r->free[0] || !r->free[1] || !r->reach || !r->mass) {
+        if (!r->stack || !r->left || !r->stored || !r->free || !r->inner || !r->scale || !r->reach || !r->mass) {
             rooms_free(rooms, workers);
             return NULL;
         }
@@ -350,8 +365,8 @@ static room *rooms_create(ptrdiff_t objects, int workers) {
 
 static int copy_columns(rsk_plan *plan, const rsk_batch *t) {
     const int64_t n = t->objects[t->traces];
-    /* An object takes one step, and one more for each use where it is shared. */
-    const int64_t steps = n + t->input_ends[n] + t->output_ends[t->traces];
+    /* A use takes one step, and one more where the object has inputs. */
+    const int64_t steps = 2 * (t->input_ends[n] + t->output_ends[t->traces]);
     plan->objects = rsk_alloc(t->traces + 1, sizeof *plan->objects);
     plan->attribute_ends = rsk_alloc((ptrdiff_t)n + 1, sizeof *plan->attribute_ends);
     plan->module = rsk_alloc((ptrdiff_t)n, sizeof *plan->module);
@@ -367,7 +382,7 @@ static int copy_columns(rsk_plan *plan, const rsk_batch *t) {
     memcpy(plan->attribute_ends, t->attribute_ends, sizeof *plan->attribute_ends * (size_t)(n + 1));
     if (n) memcpy(plan->module, t->module, sizeof *plan->module * (size_t)n);
     for (ptrdiff_t i = 0; i < t->traces; i++)
-        plan->begin[i] = t->objects[i] + t->input_ends[t->objects[i]] + t->output_ends[i];
+        plan->begin[i] = 2 * (t->input_ends[t->objects[i]] + t->output_ends[i]);
     return 1;
 }
 
@@ -378,8 +393,7 @@ static rsk_status finish_plan(builder *b, rsk_where *where) {
             if (where) where->trace = i, where->object = b->object[i];
             return b->status[i];
         }
-        if (b->vectors[2 * i] > b->plan->vectors) b->plan->vectors = b->vectors[2 * i];
-        if (b->vectors[2 * i + 1] > b->plan->wide_vectors) b->plan->wide_vectors = b->vectors[2 * i + 1];
+        if (b->vectors[i] > b->plan->vectors) b->plan->vectors = b->vectors[i];
     }
     return RSK_OK;
 }
@@ -413,7 +427,7 @@ rsk_status rsk_plan_create(const rsk_spec *spec, const rsk_batch *t, int threads
         if (t->objects[i + 1] - t->objects[i] > largest) largest = (ptrdiff_t)(t->objects[i + 1] - t->objects[i]);
     rsk_plan *plan = rsk_calloc(1, sizeof *plan);
     builder b = {spec, t, plan, rooms_create(largest, workers), rsk_alloc(t->traces, sizeof *b.status),
-                 rsk_alloc(t->traces, sizeof *b.object), rsk_alloc(t->traces, 2 * sizeof *b.vectors)};
+                 rsk_alloc(t->traces, sizeof *b.object), rsk_alloc(t->traces, sizeof *b.vectors)};
     status = plan && b.rooms && b.status && b.object && b.vectors ? RSK_OK : RSK_ENOMEM;
     if (status == RSK_OK) {
         plan->spec = spec->identity, plan->traces = t->traces;
@@ -445,7 +459,7 @@ void rsk_plan_free(rsk_plan *plan) {
     rsk_free(plan);
 }
 
-ptrdiff_t rsk_plan_vectors(const rsk_plan *plan) { return plan ? plan->vectors + 2 * plan->wide_vectors : 0; }
+ptrdiff_t rsk_plan_vectors(const rsk_plan *plan) { return plan ? plan->vectors : 0; }
 
 rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t *uses) {
     if (!plan) return RSK_EINVAL;

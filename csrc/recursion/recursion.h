@@ -13,47 +13,42 @@
 /* One sampled rotation R. Its sign rows belong to the specification's pool. */
 typedef struct rsk_rotation {
     uint16_t *bits[2]; /* d sign bits each; a family with one row leaves the second NULL */
-    ptrdiff_t mask;    /* skew: R moves element k ^ mask to k. hadamard: 0, not read */
+    rsk_turn turn;     /* skew: T but for spec->unit. hadamard: not read */
 } rsk_rotation;
 
 typedef struct rsk_module rsk_module;
+typedef struct rsk_scratch rsk_scratch;
+typedef struct rsk_indices rsk_indices;
 
 /* The seam for a new rotation: one file that fills this table, one line in rotation.c.
  *
- * All functions take T = c I + s R with the specification's cosine c and sine s. transpose is 0 or 1; 1 asks for c I + s R^T.
- * accumulate is 0 (out is overwritten) or 1 (added to). out does not overlap x. scratch has 2 d elements. The functions whose
- * names end in _wide compute in doubles. */
+ * T = c I + s R with the specification's cosine c and sine s. transpose is 0 or 1; accumulate is 0 (out is overwritten) or 1 (added
+ * to). Vectors are in the order of computing (docs/format.md, "Operators"). */
 typedef struct rsk_family {
     const char *name;
-    int rows; /* sign rows a rotation, 1 or 2 */
-    int skew; /* flag. 1: R^T = -R, so that T keeps norms but for a factor; 0: T keeps them on average */
-    /* a mask for R, a draw for every number; NULL where R has none */
-    ptrdiff_t (*mask)(uint64_t seed, uint64_t stream, ptrdiff_t d, ptrdiff_t draw);
-    /* fills the rows; the mask is there */
-    rsk_status (*sample)(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *rotation);
-    /* out[k] = the sign of (R s)[k] for a vector s of signs, where R s is a vector of signs again. NULL where it is not. With
-     * this function T E_M x is one rsk_spread of two terms; without it, a spread of one term followed by an operator. */
-    void (*turn_signs)(const rsk_rotation *rotation, const uint16_t *signs, uint16_t *out, ptrdiff_t d);
-    /* out (+)= f T x */
-    void (*apply)(const rsk_spec *spec, const rsk_rotation *rotation, double f, int transpose, const float *x, float *out,
-                  int accumulate, float *scratch);
-    void (*apply_wide)(const rsk_spec *spec, const rsk_rotation *rotation, double f, const double *x, double *out,
-                       int accumulate, double *scratch);
-    /* out (+)= f T_second T_first x; with transpose f T_second^T T_first^T x */
-    void (*chain)(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, int transpose,
-                  const float *x, float *out, int accumulate, float *scratch);
-    void (*chain_wide)(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const double *x,
-                       double *out, int accumulate, double *scratch);
-    /* out = T_attr (f E_M x + counter c_M); x comes from rsk_embed_begin; work has 2 max(a', d) elements */
-    void (*embed)(const rsk_spec *spec, const rsk_module *module, double f, float counter, const double *x, float *out,
-                  float *work, float *scratch);
-    /* The same in doubles, plus extra (d floats), which may be NULL. */
-    void (*embed_wide)(const rsk_spec *spec, const rsk_module *module, double f, float counter, const double *x,
-                       const float *extra, double *out, double *work, double *scratch);
-    /* The transpose of embed: x = f E_M^T T_attr^T y, ready for rsk_embed_end; *counter = f_counter c_M^T T_attr^T y. */
-    void (*embed_adjoint)(const rsk_spec *spec, const rsk_module *module, float f, float f_counter, const float *y, float *x,
-                          float *counter, float *work, float *scratch);
+    int rows;       /* sign rows a rotation, 1 or 2 */
+    int skew;       /* flag. 1: R^T = -R, so that T keeps norms but for a factor; 0: T keeps them on average */
+    int reversed;   /* flag. Sketches are stored in the reversed order of bits */
+    int slot_bytes; /* of one coordinate of a tuple's vector */
+    /* draw number `draw` of R's mask in a half of the coordinates; NULL where R has none */
+    ptrdiff_t (*mask)(uint64_t seed, uint64_t stream, ptrdiff_t d, int half, ptrdiff_t draw);
+    /* fills the rows; the masks are there */
+    rsk_status (*sample)(const rsk_spec *spec, uint64_t seed, uint64_t stream, rsk_rotation *rotation);
+    /* out (+)= f T x, T the product of count operators from 1 to RSK_ROW_OF, the first of them applied first. out does not overlap x.
+     * scratch has 2 d elements */
+    void (*apply)(const rsk_spec *spec, const rsk_rotation *const *rotation, int count, double f, int transpose, const float *x,
+                  float *out, int accumulate, float *scratch);
+    /* the forward sweep of one trace, as rsk_forward_trace */
+    ptrdiff_t (*forward)(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes, const float *counters,
+                         float counter, float *out, rsk_scratch *scratch);
+    /* h = f (T_position T_M T_attr E_M)^T y before rsk_embed_end, which h (max(a', d)) is ready for; *counter, unless that is NULL, =
+     * f_counter (T_position T_M T_attr c_M)^T y. f has a factor of rsk_embed_norm. T_position is left out at RSK_NO_POSITION and where
+     * inputs have no order. work has 3 d elements. */
+    void (*leaf_adjoint)(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, float f, float f_counter, const float *y,
+                         float *h, float *counter, float *work);
 } rsk_family;
+
+enum { RSK_ROW_OF = 4 }; /* operators that stand in a row: T_i T_M T_in,0 T_in,1 */
 
 extern const rsk_family rsk_family_skew;
 extern const rsk_family rsk_family_hadamard;
@@ -65,10 +60,11 @@ const rsk_family *rsk_family_find(const char *name); /* NULL if there is none of
 struct rsk_module {
     ptrdiff_t length;  /* a */
     ptrdiff_t padded;  /* a' */
+    int direct;        /* flag. F_M and n_M are drawn instead of E_M and c_M (docs/format.md) */
     uint16_t *inner;   /* D1 of E_M, a' bits */
     uint16_t *outer;   /* D2 of E_M, max(a', d) bits */
     uint16_t *counter; /* the signs of c_M, d bits */
-    rsk_spread spread; /* T_attr E_M and T_attr c_M as the kernels take them */
+    rsk_spread spread; /* E_M and c_M as the kernels take them */
     rsk_rotation rotation;
 };
 
@@ -78,8 +74,10 @@ struct rsk_spec {
     ptrdiff_t modules;
     ptrdiff_t max_inputs;
     ptrdiff_t max_padded;  /* the largest a' */
+    ptrdiff_t max_direct;  /* the largest a' of a direct module, or 0 */
     ptrdiff_t max_length;  /* the largest a */
     double cosine, sine;   /* c and s of T = c I + s R */
+    double unit;           /* what a turn lacks of T: c, or s where turns are steep; 0 is possible for neither */
     double stretch2;       /* c^2 + s^2: the factor by which T multiplies squared norms; for "hadamard", on average */
     double coherence;      /* c^2 / (c^2 + s^2): the inner product of T_i x and T_j x over their norms, on average; 1 without order */
     double gain, branch;   /* g and b */
@@ -92,31 +90,73 @@ struct rsk_spec {
     rsk_rotation *positions; /* (max_inputs,) */
     rsk_rotation attr, in[2]; /* T_attr, and T_in = T_in,0 T_in,1 */
     rsk_module *module;      /* (modules,) */
+    rsk_indices *indices;    /* of direct modules at positions; NULL where the family has none */
     uint16_t *zeros;         /* d sign bits, none of them set */
     unsigned char *pool;     /* owns all sign rows */
     ptrdiff_t bytes;         /* of the pool, in use */
 };
 
+/* ---------------------------------------------------------------- rotation_skew.c, whole.c */
+
+/* The bits k ^ mask for k in word `word` of a row of bits. */
+uint16_t rsk_partners(const uint16_t *bits, ptrdiff_t word, ptrdiff_t mask);
+/* x^n by n products */
+static inline double rsk_power(double x, int n) {
+    double y = 1.0;
+    while (n-- > 0) y *= x;
+    return y;
+}
+/* The scale of the vector of an object's inputs, from 1 to 2 in magnitude: they come to the object's tuple, which has this scale, with
+ * this factor, those of operators, and a power of two. */
+double rsk_scale_below(const rsk_spec *spec, double scale, double factor);
+/* Whether the inputs of a tuple's member hold so much of a sketch's energy that operators take them in doubles: those of the outputs,
+ * where these are few, and in tuples of two at most. The others round to 24 bits. */
+static inline int rsk_turned_wide(int outputs, double members) { return members <= (outputs ? 8.0 : 2.0); }
+/* The skew family's forward sweep. */
+ptrdiff_t rsk_forward_whole(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes,
+                            const float *counters, float counter, float *out, rsk_scratch *scratch);
+
+/* ---------------------------------------------------------------- indices.c */
+
+/* The signs of direct modules' leaves at positions, as rsk_leaf.index has them, made when first asked for and shared by threads. */
+rsk_indices *rsk_indices_create(const rsk_spec *spec, ptrdiff_t limit); /* of bytes; NULL: no memory */
+void rsk_indices_free(rsk_indices *indices, const rsk_spec *spec); /* NULL is allowed */
+/* Of a module at a position, or at RSK_NO_POSITION, where only bits 0 and 2 are the signs of something. Beyond the limit, and where memory
+ * is short, it is made in scratch, of d / 8 words, and scratch is what is returned. */
+#define RSK_INDEX_BYTES ((ptrdiff_t)1 << 28)
+const uint32_t *rsk_index(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, uint32_t *scratch);
+
+ptrdiff_t rsk_indices_bytes(const rsk_indices *indices);
+
 /* ---------------------------------------------------------------- operators.c */
 
-/* out (+)= f T_in x, T_in = T_in,0 T_in,1, or T_in,0 alone. Arguments as of rsk_family.apply and chain. */
+enum { RSK_NO_POSITION = -1 };
+
+/* The operators that stand in a row from T_in, T_attr or T_M itself, over T_M to T_position, as rsk_family.apply takes them; returns how
+ * many. Without a position where inputs have no order, and at RSK_NO_POSITION. */
+enum { RSK_FROM_MODULE, RSK_FROM_ATTR, RSK_FROM_IN };
+int rsk_row(const rsk_spec *spec, int from, ptrdiff_t module, ptrdiff_t position, const rsk_rotation *row[RSK_ROW_OF]);
+/* out (+)= f T_in x, T_in = T_in,0 T_in,1, or T_in,0 alone. Arguments as of rsk_family.apply. */
 void rsk_apply_in(const rsk_spec *spec, double f, int transpose, const float *x, float *out, int accumulate, float *scratch);
-void rsk_apply_in_wide(const rsk_spec *spec, double f, const double *x, double *out, int accumulate, double *scratch);
 /* out (+)= f T_position x; f x where inputs have no order */
 void rsk_apply_place(const rsk_spec *spec, ptrdiff_t position, double f, int transpose, const float *x, float *out,
                      int accumulate, float *scratch);
-void rsk_apply_place_wide(const rsk_spec *spec, ptrdiff_t position, double f, const double *x, double *out, int accumulate,
-                          double *scratch);
 /* out (+)= f T_position T_module x, and transposed; f T_module x where inputs have no order, or at RSK_NO_POSITION */
-enum { RSK_NO_POSITION = -1 };
-void rsk_apply_member(const rsk_spec *spec, const rsk_module *module, ptrdiff_t position, double f, int transpose,
-                      const float *x, float *out, int accumulate, float *scratch);
-void rsk_apply_member_wide(const rsk_spec *spec, const rsk_module *module, ptrdiff_t position, double f, const double *x,
-                           double *out, int accumulate, double *scratch);
+void rsk_apply_member(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, double f, int transpose, const float *x, float *out,
+                      int accumulate, float *scratch);
+/* out (d) = T_M T_attr c_M over the square of T's norm, in the order of computing. work (3 d) */
+void rsk_counter_seen(const rsk_spec *spec, ptrdiff_t module, float *out, float *work);
+
+/* ---------------------------------------------------------------- order.c */
+
+/* out (d) = x in the other order, the bits of coordinates' numbers reversed, where sketches are stored so; else a copy. Arrays do not
+ * overlap. */
+void rsk_reorder(const rsk_spec *spec, const float *x, float *out);
+void rsk_reorder_bytes(const rsk_spec *spec, const uint8_t *x, uint8_t *out);
 
 /* ---------------------------------------------------------------- embedding.c */
 
-/* x (a) -> h = [fold] H D1 [x; 0] (a'), ready for rsk_family.embed. Returns 0 if an element is NaN or too large, else 1.
+/* x (a) -> h = [fold] H D1 [x; 0] (a'), ready to be spread. Returns 0 if an element is NaN or too large, else 1.
  * It computes in doubles, as the log2(a') roundings would otherwise be half of all that a sketch suffers. */
 int rsk_embed_begin(const rsk_spec *spec, const rsk_module *module, const float *x, double *h);
 /* The transpose: h (max(a', d) elements, overwritten) -> x (a). */
@@ -132,38 +172,40 @@ enum {
     RSK_SLOT_NONE = -2    /* as a source: the object has no inputs */
 };
 
-enum { RSK_STEP_OBJECT, RSK_STEP_STORE, RSK_STEP_USE };
+enum { RSK_STEP_OWN, RSK_STEP_INPUTS };
 enum {
-    RSK_FIRST = 1,    /* dst is set; without this flag it is added to */
-    RSK_LAST = 2,     /* the last use of src */
-    RSK_WIDE_SRC = 4, /* src is a vector of doubles */
-    RSK_WIDE_DST = 8  /* dst is a vector of doubles */
+    RSK_FIRST = 1,  /* OWN: the first of a tuple's, which sets dst */
+    RSK_LAST = 2,   /* INPUTS: the last use of src */
+    RSK_INNER = 4,  /* the object has inputs, so that another step follows */
+    RSK_WIDE = 8,   /* in doubles: INPUTS of much of the sketch's energy; hadamard: dst */
+    RSK_WIDE_SRC = 16 /* hadamard: src is a vector of doubles */
 };
 
-/* One step of a trace's program. The forward sweep runs the steps in order, the adjoint sweep in reverse:
- *   OBJECT  dst (+)= weight T_position s_object,   s_object = T_M(own T_attr z + below T_in src)
- *   STORE   dst    = s_object, of an object used more than once
- *   USE     dst (+)= weight T_position src, src a stored object
+/* One step of a trace's program: an object as a member of a tuple, whose vector is dst.
+ *   OWN     dst += weight own T_position T_M T_attr z
+ *   INPUTS  dst += weight below T_position T_M T_in src, src its inputs' tuple
  *
- * Slots of floats and of doubles are numbered separately. Objects with inputs, and tuples that have such an object among
- * their members, are doubles in the forward sweep: rounding then hardly grows with depth, while the leaves, which are most of
- * a tree, stay floats (docs/implementation.md, "Rounding"). In the adjoint sweep every vector is one of floats. */
+ * The OWN steps of a tuple come one after the other, `members` of them, and then its INPUTS. A shared object is a member at every use;
+ * its inputs' tuple is summed once and kept. The forward sweep runs the steps in order, the adjoint sweep in reverse. */
 typedef struct rsk_step {
     int32_t object; /* its number in the trace */
     int32_t module;
     int32_t position;
     int32_t src;
     int32_t dst;
-    float weight;     /* alpha */
-    float own, below; /* the factors of an object's own part and of its inputs */
+    int32_t members; /* of the tuple; OWN with RSK_FIRST */
+    double weight;     /* alpha */
+    double own, below; /* the factors of an object's own part and of its inputs */
+    /* What dst is short of, so that nothing but powers of two is left to multiply the inputs of an object of one use with: OWN: dst holds
+     * scale times the sum; INPUTS: scale of dst over that of src. The skew family's forward sweep reads it. */
+    double scale;
     uint8_t kind, flags;
 } rsk_step;
 
 struct rsk_plan {
     uint64_t spec; /* identity of the specification it was made for */
     ptrdiff_t traces;
-    ptrdiff_t vectors;       /* slots of floats that the neediest trace takes */
-    ptrdiff_t wide_vectors;  /* the same of doubles */
+    ptrdiff_t vectors;       /* slots that the neediest trace takes */
     int64_t *objects;        /* (traces + 1,) offsets, as in rsk_batch; let N = objects[traces] */
     int64_t *attribute_ends; /* (N + 1,) offsets, as in rsk_batch */
     int64_t *begin;          /* (traces,) a trace's first step */
@@ -179,25 +221,36 @@ static inline int rsk_plan_is_of(const rsk_plan *plan, const rsk_spec *spec) { r
 
 /* ---------------------------------------------------------------- sweep.c */
 
+/* A tuple's vector in whole numbers: what it stands for is v 2^-exponent. */
+typedef struct rsk_whole {
+    int32_t *v;
+    int exponent;
+    uint32_t most; /* the largest |v[k]| */
+} rsk_whole;
+
 /* One worker's scratch: parts of one allocation. */
-typedef struct rsk_scratch {
+struct rsk_scratch {
     rsk_stop *stop;      /* looked at between the steps of a trace, or NULL */
     int worker;          /* whose scratch it is */
     unsigned char *base; /* the allocation */
-    ptrdiff_t stride;    /* between slots, in elements */
-    float *slots;        /* the plan's vectors of floats */
-    double *wide_slots;  /* its vectors of doubles; the adjoint sweep keeps d floats in each */
+    ptrdiff_t stride;    /* between slots, in bytes */
+    unsigned char *slots; /* the plan's vectors */
     float *object;       /* d */
-    float *spare;        /* 2 d, scratch of a family's functions */
+    float *work;         /* 3 d */
     float *padded;       /* max(max_padded, d) */
-    float *work;         /* twice that */
-    double *wide_padded; /* as padded, work, object and spare, of doubles */
-    double *wide_work;
-    double *wide_object;
-    double *wide_spare;
-    double *wide_root;   /* d: the sketch, where the outputs' tuple is of doubles */
-    double *wide_source; /* d: a vector of floats, converted */
-} rsk_scratch;
+    float *gradient;     /* max_length */
+    float *stored;       /* d: a sketch in the order of computing, for who needs it in the other */
+    uint8_t *mask;       /* d */
+    double *wide;        /* max_padded, or RSK_TOGETHER times the largest a' of a direct module: attributes, transformed */
+    double *wide_work;   /* d; 3 d for hadamard */
+    double *wide_object; /* d, for hadamard */
+    double *root;        /* d: the sketch while it is summed */
+    /* of the skew family */
+    rsk_whole *whole;    /* (vectors + 1,) of all slots, the sketch first */
+    int32_t *rows;       /* (RSK_TOGETHER, 3, the largest a' of a direct module) */
+    int32_t *sums;       /* (2, the largest a' of a direct module) */
+    uint32_t *index;     /* d / 8, for rsk_index */
+};
 
 /* scratch[0..workers) for the sweeps of a plan; free with rsk_scratch_free. NULL if memory is short or a size overflows. */
 rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int workers, rsk_stop *stop);

@@ -3,16 +3,17 @@
 #include "recursion/recursion.h"
 
 #include <math.h>
+#include <string.h>
 
-static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *r) {
-    rsk_status status = rsk_stream_signs(seed, stream, 0, d, r->bits[0]);
-    if (status == RSK_OK) status = rsk_stream_signs(seed, stream, 1, d, r->bits[1]);
+static rsk_status sample(const rsk_spec *spec, uint64_t seed, uint64_t stream, rsk_rotation *r) {
+    rsk_status status = rsk_stream_signs(seed, stream, 0, spec->dim, r->bits[0]);
+    if (status == RSK_OK) status = rsk_stream_signs(seed, stream, 1, spec->dim, r->bits[1]);
     return status;
 }
 
-/* Here and in apply_wide out may be x, since blend allows it. */
-static void apply(const rsk_spec *spec, const rsk_rotation *r, double f, int transpose, const float *x, float *out,
-                  int accumulate, float *scratch) {
+/* out (+)= f T x; out may be x, since blend allows it. */
+static void apply_one(const rsk_spec *spec, const rsk_rotation *r, double f, int transpose, const float *x, float *out,
+                      int accumulate, float *scratch) {
     const rsk_kernels *k = rsk_kernels_current();
     k->flip_f32(scratch, x, spec->dim, r->bits[transpose], 1.0f);
     k->fwht_f32(scratch, spec->dim);
@@ -20,8 +21,8 @@ static void apply(const rsk_spec *spec, const rsk_rotation *r, double f, int tra
                  (float)(f * spec->sine / sqrt((double)spec->dim)), accumulate);
 }
 
-static void apply_wide(const rsk_spec *spec, const rsk_rotation *r, double f, const double *x, double *out, int accumulate,
-                       double *scratch) {
+static void apply_one_wide(const rsk_spec *spec, const rsk_rotation *r, double f, const double *x, double *out, int accumulate,
+                           double *scratch) {
     const rsk_kernels *k = rsk_kernels_current();
     k->flip_f64(scratch, x, spec->dim, r->bits[0], 1.0);
     k->fwht_f64(scratch, spec->dim);
@@ -29,47 +30,104 @@ static void apply_wide(const rsk_spec *spec, const rsk_rotation *r, double f, co
                  accumulate);
 }
 
-static void chain(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, int transpose,
-                  const float *x, float *out, int accumulate, float *scratch) {
+static void apply(const rsk_spec *spec, const rsk_rotation *const *rotation, int count, double f, int transpose, const float *x,
+                  float *out, int accumulate, float *scratch) {
     float *middle = scratch + spec->dim;
-    apply(spec, first, 1.0, transpose, x, middle, 0, scratch);
-    apply(spec, second, f, transpose, middle, out, accumulate, scratch);
+    for (int i = 0; i < count; i++) {
+        const int last = i == count - 1;
+        apply_one(spec, rotation[transpose ? count - 1 - i : i], last ? f : 1.0, transpose, i ? middle : x, last ? out : middle,
+                  last && accumulate, scratch);
+    }
 }
 
-static void chain_wide(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const double *x,
-                       double *out, int accumulate, double *scratch) {
+static void apply_wide(const rsk_spec *spec, const rsk_rotation *const *rotation, int count, double f, const double *x, double *out,
+                       int accumulate, double *scratch) {
     double *middle = scratch + spec->dim;
-    apply_wide(spec, first, 1.0, x, middle, 0, scratch);
-    apply_wide(spec, second, f, middle, out, accumulate, scratch);
+    for (int i = 0; i < count; i++) {
+        const int last = i == count - 1;
+        apply_one_wide(spec, rotation[i], last ? f : 1.0, i ? middle : x, last ? out : middle, last && accumulate, scratch);
+    }
 }
 
-static void embed(const rsk_spec *spec, const rsk_module *m, double f, float counter, const double *x, float *out, float *work,
-                 float *scratch) {
-    const float *const rows[2] = {work, NULL}, counters[2] = {counter, 0.0f};
-    for (ptrdiff_t j = 0; j < m->spread.width; j++) work[j] = (float)(f * x[j]);
-    rsk_kernels_current()->spread(out, spec->dim, &m->spread, rows, counters);
-    apply(spec, &spec->attr, 1.0, 0, out, out, 0, scratch);
+static void leaf_adjoint(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, float f, float f_counter, const float *y, float *h,
+                         float *counter, float *work) {
+    const rsk_module *m = &spec->module[module];
+    const rsk_rotation *row[RSK_ROW_OF];
+    const int count = rsk_row(spec, RSK_FROM_ATTR, module, position, row);
+    apply(spec, row, count, 1.0, 1, y, work, 0, work + spec->dim);
+    float c;
+    rsk_kernels_current()->collect(work, spec->dim, &m->spread, h, &c);
+    for (ptrdiff_t j = 0; j < m->spread.width; j++) h[j] *= f;
+    if (counter) *counter = f_counter * c;
 }
 
-static void embed_wide(const rsk_spec *spec, const rsk_module *m, double f, float counter, const double *x, const float *extra,
-                      double *out, double *work, double *scratch) {
-    const double *const rows[2] = {work, NULL};
-    const float counters[2] = {counter, 0.0f};
-    for (ptrdiff_t j = 0; j < m->spread.width; j++) work[j] = f * x[j];
-    rsk_kernels_current()->spread_wide(out, spec->dim, &m->spread, rows, counters, NULL);
-    apply_wide(spec, &spec->attr, 1.0, out, out, 0, scratch);
-    for (ptrdiff_t k = 0; extra && k < spec->dim; k++) out[k] += (double)extra[k];
+/* ---------------------------------------------------------------- the forward sweep
+
+ * A tuple of leaves is one of floats. One that has a member with inputs is one of doubles: rounding then hardly grows with depth, while
+ * the leaves, which are most of a tree, stay floats. */
+
+static double own_factor(const rsk_spec *spec, const rsk_module *m, const rsk_step *step) {
+    return step->own * spec->gain * rsk_embed_norm(spec, m);
+}
+static float counter_factor(const rsk_spec *spec, const rsk_step *step) {
+    return (float)(step->own * spec->gain / sqrt((double)spec->dim));
 }
 
-static void embed_adjoint(const rsk_spec *spec, const rsk_module *m, float f, float f_counter, const float *y, float *x,
-                   float *counter, float *work, float *scratch) {
-    const ptrdiff_t width = m->spread.width;
-    float *const rows[2] = {x, NULL};
-    float counters[2];
-    apply(spec, &spec->attr, 1.0, 1, y, work, 0, scratch);
-    rsk_kernels_current()->collect(work, spec->dim, &m->spread, rows, counters);
-    for (ptrdiff_t j = 0; j < width; j++) x[j] *= f;
-    *counter = f_counter * counters[0];
+static double *slot_of(const rsk_scratch *s, int32_t slot) {
+    return slot == RSK_SLOT_SKETCH ? s->root : (double *)(void *)(s->slots + slot * s->stride);
 }
 
-const rsk_family rsk_family_hadamard = {"hadamard", 2, 0, NULL, sample, NULL, apply, apply_wide, chain, chain_wide, embed, embed_wide, embed_adjoint};
+/* An object without inputs, in a tuple of such objects. s->wide holds its attribute. */
+static void add_leaf(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, float counter, rsk_scratch *s) {
+    const double f = own_factor(spec, m, step);
+    const rsk_rotation *row[RSK_ROW_OF];
+    const int count = rsk_row(spec, RSK_FROM_MODULE, step->module, step->position, row);
+    for (ptrdiff_t j = 0; j < m->spread.width; j++) s->padded[j] = (float)(f * s->wide[j]);
+    rsk_kernels_current()->spread(s->object, spec->dim, &m->spread, s->padded, counter);
+    apply_one(spec, &spec->attr, 1.0, 0, s->object, s->object, 0, s->work);
+    apply(spec, row, count, step->weight, 0, s->object, (float *)(void *)slot_of(s, step->dst), !(step->flags & RSK_FIRST), s->work);
+}
+
+/* Any other object, in doubles. Only T_in of a tuple of leaves is computed in floats: its rounding weighs little. */
+static void add_wide(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, float counter, rsk_scratch *s) {
+    const rsk_rotation *const in[] = {&spec->in[spec->ins - 1], &spec->in[0]}, *row[RSK_ROW_OF];
+    const int count = rsk_row(spec, RSK_FROM_MODULE, step->module, step->position, row), inputs = step->kind == RSK_STEP_INPUTS;
+    const double f = own_factor(spec, m, step);
+    for (ptrdiff_t j = 0; j < m->spread.width; j++) s->wide[j] *= f;
+    rsk_kernels_current()->spread_wide(s->wide_object, spec->dim, &m->spread, s->wide, counter);
+    apply_one_wide(spec, &spec->attr, 1.0, s->wide_object, s->wide_object, 0, s->wide_work);
+    if (inputs && step->flags & RSK_WIDE_SRC) {
+        apply_wide(spec, in, spec->ins, step->below, slot_of(s, step->src), s->wide_object, 1, s->wide_work);
+    } else if (inputs) {
+        apply(spec, in, spec->ins, step->below, 0, (float *)(void *)slot_of(s, step->src), s->object, 0, s->work);
+        for (ptrdiff_t k = 0; k < spec->dim; k++) s->wide_object[k] += (double)s->object[k];
+    }
+    apply_wide(spec, row, count, step->weight, s->wide_object, slot_of(s, step->dst), 1, s->wide_work);
+}
+
+static int gives_up(const rsk_spec *spec, const rsk_scratch *s, ptrdiff_t i) {
+    return (i * spec->dim & 0xffff) < spec->dim && rsk_stopped(s->stop, s->worker);
+}
+
+/* An object with inputs is added as a whole where these are, its own part included. */
+static ptrdiff_t forward(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes, const float *counters,
+                         float counter, float *out, rsk_scratch *s) {
+    const rsk_step *step = plan->steps + plan->begin[trace], *const end = step + plan->count[trace];
+    const int64_t *ends = plan->attribute_ends + plan->objects[trace];
+    for (; step < end; step++) {
+        if (gives_up(spec, s, end - step)) return 0;
+        const rsk_module *m = &spec->module[step->module];
+        const int wide = step->flags & RSK_WIDE;
+        if (wide && step->flags & RSK_FIRST) memset(slot_of(s, step->dst), 0, sizeof(double) * (size_t)spec->dim);
+        if (step->kind == RSK_STEP_OWN && step->flags & RSK_INNER) continue;
+        if (!rsk_embed_begin(spec, m, attributes + (ends[step->object] - ends[0]), s->wide)) return step->object;
+        const float c = counter_factor(spec, step) * (counters ? counters[step->object] : counter);
+        if (wide) add_wide(spec, m, step, c, s);
+        else add_leaf(spec, m, step, c, s);
+    }
+    if (end[-1].flags & RSK_WIDE) rsk_kernels_current()->narrow(out, s->root, spec->dim);
+    else memcpy(out, s->root, sizeof *out * (size_t)spec->dim);
+    return -1;
+}
+
+const rsk_family rsk_family_hadamard = {"hadamard", 2, 0, 0, (int)sizeof(double), NULL, sample, apply, forward, leaf_adjoint};

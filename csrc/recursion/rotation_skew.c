@@ -1,6 +1,9 @@
-/* R x[k] = sigma(k) x[k ^ mask] with sigma(k ^ mask) = -sigma(k): orthonormal and skew-symmetric, computed in one pass.
+/* R x[k] = sigma(k) x[k ^ mask] with sigma(k ^ mask) = -sigma(k), a mask in either half of the coordinates: orthonormal and
+ * skew-symmetric, computed in one pass.
  *
- * T = c I + s R rotates every pair (k, k ^ mask) in its plane, so that T is orthonormal for every angle. */
+ * T = c I + s R rotates every pair (k, k ^ mask) in its plane, so that T is orthonormal for every angle. It is computed as
+ * c (I + t R), t = s / c, or where t is large as s (t I + R), t = c / s: a fused multiply-add a coordinate, and one factor for a row of
+ * operators. */
 #include "recursion/recursion.h"
 
 #include <string.h>
@@ -14,116 +17,77 @@ static uint16_t exchanged(uint32_t word, ptrdiff_t m) {
     return (uint16_t)word;
 }
 
-/* The bits k ^ mask for k in word w of a row of bits. */
-static uint16_t partners(const uint16_t *bits, ptrdiff_t w, ptrdiff_t mask) { return exchanged(bits[w ^ mask >> 4], mask & 15); }
+uint16_t rsk_partners(const uint16_t *bits, ptrdiff_t word, ptrdiff_t mask) { return exchanged(bits[word ^ mask >> 4], mask & 15); }
 
-static ptrdiff_t mask(uint64_t seed, uint64_t stream, ptrdiff_t d, ptrdiff_t draw) {
+static ptrdiff_t mask(uint64_t seed, uint64_t stream, ptrdiff_t d, int half, ptrdiff_t draw) {
     uint32_t word[4];
     rsk_stream_block(seed, stream, 2, draw, word);
-    /* 1 + floor((d - 1) u / 2^64) of a 64-bit u. Both steps are exact, as d - 1 < 2^24. */
-    const uint64_t n = (uint64_t)d - 1, low = (n * word[0]) >> 32, high = n * word[1];
+    /* 1 + floor((d / 2 - 1) u / 2^64) of a 64-bit u. Both steps are exact, as d / 2 - 1 < 2^23. */
+    const uint64_t n = (uint64_t)d / 2 - 1, low = (n * word[2 * half]) >> 32, high = n * word[2 * half + 1];
     return 1 + (ptrdiff_t)((high + low) >> 32);
 }
 
-static rsk_status sample(uint64_t seed, uint64_t stream, ptrdiff_t d, rsk_rotation *r) {
-    const rsk_status status = rsk_stream_signs(seed, stream, 0, d, r->bits[0]);
+static rsk_status sample(const rsk_spec *spec, uint64_t seed, uint64_t stream, rsk_rotation *r) {
+    const ptrdiff_t words = spec->dim / RSK_LANES;
+    const rsk_status status = rsk_stream_signs(seed, stream, 0, spec->dim, r->bits[0]);
     if (status != RSK_OK) return status;
     /* of each pair (k, k ^ mask) the one in which mask's highest bit is set gets the other sign */
-    const ptrdiff_t top = rsk_highest_bit(r->mask);
-    uint16_t *bits = r->bits[0], second = 0xffff;
-    for (int i = 0; top < RSK_LANES && i < RSK_LANES; i++)
-        if (!(i & top)) second = (uint16_t)(second & ~(1u << i));
-    for (ptrdiff_t w = 0; w < d / RSK_LANES; w++)
-        if (top < RSK_LANES || w & top >> 4) bits[w] = (uint16_t)((bits[w] & ~second) | (~partners(bits, w, r->mask) & second));
+    uint16_t *bits = r->bits[0];
+    for (int half = 0; half < 2; half++) {
+        const ptrdiff_t m = r->turn.mask[half], top = rsk_highest_bit(m);
+        uint16_t second = 0xffff;
+        for (int i = 0; top < RSK_LANES && i < RSK_LANES; i++)
+            if (!(i & top)) second = (uint16_t)(second & ~(1u << i));
+        for (ptrdiff_t w = half * words / 2; w < (half + 1) * words / 2; w++)
+            if (top < RSK_LANES || w & top >> 4) bits[w] = (uint16_t)((bits[w] & ~second) | (~rsk_partners(bits, w, m) & second));
+    }
+    r->turn.bits = bits;
+    r->turn.steep = spec->unit != spec->cosine;
+    r->turn.t = (double)(float)((r->turn.steep ? spec->cosine : spec->sine) / spec->unit); /* the same for floats and for doubles */
     return RSK_OK;
 }
 
-static void turn_signs(const rsk_rotation *r, const uint16_t *signs, uint16_t *out, ptrdiff_t d) {
-    for (ptrdiff_t w = 0; w < d / RSK_LANES; w++) out[w] = (uint16_t)(partners(signs, w, r->mask) ^ r->bits[0][w]);
+/* ---------------------------------------------------------------- rows of operators */
+
+/* A steep one transposed is t I - R = -(-t I + R). */
+static double turn_round(const rsk_spec *spec, rsk_turn *turn, int count) {
+    for (int i = 0; i < count; i++) turn[i].t = -turn[i].t;
+    return turn->steep && count % 2 ? -rsk_power(spec->unit, count) : rsk_power(spec->unit, count);
 }
 
-static rsk_turn turn(const rsk_spec *spec, const rsk_rotation *r, double f, int transpose) {
-    const rsk_turn t = {r->mask, r->bits[0], f * spec->cosine, transpose ? -(f * spec->sine) : f * spec->sine};
-    return t;
-}
-
-static void apply(const rsk_spec *spec, const rsk_rotation *r, double f, int transpose, const float *x, float *out,
-                  int accumulate, float *scratch) {
-    const rsk_turn t = turn(spec, r, f, transpose);
-    (void)scratch;
-    rsk_kernels_current()->rotate_f32(out, x, spec->dim, &t, accumulate);
-}
-
-static void apply_wide(const rsk_spec *spec, const rsk_rotation *r, double f, const double *x, double *out, int accumulate,
-                       double *scratch) {
-    const rsk_turn t = turn(spec, r, f, 0);
-    (void)scratch;
-    rsk_kernels_current()->rotate_f64(out, x, spec->dim, &t, accumulate);
-}
-
-/* Whether rsk_kernels.rotate2 takes the two: above the 16 lanes of a block, their masks are neither 0 nor equal. */
-static int mix_four_blocks(const rsk_turn *one, const rsk_turn *two) {
-    const ptrdiff_t a = one->mask / RSK_LANES, b = two->mask / RSK_LANES;
-    return a && b && a != b;
-}
-
-static void chain(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, int transpose,
-                  const float *x, float *out, int accumulate, float *scratch) {
-    const rsk_turn one = turn(spec, first, 1.0, transpose), two = turn(spec, second, f, transpose);
+static void apply(const rsk_spec *spec, const rsk_rotation *const *rotation, int count, double f, int transpose, const float *x,
+                  float *out, int accumulate, float *scratch) {
     const rsk_kernels *k = rsk_kernels_current();
-    if (mix_four_blocks(&one, &two)) {
-        k->rotate2_f32(out, x, spec->dim, &one, &two, accumulate);
-    } else {
-        k->rotate_f32(scratch, x, spec->dim, &one, 0);
-        k->rotate_f32(out, scratch, spec->dim, &two, accumulate);
-    }
+    rsk_turn turn[RSK_ROW_OF];
+    for (int i = 0; i < count; i++) turn[i] = rotation[transpose ? count - 1 - i : i]->turn;
+    f *= transpose ? turn_round(spec, turn, count) : rsk_power(spec->unit, count);
+    k->turn_f32(out, x, spec->dim, turn, count, (float)f, accumulate, scratch);
 }
 
-static void chain_wide(const rsk_spec *spec, const rsk_rotation *first, const rsk_rotation *second, double f, const double *x,
-                       double *out, int accumulate, double *scratch) {
-    const rsk_turn one = turn(spec, first, 1.0, 0), two = turn(spec, second, f, 0);
+static void leaf_adjoint(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, float f, float f_counter, const float *y, float *h,
+                         float *counter, float *work) {
+    const rsk_module *m = &spec->module[module];
     const rsk_kernels *k = rsk_kernels_current();
-    if (mix_four_blocks(&one, &two)) {
-        k->rotate2_f64(out, x, spec->dim, &one, &two, accumulate);
-    } else {
-        k->rotate_f64(scratch, x, spec->dim, &one, 0);
-        k->rotate_f64(out, scratch, spec->dim, &two, accumulate);
+    const rsk_rotation *row[RSK_ROW_OF];
+    if (!m->direct) {
+        const int count = rsk_row(spec, RSK_FROM_ATTR, module, position, row);
+        apply(spec, row, count, 1.0, 1, y, work, 0, work + spec->dim);
+        float c;
+        k->gather(work, spec->dim, &m->spread, h, &c);
+        for (ptrdiff_t j = 0; j < m->spread.width; j++) h[j] *= f;
+        if (counter) *counter = f_counter * c;
+        return;
     }
+    const int placed = spec->ordered && position != RSK_NO_POSITION;
+    const ptrdiff_t n = m->padded, run = spec->dim / 2 / n;
+    float *sums = work, both[2];
+    k->leaf_sums(y, spec->dim, n, rsk_index(spec, module, position, (uint32_t *)(void *)(work + spec->dim)), sums, counter ? both : NULL);
+    const double t2 = spec->stretch2;
+    const double c = placed ? t2 * spec->cosine : t2, s = placed ? t2 * spec->sine : 0.0;
+    ptrdiff_t partner[2] = {0, 0};
+    for (int half = 0; placed && half < 2; half++) partner[half] = spec->positions[position].turn.mask[half] / run;
+    k->leaf_join(h, sums, n, (float)(c * (double)f), (float)(s * (double)f), partner);
+    if (counter) *counter = f_counter * ((float)c * both[0] + (float)s * both[1]);
 }
 
-/* T_attr D2 tile(h) = cosine D2 tile(h) + sine D2' tile(h'), where h' is h with its indices exclusive-or the mask, and D2' are the
- * signs D2 with theirs likewise, times sigma. Only the last step passes over d elements. */
-static void embed(const rsk_spec *spec, const rsk_module *m, double f, float counter, const double *x, float *out, float *work,
-                 float *scratch) {
-    const ptrdiff_t width = m->spread.width, mask = spec->attr.mask & (width - 1);
-    float *const rows[2] = {work, work + width};
-    const float c = (float)spec->cosine, s = (float)spec->sine, counters[2] = {c * counter, s * counter};
-    float *narrow = scratch; /* it has 2 d elements, and width <= d */
-    rsk_kernels_current()->narrow(narrow, x, width);
-    rsk_kernels_current()->split_f32(rows[0], rows[1], narrow, width, mask, (float)(spec->cosine * f), (float)(spec->sine * f));
-    rsk_kernels_current()->spread(out, spec->dim, &m->spread, (const float *const *)rows, counters);
-}
-
-static void embed_wide(const rsk_spec *spec, const rsk_module *m, double f, float counter, const double *x, const float *extra,
-                      double *out, double *work, double *scratch) {
-    const ptrdiff_t width = m->spread.width, mask = spec->attr.mask & (width - 1);
-    double *const rows[2] = {work, work + width};
-    const float c = (float)spec->cosine, s = (float)spec->sine, counters[2] = {c * counter, s * counter};
-    (void)scratch;
-    rsk_kernels_current()->split_f64(rows[0], rows[1], x, width, mask, spec->cosine * f, spec->sine * f);
-    rsk_kernels_current()->spread_wide(out, spec->dim, &m->spread, (const double *const *)rows, counters, extra);
-}
-
-static void embed_adjoint(const rsk_spec *spec, const rsk_module *m, float f, float f_counter, const float *y, float *x,
-                   float *counter, float *work, float *scratch) {
-    const ptrdiff_t width = m->spread.width;
-    float *const rows[2] = {work, work + width};
-    const float c = (float)spec->cosine, s = (float)spec->sine;
-    float counters[2];
-    (void)scratch;
-    rsk_kernels_current()->collect(y, spec->dim, &m->spread, rows, counters);
-    rsk_kernels_current()->join(x, rows[0], rows[1], width, spec->attr.mask & (width - 1), c * f, s * f);
-    *counter = f_counter * (c * counters[0] + s * counters[1]);
-}
-
-const rsk_family rsk_family_skew = {"skew", 1, 1, mask, sample, turn_signs, apply, apply_wide, chain, chain_wide, embed, embed_wide, embed_adjoint};
+const rsk_family rsk_family_skew = {"skew", 1, 1, 1, (int)sizeof(int32_t), mask, sample, apply, rsk_forward_whole, leaf_adjoint};

@@ -5,6 +5,8 @@
 #include <string.h>
 
 enum { MOST_INS = 2, NEAR = 16, NEAREST = 4 }; /* operators of T_in; positions whose masks other operators keep clear of */
+enum { ENOUGH = 16 };                          /* coordinates that hold each number of what is embedded directly */
+#define STEEP 512.0                            /* the tangent from which on operators are steep */
 
 static int is_power(ptrdiff_t n) { return n > 0 && !(n & (n - 1)); }
 
@@ -85,31 +87,28 @@ static int is_taken(const masks *m, ptrdiff_t mask) {
     return 0;
 }
 
-/* Drawn with the first mask that is not taken. */
-static rsk_status rotation(rsk_spec *spec, uint64_t seed, uint64_t stream, const masks *not, rsk_rotation *r) {
+/* What an operator's masks keep clear of, in either half. */
+typedef struct halves {
+    masks half[2];
+} halves;
+
+/* Drawn with the first masks that are not taken. */
+static rsk_status rotation(rsk_spec *spec, uint64_t seed, uint64_t stream, const halves *not, rsk_rotation *r) {
     const rsk_family *family = spec->family;
     for (int i = 0; i < family->rows; i++) r->bits[i] = take(spec, spec->dim);
-    r->mask = 0;
-    for (ptrdiff_t draw = 0; family->mask; draw++)
-        if (!is_taken(not, r->mask = family->mask(seed, stream, spec->dim, draw))) break;
-    return family->sample(seed, stream, spec->dim, r);
+    for (int half = 0; family->mask && half < 2; half++)
+        for (ptrdiff_t draw = 0;; draw++)
+            if (!is_taken(&not->half[half], r->turn.mask[half] = family->mask(seed, stream, spec->dim, half, draw))) break;
+    return family->sample(spec, seed, stream, r);
 }
 
-/* Those of the first n positions, exclusive-or `with`, after the ones that are there. */
-static void take_positions(const rsk_spec *spec, const rsk_spec_params *p, ptrdiff_t n, ptrdiff_t with, masks *m) {
-    for (ptrdiff_t i = 0; spec->family->mask && i < n; i++)
-        m->taken[m->count++] = spec->family->mask(p->seed, p->positions[i], spec->dim, 0) ^ with;
+/* Those of the first positions, n at most, exclusive-or `with`, after the ones that are there. */
+static void take_positions(const rsk_spec *spec, const rsk_spec_params *p, int half, ptrdiff_t n, ptrdiff_t with, masks *m) {
+    for (ptrdiff_t i = 0; i < n && i < spec->dim / 16; i++)
+        m->taken[m->count++] = spec->family->mask(p->seed, p->positions[i], spec->dim, half, 0) ^ with;
 }
 
-/* Moves bit i to place 2 i. */
-static uint32_t spaced(uint32_t bits) {
-    bits = (bits | bits << 8) & 0x00ff00ffu;
-    bits = (bits | bits << 4) & 0x0f0f0f0fu;
-    bits = (bits | bits << 2) & 0x33333333u;
-    return (bits | bits << 1) & 0x55555555u;
-}
-
-static rsk_status module(rsk_spec *spec, const rsk_spec_params *p, const masks *not, ptrdiff_t i) {
+static rsk_status module(rsk_spec *spec, const rsk_spec_params *p, const halves *not, ptrdiff_t i) {
     rsk_module *m = &spec->module[i];
     const ptrdiff_t d = spec->dim;
     const int folded = m->padded > d;
@@ -120,45 +119,37 @@ static rsk_status module(rsk_spec *spec, const rsk_spec_params *p, const masks *
     if (status == RSK_OK) status = rsk_stream_signs(p->seed, p->embeddings[i], 0, m->padded, m->inner);
     if (status == RSK_OK) status = rsk_stream_signs(p->seed, p->embeddings[i], 1, folded ? m->padded : d, m->outer);
     if (status == RSK_OK) status = rsk_stream_signs(p->seed, p->counters[i], 0, d, m->counter);
-    if (status != RSK_OK) return status;
-    m->spread.width = folded ? d : m->padded;
-    m->spread.bits[0] = folded ? spec->zeros : m->outer;
-    m->spread.counter_bits[0] = m->counter;
-    m->spread.terms = 1;
-    if (spec->family->turn_signs) {
-        uint16_t *outer = take(spec, d), *counter = take(spec, d);
-        uint32_t *pairs = (uint32_t *)(void *)take(spec, 2 * d);
-        spec->family->turn_signs(&spec->attr, m->spread.bits[0], outer, d);
-        spec->family->turn_signs(&spec->attr, m->counter, counter, d);
-        for (ptrdiff_t b = 0; b < d / RSK_LANES; b++) pairs[b] = spaced(m->counter[b]) | spaced(counter[b]) << 1;
-        m->spread.bits[1] = outer;
-        m->spread.counter_bits[1] = counter;
-        m->spread.counter_pairs = pairs;
-        m->spread.terms = 2;
-    }
-    return RSK_OK;
+    m->spread = (rsk_spread){folded ? d : m->padded, folded ? spec->zeros : m->outer, m->counter};
+    return status;
 }
 
+/* The masks that T_in and T_M keep clear of: T_in,0 those of positions, T_in,1 and T_M what would cancel with the others. */
 static rsk_status draw(rsk_spec *spec, const rsk_spec_params *p, rsk_stop *stop) {
+    halves not = {{{0, {0}}, {0, {0}}}};
+    const int masked = spec->family->mask != NULL;
+    spec->bytes = 64; /* kernels may read in front of the first row */
     spec->zeros = take(spec, spec->dim);
     memset(spec->zeros, 0, (size_t)spec->dim / 8);
-    masks none = {0, {0}};
-    rsk_status status = rotation(spec, p->seed, p->branch_attr, &none, &spec->attr);
+    rsk_status status = rotation(spec, p->seed, p->branch_attr, &not, &spec->attr);
     for (ptrdiff_t i = 0; status == RSK_OK && i < p->max_inputs; i++)
-        status = rotation(spec, p->seed, p->positions[i], &none, &spec->positions[i]);
-    masks not = none;
-    take_positions(spec, p, NEAR, 0, &not);
+        status = rsk_stopped(stop, 0) ? RSK_ESTOP : rotation(spec, p->seed, p->positions[i], &not, &spec->positions[i]);
+    for (int half = 0; masked && half < 2; half++) take_positions(spec, p, half, NEAR, 0, &not.half[half]);
     if (status == RSK_OK) status = rotation(spec, p->seed, p->branch_in[0], &not, &spec->in[0]);
-    const ptrdiff_t a = spec->in[0].mask;
-    not.taken[not.count++] = a;
-    take_positions(spec, p, NEAR, a, &not);
+    for (int half = 0; masked && half < 2; half++) {
+        const ptrdiff_t a = spec->in[0].turn.mask[half];
+        not.half[half].taken[not.half[half].count++] = a;
+        take_positions(spec, p, half, NEAR, a, &not.half[half]);
+    }
     if (status == RSK_OK) status = rotation(spec, p->seed, p->branch_in[1], &not, &spec->in[1]);
-    const ptrdiff_t b = spec->in[1].mask;
-    not = (masks){3, {a, b, a ^ b}}; /* at most 43 of the 63 that the shortest sketches have */
-    take_positions(spec, p, NEAR, 0, &not);
-    take_positions(spec, p, NEAR, a ^ b, &not);
-    take_positions(spec, p, NEAREST, a, &not);
-    take_positions(spec, p, NEAREST, b, &not);
+    for (int half = 0; masked && half < 2; half++) {
+        masks *m = &not.half[half];
+        const ptrdiff_t a = spec->in[0].turn.mask[half], b = spec->in[1].turn.mask[half];
+        *m = (masks){3, {a, b, a ^ b}}; /* at most 19 of the 31 that the shortest sketches have */
+        take_positions(spec, p, half, NEAR, 0, m);
+        take_positions(spec, p, half, NEAR, a ^ b, m);
+        take_positions(spec, p, half, NEAREST, a, m);
+        take_positions(spec, p, half, NEAREST, b, m);
+    }
     for (ptrdiff_t i = 0; status == RSK_OK && i < p->modules; i++)
         status = rsk_stopped(stop, 0) ? RSK_ESTOP : module(spec, p, &not, i);
     return status;
@@ -169,7 +160,9 @@ static void set_lengths(rsk_spec *spec, const rsk_spec_params *p) {
         rsk_module *m = &spec->module[i];
         m->length = p->lengths[i];
         m->padded = padded(p->lengths[i]);
+        m->direct = spec->family->mask && m->padded <= p->dim / ENOUGH;
         if (m->padded > spec->max_padded) spec->max_padded = m->padded;
+        if (m->direct && m->padded > spec->max_direct) spec->max_direct = m->padded;
         if (m->length > spec->max_length) spec->max_length = m->length;
     }
 }
@@ -177,8 +170,8 @@ static void set_lengths(rsk_spec *spec, const rsk_spec_params *p) {
 /* An upper bound of what draw takes of the pool, or -1 if no memory is so large. */
 static ptrdiff_t pool_bytes(const rsk_spec *spec, const rsk_spec_params *p) {
     const double row = (double)spec->dim / 8 + 64;
-    double bytes = row * (1.0 + spec->family->rows * (3.0 + (double)p->max_inputs));
-    for (ptrdiff_t i = 0; i < p->modules; i++) bytes += 8 * row + 2.0 * (double)spec->module[i].padded / 8 + 128;
+    double bytes = 64 + row * (1.0 + spec->family->rows * (3.0 + (double)p->max_inputs));
+    for (ptrdiff_t i = 0; i < p->modules; i++) bytes += (2.0 + spec->family->rows) * row + 2.0 * (double)spec->module[i].padded / 8 + 128;
     return bytes < (double)PTRDIFF_MAX / 4 ? (ptrdiff_t)bytes : -1;
 }
 
@@ -191,6 +184,7 @@ rsk_status rsk_spec_create(const rsk_spec_params *p, rsk_stop *stop, rsk_spec **
     spec->dim = p->dim, spec->modules = p->modules, spec->max_inputs = p->max_inputs;
     spec->cosine = p->cosine, spec->sine = p->sine, spec->gain = p->gain, spec->branch = p->branch;
     spec->stretch2 = p->cosine * p->cosine + p->sine * p->sine;
+    spec->unit = fabs(p->sine) >= STEEP * fabs(p->cosine) ? p->sine : p->cosine;
     spec->coherence = p->ordered ? p->cosine * p->cosine / spec->stretch2 : 1.0;
     spec->weighting = (rsk_weighting)p->weighting, spec->spread = p->spread, spec->ordered = p->ordered != 0, spec->ins = p->ins;
     spec->identity = identity_of(p);
@@ -203,7 +197,8 @@ rsk_status rsk_spec_create(const rsk_spec_params *p, rsk_stop *stop, rsk_spec **
         if (p->weighting == RSK_WEIGHTS_BALANCED) memcpy(spec->kappa, p->kappa, sizeof *spec->kappa * (size_t)(p->max_inputs + 1));
         set_lengths(spec, p);
         spec->pool = rsk_alloc(pool_bytes(spec, p), 1);
-        status = spec->pool ? draw(spec, p, stop) : RSK_ENOMEM;
+        spec->indices = rsk_indices_create(spec, RSK_INDEX_BYTES);
+        status = spec->pool && spec->indices ? draw(spec, p, stop) : RSK_ENOMEM;
     }
     if (status != RSK_OK) rsk_spec_free(spec);
     else *out = spec;
@@ -212,6 +207,7 @@ rsk_status rsk_spec_create(const rsk_spec_params *p, rsk_stop *stop, rsk_spec **
 
 void rsk_spec_free(rsk_spec *spec) {
     if (!spec) return;
+    rsk_indices_free(spec->indices, spec);
     rsk_free(spec->pool);
     rsk_free(spec->positions);
     rsk_free(spec->module);
@@ -219,4 +215,4 @@ void rsk_spec_free(rsk_spec *spec) {
     rsk_free(spec);
 }
 
-ptrdiff_t rsk_spec_bytes(const rsk_spec *spec) { return spec ? spec->bytes : 0; }
+ptrdiff_t rsk_spec_bytes(const rsk_spec *spec) { return spec ? spec->bytes + rsk_indices_bytes(spec->indices) : 0; }

@@ -19,29 +19,36 @@ static void *take(unsigned char *base, ptrdiff_t *used, ptrdiff_t n, size_t each
     return p;
 }
 
+static ptrdiff_t larger(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+
 static ptrdiff_t lay_out(const rsk_spec *spec, const rsk_plan *plan, rsk_scratch *s) {
     /* Vectors a power of two apart would share cache sets. Five blocks of 16 between them prevent that. */
-    const ptrdiff_t d = spec->dim + 5 * RSK_LANES;
-    const ptrdiff_t wide = (spec->max_padded > spec->dim ? spec->max_padded : spec->dim) + 5 * RSK_LANES;
+    const ptrdiff_t d = spec->dim + 5 * RSK_LANES, padded = larger(spec->max_padded, spec->dim) + 5 * RSK_LANES;
+    const ptrdiff_t direct = spec->max_direct, whole = spec->family->slot_bytes == (int)sizeof(int32_t);
     ptrdiff_t used = 0;
-    s->stride = d;
-    s->slots = take(s->base, &used, plan->vectors * d, sizeof(float));
+    s->stride = d * spec->family->slot_bytes;
+    s->slots = take(s->base, &used, plan->vectors * s->stride, 1);
     s->object = take(s->base, &used, d, sizeof(float));
-    s->spare = take(s->base, &used, 2 * d, sizeof(float));
-    s->padded = take(s->base, &used, wide, sizeof(float));
-    s->work = take(s->base, &used, 2 * wide, sizeof(float));
-    s->wide_slots = take(s->base, &used, plan->wide_vectors * d, sizeof(double));
-    s->wide_padded = take(s->base, &used, wide, sizeof(double));
-    s->wide_work = take(s->base, &used, 2 * wide, sizeof(double));
-    s->wide_root = take(s->base, &used, d, sizeof(double));
-    s->wide_object = take(s->base, &used, d, sizeof(double));
-    s->wide_source = take(s->base, &used, d, sizeof(double));
-    s->wide_spare = take(s->base, &used, 2 * d, sizeof(double));
+    s->work = take(s->base, &used, 3 * d, sizeof(float));
+    s->padded = take(s->base, &used, padded, sizeof(float));
+    s->gradient = take(s->base, &used, spec->max_length, sizeof(float));
+    s->stored = take(s->base, &used, d, sizeof(float));
+    s->mask = take(s->base, &used, spec->dim, 1);
+    s->wide = take(s->base, &used, larger(spec->max_padded, RSK_TOGETHER * direct), sizeof(double));
+    s->wide_object = take(s->base, &used, whole ? 0 : d, sizeof(double));
+    s->wide_work = take(s->base, &used, (whole ? 1 : 3) * d, sizeof(double));
+    s->root = take(s->base, &used, d, sizeof(double));
+    s->whole = take(s->base, &used, whole ? plan->vectors + 1 : 0, sizeof *s->whole);
+    s->rows = take(s->base, &used, 3 * RSK_TOGETHER * direct, sizeof *s->rows);
+    s->sums = take(s->base, &used, 2 * direct, sizeof *s->sums);
+    s->index = take(s->base, &used, direct ? spec->dim / 8 : 0, sizeof *s->index);
+    for (ptrdiff_t i = 0; s->base && whole && i <= plan->vectors; i++)
+        s->whole[i] = (rsk_whole){i ? (int32_t *)(void *)(s->slots + (i - 1) * s->stride) : (int32_t *)(void *)s->root, 0, 0};
     return used;
 }
 
 rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int workers, rsk_stop *stop) {
-    if (plan->vectors + plan->wide_vectors > PTRDIFF_MAX / 64 / (spec->dim + spec->max_padded)) return NULL;
+    if (plan->vectors > PTRDIFF_MAX / 64 / (spec->dim + spec->max_padded)) return NULL;
     rsk_scratch *s = rsk_calloc(workers, sizeof *s);
     for (int i = 0; s && i < workers; i++) {
         s[i].stop = stop, s[i].worker = i;
@@ -57,66 +64,6 @@ rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int 
 
 /* ---------------------------------------------------------------- one trace */
 
-static double attribute_factor(const rsk_spec *spec, const rsk_module *m, const rsk_step *step) {
-    return (double)step->own * spec->gain * rsk_embed_norm(spec, m);
-}
-static float counter_factor(const rsk_spec *spec, const rsk_step *step) {
-    return (float)((double)step->own * spec->gain / sqrt((double)spec->dim));
-}
-
-/* Vector number `slot` of floats, and of doubles. */
-static float *slot_of(const rsk_scratch *s, int32_t slot) { return s->slots + slot * s->stride; }
-static double *wide_slot_of(const rsk_scratch *s, int32_t slot) { return s->wide_slots + slot * s->stride; }
-
-static void run_use(const rsk_spec *spec, const rsk_step *step, float *out, rsk_scratch *s) {
-    const int add = !(step->flags & RSK_FIRST);
-    if (!(step->flags & RSK_WIDE_DST)) {
-        float *dst = step->dst == RSK_SLOT_SKETCH ? out : slot_of(s, step->dst);
-        rsk_apply_place(spec, step->position, step->weight, 0, slot_of(s, step->src), dst, add, s->spare);
-        return;
-    }
-    const int wide = step->flags & RSK_WIDE_SRC;
-    if (!wide) rsk_kernels_current()->widen(s->wide_source, slot_of(s, step->src), spec->dim);
-    rsk_apply_place_wide(spec, step->position, step->weight, wide ? wide_slot_of(s, step->src) : s->wide_source,
-                         step->dst == RSK_SLOT_SKETCH ? s->wide_root : wide_slot_of(s, step->dst), add, s->wide_spare);
-}
-
-/* An object without inputs, in a tuple of such objects: to its tuple's vector, or to a slot of its own. s->wide_padded holds its
- * attribute. */
-static void run_leaf(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, float counter, float *out, rsk_scratch *s) {
-    const rsk_family *family = spec->family;
-    float *dst = step->dst == RSK_SLOT_SKETCH ? out : slot_of(s, step->dst);
-    family->embed(spec, m, attribute_factor(spec, m, step), counter, s->wide_padded, s->object, s->work, s->spare);
-    if (step->kind == RSK_STEP_STORE)
-        family->apply(spec, &m->rotation, 1.0, 0, s->object, dst, 0, s->spare);
-    else
-        rsk_apply_member(spec, m, step->position, step->weight, 0, s->object, dst, !(step->flags & RSK_FIRST), s->spare);
-}
-
-/* Any other object, in doubles. Only T_in of a tuple of leaves is computed in floats: its rounding weighs little. */
-static void run_wide(const rsk_spec *spec, const rsk_module *m, const rsk_step *step, float counter, rsk_scratch *s) {
-    const rsk_family *family = spec->family;
-    const int inputs = step->src != RSK_SLOT_NONE, wide = step->flags & RSK_WIDE_SRC;
-    double *object = s->wide_object, *dst = step->dst == RSK_SLOT_SKETCH ? s->wide_root : wide_slot_of(s, step->dst);
-    if (inputs && !wide) rsk_apply_in(spec, step->below, 0, slot_of(s, step->src), s->object, 0, s->spare);
-    family->embed_wide(spec, m, attribute_factor(spec, m, step), counter, s->wide_padded, inputs && !wide ? s->object : NULL, object,
-                      s->wide_work, s->wide_spare);
-    if (inputs && wide)
-        rsk_apply_in_wide(spec, step->below, wide_slot_of(s, step->src), object, 1, s->wide_spare);
-    if (step->kind == RSK_STEP_STORE)
-        family->apply_wide(spec, &m->rotation, 1.0, object, dst, 0, s->wide_spare);
-    else
-        rsk_apply_member_wide(spec, m, step->position, step->weight, object, dst, !(step->flags & RSK_FIRST), s->wide_spare);
-}
-
-/* Brings an attribute that the next step needs into the cache. Objects are not sketched in the order in which their attributes
- * lie in memory, so that the hardware would not foresee it. */
-static void fetch(const rsk_plan *plan, int64_t object, const float *attributes, int64_t first) {
-    const int64_t begin = plan->attribute_ends[object], end = plan->attribute_ends[object + 1];
-    const int64_t most = 64 * RSK_LANES; /* beyond these the hardware prefetches by itself */
-    for (int64_t i = begin; i < end && i < begin + most; i += RSK_LANES) RSK_PREFETCH(attributes + (i - first));
-}
-
 /* Whether to give up at step i. A step takes about 2 ns a coordinate: rsk_stopped is asked once every 65,536 of them. */
 static int gives_up(const rsk_spec *spec, const rsk_scratch *s, ptrdiff_t i) {
     return (i * spec->dim & 0xffff) < spec->dim && rsk_stopped(s->stop, s->worker);
@@ -124,61 +71,48 @@ static int gives_up(const rsk_spec *spec, const rsk_scratch *s, ptrdiff_t i) {
 
 ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes,
                             const float *counters, float counter, float *out, rsk_scratch *s) {
-    const rsk_step *step = plan->steps + plan->begin[trace], *const end = step + plan->count[trace];
-    const int64_t base = plan->objects[trace], first = plan->attribute_ends[base];
-    for (; step < end; step++) {
-        if (gives_up(spec, s, end - step)) return 0;
-        if (step->kind == RSK_STEP_USE) {
-            run_use(spec, step, out, s);
-            continue;
-        }
-        const rsk_module *m = &spec->module[step->module];
-        const int64_t o = base + step->object;
-        if (step + 1 < end) fetch(plan, base + step[1].object, attributes, first);
-        if (!rsk_embed_begin(spec, m, attributes + (plan->attribute_ends[o] - first), s->wide_padded)) return step->object;
-        const float c = counter_factor(spec, step) * (counters ? counters[step->object] : counter);
-        if (step->flags & RSK_WIDE_DST) run_wide(spec, m, step, c, s);
-        else run_leaf(spec, m, step, c, out, s);
-    }
-    if (end[-1].flags & RSK_WIDE_DST) rsk_kernels_current()->narrow(out, s->wide_root, spec->dim);
-    return -1;
+    return spec->family->forward(spec, plan, trace, attributes, counters, counter, out, s);
 }
 
 /* A slot in the adjoint sweep, where every vector is one of floats. */
-static float *narrow_slot_of(const rsk_scratch *s, int32_t slot, int wide) {
-    return wide ? (float *)(void *)wide_slot_of(s, slot) : slot_of(s, slot);
+static float *slot_of(const rsk_scratch *s, int32_t slot) { return (float *)(void *)(s->slots + slot * s->stride); }
+
+/* What an object's own part at one of its uses makes of the tuple's vector y. A shared object's uses add up. */
+static void collect_own(const rsk_spec *spec, const rsk_step *step, const float *y, int shared, float *attribute, float *counter,
+                        rsk_scratch *s) {
+    const rsk_module *m = &spec->module[step->module];
+    const double f = step->weight * step->own * spec->gain;
+    float *x = shared ? s->gradient : attribute, c = 0.0f;
+    spec->family->leaf_adjoint(spec, step->module, step->position, (float)(f * rsk_embed_norm(spec, m)),
+                               (float)(f / sqrt((double)spec->dim)), y, s->padded, counter ? &c : NULL, s->work);
+    rsk_embed_end(spec, m, s->padded, x);
+    for (ptrdiff_t i = 0; shared && i < m->length; i++) attribute[i] += x[i];
+    if (counter) *counter = shared ? *counter + c : c;
 }
 
 /* Runs the steps backwards: a vector that the forward sweep reads is written here, and one that it adds to is read. */
 void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *y, float *attributes,
                        float *counters, rsk_scratch *s) {
-    const rsk_family *family = spec->family;
     const rsk_step *const begin = plan->steps + plan->begin[trace], *step = begin + plan->count[trace];
     const int64_t base = plan->objects[trace], first = plan->attribute_ends[base];
     for (int64_t o = base; o < plan->objects[trace + 1]; o++) {
-        if (plan->uses[o]) continue;
+        if (plan->uses[o] == 1) continue;
         for (int64_t i = plan->attribute_ends[o]; i < plan->attribute_ends[o + 1]; i++) attributes[i - first] = 0.0f;
         if (counters) counters[o - base] = 0.0f;
     }
     while (step-- > begin) {
         if (gives_up(spec, s, step - begin)) return;
-        const float *dst = step->dst == RSK_SLOT_SKETCH ? y : narrow_slot_of(s, step->dst, step->flags & RSK_WIDE_DST);
-        float *src = step->src == RSK_SLOT_NONE ? NULL : narrow_slot_of(s, step->src, step->flags & RSK_WIDE_SRC);
-        if (step->kind == RSK_STEP_USE) {
-            rsk_apply_place(spec, step->position, step->weight, 1, dst, src, !(step->flags & RSK_LAST), s->spare);
+        const float *dst = step->dst == RSK_SLOT_SKETCH ? y : slot_of(s, step->dst);
+        const int64_t o = base + step->object;
+        if (step->kind == RSK_STEP_OWN) {
+            collect_own(spec, step, dst, plan->uses[o] != 1, attributes + (plan->attribute_ends[o] - first),
+                        counters ? counters + step->object : NULL, s);
             continue;
         }
-        const rsk_module *m = &spec->module[step->module];
-        const int64_t o = base + step->object;
-        float counter;
-        if (step->kind == RSK_STEP_STORE)
-            family->apply(spec, &m->rotation, 1.0, 1, dst, s->object, 0, s->spare);
-        else
-            rsk_apply_member(spec, m, step->position, step->weight, 1, dst, s->object, 0, s->spare);
-        family->embed_adjoint(spec, m, (float)attribute_factor(spec, m, step), counter_factor(spec, step), s->object, s->padded, &counter, s->work, s->spare);
-        rsk_embed_end(spec, m, s->padded, attributes + (plan->attribute_ends[o] - first));
-        if (counters) counters[step->object] = counter;
-        if (src) rsk_apply_in(spec, step->below, 1, s->object, src, 0, s->spare);
+        const rsk_rotation *row[RSK_ROW_OF];
+        const int count = rsk_row(spec, RSK_FROM_IN, step->module, step->position, row);
+        spec->family->apply(spec, row, count, step->weight * step->below, 1, dst, slot_of(s, step->src),
+                            !(step->flags & RSK_LAST), s->work);
     }
 }
 
@@ -202,19 +136,23 @@ static void forward_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t e
     const job *j = context;
     const int counts = j->spec->weighting == RSK_WEIGHTS_COUNT;
     for (ptrdiff_t t = begin; t < end; t++) {
-        float *out = j->out + t * j->spec->dim;
+        float *out = j->out + t * j->spec->dim, *computed = j->scratch[worker].stored;
         j->bad[t] = (int32_t)rsk_forward_trace(j->spec, j->plan, t, j->in + first_attribute(j, t),
-                                               j->counters_in ? j->counters_in + first_object(j, t) : NULL, 1.0f, out,
+                                               j->counters_in ? j->counters_in + first_object(j, t) : NULL, 1.0f, computed,
                                                &j->scratch[worker]);
+        rsk_reorder(j->spec, computed, out);
         if (counts && j->bad[t] == -1 && !rsk_within_f32(out, j->spec->dim, 1, (double)FLT_MAX)) j->bad[t] = TOO_LARGE;
     }
 }
 
 static void adjoint_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     const job *j = context;
-    for (ptrdiff_t t = begin; t < end; t++)
-        rsk_adjoint_trace(j->spec, j->plan, t, j->in + t * j->spec->dim, j->out + first_attribute(j, t),
+    for (ptrdiff_t t = begin; t < end; t++) {
+        float *y = j->scratch[worker].stored;
+        rsk_reorder(j->spec, j->in + t * j->spec->dim, y);
+        rsk_adjoint_trace(j->spec, j->plan, t, y, j->out + first_attribute(j, t),
                           j->counters_out ? j->counters_out + first_object(j, t) : NULL, &j->scratch[worker]);
+    }
 }
 
 rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *attributes, const float *counters, float *out,

@@ -50,11 +50,12 @@ static void test_bytes_of_sweeps(void) {
         chain c;
         chain_make(&c, N, fan);
         rsk_plan *plan = NULL;
-        BYTES(24 * N + 36 * (N + fan * (N - 1) + 1) + 120 * N, rsk_plan_create(spec, &c.batch, 1, &plan, NULL));
+        BYTES(24 * N + 128 * (fan * (N - 1) + 1) + 130 * N, rsk_plan_create(spec, &c.batch, 1, &plan, NULL));
         float *x = need(33 * N, sizeof *x), *y = need(BYTES_DIM, sizeof *y);
         double residual;
         int32_t iterations;
-        const double sweep = 4.0 * (double)(rsk_plan_vectors(plan) + 22) * BYTES_DIM, n = 33 * N, d = BYTES_DIM;
+        const double direct = 64; /* what 33 unknowns are padded to */
+        const double sweep = 4.0 * ((double)(rsk_plan_vectors(plan) + 11) * BYTES_DIM + 162 * direct), n = 33 * N, d = BYTES_DIM;
         const rsk_lstsq_params all = {0, 2, NULL};
         const rsk_sparse_params few = {3, 0, 0, 0, NULL, 2};
         for (int k = 0; k < 33 * N; k++) x[k] = 0.1f;
@@ -69,12 +70,40 @@ static void test_bytes_of_sweeps(void) {
     rsk_spec_free(spec);
 }
 
+/* Where no index of a leaf may be kept, each is made every time: the same bits. */
+static void test_indices(void) {
+    rsk_spec *spec = spec_make(BYTES_DIM, "skew", 1);
+    enum { N = 40 };
+    chain c;
+    chain_make(&c, N, 2);
+    rsk_plan *plan = NULL;
+    CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &c.batch, 1, &plan, NULL));
+    float *x = need(33 * N, sizeof *x), *want = need(BYTES_DIM, sizeof *want), *got = need(BYTES_DIM, sizeof *got);
+    float *back = need(33 * N, sizeof *back), *again = need(33 * N, sizeof *again);
+    uint64_t state = 5;
+    for (int k = 0; k < 33 * N; k++) x[k] = next_float(&state);
+    const ptrdiff_t drawn = rsk_spec_bytes(spec);
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, want, 1, NULL, NULL));
+    CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, want, back, NULL, 1, NULL));
+    CHECK(rsk_spec_bytes(spec) == drawn + 2 * BYTES_DIM / 2); /* of one module at two positions */
+    rsk_indices_free(spec->indices, spec);
+    spec->indices = rsk_indices_create(spec, 0);
+    CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, got, 1, NULL, NULL));
+    CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, want, again, NULL, 1, NULL));
+    CHECK(rsk_spec_bytes(spec) == drawn);
+    CHECK(!memcmp(want, got, BYTES_DIM * sizeof *got) && !memcmp(back, again, 33 * N * sizeof *again));
+    rsk_plan_free(plan);
+    chain_free(&c);
+    free(x), free(want), free(got), free(back), free(again);
+    rsk_spec_free(spec);
+}
+
 static void test_bytes_of_specs(void) {
     for (int hadamard = 0; hadamard < 2; hadamard++) {
         params q;
         params_fill(&q, 1 << 16, hadamard ? "hadamard" : "skew", 1);
         rsk_spec *spec = NULL;
-        BYTES(((1 + hadamard) * (MAX_INPUTS + 3) + 8 * MODULES + 1) * ((1 << 16) / 8),
+        BYTES(((1 + hadamard) * (MAX_INPUTS + 3 + MODULES) + 2 * MODULES + 1) * ((1 << 16) / 8),
               rsk_spec_create(&q.p, NULL, &spec));
         rsk_spec_free(spec);
     }
@@ -95,7 +124,7 @@ static void test_bytes_of_unrolling(void) {
                                              .sparsity = sparse || depth > 1 ? sparsity[sparse] : NULL, .free = tied, .signature = tied};
                 rsk_unrolled *u = NULL;
                 const double d = BYTES_DIM, objects = (sparse ? 12 : tied ? 3 : 1) * (d / 8 + 1), longest = 150, own = tied ? 354 : 306;
-                const double vectors = (sparse ? 1456 : tied ? 692 : 444) + 12 * (double)depth;
+                const double vectors = (sparse ? 1456 : tied ? 692 : 444) + 4 * (double)depth;
                 const double each = vectors * d + (116 + own) * objects + own * (d / 8 + 1) + MAX_INPUTS * (4 * longest + 24 * MODULES) + MODULES * (8 * longest + 120);
                 const int workers = rsk_parallel_threads(threads, 2, 1);
                 BYTES(4 * (MODULES + 3) * d + workers * each, rsk_unroll(spec, 2, s, NULL, 0, &p, &u, threads, NULL, NULL));
@@ -125,6 +154,7 @@ void test_bytes(void) {
     if (!counted()) return;
     RUN(test_bytes_of_specs);
     RUN(test_bytes_of_sweeps);
+    RUN(test_indices);
     RUN(test_bytes_of_unrolling);
     RUN(test_bytes_of_encoding);
 }

@@ -87,22 +87,19 @@ static void test_scratch(void) {
     rsk_spec *spec = spec_make(128, "skew", 1);
     rsk_plan plan = {.vectors = PTRDIFF_MAX / 32 + 1}; /* times 208 floats of 4 bytes: 0 modulo 2^64 */
     CHECK(rsk_scratch_create(spec, &plan, 1, NULL) == NULL);
-    plan.vectors = 0, plan.wide_vectors = PTRDIFF_MAX / 64 + 1;
+    plan.vectors = PTRDIFF_MAX / 64 / 200;
     CHECK(rsk_scratch_create(spec, &plan, 1, NULL) == NULL);
-    plan.vectors = plan.wide_vectors = PTRDIFF_MAX / 64 / 200;
-    CHECK(rsk_scratch_create(spec, &plan, 1, NULL) == NULL);
-    plan.vectors = 1, plan.wide_vectors = 2;
+    plan.vectors = 3;
     rsk_scratch *scratch = rsk_scratch_create(spec, &plan, 3, NULL);
     CHECK(scratch != NULL);
     for (int i = 0; scratch && i < 3; i++) {
-        CHECK(scratch[i].worker == i && scratch[i].stride >= 128);
-        memset(scratch[i].slots, 1, 128 * sizeof(float)); /* AddressSanitizer sees what is too short */
-        memset(scratch[i].wide_slots, 1, (size_t)(scratch[i].stride + 128) * sizeof(double));
+        CHECK(scratch[i].worker == i && scratch[i].stride >= 128 * 4);
+        memset(scratch[i].slots, 1, (size_t)(2 * scratch[i].stride) + 128 * 4); /* AddressSanitizer sees what is too short */
         memset(scratch[i].padded, 1, 256 * sizeof(float)); /* module 3 is padded to 256 */
-        memset(scratch[i].work, 1, 512 * sizeof(float));
-        memset(scratch[i].wide_padded, 1, 256 * sizeof(double));
-        memset(scratch[i].wide_work, 1, 512 * sizeof(double));
-        memset(scratch[i].wide_spare, 1, 256 * sizeof(double));
+        memset(scratch[i].work, 1, 384 * sizeof(float));
+        memset(scratch[i].wide, 1, 256 * sizeof(double));
+        memset(scratch[i].wide_work, 1, 128 * sizeof(double));
+        memset(scratch[i].root, 1, 128 * sizeof(double));
     }
     rsk_scratch_free(scratch, 3);
     rsk_spec_free(spec);
@@ -166,19 +163,28 @@ static void test_tree_shares(void) {
 
 static void test_load(void) {
     rsk_spec *spec = spec_make(64, "skew", 1);
+    rsk_plan plan = {.vectors = 0};
+    rsk_scratch *scratch = rsk_scratch_create(spec, &plan, 1, NULL);
     float sketch[64];
     double s[64];
-    uint8_t mask[64];
-    for (int k = 0; k < 64; k++) sketch[k] = (float)(k + 1), mask[k] = (uint8_t)(k % 3 ? 1 << k % 8 : 0);
-    CHECK(rsk_load_kept(spec, sketch, NULL, s) == 64 && s[63] == 64);
+    uint8_t stored[64];
+    CHECK(scratch != NULL && rsk_load_mask(spec, NULL, scratch) == NULL);
+    for (int k = 0; k < 64; k++) sketch[k] = (float)(k + 1), stored[k] = (uint8_t)(k % 3 ? 1 << k % 8 : 0);
+    CHECK(rsk_load_kept(spec, sketch, NULL, scratch, s) == 64 && s[63] == 64 && s[1] == 33); /* the bits of places are reversed */
     sketch[3] = NAN; /* erased */
-    CHECK(rsk_load_kept(spec, sketch, mask, s) == 42);
-    for (int k = 0; k < 64; k++) CHECK(s[k] == (k % 3 ? k + 1 : 0));
-    CHECK(rsk_load_kept(spec, sketch, NULL, s) == -1);
+    const uint8_t *mask = rsk_load_mask(spec, stored, scratch);
+    CHECK(rsk_load_kept(spec, sketch, mask, scratch, s) == 42);
+    for (int k = 0; k < 64; k++) {
+        int r = 0;
+        for (int i = 0; i < 6; i++) r |= (k >> i & 1) << (5 - i);
+        CHECK(s[r] == (k % 3 ? k + 1 : 0));
+    }
+    CHECK(rsk_load_kept(spec, sketch, NULL, scratch, s) == -1);
     sketch[4] = -1.01f * RSK_MAX_VALUE;
-    CHECK(rsk_load_kept(spec, sketch, mask, s) == -1);
+    CHECK(rsk_load_kept(spec, sketch, mask, scratch, s) == -1);
     sketch[4] = -RSK_MAX_VALUE;
-    CHECK(rsk_load_kept(spec, sketch, mask, s) == 42);
+    CHECK(rsk_load_kept(spec, sketch, mask, scratch, s) == 42);
+    rsk_scratch_free(scratch, 1);
     rsk_spec_free(spec);
 }
 

@@ -290,11 +290,13 @@ static void test_tree_sweeps(const char *rotation) {
     rsk_scratch *scratch = rsk_scratch_create(spec, &t.plan, 1, NULL);
     if (!CHECK(scratch != NULL)) exit(1);
     CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, want, 1, NULL, NULL));
-    CHECK(rsk_forward_trace(spec, &t.plan, 0, scaled, counters, 1.0f, got, scratch) == -1);
+    float computed[DIM];
+    CHECK(rsk_forward_trace(spec, &t.plan, 0, scaled, counters, 1.0f, computed, scratch) == -1);
+    rsk_reorder(spec, computed, got);
     CHECK(!memcmp(want, got, DIM * sizeof *got));
     float back_plan[NODES];
     CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, want, x, back_plan, 1, NULL));
-    rsk_adjoint_trace(spec, &t.plan, 0, want, y, back, scratch);
+    rsk_adjoint_trace(spec, &t.plan, 0, computed, y, back, scratch);
     for (int i = 0; i < NODES; i++) {
         CHECK(back[i] * (float)path[i] == back_plan[NODES - 1 - i]);
         for (ptrdiff_t k = 0; k < spec->module[kinds[i]].length; k++)
@@ -350,7 +352,7 @@ static void test_fit(void) {
     const rsk_unroll_params p = usual();
     if (!CHECK(rsk_fit_create(spec, &p, NULL, 0, &f))) exit(1);
     rsk_scratch *scratch = NULL;
-    float x[NODES * 33], counters[NODES], s[DIM];
+    float x[NODES * 33], counters[NODES], computed[DIM], s[DIM];
     uint64_t state = 7;
     grow(&f.tree, NULL);
     const ptrdiff_t floats = (ptrdiff_t)f.tree.plan.attribute_ends[NODES];
@@ -358,7 +360,8 @@ static void test_fit(void) {
     for (int i = 0; i < NODES; i++) counters[i] = 1;
     scratch = rsk_scratch_create(spec, &f.tree.plan, 1, NULL);
     if (!CHECK(scratch != NULL)) exit(1);
-    CHECK(rsk_forward_trace(spec, &f.tree.plan, 0, x, counters, 1.0f, s, scratch) == -1);
+    CHECK(rsk_forward_trace(spec, &f.tree.plan, 0, x, counters, 1.0f, computed, scratch) == -1);
+    rsk_reorder(spec, computed, s);
     rsk_scratch_free(scratch, 1);
     CHECK(rsk_fit_load(&f, s, NULL, 0.0) && f.kept == DIM && f.tree.count == 0 && !rsk_fit_clean(&f));
     for (int i = 0; i < NODES; i++) rsk_fit_add(&f, parents[i], places[i], kinds[i], 0.1);

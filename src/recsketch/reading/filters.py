@@ -9,6 +9,7 @@ import numpy as np
 import recsketch._core as _core
 from recsketch._check import Floats
 from recsketch.reading.problem import Answer, Doubles, Problem
+from recsketch.sketching.matrices import direct, factors
 from recsketch.sketching.plan import plan
 
 if TYPE_CHECKING:
@@ -29,10 +30,15 @@ def matched(problem: Problem) -> Answer:
 
 
 def paper(problem: Problem) -> Answer:
-    """The same with rotations alone in place of the transparent operators: the paper's decoder. Cost: two sweeps."""
-    matrices = problem.matrices
-    rotations = plan(matrices.rotations, matrices.spec, problem.batch, problem.threads)
-    return _filter(problem, rotations, rotations.amplitudes()[0])
+    """The same with rotations alone in place of the transparent operators: the paper's decoder. Cost: two sweeps.
+
+    Where T_M T_attr E_M is drawn (docs/format.md), t² of it is in a sketch, and not the s² that amplitudes take it for.
+    """
+    matrices, batch = problem.matrices, problem.batch
+    rotations = plan(matrices.rotations, matrices.spec, batch, problem.threads)
+    lost = 1.0 / factors(matrices.spec).sine
+    more = np.array([lost if direct(matrices.spec, name) else 1.0 for name in batch.names])
+    return _filter(problem, rotations, rotations.amplitudes()[0] * more[batch.module])
 
 
 def _filter(problem: Problem, p: _core.Plan, norms: Doubles) -> Answer:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recsketch.sketching.spec import SketchSpec
 
 NEAR = 16  # positions whose masks a module's operator keeps clear of, whatever max_inputs is
+STEEP = 512.0  # the tangent from which on the cotangent is computed with
 KEPT = 4096  # objects whose signatures are drawn once: more than most runs have, at most a megabyte
 
 
@@ -50,12 +51,23 @@ class Factors(NamedTuple):
 
 def factors(spec: SketchSpec) -> Factors:
     """The factors of a specification."""
-    angle = math.radians(spec.angle)
-    cosine, sine = _rounded(math.cos(angle)), _rounded(math.sin(angle))
+    cosine, sine = _direction(spec)
     if spec.scaling == "paper":
         return Factors(math.sqrt(0.5), cosine, sine, 0.5, 0.5)
     parts = 3.0 if spec.signature else 2.0
     return Factors(1.0, cosine, sine, math.sqrt(0.5), math.sqrt(1.0 / parts))
+
+
+def _direction(spec: SketchSpec) -> tuple[float, float]:
+    """Cosine and sine of an operator's angle. The skew rotation is computed with the tangent in float32, or where that
+    is above 512 with the cotangent: the angle is the one whose tangent is a float32."""
+    angle = math.radians(spec.angle)
+    c, s = _rounded(math.cos(angle)), _rounded(math.sin(angle))
+    if spec.rotation != "skew":
+        return c, s
+    c, s = (1.0, float(np.float32(s / c))) if s < STEEP * c else (float(np.float32(c / s)), 1.0)
+    norm = math.sqrt(c * c + s * s)
+    return c / norm, s / norm
 
 
 def kappa(spec: SketchSpec, k: int) -> float:
@@ -73,6 +85,12 @@ def ins(spec: SketchSpec) -> int:
     """How many operators T_in is the product of. With a single skew one chains of one module are singular from the 22nd
     object on (docs/method.md)."""
     return 2 if spec.rotation == "skew" and spec.scaling == "unit" else 1
+
+
+def direct(spec: SketchSpec, module: str) -> bool:
+    """Whether F_M = T_M T_attr E_M is drawn, and E_M follows from it: where 16 coordinates hold each number."""
+    padded = max(16, 1 << (spec.lengths[module] - 1).bit_length())
+    return spec.rotation == "skew" and 16 * padded <= spec.dim
 
 
 class Matrices:
