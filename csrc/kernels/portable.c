@@ -34,7 +34,7 @@ static inline float fused(float a, float b, float c) {
     int64_t bits;
     memcpy(&bits, &sum, sizeof bits);
     const int64_t even = ~bits & 1, away = (error > 0.0) == (sum > 0.0) ? 1 : -1;
-    bits += (error > 0.0) | (error < 0.0) ? even * away : 0;
+    bits += ((error > 0.0) | (error < 0.0)) ? even * away : 0;
     double odd;
     memcpy(&odd, &bits, sizeof odd);
     return (float)odd;
