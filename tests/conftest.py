@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -385,3 +388,12 @@ def run_python() -> Any:
         )
 
     return run
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """In memory, where there is such a file system: on a disk that is shared, each sync waits for what others write."""
+    memory = Path("/dev/shm")
+    found = Path(tempfile.mkdtemp(prefix="recsketch-", dir=memory if memory.is_dir() else None))
+    yield found
+    shutil.rmtree(found, ignore_errors=True)

@@ -31,6 +31,7 @@ BELOW = {
     "sketching": {"_files", "_npz", "_streams", "_values", "runs"},
     "reading": {"_scan", "_values", "runs", "sketching"},
     "sketcher": {"runs", "sketching", "reading"},
+    "repository": {"_files", "_npz", "_scan", "_values", "reading", "runs", "sketcher", "sketching"},
     "datasets": {"runs"},
     "display": set(),
     "trials": {"_values", "display", "reading", "runs", "sketcher", "sketching"},

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from recsketch.reading.difference import Change, Difference, diff
     from recsketch.reading.nearest import Neighbours
     from recsketch.reading.results import Recovery, Rest, Summary, Unrolled, UnrolledObject
+    from recsketch.repository.errors import RepositoryDamaged, RepositoryInUse, RepositoryWarning
+    from recsketch.repository.results import Hit, RepositoryCheck, StoredRun
+    from recsketch.repository.store import SketchRepository
     from recsketch.runs.objects import TraceObject
     from recsketch.runs.reduction import ReducedModule, Reduction
     from recsketch.sketching import packing as storage
@@ -33,16 +36,23 @@ __all__ = [
     "CapacityWarning",
     "Change",
     "Difference",
+    "Hit",
     "ModuleTrial",
     "Neighbours",
     "PackedSketches",
     "Recovery",
     "ReducedModule",
     "Reduction",
+    "RepositoryCheck",
+    "RepositoryDamaged",
+    "RepositoryInUse",
+    "RepositoryWarning",
     "Rest",
+    "SketchRepository",
     "SketchSpec",
     "SketchWarning",
     "Sketcher",
+    "StoredRun",
     "StoredTrial",
     "StructureWarning",
     "SubsampledHadamard",
@@ -71,12 +81,19 @@ __all__ = [
 _LATER = {
     "Change": "reading.difference:Change",
     "Difference": "reading.difference:Difference",
+    "Hit": "repository.results:Hit",
     "ModuleTrial": "trials.results:ModuleTrial",
     "Neighbours": "reading.nearest:Neighbours",
     "PackedSketches": "sketching.packing:PackedSketches",
     "Recovery": "reading.results:Recovery",
     "ReducedModule": "runs.reduction:ReducedModule",
     "Reduction": "runs.reduction:Reduction",
+    "RepositoryCheck": "repository.results:RepositoryCheck",
+    "RepositoryDamaged": "repository.errors:RepositoryDamaged",
+    "RepositoryInUse": "repository.errors:RepositoryInUse",
+    "RepositoryWarning": "repository.errors:RepositoryWarning",
+    "SketchRepository": "repository.store:SketchRepository",
+    "StoredRun": "repository.results:StoredRun",
     "StoredTrial": "trials.results:StoredTrial",
     "Rest": "reading.results:Rest",
     "SubsampledHadamard": "sparse:SubsampledHadamard",

@@ -140,7 +140,7 @@ def _replacing(target: str, part: str, old: os.stat_result | None) -> Iterator[B
         with contextlib.suppress(OSError):
             os.unlink(part)
         raise
-    _sync_folder(os.path.dirname(target))
+    sync_folder(os.path.dirname(target))
 
 
 @contextlib.contextmanager
@@ -166,7 +166,7 @@ def _imitate(number: int, old: os.stat_result) -> None:
         os.fchmod(number, mode)
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
     """Make a rename last: a folder's entry is data of its own. Systems that cannot sync a folder do so by themselves.
 
     An error here comes when the new file is in its place already, and says that a power failure may undo that.

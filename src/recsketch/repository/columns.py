@@ -1,0 +1,170 @@
+"""A repository's rows as a reader has them in memory: for each kind of row its segments, brought up to a snapshot."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import recsketch.repository.tables as tables
+from recsketch.repository.errors import RepositoryDamaged
+from recsketch.repository.segments import HEADER, RECORD, TYPES, Records, Rows, Segment, intact, name
+from recsketch.repository.state import State
+from recsketch.sketching.packing import PackedSketches
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+class Column:
+    """All rows of one kind, in segments; rows ascend from segment to segment."""
+
+    def __init__(self) -> None:
+        self.segments: list[Segment] = []
+        self.kept: dict[object, Any] = {}  # what a search computed of these rows, for the next one
+
+    @property
+    def live(self) -> int:
+        """Rows that are not deleted."""
+        return sum(int(s.alive.sum()) for s in self.segments)
+
+    def take(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """These rows, ascending, as float32; checked now. Rows that are not here are left out."""
+        parts = [(s, s.places(rows)) for s in self.segments]
+        found = [s.take(at) for s, at in parts if len(at)]
+        return np.concatenate(found) if found else np.zeros((0, 0), np.float32)
+
+    def packed(self, rows: Rows) -> tuple[Rows, PackedSketches] | None:
+        """Which of these rows, in any order, are here, and their sketches bit by bit, checked now."""
+        order = np.argsort(rows)
+        parts = []
+        for s in self.segments:
+            at = s.places(rows[order])
+            if len(at):
+                s.verify(at, again=True)
+                index = order[np.searchsorted(rows, s.rows[at], sorter=order)]
+                parts.append((index, s.values()[at], s.records["scale"][at], s.records["noise"][at]))
+        if not parts:
+            return None
+        index, values, scale, noise = (np.concatenate(x) for x in zip(*parts, strict=True))
+        place = np.argsort(index)
+        return index[place], PackedSketches(values[place], scale[place], noise[place], self.segments[0].dtype)
+
+
+class Columns:
+    """All kinds of rows of a repository, as of the last snapshot that was looked at."""
+
+    def __init__(self, folder: str, identity: bytes) -> None:
+        self._folder, self._identity = folder, identity
+        self.forget()
+
+    @property
+    def kinds(self) -> list[str]:
+        """Kinds of rows that there are."""
+        return list(self._known)
+
+    def forget(self) -> None:
+        """Read everything anew next time."""
+        self._known: dict[str, Column] = {}
+        self._segments: dict[int, tuple[str, Segment]] = {}
+        self._changes = self._generation = -1
+        self._block = self._dead = 0
+
+    def at(self, db: sqlite3.Connection, state: State, kind: str) -> Column:
+        """The rows of a kind in the snapshot that is open."""
+        if state.changes != self._changes:
+            if state.generation != self._generation:
+                self.forget()
+            try:
+                self._follow(db)
+            except BaseException:
+                self.forget()
+                raise
+            self._changes, self._generation = state.changes, state.generation
+        return self.known(kind)
+
+    def known(self, kind: str) -> Column:
+        """The rows of a kind as of the last snapshot."""
+        return self._known.get(kind) or Column()
+
+    def _follow(self, db: sqlite3.Connection) -> None:
+        """Take in what was committed since."""
+        for line in db.execute("SELECT id, kind, dtype, dim, rows, crc FROM segments ORDER BY id"):
+            number, kind, dtype, dim, _ = tables.checked("a segment", line)
+            if number not in self._segments:
+                segment = Segment(self._folder, self._identity, number, dtype, dim)  # type: ignore[arg-type]
+                self._segments[number] = kind, segment  # type: ignore[index,assignment]
+                self._known.setdefault(kind, Column()).segments.append(segment)  # type: ignore[arg-type]
+        more: dict[int, list[Records]] = {}
+        for number, block, records in blocks(db, self._block):
+            more.setdefault(number, []).append(records)
+            self._block = block
+        for number, parts in more.items():
+            self._segments[number][1].extend(parts)
+        wanted = dict(db.execute("SELECT id, rows FROM segments"))
+        if wanted != {number: len(segment) for number, (_, segment) in self._segments.items()}:
+            raise RepositoryDamaged(f"{tables.NAME}: wanted a block for every row of every segment; got others")
+        gone: dict[str, list[int]] = {}
+        for number, kind, row in db.execute("SELECT id, kind, row FROM dead WHERE id > ? ORDER BY id", (self._dead,)):
+            gone.setdefault(kind, []).append(row)
+            self._dead = number
+        for kind, rows in gone.items():
+            for segment in self._known[kind].segments if kind in self._known else ():
+                segment.kill(np.array(sorted(rows), np.int64))
+
+
+def blocks(db: sqlite3.Connection, after: int = 0) -> list[tuple[int, int, Records]]:
+    """Segment, number and records of the blocks after one."""
+    found = []
+    sizes: dict[int, int] = {}
+    lines = db.execute(
+        "SELECT id, kind, segment, place, first, records, crc FROM blocks WHERE id > ? ORDER BY id", (after,)
+    )
+    for number, kind, segment, place, first, records, crc in lines:
+        tables.checked("a block", (number, kind, segment, place, first, _bytes(records), crc))
+        array = np.frombuffer(records, RECORD)
+        if not after and place != sizes.get(segment, 0):
+            raise RepositoryDamaged(f"{tables.NAME}: wanted blocks that follow each other; got others")
+        sizes[segment] = place + len(array)
+        found.append((segment, number, array))
+    return found
+
+
+def one(db: sqlite3.Connection, folder: str, kind: str, row: int) -> tuple[npt.NDArray[Any], Any, str] | None:
+    """One row as it is stored, checked, its record and its type, without looking at any other; None if there is none.
+
+    Raises
+    ------
+    RepositoryDamaged
+        Its bytes are not those that were written.
+    """
+    line = db.execute(
+        "SELECT id, kind, segment, place, first, records, crc FROM blocks WHERE kind = ? AND first <= ?"
+        " ORDER BY first DESC LIMIT 1",
+        (kind, row),
+    ).fetchone()
+    if line is None:
+        return None
+    tables.checked("a block", (*line[:5], _bytes(line[5]), line[6]))
+    records = np.frombuffer(line[5], RECORD)
+    at = int(np.searchsorted(records["row"], row))
+    if at == len(records) or records["row"][at] != row:
+        return None
+    segment = db.execute("SELECT id, kind, dtype, dim, rows, crc FROM segments WHERE id = ?", (line[2],)).fetchone()
+    if segment is None:
+        raise RepositoryDamaged(f"{tables.NAME}: wanted the segment of row {row}; got none")
+    _, _, dtype, dim, _ = tables.checked("a segment", segment)
+    stored = TYPES[dtype]  # type: ignore[index]
+    with open(os.path.join(folder, name(line[2])), "rb") as file:
+        file.seek(HEADER + (line[3] + at) * dim * stored.itemsize)
+        content = file.read(dim * stored.itemsize)
+    values = np.frombuffer(content[: len(content) // stored.itemsize * stored.itemsize], stored)
+    if len(values) != dim or not intact(values[None], records["crc"][at : at + 1])[0]:
+        raise RepositoryDamaged(f"{name(line[2])}: wanted row {row} as it was written; got other bytes")
+    return values, records[at], str(dtype)
+
+
+def _bytes(x: object) -> object:
+    return bytes(x) if isinstance(x, (bytes, memoryview)) else str(x)

@@ -1,0 +1,107 @@
+"""Metadata: what may be kept beside a run, and conditions on it, made into SQL that no value can escape from."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import recsketch._check as _check
+
+Scalar: TypeAlias = "str | int | float | bool | None"
+Metadata: TypeAlias = "Mapping[str, Scalar]"
+
+LONGEST = 1 << 20  # characters of one run's metadata as JSON
+BOUNDS = ("<", "<=", ">", ">=")
+WHERE = "a mapping of names to a value, a list of values or bounds such as {'>=': 3}, or a list of such mappings"
+SCALAR = "a text, a finite number, a 64-bit integer, True or False"
+
+
+def metadata(name: str, x: object) -> dict[str, Scalar]:
+    """`x` as what may stand beside a run: names with texts, numbers, booleans or None."""
+    if x is None:
+        return {}
+    if not isinstance(x, Mapping):
+        raise TypeError(f"{name}: wanted a mapping of names to values; got {_check.describe(x)}")
+    return {text(f"{name}: a name", key): scalar(f"{name}[{_check.shown(key)}]", v, True) for key, v in x.items()}
+
+
+def dumped(name: str, found: dict[str, Scalar]) -> str:
+    """Metadata as JSON, as it is stored."""
+    out = json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    if len(out) > LONGEST:
+        raise ValueError(f"{name}: wanted at most {LONGEST} characters as JSON; got {len(out)}")
+    return out
+
+
+def text(name: str, x: object) -> str:
+    """`x` as a text that UTF-8 holds, without NUL."""
+    if not isinstance(x, str):
+        raise TypeError(f"{name}: wanted a text; got {_check.describe(x)}")
+    if "\0" in x or (not x.isascii() and x.encode("utf-8", "replace").decode() != x):
+        raise ValueError(f"{name}: wanted a text without NUL that UTF-8 can hold; got {_check.shown(x)}")
+    return str(x)
+
+
+def scalar(name: str, x: object, nothing: bool = False) -> Scalar:
+    """`x` as a value of metadata; NumPy's numbers become Python's."""
+    if x is None and nothing:
+        return None
+    x = x.item() if hasattr(x, "dtype") and hasattr(x, "item") and not getattr(x, "shape", ()) else x
+    if isinstance(x, str):
+        return text(name, x)
+    if isinstance(x, bool):
+        return x
+    good = -(2**63) <= x < 2**63 if isinstance(x, int) else isinstance(x, float) and math.isfinite(x)
+    if not good:
+        error = ValueError if isinstance(x, (int, float)) else TypeError
+        raise error(f"{name}: wanted {SCALAR}; got {_check.describe(x)}")
+    return x  # type: ignore[return-value]
+
+
+def compiled(where: object) -> tuple[str, list[Any]]:
+    """A condition as an SQL query that gives the rows of all runs it holds for, and its parameters.
+
+    A mapping holds where all of its conditions do, a list where one of its mappings does.
+    """
+    if isinstance(where, (list, tuple)):
+        if not where:
+            raise ValueError(f"where: wanted {WHERE}; got an empty list")
+        parts = [_all(x) for x in where]
+        return " UNION ".join(f"SELECT row FROM ({sql})" for sql, _ in parts), [v for _, vs in parts for v in vs]
+    return _all(where)
+
+
+def _all(where: object) -> tuple[str, list[Any]]:
+    if not isinstance(where, Mapping):
+        raise TypeError(f"where: wanted {WHERE}; got {_check.describe(where)}")
+    if not where:
+        return "SELECT row FROM runs", []
+    parts = [_one(text("where: a name", name), condition) for name, condition in where.items()]
+    query = " INTERSECT ".join(f"SELECT row FROM tags WHERE {sql}" for sql, _ in parts)
+    return query, [v for _, vs in parts for v in vs]
+
+
+def _one(name: str, condition: object) -> tuple[str, list[Any]]:
+    what = f"where[{_check.shown(name)}]"
+    if isinstance(condition, Mapping):
+        if not condition or not set(condition) <= set(BOUNDS):
+            raise ValueError(f"{what}: wanted bounds of {', '.join(BOUNDS)}; got {_check.describe(dict(condition))}")
+        values = [scalar(what, v) for v in condition.values()]
+        texts = {isinstance(v, str) for v in values}
+        if len(texts) > 1:
+            raise TypeError(f"{what}: wanted bounds that are all numbers or all texts; got {_check.describe(values)}")
+        kind = "= 'text'" if texts == {True} else "<> 'text'"  # SQLite sorts all texts behind all numbers
+        bounds = " AND ".join(f"value {sign} ?" for sign in condition)
+        return f"name = ? AND {bounds} AND typeof(value) {kind}", [name, *values]
+    if isinstance(condition, (list, tuple, set, frozenset)):
+        values = [scalar(what, v) for v in condition]
+        # As one JSON text, since SQLite takes a limited number of parameters.
+        return "name = ? AND value IN (SELECT value FROM json_each(?))", [name, json.dumps(values)]
+    return "name = ? AND value = ?", [name, scalar(what, condition)]
+
+
+def tags(row: int, found: Mapping[str, Scalar]) -> list[tuple[str, Scalar, int]]:
+    """The lines of the index of conditions; None is no value."""
+    return [(name, value, row) for name, value in found.items() if value is not None]

@@ -1,0 +1,15 @@
+"""What can go wrong with a repository, beyond arguments that are wrong."""
+
+from __future__ import annotations
+
+
+class RepositoryDamaged(ValueError):
+    """Bytes on the disk are not those that were written: nothing made of them was returned."""
+
+
+class RepositoryInUse(OSError):
+    """Another process, or another object of this one, has the repository open for writing."""
+
+
+class RepositoryWarning(UserWarning):
+    """Something was mended at opening, or a safeguard is missing on this file system."""

@@ -1,0 +1,162 @@
+"""What users hand over, made into what the store keeps: sketches, keys, metadata, objects."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+import recsketch._check as _check
+from recsketch._check import Floats, SketchWarning
+from recsketch.repository import conditions
+from recsketch.repository.conditions import Metadata, Scalar
+from recsketch.runs.batch import TraceBatch, as_batch
+from recsketch.runs.trace import Trace
+from recsketch.sketcher import Sketcher
+from recsketch.sketching.packing import PackedSketches
+from recsketch.sketching.spec import SketchSpec
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Runs: TypeAlias = "Trace | TraceBatch | Iterable[Trace] | npt.ArrayLike | PackedSketches"
+Sketches: TypeAlias = "Floats | PackedSketches"
+Object: TypeAlias = "tuple[str, Floats, tuple[int, ...]]"
+
+SURE = 0.5  # confidence from which on an object that was read from a sketch is kept
+LONGEST_KEY = 1000
+
+
+class Sketchers:
+    """The sketchers of a specification, made when they are first needed: their matrices take a while to draw."""
+
+    def __init__(self, spec: SketchSpec, threads: int | None) -> None:
+        self._spec, self._threads = spec, threads
+        self._made: dict[bool, Sketcher] = {}
+
+    def of(self, ordered: bool) -> Sketcher:
+        """The specification's own, or that of unordered sketches."""
+        if ordered not in self._made:
+            self._made[ordered] = Sketcher(self._spec if ordered else self._spec.unordered(), self._threads)
+        return self._made[ordered]
+
+
+@dataclass
+class Given:
+    """Runs as they are to be kept.
+
+    Attributes
+    ----------
+    sketches : (n, d) float32 or PackedSketches
+    order : (n, d) float32 or None
+        Unordered sketches, where runs were given.
+    batch : TraceBatch or None
+    single : bool
+        One run was given, and not a list of one.
+    """
+
+    sketches: Sketches
+    order: Floats | None
+    batch: TraceBatch | None
+    single: bool
+
+    def __len__(self) -> int:
+        return len(self.sketches)
+
+
+def runs(name: str, x: Runs, sketchers: Sketchers, spec: SketchSpec, order: bool) -> Given:
+    """Runs, which are sketched, or sketches; `order`: sketch runs unordered, too, if the specification is ordered."""
+    if isinstance(x, PackedSketches):
+        single = x.values.ndim == 1
+        if single:
+            x = PackedSketches(x.values[None], x.scale[None], x.noise[None], x.dtype)
+        if x.dim != spec.dim:
+            raise ValueError(f"{name}: wanted sketches of {spec.dim} numbers each; got {_check.describe(x.values)}")
+        # Numbers of at most 1e30 are what scans and squares of norms are made for.
+        _check.known(name, x.unpack(), None)
+        return Given(x, None, None, single)
+    if not isinstance(x, (Trace, TraceBatch, np.ndarray)):
+        x = _check.members(name, x, "runs or sketches")
+    if isinstance(x, (Trace, TraceBatch)) or (isinstance(x, list) and are_traces(x)):
+        batch, single = as_batch(x, name)
+        ordered = np.atleast_2d(sketchers.of(True).sketch(batch))
+        unordered = None
+        if order and spec.ordered:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SketchWarning)  # said of the ordered ones, and nobody unrolls these
+                unordered = np.atleast_2d(sketchers.of(False).sketch(batch))
+        return Given(ordered, unordered, batch, single)
+    if isinstance(x, list) and not x:
+        return Given(np.zeros((0, spec.dim), np.float32), None, None, False)
+    s = _check.sketches(name, x, spec.dim)
+    _check.known(name, np.atleast_2d(s), None)
+    return Given(np.atleast_2d(s), None, None, s.ndim == 1)
+
+
+def are_traces(x: Sequence[object]) -> bool:
+    """Whether a list is one of runs, by its first member."""
+    return bool(x) and isinstance(x[0], Trace)
+
+
+def keys(name: str, x: object, count: int, single: bool) -> list[str]:
+    """As many keys as runs, all different."""
+    what = f"{_check.count(count, 'key')}, one a run"
+    members = [x] if single and isinstance(x, str) else _check.members(name, x, what)
+    if len(members) != count:
+        raise ValueError(f"{name}: wanted {what}; got {len(members)}")
+    found = [key(name, k) for k in members]
+    if len(set(found)) != count:
+        seen: set[str] = set()
+        twice = next(k for k in found if k in seen or seen.add(k))  # type: ignore[func-returns-value]
+        raise ValueError(f"{name}: wanted each key once; got {_check.shown(twice)} twice")
+    return found
+
+
+def key(name: str, x: object) -> str:
+    """`x` as a key."""
+    found = conditions.text(name, x)
+    if not 0 < len(found) <= LONGEST_KEY:
+        raise ValueError(f"{name}: wanted keys of 1 to {LONGEST_KEY} characters; got {_check.describe(found)}")
+    return found
+
+
+def metadata(x: Metadata | Sequence[Metadata | None] | None, count: int, single: bool) -> list[dict[str, Scalar]]:
+    """One mapping a run."""
+    if x is None:
+        return [{} for _ in range(count)]
+    members: list[Any] = [x] if single else _check.members("metadata", x, "a list of mappings, one a run")
+    if len(members) != count:
+        raise ValueError(f"metadata: wanted {_check.count(count, 'mapping')}, one a run; got {len(members)}")
+    return [conditions.metadata("metadata" if single else f"metadata[{i}]", m) for i, m in enumerate(members)]
+
+
+def objects(given: Given, sketcher: Sketcher) -> list[list[Object]]:
+    """Module, attribute and path of the objects of each run: its own, or those that its sketch is read to hold."""
+    if given.batch is not None:
+        return [_of_trace(trace) for trace in given.batch]
+    read = sketcher.unroll(given.sketches)
+    return [[(o.module, o.attribute, o.path) for o in u.objects if o.confidence > SURE] for u in read]
+
+
+def _of_trace(trace: Trace) -> list[Object]:
+    """Each object that reaches an output, with the shortest of its paths."""
+    found, paths = trace.objects, dict[int, tuple[int, ...]]()
+    level: list[tuple[int, tuple[int, ...]]] = [
+        (i, (k,)) for k, i in enumerate(_used(trace.output_ids, trace.output_weights))
+    ]
+    while level:
+        below = []
+        for i, path in level:
+            if i not in paths:
+                paths[i] = path
+                below += [(j, (*path, k)) for k, j in enumerate(_used(found[i].inputs, found[i].weights))]
+        level = below
+    return [(found[i].module, found[i].attribute, paths[i]) for i in sorted(paths)]
+
+
+def _used(ids: Sequence[int], weights: Sequence[float]) -> list[int]:
+    """Inputs that have a position: those of weight zero have none."""
+    return [i for i, w in zip(ids, weights, strict=True) if w > 0]
