@@ -157,12 +157,12 @@ class CrashDisk(Disk):
 
 
 def between(before: Image, after: Image, rng: np.random.Generator, tries: int) -> Iterator[Image]:
-    """SQLite's files in the middle of a commit: part of what it wrote to the log, or all of it spoilt from somewhere."""
+    """SQLite's files in the middle of a commit: part of what it wrote to the log, or spoilt from somewhere."""
     log = f"{tables.NAME}-wal"
     old, new = before.get(log, b""), after.get(log, b"")
     base = {**after, **before} if log in after else before
     if base.get(tables.NAME) != after.get(tables.NAME) or len(new) <= len(old):
-        yield before  # the log was checkpointed or begun anew, or there is none: SQLite's own order is not ours to model
+        yield before  # the log was checkpointed or begun anew, or there is none: SQLite's order is not ours to model
         return
     for _ in range(4 * tries):
         at = int(rng.integers(len(old), len(new)))
@@ -219,7 +219,7 @@ STEPS: tuple[Step, ...] = (
 
 
 def lost(folder: Path, disk: CrashDisk, most: int, steps: tuple[Step, ...] = STEPS) -> tuple[int, list[str]]:
-    """Goes through the steps, looks at every different image of a crash, and says how many there were and what is wrong.
+    """Goes through the steps, looks at every different image of a crash, and says how many, and what is wrong.
 
     Before a step returns, there must be what was there before it or what is there after it; afterwards the latter.
     """

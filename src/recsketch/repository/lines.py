@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import recsketch._check as _check
@@ -11,6 +12,7 @@ import recsketch.repository.given as given
 import recsketch.repository.tables as tables
 from recsketch.repository.conditions import Scalar
 from recsketch.repository.errors import RepositoryDamaged
+from recsketch.repository.state import State
 
 Line: TypeAlias = "tuple[int, str, dict[str, Scalar]]"
 
@@ -46,9 +48,18 @@ def of_row(db: sqlite3.Connection, row: int) -> Line:
     return parsed(line)
 
 
-def all_of_them(db: sqlite3.Connection) -> list[Line]:
-    """In the order of keys."""
-    return [parsed(line) for line in db.execute(f"{RUNS} ORDER BY key").fetchall()]
+def all_of_them(db: sqlite3.Connection, state: State) -> list[Line]:
+    """In the order of keys.
+
+    Raises
+    ------
+    RepositoryDamaged
+        There are more or fewer than the state says, or they are out of order.
+    """
+    found = [parsed(line) for line in db.execute(f"{RUNS} ORDER BY key").fetchall()]
+    if len(found) != state.runs or any(a[1] >= b[1] for a, b in pairwise(found)):
+        raise RepositoryDamaged(f"{tables.NAME}: wanted {state.runs} runs in the order of keys; got others")
+    return found
 
 
 def has(db: sqlite3.Connection, key: str) -> bool:

@@ -459,7 +459,7 @@ class SketchRepository:
 
     def __iter__(self) -> Iterator[str]:
         """All keys, in the order of their code points, as of now: later changes are not seen."""
-        return iter(self._reading(lambda db, state: [key for _, key, _ in lines.all_of_them(db)]))
+        return iter(self._reading(lambda db, state: [key for _, key, _ in lines.all_of_them(db, state)]))
 
     # ------------------------------------------------------------ search
 
@@ -665,7 +665,7 @@ class SketchRepository:
         save(path, self.spec, self._reading(self._table))
 
     def _table(self, db: sqlite3.Connection, state: State) -> Table:
-        found = lines.all_of_them(db)
+        found = lines.all_of_them(db, state)
         rows = np.array([row for row, _, _ in found], np.int64)
         run, order = (self._columns.at(db, state, kind).packed(rows) for kind in (RUN, ORDER))
         return Table([key for _, key, _ in found], [about for _, _, about in found], run, order)

@@ -57,6 +57,10 @@ class Writer:
         self._wiped: list[tuple[str, int]] = []
 
     def close(self) -> None:
+        """Note what was wiped since the last commit, so that the next opening need not wipe it again."""
+        if self._wiped and not self._broken:
+            with contextlib.suppress(OSError, sqlite3.Error), self.transaction():
+                pass
         for number in self._open.values():
             os.close(number)
         self._open = {}
