@@ -27,7 +27,8 @@ def expected(q: Any, stored: np.ndarray, mean: Any) -> tuple[np.ndarray, np.ndar
 
     u, v = unit(stored), unit(q)
     m = np.zeros(stored.shape[1]) if mean is None else np.asarray(mean, np.float64)
-    return unit(u - m) @ unit(v - m), u @ v
+    there = u.any(axis=1) * v.any()  # zeros have no direction
+    return unit(u - m) @ unit(v - m) * there, u @ v
 
 
 def like_a_bag(n: int, seed: int = 0) -> np.ndarray:

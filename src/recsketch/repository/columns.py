@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import recsketch._check as _check
 import recsketch.repository.tables as tables
 from recsketch.repository.errors import RepositoryDamaged
 from recsketch.repository.segments import HEADER, RECORD, TYPES, Records, Rows, Segment, intact, name
@@ -30,11 +31,13 @@ class Column:
         """Rows that are not deleted."""
         return sum(int(s.alive.sum()) for s in self.segments)
 
-    def take(self, rows: Rows) -> npt.NDArray[np.float32]:
-        """These rows, ascending, as float32; checked now. Rows that are not here are left out."""
-        parts = [(s, s.places(rows)) for s in self.segments]
-        found = [s.take(at) for s, at in parts if len(at)]
-        return np.concatenate(found) if found else np.zeros((0, 0), np.float32)
+    def units(self, rows: Rows) -> npt.NDArray[np.float64]:
+        """(n, d) these rows, ascending, of norm one or zero; checked now."""
+        parts = [s.units(at) for s in self.segments for at in [s.places(rows)] if len(at)]
+        found = np.concatenate(parts) if parts else np.zeros((0, self.segments[0].dim))
+        if len(found) != len(rows):
+            raise RepositoryDamaged(f"{tables.NAME}: wanted rows of this kind; got {_check.count(len(rows), 'other')}")
+        return found
 
     def packed(self, rows: Rows) -> tuple[Rows, PackedSketches] | None:
         """Which of these rows, in any order, are here, and their sketches bit by bit, checked now."""

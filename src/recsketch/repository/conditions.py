@@ -12,6 +12,7 @@ import recsketch._check as _check
 Scalar: TypeAlias = "str | int | float | bool | None"
 Metadata: TypeAlias = "Mapping[str, Scalar]"
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 LONGEST = 1 << 20  # characters of one run's metadata as JSON
 BOUNDS = ("<", "<=", ">", ">=")
 WHERE = "a mapping of names to a value, a list of values or bounds such as {'>=': 3}, or a list of such mappings"
@@ -24,12 +25,28 @@ def metadata(name: str, x: object) -> dict[str, Scalar]:
         return {}
     if not isinstance(x, Mapping):
         raise TypeError(f"{name}: wanted a mapping of names to values; got {_check.describe(x)}")
-    return {text(f"{name}: a name", key): scalar(f"{name}[{_check.shown(key)}]", v, True) for key, v in x.items()}
+    found = {}
+    for key, value in x.items():
+        plain = type(key) is str and key.isascii() and "\0" not in key and _is_plain(value)
+        if not plain:  # the usual case is a line, since it comes up for every run
+            key = text(f"{name}: a name", key)
+            value = scalar(f"{name}[{_check.shown(key)}]", value, True)
+        found[key] = value
+    return found
+
+
+def _is_plain(x: object) -> bool:
+    """Whether a value is good as it is; False says that it is looked at closely."""
+    if type(x) is int:
+        return -(2**63) <= x < 2**63
+    if type(x) is str:
+        return x.isascii() and "\0" not in x
+    return x is None or type(x) is bool
 
 
 def dumped(name: str, found: dict[str, Scalar]) -> str:
     """Metadata as JSON, as it is stored."""
-    out = json.dumps(found, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    out = _ENCODER.encode(found)
     if len(out) > LONGEST:
         raise ValueError(f"{name}: wanted at most {LONGEST} characters as JSON; got {len(out)}")
     return out

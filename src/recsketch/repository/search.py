@@ -1,9 +1,13 @@
 """Exact search over mapped segments: a scan for candidates, and a bound that says when nothing can have been missed.
 
 With u a stored sketch of norm one, m the mean of such, and q a query of norm one, the contrast is
-<q - m, u - m> / (|q - m| |u - m|) = w (<q', u> - c), where q' = (q - m) / |q - m|, c = <q', m> and w = 1 / |u - m|.
-The scan finds the largest w <q', u>. Rows it leaves out have at most the smallest of these, t, and so a contrast of at
-most t + max(-c w): where the k-th contrast found is above that, the k best are found.
+<q - m, u - m> / (|q - m| |u - m|) = w (<q', u> - c), where q' = (q - m) / |q - m|, c = <q', m>, a = <u, m> and
+w = 1 / |u - m| = 1 / sqrt(1 + |m|^2 - 2 a). A scan finds the largest w <x, u> for any x. With x = q' + b m a row's
+contrast is its scan plus h(a) = -w (c + b a), and b is chosen so that h hardly changes over the rows: rows that are
+left out have at most the smallest scan found, t, and so a contrast of at most t + max h. Where the k-th contrast found
+is above that, the k best are found; otherwise more candidates are.
+
+A sketch of zeros has no direction: its score and contrast are 0, as a row and as a query.
 """
 
 from __future__ import annotations
@@ -25,9 +29,9 @@ if TYPE_CHECKING:
 LEAST = 8  # rows from which on a mean is subtracted
 SAMPLE = 4096  # rows, at most, that the mean is taken of
 SPARSE = 0.25  # share of selected rows up to which they are gathered, and not all scanned
-LEAST_NORM = 1e-30  # a sketch below is taken for zero
 BLOCK = 1 << 21  # numbers of a block where a query is partial
 SPARE = 8  # candidates more than are wanted
+MANY = 1 << 26  # bytes of candidates that are put in order at a time
 
 
 @dataclass
@@ -51,10 +55,12 @@ class _Factors:
     unit: Floats  # scale over norm, 0 for dead rows and zeros
     scan: Floats  # the same times w
     w: Floats
-    along: Floats  # <u, m>
+    along: Floats  # a = <u, m>
     alive: int
-    low: float
+    low: float  # of a, over the rows that live and are not zero
+    middle: float
     high: float
+    zeros: bool  # whether there are others
 
 
 def centre(column: Column) -> Floats | None:
@@ -80,7 +86,7 @@ def centre(column: Column) -> Floats | None:
         for s, at in parts:
             for some in np.array_split(at, max(1, len(at) * s.dim // BLOCK)):
                 if len(some):
-                    mean += unit(s.take(some)).sum(axis=0, dtype=np.float64)
+                    mean += s.units(some).sum(axis=0)
                     count += len(some)
         column.kept.clear()
         column.kept.update(key=key, mean=(mean / max(1, count)).astype(np.float32))
@@ -95,25 +101,22 @@ def best(column: Column, queries: Floats, k: int, mean: Floats | None, chosen: R
     if not segments or not len(queries):
         return out
     m = np.zeros(queries.shape[1], np.float32) if mean is None else mean
-    moved = queries - m
+    moved = np.where(queries.any(axis=1, keepdims=True), queries - m, np.float32(0))
     length = np.linalg.norm(moved.astype(np.float64), axis=1)
     turned = unit(moved)
-    offset = turned.astype(np.float64) @ m.astype(np.float64)
     picks = [(s, _factors(column, s, m, threads), None if chosen is None else _chosen(s, chosen)) for s in segments]
     picks = [p for p in picks if p[1].alive and (p[2] is None or len(p[2]))]
     for s, _, at in picks:
         s.verify(at)
-    left = np.arange(len(queries))
-    most = k + SPARE
+    left, most = np.arange(len(queries)), k + SPARE
     while len(left) and picks:
-        contrast, score, rows, bound = _candidates(picks, turned[left], offset[left], length[left], most, threads)
+        contrast, score, rows, bound = _candidates(picks, m, turned[left], length[left], most, threads)
         order = np.lexsort((rows, -contrast), axis=1)[:, :k]
         c, s_, r = (np.take_along_axis(x, order, 1) for x in (contrast, score, rows))
-        r = np.where(np.isfinite(c), r, -1)
         n = c.shape[1]
-        out.contrast[left, :n], out.score[left, :n], out.rows[left, :n] = c, s_, r
+        out.contrast[left, :n], out.score[left, :n], out.rows[left, :n] = c, s_, np.where(np.isfinite(c), r, -1)
         kth = c[:, -1] if n == k else np.full(len(left), -np.inf)
-        left = left[~((kth >= bound) | (bound == -np.inf))]
+        left = left[(kth < bound) & (bound > -np.inf)]
         most *= 4
     return out
 
@@ -126,15 +129,16 @@ def partial(
     known = query[kept].astype(np.float64)
     size = np.linalg.norm(known) * np.sqrt(len(kept) / max(1, kept.sum()))  # about that of the whole
     known = known / size if size else known
-    centred = known - m[kept]
+    centred = known - m[kept] if size else known
     parts: list[tuple[Any, Any, Any]] = []
     for s in column.segments:
         at = np.flatnonzero(s.alive) if chosen is None else _chosen(s, chosen)
         s.verify(at)
         for some in np.array_split(at, max(1, len(at) * s.dim // BLOCK)):
             if len(some):
-                u = (s.values()[some].astype(np.float32) * _units(s)[some, None])[:, kept].astype(np.float64)
-                parts.append((_cosine(u - m[kept], centred), _cosine(u, known), s.rows[some]))
+                there = s.factors()[some, None]
+                u = (s.values()[some].astype(np.float64) * there)[:, kept]
+                parts.append((_cosine((u - m[kept]) * (there > 0), centred), _cosine(u, known), s.rows[some]))
     out = _empty(1, k)
     if parts:
         contrast, score, rows = (np.concatenate(x) for x in zip(*parts, strict=True))
@@ -145,18 +149,29 @@ def partial(
 
 
 def ranked(column: Column, queries: Floats, found: Found, k: int, mean: Floats | None) -> Found:
-    """The k best of what was found in another form of the same rows, by this form."""
+    """The k best of what was found, by these rows, computed in float64 from bytes that are checked once more."""
     out = _empty(len(queries), k)
     m = np.zeros(queries.shape[1]) if mean is None else mean.astype(np.float64)
+    picked = np.unique(found.rows[found.rows >= 0])
+    step = max(1, MANY // (8 * queries.shape[1]))
+    if len(picked) > step and len(queries) > 1:  # so that they fit into memory
+        half = len(queries) // 2
+        parts = [Found(found.rows[i], found.contrast[i], found.score[i]) for i in (slice(half), slice(half, None))]
+        made = [ranked(column, q, f, k, mean) for q, f in zip((queries[:half], queries[half:]), parts, strict=True)]
+        return Found(*(np.concatenate(x) for x in zip(*((f.rows, f.contrast, f.score) for f in made), strict=True)))
+    u = column.units(picked)
+    along, square = u @ m, np.einsum("ij,ij->i", u, u)
+    size = np.sqrt(np.maximum(square - 2 * along + m @ m, 0)) * (square > 0)
     for i, q in enumerate(queries.astype(np.float64)):
-        rows = np.sort(found.rows[i][found.rows[i] >= 0])
-        if not len(rows):
-            continue
-        u = unit(column.take(rows)).astype(np.float64)
-        contrast, score = _cosine(u - m, q - m), _cosine(u, q)
-        order = np.lexsort((rows, -contrast))[:k]
+        at = np.searchsorted(picked, found.rows[i][found.rows[i] >= 0])
+        score = u[at] @ q
+        norm = np.linalg.norm(q - m) * size[at] * bool(q.any())
+        top = score - along[at] - q @ m + m @ m
+        contrast = np.clip(np.divide(top, norm, out=np.zeros(len(at)), where=norm > 1e-9), -1.0, 1.0)
+        order = np.lexsort((picked[at], -contrast))[:k]
         n = len(order)
-        out.contrast[i, :n], out.score[i, :n], out.rows[i, :n] = contrast[order], score[order], rows[order]
+        out.contrast[i, :n], out.score[i, :n] = contrast[order], np.clip(score[order], -1.0, 1.0)
+        out.rows[i, :n] = picked[at[order]]
     return out
 
 
@@ -175,20 +190,13 @@ def _chosen(s: Segment, chosen: Rows) -> npt.NDArray[np.intp]:
     return at[s.alive[at]]
 
 
-def _units(s: Segment) -> Floats:
-    """What stored values are multiplied by to have norm one: 0 for dead rows and zeros."""
-    norm = s.records["norm"].astype(np.float64)
-    good = s.alive & (norm > LEAST_NORM)
-    return np.where(good, s.records["scale"] / np.where(good, norm, 1), 0).astype(np.float32)
-
-
 def _factors(column: Column, s: Segment, m: Floats, threads: int) -> _Factors:
     """Kept for the next search: <u, m> is a pass over the rows, and is only computed of those that are new."""
     key, alive = ("factors", s.number), int(s.alive.sum())
     old: _Factors | None = column.kept.get(key)
     if old is not None and len(old.w) == len(s) and old.alive == alive:
         return old
-    units = _units(s)
+    units = s.factors().astype(np.float32)
     along = np.zeros(len(s), np.float32)
     begin = 0 if old is None else len(old.along)
     if old is not None:
@@ -198,19 +206,20 @@ def _factors(column: Column, s: Segment, m: Floats, threads: int) -> _Factors:
         factor = units[begin:]
         scores, at = scan(s.values()[begin:], m, len(factor), scale=factor, threads=threads)
         along[begin + at[at >= 0]] = scores[at >= 0]
-    square = (units > 0) - 2.0 * along.astype(np.float64) * (units > 0) + float(m.astype(np.float64) @ m)
-    # A row that is the mean itself has no contrast with anything.
-    w = np.where(square > 1e-12, 1 / np.sqrt(np.maximum(square, 1e-12)), 0).astype(np.float32)
-    live = w[s.alive] if alive else w
-    made = _Factors(units, units * w, w, along, alive, float(live.min(initial=1)), float(live.max(initial=0)))
+    square = 1.0 - 2.0 * along.astype(np.float64) + float(m.astype(np.float64) @ m)
+    there = (units > 0) & (square > 1e-12)  # a row that is the mean itself has no contrast with anything, as zeros have
+    w = np.where(there, 1 / np.sqrt(np.maximum(square, 1e-12)), 0).astype(np.float32)
+    a = along[there].astype(np.float64)
+    bounds = (float(a.min()), float(a.mean()), float(a.max())) if len(a) else (0.0, 0.0, 0.0)
+    made = _Factors(units, units * w, w, along, alive, *bounds, len(a) < alive)
     column.kept[key] = made
     return made
 
 
 def _candidates(
     picks: list[tuple[Segment, _Factors, npt.NDArray[np.intp] | None]],
+    m: Floats,
     q: Floats,
-    offset: npt.NDArray[np.float64],
     length: npt.NDArray[np.float64],
     most: int,
     threads: int,
@@ -218,6 +227,7 @@ def _candidates(
     """Contrasts, scores and rows of the best of each segment, and what no other row is above."""
     parts = []
     bound = np.full(len(q), -np.inf)
+    offset = q.astype(np.float64) @ m.astype(np.float64)
     for s, f, at in picks:
         values, factor, where, dead = s.values(), f.scan, None, ~s.alive
         if at is not None and len(at) <= SPARSE * len(s):
@@ -226,17 +236,38 @@ def _candidates(
             dead = np.ones(len(s), np.bool_)
             dead[at] = False
             factor = np.where(dead, np.float32(0), factor)
+        tilt, most_h = _tilt(offset, f, float(m.astype(np.float64) @ m))
+        x = (q + tilt[:, None] * m).astype(np.float32)
         n = min(most, len(values))
-        scores, index = scan(values, q, n, scale=factor, threads=threads)
+        scores, index = scan(values, x, n, scale=factor, threads=threads)
         place = index if where is None else where[index]
-        contrast = scores - offset[:, None] * f.w[place]
-        contrast = np.where((index < 0) | dead[place], -np.inf, np.clip(contrast, -1, 1))
-        w = np.where(f.w[place] > 0, f.w[place], 1)
-        plain = np.where(f.w[place] > 0, scores / w, offset[:, None])  # a row without w is the mean
-        score = np.clip(length[:, None] * plain + f.along[place], -1, 1)
+        w, a = f.w[place].astype(np.float64), f.along[place]
+        contrast = np.clip(scores - w * (offset[:, None] + tilt[:, None] * a), -1, 1)
+        contrast = np.where((index < 0) | dead[place], -np.inf, contrast)
+        plain = np.divide(scores, w, out=np.zeros_like(w), where=w > 0) - tilt[:, None] * a  # <q', u>
+        score = np.where(w > 0, np.clip(length[:, None] * plain + a, -1, 1), 0)
         parts.append((contrast, score, s.rows[place]))
         if n < len(values):
-            slack = (q.shape[1] / 16 + 8) * 2.0**-23 * max(1.0, f.high)  # twice the rounding of a scan
-            bound = np.maximum(bound, scores[:, -1] + slack - np.minimum(offset * f.low, offset * f.high))
+            size = np.linalg.norm(x, axis=1) * max(1.0, float(f.w.max()))
+            slack = (q.shape[1] / 16 + 8) * 2.0**-23 * size  # twice the rounding of a scan
+            others = scores[:, -1] + most_h + slack
+            bound = np.maximum(bound, np.maximum(others, 0) if f.zeros else others)
     contrast, score, rows = (np.concatenate(x, axis=1) for x in zip(*parts, strict=True))
     return contrast, score, rows, bound
+
+
+def _tilt(
+    offset: npt.NDArray[np.float64], f: _Factors, square: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """b, and the largest h over the rows of a segment.
+
+    Let r(a) = sqrt(1 + |m|^2 - 2 a) = 1 / w, and g be the value of h at the middle a. h = g - w F with
+    F(a) = c + b a + g r(a). b is such that F and its slope are 0 in the middle. As r is concave, so is F for g > 0,
+    and then is lowest at an end; otherwise F is nowhere below 0.
+    """
+    r = np.sqrt(1 + square - 2 * np.array([f.low, f.middle, f.high])).clip(1e-6)
+    g = -offset * r[1] / (f.middle + r[1] ** 2)
+    b = g / r[1]
+    ends = [offset + b * a + g * x for a, x in ((f.low, r[0]), (f.high, r[2]))]
+    lowest = np.minimum(0.0, np.minimum(*ends))
+    return b, g - lowest / r[2]

@@ -25,6 +25,7 @@ FORMAT = 1
 HEADER = 4096  # a page, so that rows begin on one
 _HEAD = struct.Struct("<16sI8sqq16s")
 _CHECK = struct.Struct("<I")
+LEAST_NORM = 1e-30  # a sketch below is taken for zero
 FULL = 1 << 28  # bytes of a segment's rows after which the next one is begun
 
 RECORD = np.dtype([("row", "<i8"), ("noise", "<f8"), ("crc", "<u4"), ("scale", "<f4"), ("norm", "<f4")])
@@ -167,8 +168,13 @@ class Segment:
                 raise RepositoryDamaged(f"{self.path}: wanted row {row} as it was written; got other bytes")
         self._seen[at] = True
 
-    def take(self, places: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-        """Rows as float32, multiplied by their scale, checked now."""
+    def units(self, places: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+        """Rows of norm one, or zero, checked now."""
         self.verify(places, again=True)
-        found = self.values()[places].astype(np.float32)
-        return np.asarray(found * self.records["scale"][places, None])
+        return np.asarray(self.values()[places].astype(np.float64) * self.factors()[places, None])
+
+    def factors(self) -> npt.NDArray[np.float64]:
+        """What stored values are multiplied by to have norm one: 0 for rows that are deleted, or zero."""
+        norm = self.records["norm"].astype(np.float64)
+        good = self.alive & (norm > LEAST_NORM)
+        return np.asarray(np.where(good, self.records["scale"] / np.where(good, norm, 1), 0))

@@ -325,9 +325,11 @@ class SketchRepository:
 
     def _free(self, rows: Rows) -> list[str]:
         """A key for each row, that is not taken."""
-        names = [f"run-{row:08d}" for row in rows.tolist()]
-        for i, name in enumerate(names):
-            while lines.has(self._connection(), name):
+        db, names = self._connection(), [f"run-{row:08d}" for row in rows.tolist()]
+        span = (min(names), max(names))
+        taken = {key for (key,) in db.execute("SELECT key FROM runs WHERE key >= ? AND key <= ?", span)}
+        for i, name in enumerate(names if taken else ()):
+            while name in taken or (name[-1] == "+" and lines.has(db, name)):
                 name += "+"
             names[i] = name
         return names
