@@ -36,7 +36,7 @@ BELOW = {
     "display": set(),
     "trials": {"_values", "display", "reading", "runs", "sketcher", "sketching"},
     "demo": {"_config", "datasets", "display", "erasure", "runs", "sketcher", "sketching", "trials"},
-    "cli": {"_config", "_files", "_npz", "demo", "display", "runs", "sketcher", "sketching"},
+    "cli": {"_config", "_files", "_npz", "demo", "display", "repository", "runs", "sketcher", "sketching"},
     "__main__": {"cli"},
 }
 FRONT = {"cli", "demo", "datasets", "display", "__main__"}  # not loaded by `import recsketch`

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
-import json
 import os
 import sys
 import warnings
@@ -15,8 +13,8 @@ from typing import Any, NoReturn, TextIO
 
 import numpy as np
 
-import recsketch._check as _check
 import recsketch._files as _files
+import recsketch.cli.repository as repository
 from recsketch._config import show_config, version
 from recsketch.cli.files import (
     STANDARD,
@@ -31,12 +29,12 @@ from recsketch.cli.files import (
     write_sketches,
     writing,
 )
-from recsketch.display.terminal import Style, lines, percent, printable, progress, significant, table
+from recsketch.cli.options import Run, add_json, add_threads, line, print_json, whole
+from recsketch.cli.options import told as told_to
+from recsketch.display.terminal import Style, lines, percent, progress, significant, table
 from recsketch.runs import drawing
 from recsketch.runs.batch import TraceBatch
 from recsketch.sketcher import Sketcher
-
-Run = Callable[[argparse.Namespace], None]
 
 USAGE_ERROR = 2
 """Exit code for whatever the caller can mend: arguments, files. Also argparse's own."""
@@ -70,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a name that cannot be shown must not undo what was done
 
     def tell(kind: str, what: object) -> None:
-        print(_line(f"recsketch {args.command}: {kind}: {str(what) or type(what).__name__}"), file=sys.stderr)
+        print(line(f"recsketch {args.command}: {kind}: {str(what) or type(what).__name__}"), file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: tell("warning", message)
@@ -95,13 +93,7 @@ class _Parser(argparse.ArgumentParser):
     """Tells an error in one line, without the usage before it."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE_ERROR, _line(f"{self.prog}: error: {message}") + "\n")
-
-
-def _line(text: str) -> str:
-    """A text that may quote anything, as one line of at most 1,000 characters that moves no cursor."""
-    words = " ".join(_check.cut(text, 1000).splitlines())
-    return _check.cut(printable(words), 1000)
+        self.exit(USAGE_ERROR, line(f"{self.prog}: error: {message}") + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,36 +112,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _whole(least: int) -> Callable[[str], int]:
-    """An argument type: a whole number, at least so much."""
-
-    def convert(text: str) -> int:
-        with contextlib.suppress(ValueError):
-            if int(text) >= least:
-                return int(text)
-        raise argparse.ArgumentTypeError(f"wanted a whole number, at least {least}; got {_check.shown(text)}")
-
-    return convert
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON, for machines")
-
-
-def _add_threads(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=_whole(1), metavar="N", help="at most so many threads (default: all)")
-
-
-def _print_json(value: object, told: TextIO | None = None) -> None:
-    print(json.dumps(value, indent=2, allow_nan=False), file=told)
-
-
 def _demo(parser: argparse.ArgumentParser) -> Run:
     """Read pages of handwritten digits with a small modular network and show what sketches of its runs know."""
-    parser.add_argument("--pages", type=_whole(2), default=300, metavar="N", help="how many pages (default: 300)")
-    parser.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="of pages and sketches (default: 0)")
-    _add_threads(parser)
-    _add_json(parser)
+    parser.add_argument("--pages", type=whole(2), default=300, metavar="N", help="how many pages (default: 300)")
+    parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of pages and sketches (default: 0)")
+    add_threads(parser)
+    add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
         # Imported here: the digits and the demo's figures concern no other command.
@@ -158,7 +126,7 @@ def _demo(parser: argparse.ArgumentParser) -> Run:
 
         figures, example = run_demo(args.pages, seed=args.seed, threads=args.threads)
         if args.json:
-            _print_json(figures)
+            print_json(figures)
         else:
             print(demo_text(figures, example, style=Style.of(sys.stdout)))
 
@@ -182,7 +150,7 @@ def _sketch(parser: argparse.ArgumentParser) -> Run:
         "--spec", required=True, metavar="SPEC.json", help="a SketchSpec, as SketchSpec.to_json writes it"
     )
     parser.add_argument("--out", "-o", required=True, metavar="SKETCHES.npz", help="where to write")
-    _add_threads(parser)
+    add_threads(parser)
 
     def run(args: argparse.Namespace) -> None:
         keep_apart([args.traces, args.spec], [args.out])
@@ -195,7 +163,7 @@ def _sketch(parser: argparse.ArgumentParser) -> Run:
                 sketches[at : at + _CHUNK] = sketcher.sketch(batch[at : at + _CHUNK])
             write_sketches(out, spec, sketches)
         count = f"{len(batch):,} sketch{'es' * (len(batch) != 1)} of {spec.dim:,} numbers"
-        print(_line(f"{args.out}: {count}"), file=_told(args.out))
+        print(line(f"{args.out}: {count}"), file=told_to(args.out))
 
     return run
 
@@ -207,14 +175,14 @@ def _unroll(parser: argparse.ArgumentParser) -> Run:
     )
     parser.add_argument("--spec", metavar="SPEC.json", help="of packed sketches")
     parser.add_argument(
-        "--index", type=_whole(0), action="append", metavar="I", help="this sketch, from 0; may be repeated"
+        "--index", type=whole(0), action="append", metavar="I", help="this sketch, from 0; may be repeated"
     )
     parser.add_argument("--mask", metavar="MASK.npy", help="bool, (dim,) or (n, dim): true where a coordinate is kept")
-    parser.add_argument("--max-depth", type=_whole(1), metavar="N", help="levels to look for (default: 16)")
+    parser.add_argument("--max-depth", type=whole(1), metavar="N", help="levels to look for (default: 16)")
     parser.add_argument("--out", "-o", metavar="TRACES.npz", help="write the runs as a TraceBatch")
     parser.add_argument("--html", metavar="FILE.html", help="write the trees as a page")
-    _add_threads(parser)
-    _add_json(parser)
+    add_threads(parser)
+    add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
         sketches: Sketches
@@ -242,11 +210,11 @@ def _unroll(parser: argparse.ArgumentParser) -> Run:
         empty = [str(i) for i, u in zip(chosen, found, strict=True) if not u.objects]
         if empty and args.out is not None:
             left_out = f"left out, since nothing was found in them: {', '.join(empty)}"
-            print(_line(f"{args.out}: {left_out}"), file=sys.stderr)
+            print(line(f"{args.out}: {left_out}"), file=sys.stderr)
         whole = args.index is not None or len(chosen) == 1  # printed last: the reader of stdout may stop at any line
-        told = _told(args.out, args.html)
+        told = told_to(args.out, args.html)
         if args.json:
-            _print_json([_unrolled(i, u, whole) for i, u in zip(chosen, found, strict=True)], told)
+            print_json([_unrolled(i, u, whole) for i, u in zip(chosen, found, strict=True)], told)
         else:
             _print_unrolled(chosen, found, whole, told)
 
@@ -258,11 +226,6 @@ def _chosen(index: list[int] | None, count: int) -> list[int]:
         if i >= count:
             raise ValueError(f"--index: wanted a number below {count}, of a sketch in the file; got {i}")
     return list(range(count)) if index is None else index
-
-
-def _told(*outputs: str | None) -> TextIO:
-    """Where to tell what was done: standard output, unless that gets a file."""
-    return sys.stderr if STANDARD in outputs else sys.stdout
 
 
 def _print_unrolled(chosen: Sequence[int], found: Sequence[Any], whole: bool, told: TextIO) -> None:
@@ -299,8 +262,8 @@ def _summary(parser: argparse.ArgumentParser) -> Run:
         metavar="A,B",
         help="modules on the way from the output down to it (default: none); may be repeated",
     )
-    _add_threads(parser)
-    _add_json(parser)
+    add_threads(parser)
+    add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
         spec, sketches = read_sketches(args.sketches)
@@ -318,7 +281,7 @@ def _summary(parser: argparse.ArgumentParser) -> Run:
             shown = (summary.count, summary.count_error, norm, summary.mean_error)
             cells.append([str(number), *(significant(float(v), 3) for v in shown)])
         if args.json:
-            _print_json(rows)
+            print_json(rows)
             return
         header = ["run", "count", "+-", "norm of mean", "+- an element"]
         print(table(header, cells, style=Style.of(sys.stdout), indent=0))
@@ -326,7 +289,14 @@ def _summary(parser: argparse.ArgumentParser) -> Run:
     return run
 
 
-COMMANDS: tuple[Callable[[argparse.ArgumentParser], Run], ...] = (_demo, _sketch, _unroll, _summary, _info)
+COMMANDS: tuple[Callable[[argparse.ArgumentParser], Run], ...] = (
+    _demo,
+    _sketch,
+    _unroll,
+    _summary,
+    *repository.COMMANDS,
+    _info,
+)
 
 
 def _finite(value: float) -> float | None:

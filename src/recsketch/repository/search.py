@@ -70,6 +70,10 @@ def centre(column: Column) -> Floats | None:
     on what is stored alone, and seldom changes as rows are added.
     """
     total = sum(map(len, column.segments))
+    live = tuple((s.number, len(s), int(s.alive.sum())) for s in column.segments)  # rows only ever die
+    if column.kept.get("live") == live:
+        known: Floats | None = column.kept["mean"]
+        return known
     if column.live < LEAST:
         return None
     first = 1 << (total.bit_length() - 1)
@@ -90,6 +94,7 @@ def centre(column: Column) -> Floats | None:
                     count += len(some)
         column.kept.clear()
         column.kept.update(key=key, mean=(mean / max(1, count)).astype(np.float32))
+    column.kept["live"] = live
     found: Floats = column.kept["mean"]
     return found
 

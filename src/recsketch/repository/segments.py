@@ -99,6 +99,7 @@ class Segment:
         self.rows: Rows = np.zeros(0, np.int64)
         self.alive: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
         self._seen: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self._checked = 0  # rows, all of the first so many
         self._mapped: npt.NDArray[Any] | None = None
 
     def __len__(self) -> int:
@@ -119,8 +120,9 @@ class Segment:
     def places(self, rows: Rows) -> npt.NDArray[np.intp]:
         """Where these rows stand, those that are not here left out; `rows` ascend."""
         at = np.searchsorted(self.rows, rows)
-        at = at[at < len(self.rows)] if len(at) else at
-        return np.asarray(at[np.isin(self.rows[at], rows)]) if len(at) else at
+        here = at < len(self.rows)
+        here[here] = self.rows[at[here]] == rows[here]
+        return np.asarray(at[here])
 
     def values(self) -> npt.NDArray[Any]:
         """(n, d) rows as they are stored, mapped, not checked.
@@ -153,12 +155,12 @@ class Segment:
         RepositoryDamaged
             A row's bytes are not those that were written.
         """
+        if places is None and self._checked == len(self):
+            return
         due = self.alive if again else self.alive & ~self._seen
         at = np.flatnonzero(due) if places is None else places[due[places]]
-        if not len(at):
-            return
         values, step = self.values(), max(1, (1 << 22) // (self.dim * self._stored.itemsize))
-        for first in range(0, len(at), step):
+        for first in range(0, len(at), step):  # nothing where there is nothing to check
             part = at[first : first + step]
             whole = len(part) == part[-1] - part[0] + 1
             block = values[part[0] : part[-1] + 1] if whole else values[part]
@@ -167,14 +169,16 @@ class Segment:
                 row = int(self.rows[part[bad[0]]])
                 raise RepositoryDamaged(f"{self.path}: wanted row {row} as it was written; got other bytes")
         self._seen[at] = True
+        self._checked = len(self) if places is None else self._checked
 
     def units(self, places: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
         """Rows of norm one, or zero, checked now."""
         self.verify(places, again=True)
-        return np.asarray(self.values()[places].astype(np.float64) * self.factors()[places, None])
+        return np.asarray(self.values()[places].astype(np.float64) * self.factors(places)[:, None])
 
-    def factors(self) -> npt.NDArray[np.float64]:
+    def factors(self, places: npt.NDArray[np.intp] | slice = slice(None)) -> npt.NDArray[np.float64]:
         """What stored values are multiplied by to have norm one: 0 for rows that are deleted, or zero."""
-        norm = self.records["norm"].astype(np.float64)
-        good = self.alive & (norm > LEAST_NORM)
-        return np.asarray(np.where(good, self.records["scale"] / np.where(good, norm, 1), 0))
+        records = self.records[places]
+        norm = records["norm"].astype(np.float64)
+        good = self.alive[places] & (norm > LEAST_NORM)
+        return np.asarray(np.where(good, records["scale"] / np.where(good, norm, 1), 0))

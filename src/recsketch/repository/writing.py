@@ -344,8 +344,8 @@ def _stored(
 def norms(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Of rows of any type; squares neither overflow nor vanish."""
     y = values.astype(np.float32, copy=False)
-    most = np.maximum(y.max(axis=1), -y.min(axis=1)).astype(np.float64)
-    ordinary = (most == 0) | ((most > 1e-12) & (most < 1e15))
-    if ordinary.all():
-        return np.asarray(np.sqrt(np.square(y).sum(axis=1, dtype=np.float32)).astype(np.float64))
+    with np.errstate(over="ignore", under="ignore"):
+        square = np.square(y).sum(axis=1, dtype=np.float32)
+    if np.all((square > 1e-24) & (square < 1e30)):
+        return np.asarray(np.sqrt(square.astype(np.float64)))
     return np.asarray(np.linalg.norm(y.astype(np.float64), axis=1))

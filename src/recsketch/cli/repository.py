@@ -1,0 +1,156 @@
+"""Subcommands of a repository: `add`, `search`, `check`, `compact`, `export`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+import recsketch._check as _check
+import recsketch._files as _files
+from recsketch.cli.files import keep_apart, read_spec, source, target
+from recsketch.cli.options import Run, add_json, add_threads, line, print_json, told, whole
+from recsketch.display.terminal import Style, progress, significant, table
+from recsketch.repository.state import DTYPES
+from recsketch.repository.store import SketchRepository
+from recsketch.runs.batch import TraceBatch
+
+_CHUNK = 1024  # runs added at a time
+
+
+def add(parser: argparse.ArgumentParser) -> Run:
+    """Keep saved runs in a repository. Makes the repository, if there is none and a specification is given."""
+    parser.add_argument("repository", metavar="DIR", help="a folder")
+    parser.add_argument("traces", metavar="TRACES.npz", help="a TraceBatch, as TraceBatch.save writes it")
+    parser.add_argument("--spec", metavar="SPEC.json", help="a SketchSpec, as SketchSpec.to_json writes it")
+    parser.add_argument("--dtype", choices=DTYPES, help="how a new repository stores sketches (default: float32)")
+    parser.add_argument(
+        "--metadata", metavar="FILE.jsonl", help='a JSON object a line, one a run; where it has "key", that is the key'
+    )
+    parser.add_argument("--objects", action="store_true", help="keep the runs' objects, too, to be searched for")
+    add_threads(parser)
+
+    def run(args: argparse.Namespace) -> None:
+        keep_apart([args.traces, args.spec, args.metadata], [])
+        spec = None if args.spec is None else read_spec(args.spec)
+        batch = TraceBatch.load(source(args.traces))
+        keys, about = _metadata(args.metadata, len(batch))
+        opened = SketchRepository.open(args.repository, spec, "a", dtype=args.dtype, threads=args.threads)
+        with opened as repository:
+            for at in progress(range(0, len(batch), _CHUNK), "adding"):
+                part = slice(at, at + _CHUNK)
+                names = None if keys is None else keys[part]
+                repository.add(batch[part], names, about[part], objects=args.objects)
+            text = f"{args.repository}: {_check.count(len(batch), 'run')} added, {len(repository)} in all"
+            print(line(text))
+
+    return run
+
+
+def _metadata(path: str | None, count: int) -> tuple[list[str] | None, list[dict[str, Any]]]:
+    """Keys, if they are given, and metadata of so many runs."""
+    if path is None:
+        return None, [{} for _ in range(count)]
+    with _files.opened(source(path), b"{", "a JSON object a line") as file:
+        found = [json.loads(text) for text in file.read().splitlines() if text.strip()]
+    if len(found) != count or not all(isinstance(x, dict) for x in found):
+        wanted = f"{_check.count(count, 'JSON object')}, one a line for each run"
+        raise ValueError(f"{_check.cut(path, 200)}: wanted {wanted}; got {len(found)} lines")
+    keys = [x.pop("key") for x in found if "key" in x]
+    if keys and len(keys) != count:
+        raise ValueError(f'{_check.cut(path, 200)}: wanted "key" in every line or none; got {len(keys)} of {count}')
+    return keys or None, found
+
+
+def search(parser: argparse.ArgumentParser) -> Run:
+    """Find the runs that are most like others. The others are saved runs, or one of the repository's, by its key."""
+    parser.add_argument("repository", metavar="DIR", help="a folder")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--runs", metavar="TRACES.npz", help="a TraceBatch, as TraceBatch.save writes it")
+    what.add_argument("--like", metavar="KEY", help="the key of a run that is there")
+    parser.add_argument("-k", type=whole(1), default=10, metavar="N", help="how many (default: 10)")
+    parser.add_argument("--by", choices=("run", "order"), default="run", help='"order": whatever the order of inputs')
+    parser.add_argument(
+        "--where", metavar="JSON", help='conditions, such as \'{"year": {">=": 2020}, "kind": ["a", "b"]}\''
+    )
+    add_threads(parser)
+    add_json(parser)
+
+    def run(args: argparse.Namespace) -> None:
+        try:
+            where = None if args.where is None else json.loads(args.where)
+        except ValueError:
+            raise ValueError(f"--where: wanted JSON; got {_check.shown(args.where)}") from None
+        with SketchRepository.open(args.repository, threads=args.threads) as repository:
+            if args.like is None:
+                found = repository.search(TraceBatch.load(source(args.runs)), args.k, where, args.by)
+            elif args.like in repository:
+                found = [repository.related(args.like, args.k, where, args.by)]
+            else:
+                raise ValueError(f"--like: wanted a key of the repository; got {_check.shown(args.like)}")
+        rows = [(i, hit) for i, hits in enumerate(found) for hit in hits]
+        if args.json:
+            fields = ("key", "contrast", "score", "metadata")
+            print_json([{"query": i, **{name: getattr(hit, name) for name in fields}} for i, hit in rows])
+            return
+        cells = [
+            [str(i), line(hit.key), significant(hit.contrast, 3), significant(hit.score, 3), _shown(hit.metadata)]
+            for i, hit in rows
+        ]
+        header = ["query", "key", "contrast", "score", "metadata"]
+        print(table(header, cells, style=Style.of(sys.stdout), indent=0))
+
+    return run
+
+
+def _shown(metadata: Any) -> str:
+    return line(_check.cut(json.dumps(metadata, ensure_ascii=False), 60)) if metadata else ""
+
+
+def check(parser: argparse.ArgumentParser) -> Run:
+    """Compare every byte of a repository with its checksum. The exit code is 2 where something is wrong."""
+    parser.add_argument("repository", metavar="DIR", help="a folder")
+    add_json(parser)
+
+    def run(args: argparse.Namespace) -> None:
+        with SketchRepository.open(args.repository) as repository:
+            found = repository.check()
+        if args.json:
+            print_json({name: getattr(found, name) for name in ("ok", "problems", "runs", "rows", "bytes")})
+        elif found.ok:
+            print(line(f"{args.repository}: {found}"))
+        if not found.ok:
+            problems = "; ".join(found.problems)
+            raise ValueError(f"{args.repository}: wanted a whole repository; got a damaged one: {problems}")
+
+    return run
+
+
+def compact(parser: argparse.ArgumentParser) -> Run:
+    """Write a repository anew, without what was deleted."""
+    parser.add_argument("repository", metavar="DIR", help="a folder")
+
+    def run(args: argparse.Namespace) -> None:
+        with SketchRepository.open(args.repository, mode="a") as repository:
+            freed = repository.compact()
+        print(line(f"{args.repository}: {freed:,} bytes freed"))
+
+    return run
+
+
+def export(parser: argparse.ArgumentParser) -> Run:
+    """Write all runs of a repository to one npz file."""
+    parser.add_argument("repository", metavar="DIR", help="a folder")
+    parser.add_argument("--out", "-o", required=True, metavar="FILE.npz", help="where to write")
+
+    def run(args: argparse.Namespace) -> None:
+        with SketchRepository.open(args.repository) as repository, _files.written(target(args.out)) as out:
+            repository.export(out)
+            count = _check.count(len(repository), "run")
+        print(line(f"{args.out}: {count}"), file=told(args.out))
+
+    return run
+
+
+COMMANDS = (add, search, check, compact, export)

@@ -1,0 +1,110 @@
+"""`recsketch add | search | check | compact | export`: what they say, and that errors are one line and exit code 2."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from repositories import SPEC, run
+
+import recsketch as rs
+from recsketch.cli.main import main
+
+
+@pytest.fixture
+def saved(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Ten runs, their specification and metadata, in files; commands run beside them."""
+    monkeypatch.chdir(folder)
+    rs.TraceBatch.from_traces([run(i) for i in range(10)]).save("runs.npz")
+    Path("spec.json").write_text(SPEC.to_json())
+    lines = [json.dumps({"key": f"page {i}", "year": 2000 + i, "kind": "ab"[i % 2]}) for i in range(10)]
+    Path("about.jsonl").write_text("\n".join(lines))
+    return folder
+
+
+def call(*arguments: Any) -> int:
+    return main([str(a) for a in arguments])
+
+
+def test_a_repository_from_the_command_line(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("add", "pages", "runs.npz", "--spec", "spec.json", "--metadata", "about.jsonl", "--objects") == 0
+    assert capsys.readouterr().out == "pages: 10 runs added, 10 in all\n"
+    assert call("add", "pages", "runs.npz", "--spec", "spec.json") == 0
+    assert capsys.readouterr().out == "pages: 10 runs added, 20 in all\n"
+    with rs.SketchRepository.open("pages", mode="a") as r:
+        assert np.array_equal(r.get("page 3").sketch, rs.Sketcher(SPEC).sketch(run(3)))
+        assert r.get("page 3").metadata == {"year": 2003, "kind": "b"}
+        assert r.search_objects("ear", run(3).objects[0].attribute, 1)[0].key == "page 3"
+        r.delete([key for key in r if key.startswith("run-")])
+    assert call("compact", "pages") == 0
+    assert capsys.readouterr().out.endswith(" bytes freed\n")
+    assert call("check", "pages") == 0
+    assert capsys.readouterr().out.startswith("pages: whole: 10 runs, 50 rows, ")
+    assert call("check", "pages", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+    assert call("export", "pages", "--out", "all.npz") == 0
+    assert capsys.readouterr().out == "all.npz: 10 runs\n"
+    with rs.SketchRepository.open("again", SPEC, mode="a") as again:
+        assert again.import_("all.npz") == [f"page {i}" for i in range(10)]
+
+
+def test_search_from_the_command_line(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("add", "pages", "runs.npz", "--spec", "spec.json", "--metadata", "about.jsonl", "--dtype", "int8") == 0
+    capsys.readouterr()
+    assert call("search", "pages", "--runs", "runs.npz", "-k", 2, "--where", '{"kind": "a"}') == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["query", "key", "contrast", "score", "metadata"]
+    assert len(rows) == 21
+    assert rows[1][:3] == ["0", "page", "0"]
+    assert call("search", "pages", "--runs", "runs.npz", "-k", 1, "--json", "--by", "order") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(row["query"], row["key"], row["metadata"]["year"]) for row in found] == [
+        (i, f"page {i}", 2000 + i) for i in range(10)
+    ]
+    assert call("search", "pages", "--like", "page 4", "--json", "-k", 20) == 0
+    keys = [row["key"] for row in json.loads(capsys.readouterr().out)]
+    assert sorted(keys) == [f"page {i}" for i in range(10) if i != 4]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["search", "pages", "--like", "nobody"], "--like: wanted a key of the repository; got 'nobody'"),
+        (["search", "pages", "--like", "page 1", "--where", "{"], "--where: wanted JSON; got '{'"),
+        (["search", "nothing", "--like", "page 1"], "wanted a repository to read; got none"),
+        (["check", "nothing"], "wanted a repository to read; got none"),
+        (["add", "pages", "runs.npz", "--metadata", "about.jsonl"], "keys: wanted new ones; got 'page 0', which is"),
+        (["add", "new", "runs.npz"], "spec: wanted a SketchSpec, for a new repository; got None"),
+        (
+            ["add", "pages", "runs.npz", "--dtype", "float16"],
+            "dtype: wanted the repository's, 'float32'; got 'float16'",
+        ),
+        (["add", "pages", "runs.npz", "--metadata", "short.jsonl"], "wanted 10 JSON objects, one a line for each run"),
+        (["add", "pages", "runs.npz", "--metadata", "some.jsonl"], 'wanted "key" in every line or none; got 1 of 10'),
+        (["add", "pages", "runs.npz", "--metadata", "-", "--spec", "-"], "-: wanted one input from standard input"),
+    ],
+)
+def test_errors(saved: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], error: str) -> None:
+    assert call("add", "pages", "runs.npz", "--spec", "spec.json", "--metadata", "about.jsonl") == 0
+    Path("short.jsonl").write_text('{"a": 1}\n')
+    Path("some.jsonl").write_text('{"key": "x"}\n' + '{"a": 1}\n' * 9)
+    capsys.readouterr()
+    assert call(*arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert error in told.err
+    assert told.err.count("\n") == 1
+
+
+def test_damage_is_exit_code_2(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("add", "pages", "runs.npz", "--spec", "spec.json")
+    path = Path("pages/00000001.rows")
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    capsys.readouterr()
+    assert call("check", "pages") == 2
+    assert "wanted a whole repository; got a damaged one: " in capsys.readouterr().err
+    assert call("check", "pages", "--json") == 2
+    assert json.loads(capsys.readouterr().out)["ok"] is False
