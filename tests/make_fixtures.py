@@ -8,6 +8,8 @@ and fractions of them alone, so that every machine and every version writes the 
 
 from __future__ import annotations
 
+import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,24 @@ def packed(dtype: str) -> rs.PackedSketches:
     return rs.PackedSketches(values[dtype], [0.5, 2.0], [0.25, 0.0], dtype)
 
 
+REPOSITORY = rs.SketchSpec(64, {"page": 2, "ä b": 3}, seed=7)
+
+
+def repository(folder: Path) -> None:
+    """With a run that was deleted and one that was changed, one of sketches and one of a run, and objects."""
+    with rs.SketchRepository.open(folder, REPOSITORY, mode="a", dtype="int8+float16") as r:
+        r.add(sketches(), ["a", "ä"], [{"text": "b", "whole": 3, "part": 0.5, "yes": True, "none": None}, {"whole": 4}])
+        r.add(traces(), ["run", "gone"], objects=True)
+        r.delete("gone")
+        r.update("ä", sketches()[0] + 1)
+
+
+def zipped(folder: Path, to: Path) -> None:
+    with zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.writestr(zipfile.ZipInfo(file.name), file.read_bytes(), zipfile.ZIP_DEFLATED)
+
+
 def main() -> None:
     folder = HERE / f"format-{_npz.FORMAT}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,6 +98,9 @@ def main() -> None:
     packed("int8")[1].save(folder / "packed-one.npz")
     with open(folder / "sketches.npz", "wb") as file:
         write_sketches(file, spec(), sketches())
+    with tempfile.TemporaryDirectory() as place:
+        repository(Path(place) / "r")
+        zipped(Path(place) / "r", folder / "repository.zip")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ import recsketch.sketching.spec as specs
 from recsketch.cli import files as cli_files
 
 FOLDERS = sorted(made.HERE.iterdir())
-NAMES = {"spec.json", "traces.npz", "sketches.npz", "packed-one.npz", *(f"packed-{d}.npz" for d in made.DTYPES)}
+PACKED = {"packed-one.npz", *(f"packed-{d}.npz" for d in made.DTYPES)}
+NAMES = {"spec.json", "repository.zip", "traces.npz", "sketches.npz", *PACKED}
 
 
 def test_every_format_has_its_files() -> None:
@@ -39,6 +40,27 @@ def test_they_are_read(folder: Path) -> None:
     spec, sketches = cli_files.read_sketches(str(folder / "sketches.npz"))
     assert spec == made.spec()
     assert np.array_equal(sketches, made.sketches())
+
+
+@pytest.mark.parametrize("fixtures", FOLDERS, ids=lambda folder: folder.name)
+def test_repositories_are_read_and_go_on(fixtures: Path, folder: Path) -> None:
+    """Of the run only that it is there: which sketch it has is the sketch's format's business."""
+    with zipfile.ZipFile(fixtures / "repository.zip") as archive:
+        archive.extractall(folder / "r")
+    about = {"text": "b", "whole": 3, "part": 0.5, "yes": True, "none": None}
+    for k, mode in enumerate(("r", "a", "r")):
+        with rs.SketchRepository.open(folder / "r", made.REPOSITORY, mode=mode) as r:
+            assert r.check().ok, r.check()
+            assert list(r)[:3] == ["a", "run", "ä"]
+            assert r.get("a").metadata == about
+            assert r.get("a").packed == rs.pack(made.sketches()[0], "float16")
+            assert r.get("ä").packed == rs.pack(made.sketches()[0] + 1, "float16")
+            assert r.get("run").order is not None
+            assert r.search(made.sketches()[0], 1, {"part": {">": 0}})[0].key == "a"
+            assert r.search_objects("ä b", [1, 2, 3], 1)[0].path == (0, 0)
+            assert ("ö" in r) == (k == 2)
+            if mode == "a":
+                r.add(made.sketches()[1], "ö")
 
 
 def test_what_is_written_now_is_of_the_newest_format() -> None:

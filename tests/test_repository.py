@@ -14,6 +14,7 @@ from repositories import SPEC, D, contents, rows, run
 
 import recsketch as rs
 from recsketch.repository import tables
+from recsketch.repository.writing import norms
 
 DTYPES = ("float32", "float16", "int8", "int8+float16")
 
@@ -136,6 +137,20 @@ def test_one_row_of_many_is_read_alone(repository: Any) -> None:
     repository.delete(["run-00000050"])
     for i in (0, 9, 10, 51, 199):
         assert np.array_equal(repository.get(f"run-{i:08d}").sketch, x[i])
+
+
+@pytest.mark.parametrize("d", [1, 3, 64, 1000, 1024, 1 << 16])
+@pytest.mark.parametrize("size", [1e-30, 1e-10, 1.0, 1e10, 1e30])
+def test_norms(d: int, size: float) -> None:
+    """A sum of up to 1,024 squares in float32, in whatever order, is off by at most 1024 units of 2^-24 of itself if
+    nothing is summed pairwise; NumPy has at least eight sums at a time, which makes it 128, and a root halves that."""
+    x = np.abs(rows(5, d=d)) + np.float32(0.1)  # all of one sign, which is the worst case
+    x = x / x.max() * np.float32(size)
+    x[3] = 0
+    found = norms(x)
+    want = np.linalg.norm(x.astype(np.float64), axis=1)
+    assert found[3] == 0
+    assert np.all(np.abs(found - want) <= 64 * 2.0**-24 * want)
 
 
 # ---------------------------------------------------------------- compaction

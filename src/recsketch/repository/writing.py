@@ -7,9 +7,11 @@ the index says is there. A row is wiped only when the index no longer names it.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sqlite3
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -186,8 +188,8 @@ class Writer:
         """Lines of runs, whose keys must be new."""
         lines, tags, digest = [], [], self.state.digest
         for row, key, about in zip(rows.tolist(), keys, metadata, strict=True):
-            fields = (row, key, conditions.dumped("metadata", about))
-            lines.append((*fields, tables.crc(*fields)))
+            text = conditions.dumped("metadata", about) if about else "{}"
+            lines.append((row, key, text, zlib.crc32(f"{row}\0{key}\0{text}".encode())))  # `tables.crc`, in a line
             digest += lines[-1][-1]
             tags += conditions.tags(row, about)
         try:
@@ -342,10 +344,15 @@ def _stored(
 
 
 def norms(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Of rows of any type; squares neither overflow nor vanish."""
+    """Of rows of any type; squares neither overflow nor vanish.
+
+    Squares are summed in float32 over stretches of at most 1,024, whose sums are added in float64.
+    """
     y = values.astype(np.float32, copy=False)
+    n, d = y.shape
+    parts = y.reshape(n, -1, math.gcd(d, 1024))
     with np.errstate(over="ignore", under="ignore"):
-        square = np.square(y).sum(axis=1, dtype=np.float32)
+        square = np.einsum("ijk,ijk->ij", parts, parts).sum(axis=1, dtype=np.float64)
     if np.all((square > 1e-24) & (square < 1e30)):
-        return np.asarray(np.sqrt(square.astype(np.float64)))
+        return np.asarray(np.sqrt(square))
     return np.asarray(np.linalg.norm(y.astype(np.float64), axis=1))

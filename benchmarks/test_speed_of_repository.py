@@ -1,0 +1,169 @@
+"""A repository against what its work costs without it: runs are added, and the ten most alike are found.
+
+Adding is measured against writing the same bytes to one file with fsync, by the wall clock, since most of it is waiting
+for the disk; searching against the product of the same numbers in NumPy, with `argpartition` for a peer. For one query
+the limit is the product of a matrix and a vector, which reads the rows once. 20,000 rows of 1,024.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import Contender, limit, ours
+from figure import QUICK, SMOKE, Figure, at_most, share
+from machine import blas, interleaved
+from test_accuracy_of_search import EDITS, MODULES, D, edited, new_page
+
+import recsketch as rs
+
+N, QUERIES, K = 20_000, 96, 10
+ROUNDS = (1, 3, 9)
+
+
+@lru_cache(maxsize=1)
+def rows() -> Any:
+    """Rows that have a good half in common, as sketches of one network's runs."""
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((N, D), np.float32) + rng.standard_normal(D, np.float32)
+
+
+def queries(count: int) -> Any:
+    rng = np.random.default_rng(1)
+    return rows()[rng.integers(0, N, count)] + rng.standard_normal((count, D), np.float32)
+
+
+SPEC = rs.SketchSpec(D, {"eye": 2})
+ABOUT = [{"part": i % 100} for i in range(N)]
+
+
+class Filled:
+    """A repository of the rows, in a folder of its own."""
+
+    def __init__(self, dtype: str = "float32", threads: int = 1) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="recsketch-"))
+        with rs.SketchRepository.open(self.folder / "r", SPEC, mode="a", dtype=dtype) as r:
+            r.add(rows(), metadata=ABOUT)
+        self.open = rs.SketchRepository.open(self.folder / "r", threads=threads)
+
+    def __enter__(self) -> rs.SketchRepository:
+        return self.open
+
+    def __exit__(self, *_: object) -> None:
+        self.open.close()
+        shutil.rmtree(self.folder)
+
+
+def _written(path: Path, data: memoryview) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+
+
+def adding(effort: int) -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        with rs.SketchRepository.open(place / "r", SPEC, mode="a", threads=1) as r:
+            work = {
+                "add": partial(r.add, rows(), metadata=ABOUT),
+                "write": partial(_written, place / "w", rows().data),
+            }
+            t = interleaved(work, ROUNDS[effort])
+    ratio = float(np.median(t["add"].wall / t["write"].wall))
+    speed = rows().nbytes / float(np.median(t["write"].wall)) / 1e6
+    how = (
+        f"{N} rows of {D} float32, a key and a number each: {N / t['add'].best:,.0f} a second; writing {speed:.0f} MB/s"
+    )
+    yield at_most("adding over writing the same bytes with fsync", 2, ratio, how)
+
+
+def searching(effort: int) -> Iterator[Figure]:
+    x, q = rows(), queries(QUERIES)
+    out = np.empty((QUERIES, N), np.float32)
+    times = {}
+    for dtype in ("float32", "float16", "int8", "int8+float16"):
+        with Filled(dtype) as r:
+            r.search(q[0], K)
+            work = {
+                "many": partial(r.search, q, K),
+                "one": partial(r.search, q[0], K),
+                "some": partial(r.search, q[0], K, {"part": 7}),
+                "product": partial(np.matmul, q, x.T, out=out),
+                "vector": partial(np.matmul, x, q[0]),
+            }
+            times[dtype] = interleaved(work, ROUNDS[effort])
+    t = times["float32"]
+    how = f"{N} rows of {D}, one thread; {blas()}"
+    yield at_most(f"top-{K} of {QUERIES} queries over the product alone", 1.2, t["many"] / t["product"], how, ".3g")
+    yield at_most("one query over reading the rows once", 1 / 0.75, t["one"] / t["vector"], f"{how}: x @ q", ".3g")
+    yield at_most("one query over 1% of the rows, over one over all", 0.05, t["some"] / t["one"], f"{how}; 200 rows")
+    parts = [f"{k} {u['one'].median / t['one'].median:.2f}" for k, u in times.items()]
+    yield Figure("one query by type, over float32", "", ", ".join(parts), how)
+
+
+def finding(effort: int) -> Iterator[Figure]:
+    """Pages that were edited find the page they were made from; pages that have a line in common find each other."""
+    count = {SMOKE: 100, QUICK: 1000}.get(effort, 4000)
+    tries = min(count // 2, 500)
+    rng = np.random.default_rng(0)
+    pages = [new_page(rng) for _ in range(count)]
+    spec = rs.SketchSpec(D, MODULES)
+    with tempfile.TemporaryDirectory() as folder, rs.SketchRepository.open(f"{folder}/r", spec, mode="a") as r:
+        keys = r.add([p.trace() for p in pages], objects=True)
+        how = f"{tries} of {count} pages, d = {D}, by='order'"
+        for name, (edit, least) in EDITS.items():
+            found = r.search([edited(p, edit, rng) for p in pages[:tries]], 1, by="order")
+            good = sum(hits[0].key == key for hits, key in zip(found, keys, strict=False))
+            yield share(f"repository, first hit, {name}", least, good, tries, how)
+        good = 0
+        for p, key in zip(pages[:tries], keys, strict=False):  # a character, two levels below the page, seen again
+            char = p.lines[-1].chars[0]
+            noisy = char + 0.3 * np.linalg.norm(char) * rng.standard_normal(32).astype(np.float32) / np.sqrt(32)
+            good += r.search_objects("char", noisy.astype(np.float32), 1)[0].key == key
+        yield share("runs that contain an object of depth 3, first hit", 0.97, good, tries, "a third of noise added")
+    yield from _quantised(effort)
+
+
+def _quantised(effort: int) -> Iterator[Figure]:
+    """The share of the ten best by float16 that int8, put in order by float16, finds."""
+    q = queries({SMOKE: 4, QUICK: 50}.get(effort, 200))
+    with Filled("float16") as exact, Filled("int8+float16") as quick, Filled("int8") as rough:
+        truth = [{h.key for h in hits} for hits in exact.search(q, K)]
+        good = [
+            sum(len(want & {h.key for h in hits}) for want, hits in zip(truth, r.search(q, K), strict=True))
+            for r in (quick, rough)
+        ]
+        how = f"{N} rows of {D}; by int8 alone {good[1] / K / len(q):.1%}"
+        yield share("recall of the ten best, int8 put in order by float16", 0.98, good[0], K * len(q), how)
+
+
+FIGURES = (adding, searching, finding)
+
+
+def _top(x: Any, q: Any) -> None:
+    scores = q @ x.T
+    best = np.argpartition(scores, -K)[:, -K:]
+    np.take_along_axis(scores, best, axis=1)
+
+
+CASES = {f"{N}x{D}, 1 query": 1, f"{N}x{D}, {QUERIES} queries": QUERIES}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_search(contest: Any, case: str) -> None:
+    count = CASES[case]
+    q = queries(count)
+    with Filled() as one, Filled(threads=2) as two:
+        work = ours(lambda k: partial((one if k == 1 else two).search, q, K))
+        work["NumPy, argpartition"] = Contender(partial(_top, rows(), q))
+        product = partial(np.matmul, rows(), q[0]) if count == 1 else partial(np.matmul, q, rows().T)
+        contest({**work, **limit("product", product)}, 2 * N * D * count, "flop")
