@@ -245,6 +245,39 @@ def test_export_and_import(folder: Path, dtype: str) -> None:
         other.import_(io.BytesIO(file.getvalue()))
 
 
+@pytest.mark.parametrize(
+    ("array", "value", "message"),
+    [
+        ("runs", np.frombuffer(b"[", np.uint8), "runs: wanted JSON; got text that is none"),
+        ("runs", np.frombuffer(b"[" * 100_000, np.uint8), "runs: wanted JSON; got text that is none"),
+        ("runs", np.frombuffer(b"[3]", np.uint8), "runs: wanted a list of keys and metadata"),
+        ("runs", np.frombuffer(b'[["a", {}], ["a", {}]]', np.uint8), "runs: wanted each key once; got 'a' twice"),
+        ("runs", np.frombuffer(b'[["a", {"x": []}], ["b", {}]]', np.uint8), r"runs\[0\]\['x'\]: wanted a text"),
+        ("runs", np.frombuffer(b'[["a", {}], ["b", {}], ["c", {}]]', np.uint8), "run_at: wanted a sketch of every run"),
+        ("runs", np.zeros((2, 2), np.uint8), "runs: wanted a vector of bytes; got"),
+        ("run_at", np.array([1, 0]), "run_at: wanted numbers of runs, ascending; got"),
+        ("run_at", np.array([0, 2]), "run_at: wanted numbers of runs, ascending; got"),
+        ("run_at", np.array([0]), r"run_values: wanted shape \(1, 64\); got"),
+        ("run_values", np.full((2, D), np.inf, np.float32), "values: wanted finite numbers"),
+        ("run_values", np.full((2, D), 2e30, np.float32), r"run_values\[0\]: wanted finite numbers of at most 1e30"),
+        ("run_dtype", np.array("float64"), "dtype: wanted"),
+        ("spec", np.array("{}"), "specification: wanted"),
+    ],
+)
+def test_what_import_refuses(folder: Path, array: str, value: Any, message: str) -> None:
+    with rs.SketchRepository.open(folder / "r", SPEC, mode="a") as r:
+        r.add(rows(2), ["a", "b"])
+        r.export(folder / "x.npz")
+        r.delete(["a", "b"])
+        with np.load(folder / "x.npz") as found:
+            arrays = {**found, array: value}
+        np.savez(folder / "y.npz", **arrays)
+        with pytest.raises(ValueError, match=f"wanted a file written by SketchRepository.export: {message}"):
+            r.import_(folder / "y.npz")
+        assert len(r) == 0
+        assert len(r.import_(folder / "x.npz")) == 2
+
+
 def test_an_empty_repository(folder: Path) -> None:
     file = io.BytesIO()
     with rs.SketchRepository.open(folder / "a", SPEC, mode="a") as a:
@@ -386,6 +419,30 @@ def test_a_repository_that_nobody_may_write_can_be_read(folder: Path) -> None:
             assert r.search(x[2], 1)[0].key == "run-00000002"
     finally:
         path.chmod(0o700)
+
+
+def test_where_no_shared_memory_can_be_made_files_are_read_as_they_are(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a medium that cannot be written, which whoever may write everything cannot try."""
+    with rs.SketchRepository.open(folder / "r", SPEC, mode="a") as r:
+        r.add(rows(5))
+    real, asked = sqlite3.connect, []
+
+    def connect(where: str, **options: Any) -> Any:
+        asked.append(where)
+        if "immutable" not in where:
+            error = sqlite3.OperationalError("unable to open database file")
+            error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+            raise error
+        return real(where, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    with rs.SketchRepository.open(folder / "r") as r:
+        assert len(r) == 5
+    assert len(asked) == 4  # once to see whether there is anything, once to read it
+    with pytest.raises(OSError, match=r"index\.sqlite: unable to open database file"):
+        rs.SketchRepository.open(folder / "r", mode="a")
 
 
 def test_opening_reads_no_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ def test_readers_beside_a_writer_that_deletes_and_compacts(folder: Path) -> None
         with rs.SketchRepository.open(path) as r:
             generations = set()
             for _ in range(60):
-                hits = r.search(np.ones(64, np.float32), 1000)
+                hits = r.search(np.ones(64, np.float32), 1_000_000)
                 keys = [hit.key for hit in hits]
                 assert len(set(keys)) == len(keys)
                 for hit in hits:

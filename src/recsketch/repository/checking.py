@@ -83,9 +83,10 @@ def _rows(
         if not good:
             what = f"a row of kind {_check.shown(kind)} for each run or object"
             problems.append(f"{tables.NAME}: wanted {what}; got others")
-        wiped = [r for (r,) in db.execute("SELECT row FROM dead WHERE kind = ? AND wiped = 1 ORDER BY row", (kind,))]
+        dead = db.execute("SELECT row FROM dead WHERE kind = ? AND wiped = 1", (kind,))
+        wiped = tables.numbers("a deleted row", dead)
         for s in column.segments:
-            at = s.places(np.array(wiped, np.int64))
+            at = s.places(wiped)
             if len(at) and _any(s.values()[at]):
                 problems.append(f"{s.path}: wanted zeros where rows were deleted; got others")
 

@@ -115,7 +115,7 @@ class Columns:
             self._dead = number
         for kind, rows in gone.items():
             for segment in self._known[kind].segments if kind in self._known else ():
-                segment.kill(np.array(sorted(rows), np.int64))
+                segment.kill(tables.numbers("a deleted row", zip(rows, strict=True)))
 
 
 def blocks(db: sqlite3.Connection, after: int = 0) -> list[tuple[int, int, Records]]:

@@ -147,6 +147,4 @@ def _chosen(db: sqlite3.Connection, condition: Condition | None) -> Rows | None:
     """The rows a condition holds for, ascending."""
     if condition is None:
         return None
-    rows = np.fromiter((row for (row,) in db.execute(*condition)), np.int64)
-    rows.sort()
-    return rows
+    return tables.numbers("the index of metadata", db.execute(*condition))

@@ -511,9 +511,9 @@ class SketchRepository:
         are compared by float16.
 
         Cost: reading all rows of the kind once, at the speed of memory, or q n d products; a quarter of them or fewer,
-        if selected by `where`, are read alone. The first search after opening checks what it reads against checksums,
-        and computes the mean, which takes a few times as long. Memory: 44 bytes a row, and what the system keeps
-        mapped of the files.
+        if selected by `where`, are read alone. The first search after opening checks all it reads against checksums,
+        and computes the mean, which takes as long as ten to fifty later ones. Memory: 54 bytes a row, and what the
+        system keeps mapped of the files.
 
         Examples
         --------

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import urllib.parse
 import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 import recsketch._check as _check
 from recsketch.repository.errors import RepositoryDamaged, RepositoryWarning
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 NAME = "index.sqlite"
 APPLICATION = 0x72736B72  # "rskr"
@@ -54,7 +60,15 @@ def checked(what: str, line: tuple[object, ...]) -> tuple[object, ...]:
     return line[:-1]
 
 
-@contextmanager
+def numbers(what: str, lines: Iterable[tuple[object, ...]]) -> npt.NDArray[np.int64]:
+    """The row numbers of lines of one field that have no `crc`, ascending."""
+    found = [x for (x,) in lines]
+    if not all(type(x) is int for x in found):
+        raise RepositoryDamaged(f"{NAME}: wanted {what} as it was written; got other values")
+    return np.array(sorted(found), np.int64)  # type: ignore[type-var]  # integers all
+
+
+@contextlib.contextmanager
 def damage(path: str) -> Iterator[None]:
     """Let what SQLite says of a damaged file be a RepositoryDamaged."""
     try:
@@ -86,7 +100,7 @@ def is_new(folder: str) -> bool:
         with open(path, "rb") as file:
             if file.read(16) != b"SQLite format 3\0":
                 raise RepositoryDamaged(f"{_check.cut(path, 200)}: wanted an SQLite file; got another or a damaged one")
-    with damage(path), closing(sqlite3.connect(path, isolation_level=None)) as db:
+    with damage(path), contextlib.closing(_connected(path, False)) as db:
         return not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
 
@@ -124,20 +138,25 @@ def connect(folder: str, write: bool) -> sqlite3.Connection:
 
 def _connected(path: str, write: bool) -> sqlite3.Connection:
     where = "file:" + urllib.parse.quote(os.path.abspath(path))
-    options = [f"?mode={'rw' if write else 'ro'}"]
-    if not write and not os.path.exists(f"{path}-wal"):
+    options, log = [f"?mode={'rw' if write else 'ro'}"], f"{path}-wal"
+    if not write and not (os.path.exists(log) and os.path.getsize(log)):
         options.append("?mode=ro&immutable=1")  # a folder that this user may not write, where nobody else does
     for option in options:
-        db = sqlite3.connect(where + option, timeout=PATIENCE, isolation_level=None, uri=True, check_same_thread=False)
-        try:
-            db.execute("PRAGMA user_version")
-            db.execute("PRAGMA trusted_schema=OFF")
-            db.execute("PRAGMA cell_size_check=ON")
-            return db
-        except sqlite3.OperationalError as e:
-            db.close()
-            if option == options[-1] or "unable to open" not in str(e):
-                raise
+        with contextlib.ExitStack() as undo:
+            try:
+                db = sqlite3.connect(
+                    where + option, timeout=PATIENCE, isolation_level=None, uri=True, check_same_thread=False
+                )
+                undo.callback(db.close)
+                db.execute("PRAGMA user_version")
+                db.execute("PRAGMA trusted_schema=OFF")
+                db.execute("PRAGMA cell_size_check=ON")
+            except sqlite3.OperationalError as e:
+                if option == options[-1] or "unable to open" not in str(e):
+                    raise
+            else:
+                undo.pop_all()
+                return db
     raise AssertionError
 
 
@@ -156,12 +175,12 @@ def prepare(db: sqlite3.Connection, path: str) -> None:
 
 def empty_log(db: sqlite3.Connection) -> bool:
     """Bring what the log holds into the file and empty it; False where a reader is in the way."""
-    with suppress(sqlite3.OperationalError), at_once(db):
+    with contextlib.suppress(sqlite3.OperationalError), at_once(db):
         return not db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     return False
 
 
-@contextmanager
+@contextlib.contextmanager
 def at_once(db: sqlite3.Connection) -> Iterator[None]:
     """Wait for nobody in the body."""
     db.execute("PRAGMA busy_timeout=0")
