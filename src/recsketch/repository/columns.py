@@ -105,9 +105,11 @@ class Columns:
             more.setdefault(number, []).append(records)
             self._block = block
         for number, parts in more.items():
-            self._segments[number][1].extend(parts)
+            if number in self._segments:
+                self._segments[number][1].extend(parts)
         wanted = dict(db.execute("SELECT id, rows FROM segments"))
-        if wanted != {number: len(segment) for number, (_, segment) in self._segments.items()}:
+        found = {number: len(segment) for number, (_, segment) in self._segments.items()}
+        if wanted != found or not set(more) <= set(found):
             raise RepositoryDamaged(f"{tables.NAME}: wanted a block for every row of every segment; got others")
         gone: dict[str, list[int]] = {}
         for number, kind, row in db.execute("SELECT id, kind, row FROM dead WHERE id > ? ORDER BY id", (self._dead,)):

@@ -152,7 +152,8 @@ def _connected(path: str, write: bool) -> sqlite3.Connection:
                 db.execute("PRAGMA trusted_schema=OFF")
                 db.execute("PRAGMA cell_size_check=ON")
             except sqlite3.OperationalError as e:
-                if option == options[-1] or "unable to open" not in str(e):
+                code = getattr(e, "sqlite_errorcode", 0) & 0xFF
+                if option == options[-1] or code not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                     raise
             else:
                 undo.pop_all()
