@@ -18,7 +18,7 @@ from recsketch.repository.disk import Disk
 from recsketch.repository.store import SketchRepository
 from recsketch.repository.writing import Writer
 
-STATES = int(os.environ.get("RECSKETCH_CRASH_STATES", "1500"))
+STATES = int(os.environ.get("RECSKETCH_CRASH_STATES", "1000"))
 """How many images the suite looks at; CI's long run looks at 100,000."""
 
 

@@ -18,7 +18,7 @@ from repositories import SPEC, rows, run
 import recsketch as rs
 from recsketch.repository import tables
 
-FLIPS = int(os.environ.get("RECSKETCH_FLIPS", "700"))
+FLIPS = int(os.environ.get("RECSKETCH_FLIPS", "400"))
 """How many bits of the index the suite flips, of some 100,000; and of segments one in every so many bytes."""
 STEP = max(1, 2100 // FLIPS)
 
