@@ -118,6 +118,8 @@ int rsk_tree_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, r
 void rsk_tree_free(rsk_tree *tree);
 void rsk_tree_clear(rsk_tree *tree);
 static inline int32_t rsk_tree_first(const rsk_tree *tree, ptrdiff_t p) { return tree->child[p + 1]; }
+/* A rest has no position, and no inputs. */
+static inline int rsk_is_rest(const rsk_tree *tree, ptrdiff_t i) { return tree->node[i].position == RSK_NO_POSITION; }
 /* Amplitude of an output of weight 1, and that of an input of weight 1 over its user's. */
 double rsk_tree_root(const rsk_spec *spec);
 double rsk_tree_share(const rsk_spec *spec);
@@ -329,9 +331,10 @@ typedef struct rsk_fit {
     int32_t *moved; /* (capacity,) scratch */
 } rsk_fit;
 
+#define RSK_RATE 0.1       /* of elements that are not zero, in sparse attributes of which nothing is known */
 #define RSK_CLEAR 6.0      /* standard errors at which a counter certainly differs from none */
-#define RSK_TIED_ROOM 3    /* the same where copies can be tied */
 #define RSK_SPARSE_ROOM 12 /* unknowns a coordinate that there is memory for where attributes are sparse */
+#define RSK_TIED_ROOM 3    /* the same where copies can be tied */
 /* Multiples of rsk_fit.floor, which is a squared norm: */
 #define RSK_EXACT 4.0      /* twice as large as a norm: all is explained */
 #define RSK_NEARLY 100.0   /* ten times as large: nothing can be missing, though the fit may not have converged */
@@ -351,13 +354,21 @@ void rsk_fit_remove(rsk_fit *fit);
 /* Fits all unknowns from where they are, until |g|^2 <= tolerance |r|^2 unknowns / kept. damping 1: as the priors say; less: as for a
  * residual so much smaller. 0: least squares until |g|^2 has fallen by 1e-4, for the last digits of a fit that is nearly there. */
 void rsk_fit_solve(rsk_fit *fit, double damping, double tolerance);
+static inline double rsk_fit_length(const rsk_fit *fit, ptrdiff_t i) { return (double)fit->spec->module[fit->tree.node[i].module].length; }
+/* Whether object i has elements that are mostly zero: its first ones, before rsk_fit_sparse_end. */
+static inline int rsk_fit_is_sparse(const rsk_fit *fit, ptrdiff_t i) {
+    return fit->sparse[fit->tree.node[i].module] && !rsk_is_rest(&fit->tree, i);
+}
+static inline int64_t rsk_fit_sparse_end(const rsk_fit *fit, ptrdiff_t i) {
+    const int64_t *end = &fit->tree.plan.attribute_ends[i];
+    return rsk_fit_is_sparse(fit, i) ? end[1] - fit->free : end[0];
+}
+/* The variance of dense element k, of object i, before the sketch is seen. */
+double rsk_fit_dense_prior(const rsk_fit *fit, ptrdiff_t i, int64_t k, double amplitude);
 /* An element as it would be without damping: A^T r = damping x, and one more column would see A^T r = shrink times what it adds. */
 double rsk_fit_free_element(const rsk_fit *fit, int64_t k);
 /* Whether element k, of object i, is likelier not zero than zero; always true where attributes are dense. */
 int rsk_fit_in_support(const rsk_fit *fit, ptrdiff_t i, int64_t k);
-/* Sets `sparse` of the modules that the caller left open, from the objects that are likely there: mostly zero, if that explains their
- * elements better. Modules of which these say little are as the others are. Returns whether any became sparse. */
-int rsk_fit_decide(rsk_fit *fit);
 /* Whether there are fewer unknowns than coordinates, without which a small residual says nothing. */
 static inline int rsk_fit_determined(const rsk_fit *fit) { return rsk_fit_unknowns(fit) < fit->kept || fit->any_sparse; }
 /* Whether nothing can be missing: the residual is about that of rounding, or of the sketch's own error. */
@@ -367,19 +378,25 @@ void rsk_fit_prepare(rsk_fit *fit, double damping);
 /* square, spread and shrink of the residual. A prior of variance tau^2 shrinks an element by tau^2 / (tau^2 + spread^2). For a
  * random operator spread^2 = |r|^2 / kept / shrink^2, where 1 - shrink is the sum of all those factors over kept. */
 void rsk_fit_estimate_noise(rsk_fit *fit);
+
+/* ---------------------------------------------------------------- evidence.c */
+
 /* Computes the evidence of every object and of all below it, less `cost` each. Marks what tuples are better off without: of each
  * tuple, the positions behind the prefix of largest evidence. Returns the number of marks. */
 ptrdiff_t rsk_fit_prune(rsk_fit *fit, double cost);
 /* rho2 and rate, from the objects that are certainly there. */
 void rsk_fit_norms(rsk_fit *fit);
+/* Sets `sparse` of the modules that the caller left open, from the objects that are likely there: mostly zero, if that explains their
+ * elements better. Modules of which these say little are as the others are. Returns whether any became sparse. */
+int rsk_fit_decide(rsk_fit *fit);
+
+/* ---------------------------------------------------------------- ties.c, of a fit */
+
 /* Ties nodes that look like copies of one object, and fits; takes that back if the sketch is explained worse. Returns whether any were
  * tied that were not. spare: rsk_fit_spare(fit) doubles. */
 int rsk_fit_tie(rsk_fit *fit, double *spare);
 
 /* ---------------------------------------------------------------- rest.c */
-
-/* A rest has no position, and no inputs. */
-static inline int rsk_is_rest(const rsk_tree *tree, ptrdiff_t i) { return tree->node[i].position == RSK_NO_POSITION; }
 
 /* What a tuple's members amount to. */
 typedef struct rsk_tuple {

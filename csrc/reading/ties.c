@@ -16,7 +16,7 @@ static const double bars[] = {2.0, 12.0};
 #define LEAST 3.0   /* standard errors that a copy's counter must reach */
 #define TURNS 3     /* fits after which new groups are judged */
 #define GOOD 1e-2   /* their tolerance */
-#define WORSE 1.03   /* groups are given up that raise the standard error of a column to more than this of what it was */
+#define WORSE 1.03  /* groups are given up that raise the standard error of a column to more than this of what it was */
 
 void rsk_ties_free(rsk_ties *t) {
     rsk_free(t->lead);
@@ -41,8 +41,6 @@ int rsk_ties_create(ptrdiff_t signature, ptrdiff_t capacity, ptrdiff_t room, rsk
     t->full = t->u + room;
     return 1;
 }
-
-void rsk_ties_clear(rsk_ties *t) { t->any = 0; }
 
 void rsk_ties_add(rsk_ties *t, ptrdiff_t i) {
     if (t->any) t->lead[i] = (int32_t)i, t->next[i] = -1, t->share[i] = t->column[i] = 1.0;
@@ -261,9 +259,14 @@ static void group(forming *q, double bar) {
         if (!f->sparse[m]) group_module(q, m, bar);
 }
 
-/* Ties the groups that lead names, and fits. */
-static void settle(rsk_fit *f, int turns) {
+/* Ties the groups that `name` has, of each node any node of its group. */
+static void tie(rsk_fit *f, const int32_t *name) {
+    memcpy(f->ties.lead, name, sizeof *name * (size_t)f->tree.count);
+    f->ties.any = 1;
     rsk_ties_set(&f->ties, &f->tree, f->x, f->c);
+}
+
+static void settle(rsk_fit *f, int turns) {
     for (int turn = 0; turn < turns; turn++) {
         rsk_fit_solve(f, 1.0, GOOD);
         rsk_fit_estimate_noise(f);
@@ -284,16 +287,13 @@ int rsk_fit_tie(rsk_fit *f, double *spare) {
         f->map.ties = NULL;
         rsk_linear_adjoint(&f->map, f->work.r, f->work.g);
         group(&q, bars[bar]);
-        memcpy(t->lead, q.name, sizeof *t->lead * (size_t)n);
-        t->any = 1;
-        rsk_ties_set(t, &f->tree, f->x, f->c);
+        tie(f, q.name);
         if (!memcmp(t->lead, t->saved, sizeof *t->lead * (size_t)n)) return 0;
         settle(f, TURNS);
         if (f->spread <= WORSE * spread) return 1;
-        memcpy(t->lead, t->saved, sizeof *t->lead * (size_t)n);
-        t->any = 1;
         memcpy(f->x, x, sizeof *x * (size_t)elements);
         memcpy(f->c, c, sizeof *c * (size_t)n);
+        tie(f, t->saved);
         settle(f, 1);
     }
     return 0;

@@ -373,8 +373,8 @@ class Sketcher:
         Measured by default, attributes of any norm (docs/figures.md): 402 of 402 ragged trees at loads up to 0.7, all
         chains of one to three modules up to 40 steps, tuples of 20, 50 and 200 inputs that are alike, softmax weights
         of sigma 4. Two hundred inputs below a chain of twenty states are mostly lost. Beyond capacity the heavy objects
-        come back, and of ragged trees at least 99% of what is reported is right; of tuples of 60 and 200 inputs of two
-        modules, 84 to 93%. Shared objects count once a use; with signatures, once and a counter a use as soon as enough
+        come back, and of ragged trees at least 99% of what is reported is right, of wide tuples of two modules less.
+        Shared objects count once a use; with signatures, once and a counter a use as soon as enough
         uses are found, so that runs come back whole whose uses have a load of 1.2. Inputs beyond the 256th of a tuple
         (fewer where attributes are longer than 65,535) are not looked for. With linear attributes a module with far
         larger ones drowns the others unless `SketchSpec.with_scales` evens them out.

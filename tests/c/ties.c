@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nodes 1, 3 and 4 are one object, 0 and 5 another; 2 is alone. They are outputs of one module. */
+/* Nodes 1, 3 and 4 are one object, 0 and 5 another; 2 is alone, and has 4 and 5 for inputs. All are of one module. */
 enum { COPIES = 6, TIED_MODULE = 1 };
 static const int32_t leads[COPIES] = {0, 1, 2, 1, 1, 0};
 
@@ -16,7 +16,7 @@ static rsk_spec *tied_make(rsk_fit *f) {
     uint64_t state = 3;
     for (int k = 0; k < DIM; k++) s[k] = next_float(&state);
     if (!CHECK(rsk_fit_create(spec, &p, NULL, 0, f)) || !CHECK(rsk_fit_load(f, s, NULL, 0.0))) exit(1);
-    for (int i = 0; i < COPIES; i++) rsk_fit_add(f, -1, i, TIED_MODULE, 1.0 + i), f->c[i] = 1.0 + 0.5 * i;
+    for (int i = 0; i < COPIES; i++) rsk_fit_add(f, i < 4 ? -1 : 2, i % 4, TIED_MODULE, 1.0 + i), f->c[i] = 1.0 + 0.5 * i;
     for (int64_t k = 0; k < f->tree.plan.attribute_ends[COPIES]; k++) f->x[k] = (double)next_float(&state), f->damping[k] = 0.1, f->prior[k] = 1.0;
     for (ptrdiff_t k = 0; k < f->room; k++) f->ties.u[k] = (double)NAN; /* what no group has is not read */
     memcpy(f->ties.lead, leads, sizeof leads);
@@ -105,8 +105,46 @@ static void test_enter_and_leave(void) {
     rsk_spec_free(spec);
 }
 
+/* Nodes that look like copies are tied where the sketch is one of copies; where it is not, all is as it was. */
+static void test_tie(int copies) {
+    rsk_fit f;
+    rsk_spec *spec = tied_make(&f);
+    rsk_ties *t = &f.ties;
+    const int64_t *ends = f.tree.plan.attribute_ends;
+    double *spare = need((size_t)rsk_fit_spare(&f), sizeof *spare), x[COPIES * 200], c[COPIES];
+    for (int i = 0; i < COPIES; i++)
+        for (int64_t k = ends[i]; k < ends[i + 1]; k++)
+            if (rsk_is_tied(t, i)) f.x[k] = f.c[i] * t->u[ends[leads[i]] + k - ends[i]];
+    t->any = 0;
+    if (copies) { /* the sketch of these objects; otherwise one of noise */
+        rsk_fit_prepare(&f, 1.0);
+        for (ptrdiff_t k = 0; k < f.map.attributes; k++) f.map.input[k] = (float)(f.x[k] * f.map.scale[k]);
+        for (int i = 0; i < COPIES; i++) f.map.input[f.map.attributes + i] = (float)(f.c[i] * f.map.scale[f.map.attributes + i]);
+        CHECK(rsk_linear_forward(&f.map, 0.0f));
+        for (int k = 0; k < DIM; k++) f.s[k] = (double)f.map.image[k];
+    }
+    rsk_fit_prepare(&f, 1.0);
+    for (int k = 0; k < DIM; k++) f.work.r[k] = 0; /* as if they explained it, to 1e-4 */
+    f.spread = 1e-4, f.shrink = 1.0;
+    memcpy(x, f.x, sizeof *x * (size_t)ends[COPIES]);
+    memcpy(c, f.c, sizeof c);
+    CHECK(rsk_fit_tie(&f, spare) == copies);
+    for (int i = 0; i < COPIES; i++) CHECK(rsk_is_tied(t, i) == (copies && i != 2) && (!copies || t->lead[i] == leads[i]));
+    for (int64_t k = 0; copies && k < ends[COPIES]; k++) CHECK(fabs(f.x[k] - x[k]) <= 1e-2);
+    for (int i = 0; copies && i < COPIES; i++) CHECK(fabs(f.c[i] - c[i]) <= 1e-2);
+    CHECK(!copies || rsk_fit_tie(&f, spare) == 0); /* nothing is new */
+    free(spare);
+    rsk_fit_free(&f);
+    rsk_spec_free(spec);
+}
+
+static void test_copies_are_tied(void) { test_tie(1); }
+static void test_false_copies_are_not(void) { test_tie(0); }
+
 void test_ties(void) {
     RUN(test_groups);
     RUN(test_fold);
     RUN(test_enter_and_leave);
+    RUN(test_copies_are_tied);
+    RUN(test_false_copies_are_not);
 }

@@ -34,11 +34,11 @@ PLANTED = [
     ("csrc/recursion/attributes.c", "2.0 * norm + (last - 1.0) * (last - 1.0) < 1.0", "norm == 0.0 && last == 1.0"),
     # reading
     ("csrc/reading/tree.c", "return (double)k * level; /* weights of 1 */", "return level;"),
-    ("csrc/reading/fit.c", "*ratio += l + log(o->rate);", "*ratio += 600.0;"),
+    ("csrc/reading/evidence.c", "*ratio += l + log(o->rate);", "*ratio += 600.0;"),
     ("csrc/reading/unroll.c", "spec && spec->coherence < 1.0 && rsk_leaves", "spec && rsk_leaves"),
     ("csrc/reading/unroll.c", "if (rsk_fit_clean(f)) break;", "break;"),
     ("csrc/reading/ties.c", "solved ? t->size[i] * t->u[k] : 0.0", "(solved ? t->size[i] : 0.0) * t->u[k]"),
-    ("csrc/reading/ties.c", "if (f->spread <= WORSE * spread) return 1;", "return 1;"),
+    ("csrc/reading/ties.c", "if (f->spread <= WORSE * spread) return 1;", "if (spread >= 0.0) return 1;"),
     ("csrc/reading/look.c", "if (rank_of(&next) > next.peak - LOST) found", "if (0) found"),
     ("csrc/reading/look.c", "w->value += fmax(0.0, nats - FAR);", ""),
     ("csrc/reading/solve.c", "* sqrt((double)q->kept) : 0.0", "* sqrt((double)q->map.spec->dim) : 0.0"),
@@ -49,7 +49,7 @@ PLANTED = [
         "q->c[q->moved[i]] = q->c[i], q->alpha[q->moved[i]] = q->alpha[i];",
         "q->c[q->moved[i]] = q->c[i];",
     ),
-    ("csrc/reading/fit.c", "fmax(energy_of(q, i) - length_of(q, i) * noise2, 0.0)", "energy_of(q, i)"),
+    ("csrc/reading/evidence.c", "fmax(energy_of(q, i) - rsk_fit_length(q, i) * noise2, 0.0)", "energy_of(q, i)"),
     ("csrc/reading/detect.c", "q->used + count > q->capacity + q->window ? NULL : q->modules", "q->modules"),
     # parts
     ("csrc/parts/htp_hadamard.c", "    *square = project(f, energy, *square);\n", ""),

@@ -10,7 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-OCTAVES = 16.0 * math.log(2.0)  # the logarithm of a norm over the element that stands for it (docs/format.md)
+OCTAVES = 16.0  # the element that stands for a norm is its binary logarithm over this (docs/format.md)
+NEPERS = OCTAVES * math.log(2.0)  # the natural logarithm over the element
 
 # Logarithms of norms, log2 |x| / 16: their spread in a module is never taken for less than 5%, and is told by at least
 # so many objects.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from recsketch._check import CapacityWarning, Floats
+from recsketch.reading.norms import NEPERS, OCTAVES
 from recsketch.reading.results import Summary, Unrolled
 from recsketch.sketching.matrices import factors, ins
 
@@ -25,7 +26,7 @@ ATTR, IN = 0, 1
 
 SIGNIFICANT = 4.0  # Standard errors of a stray counter: of those that are zero one in 16,000 is above.
 SEEN = 2.0  # Standard errors that a sum must have for a mean to be told, which is then known to half its size.
-OCTAVES, OCTAVES_MOST = 16.0, 8.0  # the element of a norm is its binary logarithm over 16 (docs/format.md)
+OCTAVES_MOST = 8.0  # of the element that stands for a norm, which noise may make larger
 LARGEST_FLOAT = 3e38
 MOST_STRAY = 8  # Levels: what reaches a sketch from below them is little.
 MAX_ITERATIONS = 60
@@ -233,7 +234,7 @@ def pooled_mean(
     if spec.attributes == "polar":
         last, spread = (float(unknowns[a]), counter * math.hypot(1.0, unknowns[a])) if along is None else along
         size *= 2.0 ** (OCTAVES * min(max(last, -OCTAVES_MOST), OCTAVES_MOST))
-        error = math.hypot(error, OCTAVES * math.log(2.0) * spread * math.sqrt(float(np.mean(mean**2))))
+        error = math.hypot(error, NEPERS * spread * math.sqrt(float(np.mean(mean**2))))
     centre = np.asarray((spec.centres or {}).get(module, 0.0))
     return (mean * size + centre).clip(-LARGEST_FLOAT, LARGEST_FLOAT).astype(np.float32), error * size
 

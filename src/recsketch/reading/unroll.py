@@ -14,7 +14,7 @@ import recsketch._check as _check
 import recsketch._core as _core
 from recsketch._check import Floats
 from recsketch.reading.copies import DEVIATIONS, copies
-from recsketch.reading.norms import OCTAVES, likeliest_norms, lognormal
+from recsketch.reading.norms import NEPERS, likeliest_norms, lognormal
 from recsketch.reading.pooled import pooled_mean
 from recsketch.reading.results import Rest, Unrolled, UnrolledObject
 from recsketch.sketching.matrices import Factors, factors, kappa
@@ -209,7 +209,7 @@ class _Reader:
         names = list(self.spec.modules)
         at = ends[:-1] + [self.spec.modules[names[m]] for m in modules]
         total = np.maximum(numbers[2], LEAST_AMPLITUDE)
-        y = (unknowns[at] / total).clip(-OCTAVES, OCTAVES)
+        y = (unknowns[at] / total).clip(-NEPERS, NEPERS)
         error = numbers[3] / total * np.sqrt(1.0 + y**2)
         logarithms, errors, found = self.logarithms
         n = len(found)
@@ -405,7 +405,7 @@ class _Reader:
             across = float(self.error[i, 0]) / self.spec.scale(self.names[i]) * elements
             return norm, math.hypot(across, along * float(self.relative[i]))
         across = math.sqrt(max(size**2 - along**2, 0.0)) * float(self.error[i, 0])
-        return norm, math.hypot(across, along * lognormal(OCTAVES * float(self.error[i, 1])))
+        return norm, math.hypot(across, along * lognormal(NEPERS * float(self.error[i, 1])))
 
     # ------------------------------------------------------------ signatures
 
