@@ -76,6 +76,7 @@ def bandwidth(effort: int) -> Iterator[Figure]:
         for k in (1, 2):
             work[str(k)] = partial(fwht, x, overwrite=True, threads=k)
         t = interleaved(work, (1, 5, 15)[effort])
+    # A row's stages run in L1 while the next row comes from memory, which does not hide all of them: 0.8 on one thread.
     for k, least in ((1, 0.8), (2, 0.7)):
         share = t["in place"].best / t[str(k)].best / k
         name = f"FWHT, n = 4096, 64 MiB: share of in-place bandwidth, {k} thread{'s' * (k > 1)}"

@@ -56,11 +56,11 @@ def hashing(effort: int) -> Iterator[Figure]:
             work = one_thread(_work(rows, n, m, s))
             t = interleaved(work, (1, 5, 15)[effort])
             name = "CountSketch" if s == 1 else f"SJLT, s = {s}"
+            share = t["read"] / t[OURS]
             best = min(t["SciPy, P @ X.T"] / t[OURS], t["SciPy, X @ P.T"] / t[OURS])
             how = f"{rows} rows, float32, one thread, {t[OURS].median * 1e6:.0f} µs; the faster of P Xᵀ and X Pᵀ; "
             how += f"with X and the answer transposed already {t['SciPy, columns given'] / t[OURS]:.1f}×; "
-            how += f"reading X takes {t['read'] / t[OURS]:.2g}"
-            share = t["read"] / t[OURS]
+            how += f"reading X takes {share:.2g}"
             if s == 1 and rows * n > IN_CACHE:
                 yield Figure(
                     f"{name}, {n} to {m}: share of the time of reading X", "≥ 0.6", f"{share:.2f}", how, share >= 0.6

@@ -71,6 +71,7 @@ def projections(effort: int) -> Iterator[Figure]:
         how = f"{rows} rows of {n} features to the next power of two, float32, one thread, "
         how += f"{t[OURS].median * 1e6:.0f} µs"
         if "fht-cpu and signs" in t:
+            # fht-cpu has AVX2 at most: with AVX-512 a register of ours holds twice as many floats as one of its.
             least = 2.5 if rs.isa() == "avx512" else 1.8
             name = f"HD3HD2HD1 against fht-cpu with signs, {n} features"
             yield at_least(name, least, t["fht-cpu and signs"] / t[OURS], how)

@@ -153,6 +153,10 @@ def test_operators_in_any_arithmetic_and_of_any_size() -> None:
             assert got.residual == known.residual
     with pytest.raises(ValueError, match=r"A: wanted products within 1e\+140"):
         cgls(duck(D, matvec=lambda x: D @ x + 1e150 * (x[0] == 0.0)), Y, x0=np.zeros(120))
+    # Finite, and beyond all doubles once the others are brought to about one.
+    A = duck(D / 2.0**500, matvec=lambda x: D / 2.0**500 @ x + 1e200 * (x[0] == 0.0))
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match=r"A: wanted products within 1e\+140"):
+        cgls(A, Y, x0=np.zeros(120))
 
 
 def test_a_direction_that_an_operator_does_not_see() -> None:

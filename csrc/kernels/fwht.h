@@ -10,7 +10,7 @@
  * Passes do little but store. A store across two cache lines costs twice (AVX2 on Zen 3: 2.2 cycles a register, not 1.5), and
  * half of them are such in NumPy's large arrays, which begin 16 bytes off a line. For such rows the base of a leaf stores to an
  * aligned copy, and passes over longer rows begin where the row meets a line. Where a register is a whole line there are half as
- * many stores, and a copy would cost more than it saves (5 to 13% on an Intel Xeon).
+ * many stores, and a copy would cost more than it saves.
  *
  * Of three transforms in a row the second goes through its stages in descending order. Its first pass then works on the very
  * registers of the first one's last, and its last on those of the third one's first: two passes less. */
@@ -222,7 +222,7 @@ static void FN(whole_thrice)(T *x, const T *in, ptrdiff_t n, const rsk_transform
 
 /* Registers of the last pass over n >= FN(group) elements; the blocks it joins are n / radix, down to FN(group). Beyond a part they
  * are eight at most: their cache lines lie a multiple of 4 KiB apart, and compete for the ways of one set of L1, of which there are
- * 8 or 12. With sixteen, a transform of 2^16 floats takes 1.4 times as long. */
+ * 8 or 12. With sixteen, a transform of 2^16 floats takes longer. */
 static RSK_INLINE ptrdiff_t FN(radix)(ptrdiff_t n) {
     const ptrdiff_t most = n > FN(part) && RADIX > 8 ? 8 : RADIX;
     const ptrdiff_t left = n / (n > FN(part) ? FN(part) : n > FN(leaf) ? FN(leaf) : FN(group));

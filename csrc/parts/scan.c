@@ -209,7 +209,8 @@ rsk_status rsk_scan(rsk_scan_type type, const void *rows, const float *scale, pt
     j.padded = (d + 31) / 32 * 32 + 32; /* at a power of two, all queries would share a set of the cache */
     j.group = slice < GROUP ? slice : GROUP;
     const int unpack = type != RSK_SCAN_I8 && m >= MANY;
-    const ptrdiff_t fit = CACHE / (d * (ptrdiff_t)(unpack ? sizeof(float) : each[type])) / RSK_LANES * RSK_LANES;
+    const ptrdiff_t bytes = unpack ? rounded(d) * (ptrdiff_t)sizeof(float) : d * (ptrdiff_t)each[type]; /* of a row in a block */
+    const ptrdiff_t fit = CACHE / bytes / RSK_LANES * RSK_LANES;
     j.block = fit < RSK_LANES ? RSK_LANES : fit > MOST_ROWS ? MOST_ROWS : fit;
     const int workers = rsk_parallel_threads(threads, n, j.block);
     j.query = rsk_alloc(slice, sizeof *j.query);

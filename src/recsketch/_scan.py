@@ -83,7 +83,7 @@ def scan(
     is about four times as fast as float32. int8 rows are scored in int16 first, whose error is known, and only what may
     come up, about k ln(n / k) rows of n, is scored in float64: a tenth more time, twice as much where k is near n.
     Memory beside the arguments and the answer: with c = min(m, 1024) queries, 4 c (d + 48) bytes (int8: half), and
-    16 c k bytes + 400 kB a thread, and where there are 16 queries or more, max(128 kB, 64 d bytes) a thread.
+    16 c k bytes + 400 kB a thread, and where float rows meet 16 queries or more, max(128 kB, 64 d bytes) a thread.
 
     Examples
     --------

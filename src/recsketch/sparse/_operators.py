@@ -89,16 +89,17 @@ class Operator:
 
     def _numbers(self, out: Any) -> F64:
         """Products as doubles whose squares are finite, over the power of two that is A's scale."""
-        wide = np.ascontiguousarray(out, np.float64)
+        given = wide = np.ascontiguousarray(out, np.float64)
         if self.scale:
             wide = np.ldexp(wide, -self.scale)
-        self._require_numbers(wide)
+        self._require_numbers(wide, given)
         return wide
 
-    def _require_numbers(self, out: Any) -> None:
+    def _require_numbers(self, out: Any, given: Any) -> None:
+        """Refuses products whose squares overflow, `given` as they were before A's scale was taken out."""
         if _core.within(out.reshape(-1), LARGEST):
             return
-        if not np.isfinite(out).all():
+        if not np.isfinite(given).all():
             raise ValueError("A: wanted an operator of finite numbers; got NaN or infinity from a product")
         raise ValueError(f"A: wanted products within {LARGEST:.0e} of each other; got one whose square overflows")
 
@@ -116,7 +117,7 @@ class Operator:
         if out.dtype != np.float32 or self.scale or not out.flags.c_contiguous:
             out = self._numbers(out)
         else:
-            self._require_numbers(out)
+            self._require_numbers(out, given=out)
         sizes: npt.NDArray[Any] = np.abs(out)
         return sizes
 
