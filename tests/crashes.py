@@ -76,7 +76,6 @@ class CrashDisk(Disk):
         self.safe: dict[str, File] = {}
         self._open: dict[int, File] = {}
         self.images: list[Image] = []
-        self.calls = 0
 
     # ------------------------------------------------------------ what the store calls
 
@@ -130,7 +129,6 @@ class CrashDisk(Disk):
 
     def moment(self, index: Image | None = None) -> None:
         """Images of a crash right now."""
-        self.calls += 1
         found = self.index() if index is None else index
         for mode in MODES:
             for names in self.names():

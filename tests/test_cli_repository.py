@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +52,13 @@ def test_a_repository_from_the_command_line(saved: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().out == "all.npz: 10 runs\n"
     with rs.SketchRepository.open("again", SPEC, mode="a") as again:
         assert again.import_("all.npz") == [f"page {i}" for i in range(10)]
+
+
+def test_other_commands_do_without_sqlite() -> None:
+    code = "import recsketch.cli.main, sys; print([m for m in sys.modules if 'sqlite' in m])"
+    quiet = {**os.environ, "SKBUILD_EDITABLE_VERBOSE": "0"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=quiet)
+    assert done.stdout.strip() == "[]"
 
 
 def test_search_from_the_command_line(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -133,6 +134,30 @@ def test_a_lost_run_is_told_of(whole: Path) -> None:
         assert "wanted 4 runs, all that were added; got 3" in str(r.check())
         with pytest.raises(rs.RepositoryDamaged, match="wanted 4 runs in the order of keys; got others"):
             list(r)
+
+
+def test_a_damaged_place_costs_no_other_row(folder: Path) -> None:
+    """Deleting, and wiping at the next opening, go by the index: where that is damaged, no row is overwritten."""
+    for name in ("deleting", "opening"):
+        with rs.SketchRepository.open(folder / name, SPEC, mode="a") as r:
+            r.add(rows(2), ["a", "b"])
+            r.add(rows(1), ["c"])
+            if name == "opening":
+                r.delete(["a", "c"])
+        path = folder / name / "00000001.rows"
+        before = path.read_bytes()
+        with contextlib.closing(sqlite3.connect(folder / name / tables.NAME, isolation_level=None)) as db:
+            db.execute("UPDATE dead SET wiped = 0")
+            db.execute("UPDATE blocks SET place = place + 1 WHERE first = 0")
+        with rs.SketchRepository.open(folder / name, mode="a") as r:
+            if name == "deleting":
+                with pytest.raises(rs.RepositoryDamaged, match="wanted a block as it was written"):
+                    r.delete("a")
+            assert not r.check().ok
+            assert "a" in r or name == "opening"
+        assert path.read_bytes() == before
+        with contextlib.closing(sqlite3.connect(folder / name / tables.NAME)) as db:  # nor is one noted as wiped
+            assert not db.execute("SELECT count(*) FROM dead WHERE wiped = 1").fetchone()[0]
 
 
 def test_damage_of_one_row_leaves_the_others(folder: Path) -> None:

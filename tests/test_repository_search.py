@@ -203,7 +203,7 @@ def test_partial_queries(filled: Any) -> None:
 # ---------------------------------------------------------------- runs
 
 
-def page(words: Any, rng: Any = None) -> rs.Trace:
+def page(words: Any) -> rs.Trace:
     trace = rs.Trace()
     ears = [trace.add("ear", np.random.default_rng(w).standard_normal(3)) for w in words]
     trace.outputs([trace.add("eye", [1, 0], ears)])
@@ -300,6 +300,7 @@ def test_a_path_is_the_shortest(folder: Path) -> None:
         ({"queries": np.full(D, np.nan)}, "queries: wanted finite numbers"),
         ({"queries": "abc"}, "queries: wanted runs or sketches; got 'abc'"),
         ({"mask": np.ones(D)}, "mask: wanted booleans"),
+        ({"mask": np.ma.masked_array(np.ones(D, bool), np.eye(D)[0])}, "mask: wanted booleans.*got a masked array"),
         ({"where": 3}, "where: wanted a mapping of names to a value"),
         ({"where": []}, "where: wanted a mapping .*; got an empty list"),
         ({"where": {3: 1}}, "where: a name: wanted a text; got 3"),

@@ -316,11 +316,16 @@ def members(name: str, x: object, what: str) -> list[Any]:
     return list(x)  # type: ignore[call-overload,no-any-return]
 
 
+def is_text(x: str) -> bool:
+    """Whether UTF-8 can hold a text, and it has no NUL."""
+    return "\0" not in x and (x.isascii() or x.encode("utf-8", "replace").decode() == x)
+
+
 def module_name(name: str, x: object) -> str:
     """`x` as a module's name, a str that is not empty and that text files, UTF-8 and NumPy's strings can hold."""
     if not isinstance(x, str) or not x:
         raise TypeError(f"{name}: wanted a non-empty module name; got {describe(x)}")
-    if "\0" in x or (not x.isascii() and x.encode("utf-8", "replace").decode() != x):
+    if not is_text(x):
         raise ValueError(f"{name}: wanted a module name without NUL that UTF-8 can hold; got {shown(x)}")
     return x if type(x) is str else str(x)
 

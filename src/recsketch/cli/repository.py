@@ -5,18 +5,28 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import recsketch._check as _check
 import recsketch._files as _files
 from recsketch.cli.files import keep_apart, read_spec, source, target
 from recsketch.cli.options import Run, add_json, add_threads, line, print_json, told, whole
 from recsketch.display.terminal import Style, progress, significant, table
-from recsketch.repository.state import DTYPES
-from recsketch.repository.store import SketchRepository
+from recsketch.repository.segments import DTYPES
 from recsketch.runs.batch import TraceBatch
 
+if TYPE_CHECKING:
+    from recsketch.repository.store import SketchRepository
+
 _CHUNK = 1024  # runs added at a time
+
+
+def _store() -> type[SketchRepository]:
+    # Imported here: SQLite concerns no other command.
+    from recsketch.repository.store import SketchRepository
+
+    return SketchRepository
 
 
 def add(parser: argparse.ArgumentParser) -> Run:
@@ -36,8 +46,7 @@ def add(parser: argparse.ArgumentParser) -> Run:
         spec = None if args.spec is None else read_spec(args.spec)
         batch = TraceBatch.load(source(args.traces))
         keys, about = _metadata(args.metadata, len(batch))
-        opened = SketchRepository.open(args.repository, spec, "a", dtype=args.dtype, threads=args.threads)
-        with opened as repository:
+        with _store().open(args.repository, spec, "a", dtype=args.dtype, threads=args.threads) as repository:
             for at in progress(range(0, len(batch), _CHUNK), "adding"):
                 part = slice(at, at + _CHUNK)
                 names = None if keys is None else keys[part]
@@ -82,7 +91,7 @@ def search(parser: argparse.ArgumentParser) -> Run:
             where = None if args.where is None else json.loads(args.where)
         except ValueError:
             raise ValueError(f"--where: wanted JSON; got {_check.shown(args.where)}") from None
-        with SketchRepository.open(args.repository, threads=args.threads) as repository:
+        with _store().open(args.repository, threads=args.threads) as repository:
             if args.like is None:
                 found = repository.search(TraceBatch.load(source(args.runs)), args.k, where, args.by)
             elif args.like in repository:
@@ -114,10 +123,10 @@ def check(parser: argparse.ArgumentParser) -> Run:
     add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
-        with SketchRepository.open(args.repository) as repository:
+        with _store().open(args.repository) as repository:
             found = repository.check()
         if args.json:
-            print_json({name: getattr(found, name) for name in ("ok", "problems", "runs", "rows", "bytes")})
+            print_json(asdict(found))
         elif found.ok:
             print(line(f"{args.repository}: {found}"))
         if not found.ok:
@@ -132,7 +141,7 @@ def compact(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument("repository", metavar="DIR", help="a folder")
 
     def run(args: argparse.Namespace) -> None:
-        with SketchRepository.open(args.repository, mode="a") as repository:
+        with _store().open(args.repository, mode="a") as repository:
             freed = repository.compact()
         print(line(f"{args.repository}: {freed:,} bytes freed"))
 
@@ -145,7 +154,7 @@ def export(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument("--out", "-o", required=True, metavar="FILE.npz", help="where to write")
 
     def run(args: argparse.Namespace) -> None:
-        with SketchRepository.open(args.repository) as repository, _files.written(target(args.out)) as out:
+        with _store().open(args.repository) as repository, _files.written(target(args.out)) as out:
             repository.export(out)
             count = _check.count(len(repository), "run")
         print(line(f"{args.out}: {count}"), file=told(args.out))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 
 import recsketch._check as _check
 import recsketch.repository.conditions as conditions
+import recsketch.repository.lines as lines
 import recsketch.repository.tables as tables
 from recsketch.repository.columns import Column, Columns
 from recsketch.repository.errors import RepositoryDamaged
@@ -52,11 +52,11 @@ def _structure(db: sqlite3.Connection, problems: list[str]) -> None:
 
 def _runs(db: sqlite3.Connection, runs: set[int], problems: list[str]) -> None:
     state, digest, tags = read_state(db), 0, set()
-    for line in db.execute("SELECT row, key, metadata, crc FROM runs").fetchall():
-        row, _, text = tables.checked("a run", line)
-        runs.add(row)  # type: ignore[arg-type]
+    for line in db.execute(lines.RUNS).fetchall():
+        row, _, about = lines.parsed(line)
+        runs.add(row)
         digest += line[-1]
-        tags.update(conditions.tags(row, json.loads(text)))  # type: ignore[arg-type]
+        tags.update(conditions.tags(row, about))
     if (len(runs), digest % 2**63) != (state.runs, state.digest):
         problems.append(f"{tables.NAME}: wanted {state.runs} runs, all that were added; got {len(runs)}, or others")
     if set(db.execute("SELECT name, value, row FROM tags").fetchall()) != tags:

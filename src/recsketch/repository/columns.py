@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from recsketch.sketching.packing import PackedSketches
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+SEGMENTS = "SELECT id, kind, dtype, dim, rows, crc FROM segments"
+BLOCKS = "SELECT id, kind, segment, place, first, records, crc FROM blocks"
 
 
 class Column:
@@ -71,7 +74,7 @@ class Columns:
     def forget(self) -> None:
         """Read everything anew next time."""
         self._known: dict[str, Column] = {}
-        self._segments: dict[int, tuple[str, Segment]] = {}
+        self._segments: dict[int, Segment] = {}
         self._changes = self._generation = -1
         self._block = self._dead = 0
 
@@ -94,21 +97,25 @@ class Columns:
 
     def _follow(self, db: sqlite3.Connection) -> None:
         """Take in what was committed since."""
-        for line in db.execute("SELECT id, kind, dtype, dim, rows, crc FROM segments ORDER BY id"):
-            number, kind, dtype, dim, _ = tables.checked("a segment", line)
+        for line in db.execute(f"{SEGMENTS} ORDER BY id"):
+            number, kind, dtype, dim, _ = _segment(line)
             if number not in self._segments:
-                segment = Segment(self._folder, self._identity, number, dtype, dim)  # type: ignore[arg-type]
-                self._segments[number] = kind, segment  # type: ignore[index,assignment]
-                self._known.setdefault(kind, Column()).segments.append(segment)  # type: ignore[arg-type]
+                segment = Segment(self._folder, self._identity, number, dtype, dim)
+                self._segments[number] = segment
+                self._known.setdefault(kind, Column()).segments.append(segment)
         more: dict[int, list[Records]] = {}
-        for number, block, records in blocks(db, self._block):
+        sizes = {number: len(segment) for number, segment in self._segments.items()}
+        for line in db.execute(f"{BLOCKS} WHERE id > ? ORDER BY id", (self._block,)):
+            self._block, number, begin, records = _block(line)
+            if begin != sizes.get(number, 0):
+                raise RepositoryDamaged(f"{tables.NAME}: wanted blocks that follow each other; got others")
+            sizes[number] = begin + len(records)
             more.setdefault(number, []).append(records)
-            self._block = block
         for number, parts in more.items():
             if number in self._segments:
-                self._segments[number][1].extend(parts)
+                self._segments[number].extend(parts)
         wanted = dict(db.execute("SELECT id, rows FROM segments"))
-        found = {number: len(segment) for number, (_, segment) in self._segments.items()}
+        found = {number: len(segment) for number, segment in self._segments.items()}
         if wanted != found or not set(more) <= set(found):
             raise RepositoryDamaged(f"{tables.NAME}: wanted a block for every row of every segment; got others")
         gone: dict[str, list[int]] = {}
@@ -116,25 +123,45 @@ class Columns:
             gone.setdefault(kind, []).append(row)
             self._dead = number
         for kind, rows in gone.items():
-            for segment in self._known[kind].segments if kind in self._known else ():
+            for segment in self.known(kind).segments:
                 segment.kill(tables.numbers("a deleted row", zip(rows, strict=True)))
 
 
-def blocks(db: sqlite3.Connection, after: int = 0) -> list[tuple[int, int, Records]]:
-    """Segment, number and records of the blocks after one."""
-    found = []
-    sizes: dict[int, int] = {}
-    lines = db.execute(
-        "SELECT id, kind, segment, place, first, records, crc FROM blocks WHERE id > ? ORDER BY id", (after,)
-    )
-    for number, kind, segment, place, first, records, crc in lines:
-        tables.checked("a block", (number, kind, segment, place, first, _bytes(records), crc))
-        array = np.frombuffer(records, RECORD)
-        if not after and place != sizes.get(segment, 0):
-            raise RepositoryDamaged(f"{tables.NAME}: wanted blocks that follow each other; got others")
-        sizes[segment] = place + len(array)
-        found.append((segment, number, array))
-    return found
+class Place(NamedTuple):
+    """Where a row is: its segment, its first byte in the file, its type, how many numbers it has, and its record."""
+
+    segment: int
+    at: int
+    dtype: str
+    dim: int
+    record: Any
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.dim * int(TYPES[self.dtype].itemsize)
+
+
+def place(db: sqlite3.Connection, kind: str, row: int) -> Place | None:
+    """Where a row is, by the index alone; None if there is none.
+
+    Raises
+    ------
+    RepositoryDamaged
+        What the index says of it is not what was written.
+    """
+    line = db.execute(f"{BLOCKS} WHERE kind = ? AND first <= ? ORDER BY first DESC LIMIT 1", (kind, row)).fetchone()
+    if line is None:
+        return None
+    _, number, begin, records = _block(line)
+    at = int(np.searchsorted(records["row"], row))
+    if at == len(records) or records["row"][at] != row:
+        return None
+    segment = db.execute(f"{SEGMENTS} WHERE id = ?", (number,)).fetchone()
+    if segment is None:
+        raise RepositoryDamaged(f"{tables.NAME}: wanted the segment of row {row}; got none")
+    _, _, dtype, dim, _ = _segment(segment)
+    return Place(number, HEADER + (begin + at) * dim * TYPES[dtype].itemsize, dtype, dim, records[at])
 
 
 def one(db: sqlite3.Connection, folder: str, kind: str, row: int) -> tuple[npt.NDArray[Any], Any, str] | None:
@@ -145,31 +172,27 @@ def one(db: sqlite3.Connection, folder: str, kind: str, row: int) -> tuple[npt.N
     RepositoryDamaged
         Its bytes are not those that were written.
     """
-    line = db.execute(
-        "SELECT id, kind, segment, place, first, records, crc FROM blocks WHERE kind = ? AND first <= ?"
-        " ORDER BY first DESC LIMIT 1",
-        (kind, row),
-    ).fetchone()
-    if line is None:
+    found = place(db, kind, row)
+    if found is None:
         return None
-    tables.checked("a block", (*line[:5], _bytes(line[5]), line[6]))
-    records = np.frombuffer(line[5], RECORD)
-    at = int(np.searchsorted(records["row"], row))
-    if at == len(records) or records["row"][at] != row:
-        return None
-    segment = db.execute("SELECT id, kind, dtype, dim, rows, crc FROM segments WHERE id = ?", (line[2],)).fetchone()
-    if segment is None:
-        raise RepositoryDamaged(f"{tables.NAME}: wanted the segment of row {row}; got none")
-    _, _, dtype, dim, _ = tables.checked("a segment", segment)
-    stored = TYPES[dtype]  # type: ignore[index]
-    with open(os.path.join(folder, name(line[2])), "rb") as file:
-        file.seek(HEADER + (line[3] + at) * dim * stored.itemsize)
-        content = file.read(dim * stored.itemsize)
+    file_name, stored = name(found.segment), TYPES[found.dtype]
+    with open(os.path.join(folder, file_name), "rb") as file:
+        file.seek(found.at)
+        content = file.read(found.size)
     values = np.frombuffer(content[: len(content) // stored.itemsize * stored.itemsize], stored)
-    if len(values) != dim or not intact(values[None], records["crc"][at : at + 1])[0]:
-        raise RepositoryDamaged(f"{name(line[2])}: wanted row {row} as it was written; got other bytes")
-    return values, records[at], str(dtype)
+    if len(values) != found.dim or not intact(values[None], found.record["crc"])[0]:
+        raise RepositoryDamaged(f"{file_name}: wanted row {row} as it was written; got other bytes")
+    return values, found.record, found.dtype
 
 
-def _bytes(x: object) -> object:
-    return bytes(x) if isinstance(x, (bytes, memoryview)) else str(x)
+def _segment(line: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A line of SEGMENTS, checked."""
+    return tables.checked("a segment", line)
+
+
+def _block(line: tuple[Any, ...]) -> tuple[int, int, int, Records]:
+    """Number, segment, place and records of a line of BLOCKS, checked."""
+    number, kind, segment, begin, first, records, crc = line
+    blob = bytes(records) if isinstance(records, (bytes, memoryview)) else str(records)
+    tables.checked("a block", (number, kind, segment, begin, first, blob, crc))
+    return number, segment, begin, np.frombuffer(records, RECORD)

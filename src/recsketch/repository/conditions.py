@@ -44,11 +44,11 @@ def _is_plain(x: object) -> bool:
     return x is None or type(x) is bool
 
 
-def dumped(name: str, found: dict[str, Scalar]) -> str:
+def dumped(found: dict[str, Scalar]) -> str:
     """Metadata as JSON, as it is stored."""
     out = _ENCODER.encode(found)
     if len(out) > LONGEST:
-        raise ValueError(f"{name}: wanted at most {LONGEST} characters as JSON; got {len(out)}")
+        raise ValueError(f"metadata: wanted at most {LONGEST} characters as JSON; got {len(out)}")
     return out
 
 
@@ -56,7 +56,7 @@ def text(name: str, x: object) -> str:
     """`x` as a text that UTF-8 holds, without NUL."""
     if not isinstance(x, str):
         raise TypeError(f"{name}: wanted a text; got {_check.describe(x)}")
-    if "\0" in x or (not x.isascii() and x.encode("utf-8", "replace").decode() != x):
+    if not _check.is_text(x):
         raise ValueError(f"{name}: wanted a text without NUL that UTF-8 can hold; got {_check.shown(x)}")
     return str(x)
 

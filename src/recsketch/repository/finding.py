@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 import recsketch._check as _check
-import recsketch.repository.given as given
 import recsketch.repository.lines as lines
 import recsketch.repository.search as search
 import recsketch.repository.tables as tables
 from recsketch._check import Floats
 from recsketch.reading.similarity import unit
 from recsketch.repository.columns import Column, Columns, one
-from recsketch.repository.given import Runs, Sketchers
+from recsketch.repository.given import Runs, Sketchers, recognised
 from recsketch.repository.results import Hit
 from recsketch.repository.segments import Rows
 from recsketch.repository.state import OBJECT, QUICK, RUN, Settings, State
-from recsketch.runs.batch import TraceBatch, as_batch
-from recsketch.runs.trace import Trace
+from recsketch.runs.batch import TraceBatch
 from recsketch.sketching.packing import PackedSketches
 
 if TYPE_CHECKING:
@@ -33,14 +31,12 @@ OVER, MORE = 4, 8  # candidates by int8: so many for each hit by float16, and so
 
 
 def queries(
-    x: Runs, sketchers: Sketchers, dim: int, base: str, mask: npt.NDArray[Any] | None
+    given: Runs, sketchers: Sketchers, dim: int, base: str, mask: npt.ArrayLike | None
 ) -> tuple[Floats, npt.NDArray[np.bool_] | None, bool]:
     """(q, d) sketches, what is kept of each if not all is, and whether there is one query."""
-    if not isinstance(x, (Trace, TraceBatch, PackedSketches, np.ndarray)):
-        x = _check.members("queries", x, "runs or sketches")
-    if isinstance(x, (Trace, TraceBatch)) or (isinstance(x, list) and given.are_traces(x)):
-        batch, single = as_batch(x, "queries")
-        s = np.atleast_2d(sketchers.of(base == RUN).sketch(batch))
+    x, single = recognised("queries", given)
+    if isinstance(x, TraceBatch):
+        s = np.atleast_2d(sketchers.of(base == RUN).sketch(x))
     else:
         s = _check.sketches("queries", x.unpack() if isinstance(x, PackedSketches) else x, dim)
         single, s = s.ndim == 1, np.atleast_2d(s)

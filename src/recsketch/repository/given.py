@@ -67,8 +67,18 @@ class Given:
         return len(self.sketches)
 
 
-def runs(name: str, x: Runs, sketchers: Sketchers, spec: SketchSpec, order: bool) -> Given:
-    """Runs, which are sketched, or sketches; `order`: sketch runs unordered, too, if the specification is ordered."""
+def recognised(name: str, x: Runs) -> tuple[Any, bool]:
+    """Runs as a TraceBatch, and whether one was given; sketches as they are, or as a list, and False."""
+    if not isinstance(x, (Trace, TraceBatch, PackedSketches, np.ndarray)):
+        x = _check.members(name, x, "runs or sketches")
+    if isinstance(x, (Trace, TraceBatch)) or (isinstance(x, list) and x and isinstance(x[0], Trace)):
+        return as_batch(x, name)
+    return x, False
+
+
+def runs(name: str, given: Runs, sketchers: Sketchers, spec: SketchSpec) -> Given:
+    """Runs, which are sketched, unordered too if the specification is ordered; or sketches."""
+    x, single = recognised(name, given)
     if isinstance(x, PackedSketches):
         single = x.values.ndim == 1
         if single:
@@ -78,27 +88,19 @@ def runs(name: str, x: Runs, sketchers: Sketchers, spec: SketchSpec, order: bool
         # Numbers of at most 1e30 are what scans and squares of norms are made for.
         _check.known(name, x.unpack(), None)
         return Given(x, None, None, single)
-    if not isinstance(x, (Trace, TraceBatch, np.ndarray)):
-        x = _check.members(name, x, "runs or sketches")
-    if isinstance(x, (Trace, TraceBatch)) or (isinstance(x, list) and are_traces(x)):
-        batch, single = as_batch(x, name)
-        ordered = np.atleast_2d(sketchers.of(True).sketch(batch))
+    if isinstance(x, TraceBatch):
+        ordered = np.atleast_2d(sketchers.of(True).sketch(x))
         unordered = None
-        if order and spec.ordered:
+        if spec.ordered:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SketchWarning)  # said of the ordered ones, and nobody unrolls these
-                unordered = np.atleast_2d(sketchers.of(False).sketch(batch))
-        return Given(ordered, unordered, batch, single)
+                unordered = np.atleast_2d(sketchers.of(False).sketch(x))
+        return Given(ordered, unordered, x, single)
     if isinstance(x, list) and not x:
         return Given(np.zeros((0, spec.dim), np.float32), None, None, False)
     s = _check.sketches(name, x, spec.dim)
     _check.known(name, np.atleast_2d(s), None)
     return Given(np.atleast_2d(s), None, None, s.ndim == 1)
-
-
-def are_traces(x: Sequence[object]) -> bool:
-    """Whether a list is one of runs, by its first member."""
-    return bool(x) and isinstance(x[0], Trace)
 
 
 def keys(name: str, x: object, count: int, single: bool) -> list[str]:

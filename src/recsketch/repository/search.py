@@ -99,15 +99,17 @@ def centre(column: Column) -> Floats | None:
     return found
 
 
-def best(column: Column, queries: Floats, k: int, mean: Floats | None, chosen: Rows | None, threads: int) -> Found:
-    """The k rows of largest contrast with each query, of norm one or zero, among `chosen` (ascending), or all."""
-    out = _empty(len(queries), k)
+def best(column: Column, queries: Floats, k: int, mean: Floats | None, chosen: Rows | None, threads: int) -> Rows:
+    """(q, k) rows of largest contrast with each query, of norm one or zero, among `chosen` (ascending), or all.
+
+    The best are first; there is -1 where there are fewer.
+    """
+    out = np.full((len(queries), k), -1, np.int64)
     segments = [s for s in column.segments if len(s)]
     if not segments or not len(queries):
         return out
     m = np.zeros(queries.shape[1], np.float32) if mean is None else mean
     moved = np.where(queries.any(axis=1, keepdims=True), queries - m, np.float32(0))
-    length = np.linalg.norm(moved.astype(np.float64), axis=1)
     turned = unit(moved)
     picks = [(s, _factors(column, s, m, threads), None if chosen is None else _chosen(s, chosen)) for s in segments]
     picks = [p for p in picks if p[1].alive and (p[2] is None or len(p[2]))]
@@ -115,11 +117,11 @@ def best(column: Column, queries: Floats, k: int, mean: Floats | None, chosen: R
         s.verify(at)
     left, most = np.arange(len(queries)), k + SPARE
     while len(left) and picks:
-        contrast, score, rows, bound = _candidates(picks, m, turned[left], length[left], most, threads)
+        contrast, rows, bound = _candidates(picks, m, turned[left], most, threads)
         order = np.lexsort((rows, -contrast), axis=1)[:, :k]
-        c, s_, r = (np.take_along_axis(x, order, 1) for x in (contrast, score, rows))
+        c, r = (np.take_along_axis(x, order, 1) for x in (contrast, rows))
         n = c.shape[1]
-        out.contrast[left, :n], out.score[left, :n], out.rows[left, :n] = c, s_, np.where(np.isfinite(c), r, -1)
+        out[left, :n] = np.where(np.isfinite(c), r, -1)
         kth = c[:, -1] if n == k else np.full(len(left), -np.inf)
         left = left[(kth < bound) & (bound > -np.inf)]
         most *= 4
@@ -141,7 +143,7 @@ def partial(
         s.verify(at)
         for some in np.array_split(at, max(1, len(at) * s.dim // BLOCK)):
             if len(some):
-                there = s.factors()[some, None]
+                there = s.factors(some)[:, None]
                 u = (s.values()[some].astype(np.float64) * there)[:, kept]
                 parts.append((_cosine((u - m[kept]) * (there > 0), centred), _cosine(u, known), s.rows[some]))
     out = _empty(1, k)
@@ -153,22 +155,21 @@ def partial(
     return out
 
 
-def ranked(column: Column, queries: Floats, found: Found, k: int, mean: Floats | None) -> Found:
-    """The k best of what was found, by these rows, computed in float64 from bytes that are checked once more."""
+def ranked(column: Column, queries: Floats, rows: Rows, k: int, mean: Floats | None) -> Found:
+    """The k best of the rows that `best` found, computed in float64 from bytes that are checked once more."""
     out = _empty(len(queries), k)
     m = np.zeros(queries.shape[1]) if mean is None else mean.astype(np.float64)
-    picked = np.unique(found.rows[found.rows >= 0])
+    picked = np.unique(rows[rows >= 0])
     step = max(1, MANY // (8 * queries.shape[1]))
     if len(picked) > step and len(queries) > 1:  # so that they fit into memory
         half = len(queries) // 2
-        parts = [Found(found.rows[i], found.contrast[i], found.score[i]) for i in (slice(half), slice(half, None))]
-        made = [ranked(column, q, f, k, mean) for q, f in zip((queries[:half], queries[half:]), parts, strict=True)]
+        made = [ranked(column, queries[i], rows[i], k, mean) for i in (slice(half), slice(half, None))]
         return Found(*(np.concatenate(x) for x in zip(*((f.rows, f.contrast, f.score) for f in made), strict=True)))
     u = column.units(picked)
     along, square = u @ m, np.einsum("ij,ij->i", u, u)
     size = np.sqrt(np.maximum(square - 2 * along + m @ m, 0)) * (square > 0)
     for i, q in enumerate(queries.astype(np.float64)):
-        at = np.searchsorted(picked, found.rows[i][found.rows[i] >= 0])
+        at = np.searchsorted(picked, rows[i][rows[i] >= 0])
         score = u[at] @ q
         norm = np.linalg.norm(q - m) * size[at] * bool(q.any())
         top = score - along[at] - q @ m + m @ m
@@ -225,11 +226,10 @@ def _candidates(
     picks: list[tuple[Segment, _Factors, npt.NDArray[np.intp] | None]],
     m: Floats,
     q: Floats,
-    length: npt.NDArray[np.float64],
     most: int,
     threads: int,
-) -> tuple[Any, Any, Any, Any]:
-    """Contrasts, scores and rows of the best of each segment, and what no other row is above."""
+) -> tuple[Any, Any, Any]:
+    """Contrasts and rows of the best of each segment, and what no other row is above."""
     parts = []
     bound = np.full(len(q), -np.inf)
     offset = q.astype(np.float64) @ m.astype(np.float64)
@@ -249,16 +249,14 @@ def _candidates(
         w, a = f.w[place].astype(np.float64), f.along[place]
         contrast = np.clip(scores - w * (offset[:, None] + tilt[:, None] * a), -1, 1)
         contrast = np.where((index < 0) | dead[place], -np.inf, contrast)
-        plain = np.divide(scores, w, out=np.zeros_like(w), where=w > 0) - tilt[:, None] * a  # <q', u>
-        score = np.where(w > 0, np.clip(length[:, None] * plain + a, -1, 1), 0)
-        parts.append((contrast, score, s.rows[place]))
+        parts.append((contrast, s.rows[place]))
         if n < len(values):
             size = np.linalg.norm(x, axis=1) * max(1.0, float(f.w.max()))
             slack = (q.shape[1] / 16 + 8) * 2.0**-23 * size  # twice the rounding of a scan
             others = scores[:, -1] + most_h + slack
             bound = np.maximum(bound, np.maximum(others, 0) if f.zeros else others)
-    contrast, score, rows = (np.concatenate(x, axis=1) for x in zip(*parts, strict=True))
-    return contrast, score, rows, bound
+    contrast, rows = (np.concatenate(x, axis=1) for x in zip(*parts, strict=True))
+    return contrast, rows, bound
 
 
 def _tilt(

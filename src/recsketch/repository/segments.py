@@ -33,6 +33,7 @@ RECORD = np.dtype([("row", "<i8"), ("noise", "<f8"), ("crc", "<u4"), ("scale", "
 is multiplied by `scale`."""
 
 TYPES: dict[str, Any] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2"), "int8": np.dtype("i1")}
+DTYPES = (*TYPES, "int8+float16")  # of a repository: the last stores every sketch in both
 
 
 def name(segment: int) -> str:

@@ -10,7 +10,6 @@ import recsketch.repository.tables as tables
 from recsketch.repository.errors import RepositoryDamaged
 from recsketch.sketching.spec import SketchSpec
 
-DTYPES = ("float32", "float16", "int8", "int8+float16")
 RUN, ORDER, OBJECT, QUICK = "run", "order", "object/", "/int8"
 
 

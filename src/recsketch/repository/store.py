@@ -25,11 +25,11 @@ from recsketch.repository.disk import Disk
 from recsketch.repository.errors import RepositoryDamaged
 from recsketch.repository.finding import Finder
 from recsketch.repository.finding import queries as queries_of
-from recsketch.repository.given import Given, Object, Runs, Sketchers
+from recsketch.repository.given import Object, Runs, Sketchers, Sketches
 from recsketch.repository.opening import Handle
 from recsketch.repository.results import Hit, RepositoryCheck, StoredRun
-from recsketch.repository.segments import Rows
-from recsketch.repository.state import DTYPES, OBJECT, ORDER, RUN, State, read_state, same_spec
+from recsketch.repository.segments import DTYPES, Rows
+from recsketch.repository.state import OBJECT, ORDER, RUN, State, read_state, same_spec
 from recsketch.repository.transfer import Table, load, save
 from recsketch.repository.writing import Writer
 from recsketch.sketching.packing import PackedSketches
@@ -294,7 +294,8 @@ class SketchRepository:
         Notes
         -----
         All of the runs are there when this returns, none after an error. Cost: sketching; the rows' bytes are written,
-        with two syncs of the disk a call, so that many runs at once are far cheaper than one by one.
+        with one sync of the disk for each kind of row and one for the commit, so that many runs at once are far cheaper
+        than one by one.
 
         Examples
         --------
@@ -307,7 +308,7 @@ class SketchRepository:
         'one'
         >>> repository.close()
         """
-        found = given.runs("runs", runs, self._sketchers, self.spec, True)
+        found = given.runs("runs", runs, self._sketchers, self.spec)
         names = None if keys is None else given.keys("keys", keys, len(found), found.single)
         about = given.metadata(metadata, len(found), found.single)
         parts = given.objects(found, self._sketchers.of(True)) if _check.flag("objects", objects) else None
@@ -317,7 +318,7 @@ class SketchRepository:
             rows = writer.numbers(len(found))
             if names is None:
                 names = self._free(rows)
-            self._put_rows(writer, rows, found)
+            self._put_rows(writer, rows, found.sketches, found.order)
             writer.put_runs(rows, names, about)
             if parts is not None:
                 self._put_objects(writer, rows, parts)
@@ -334,11 +335,14 @@ class SketchRepository:
             names[i] = name
         return names
 
-    def _put_rows(self, writer: Writer, rows: Rows, found: Given) -> None:
+    def _put_rows(
+        self, writer: Writer, rows: Rows, run: Sketches, order: Sketches | None, at: Any = slice(None)
+    ) -> None:
+        """Sketches of all rows, and unordered ones of those `at` which there is one."""
         for kind, dtype in self._settings.kinds().items():
-            sketches = found.order if kind.startswith(ORDER) else found.sketches
+            some, sketches = (rows[at], order) if kind.startswith(ORDER) else (rows, run)
             if sketches is not None:
-                writer.append(kind, dtype, rows, sketches)
+                writer.append(kind, dtype, some, sketches)
 
     def _put_objects(self, writer: Writer, runs: Rows, parts: Sequence[Sequence[Object]]) -> None:
         kinds: dict[str, list[tuple[int, Floats, str]]] = {}
@@ -375,7 +379,7 @@ class SketchRepository:
         -----
         The old sketch's bytes are overwritten with zeros, as by `delete`.
         """
-        found = None if run is None else given.runs("run", run, self._sketchers, self.spec, True)
+        found = None if run is None else given.runs("run", run, self._sketchers, self.spec)
         if found is not None and len(found) != 1:
             raise ValueError(f"run: wanted one; got {len(found)}")
         parts = given.objects(found, self._sketchers.of(True)) if _check.flag("objects", objects) and found else None
@@ -388,7 +392,7 @@ class SketchRepository:
             if found is not None:
                 writer.drop_rows(rows)
                 rows = writer.numbers(1)
-                self._put_rows(writer, rows, found)
+                self._put_rows(writer, rows, found.sketches, found.order)
             writer.drop_runs([(row, key, old)])
             writer.put_runs(rows, [key], [old if about is None else about])
             if parts is not None:
@@ -406,6 +410,8 @@ class SketchRepository:
         ------
         KeyError
             A key that is not there; then nothing is deleted.
+        RepositoryDamaged
+            What the index says of a key or of its rows is not what was written; then, too.
 
         Notes
         -----
@@ -512,8 +518,8 @@ class SketchRepository:
 
         Cost: reading all rows of the kind once, at the speed of memory, or q n d products; a quarter of them or fewer,
         if selected by `where`, are read alone. The first search after opening checks all it reads against checksums,
-        and computes the mean, which takes as long as ten to fifty later ones. Memory: 54 bytes a row, and what the
-        system keeps mapped of the files.
+        and computes the mean, which takes longer than later ones. Memory: a few numbers a row, and what the system
+        keeps mapped of the files.
 
         Examples
         --------
@@ -527,8 +533,7 @@ class SketchRepository:
         ('run-00000007', 0.98, {'part': 3})
         """
         base = self._base(by)
-        kept = None if mask is None else np.asarray(mask)
-        q, known, single = queries_of(queries, self._sketchers, self.spec.dim, base, kept)
+        q, known, single = queries_of(queries, self._sketchers, self.spec.dim, base, mask)
         most = _check.integer("k", k, 1, 1 << 40)
         condition = None if where is None else conditions.compiled(where)
         found = self._reading(lambda db, state: self._finder.runs(db, state, q, most, condition, base, known))
@@ -695,14 +700,11 @@ class SketchRepository:
         """
         spec, table = load(path)
         same_spec(self.spec, spec)
-        if not table.keys:
+        if table.run is None:  # of no run
             return []
+        at, order = table.order or (slice(None), None)
         with self._writing() as writer:
             rows = writer.numbers(len(table.keys))
-            for kind, dtype in self._settings.kinds().items():
-                form = table.order if kind.startswith(ORDER) else table.run
-                if form is not None:
-                    at, sketches = form
-                    writer.append(kind, dtype, rows[at], sketches)
+            self._put_rows(writer, rows, table.run[1], order, at)
             writer.put_runs(rows, table.keys, table.metadata)
         return table.keys

@@ -174,11 +174,10 @@ def prepare(db: sqlite3.Connection, path: str) -> None:
     db.execute("PRAGMA secure_delete=ON")
 
 
-def empty_log(db: sqlite3.Connection) -> bool:
-    """Bring what the log holds into the file and empty it; False where a reader is in the way."""
+def empty_log(db: sqlite3.Connection) -> None:
+    """Bring what the log holds into the file and empty it, unless a reader is in the way."""
     with contextlib.suppress(sqlite3.OperationalError), at_once(db):
-        return not db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-    return False
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ import recsketch.repository.conditions as conditions
 import recsketch.repository.given as given
 from recsketch._files import File
 from recsketch.repository.conditions import Scalar
+from recsketch.repository.state import ORDER, RUN
 from recsketch.sketching.packing import PackedSketches
 from recsketch.sketching.spec import SketchSpec
 
@@ -33,15 +34,15 @@ class Table:
     order: Form | None
 
 
-FORM = ("at", "values", "scale", "noise", "dtype")
-NAMES = {"spec", "runs", *(f"{kind}_{what}" for kind in ("run", "order") for what in FORM)}
+FORM = ("at", *PackedSketches.__slots__)
+NAMES = {"spec", "runs", *(f"{kind}_{what}" for kind in (RUN, ORDER) for what in FORM)}
 
 
 def save(path: File, spec: SketchSpec, table: Table) -> None:
     """Write a table."""
     text = json.dumps(list(zip(table.keys, table.metadata, strict=True)), ensure_ascii=False).encode()
     arrays: dict[str, Any] = {"spec": np.array(spec.to_json()), "runs": np.frombuffer(text, np.uint8)}
-    for kind, form in (("run", table.run), ("order", table.order)):
+    for kind, form in ((RUN, table.run), (ORDER, table.order)):
         at, packed = form or (np.zeros(0, np.int64), _none(spec.dim))
         arrays[f"{kind}_at"] = at
         arrays |= {f"{kind}_{name}": getattr(packed, name) for name in PackedSketches.__slots__}
@@ -64,7 +65,7 @@ def load(path: File) -> tuple[SketchSpec, Table]:
             raise ValueError(f"runs: wanted a list of keys and metadata; got {_check.describe(found)}")
         keys = given.keys("runs", [key for key, _ in found], len(found), False)
         about = [conditions.metadata(f"runs[{i}]", x) for i, (_, x) in enumerate(found)]
-        run, order = (_form(arrays, kind, len(keys), spec.dim) for kind in ("run", "order"))
+        run, order = (_form(arrays, kind, len(keys), spec.dim) for kind in (RUN, ORDER))
         if keys and (run is None or len(run[0]) != len(keys)):
             raise ValueError("run_at: wanted a sketch of every run; got fewer")
         return spec, Table(keys, about, run, order)

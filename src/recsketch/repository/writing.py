@@ -20,13 +20,13 @@ import numpy as np
 import recsketch._check as _check
 import recsketch.repository.conditions as conditions
 import recsketch.repository.tables as tables
-from recsketch.repository.columns import Columns
+from recsketch.repository.columns import Columns, place
 from recsketch.repository.conditions import Scalar
 from recsketch.repository.disk import Disk
 from recsketch.repository.errors import RepositoryDamaged, RepositoryWarning
 from recsketch.repository.segments import FULL, HEADER, RECORD, TYPES, Rows, Segment, header, name
 from recsketch.repository.segments import crcs as row_crcs
-from recsketch.repository.state import OBJECT, read_state, write_state
+from recsketch.repository.state import OBJECT, State, read_state, write_state
 from recsketch.sketching.packing import PackedSketches, pack
 
 if TYPE_CHECKING:
@@ -52,11 +52,12 @@ class Writer:
         self._open: dict[int, int] = {}  # segment -> file
         self._broken = ""
         self._least = 0  # segments from this number on take rows: none of the old generation's in a compaction
-        self.state = read_state(db)
+        self.state: State
         self._touched: set[int] = set()
         self._new: set[int] = set()
-        self._wipes: list[tuple[str, int]] = []
-        self._wiped: list[tuple[str, int]] = []
+        self._wipes: list[tuple[int, int, int]] = []  # segment, offset in its file and size of rows to be wiped
+        self._wiped = 0  # lines of `dead` up to this number are wiped on the disk, which the next commit notes; 0: none
+        self._all_wiped = True  # all that should be: after a failure nothing is noted, and the next opening wipes again
 
     def close(self) -> None:
         """Note what was wiped since the last commit, so that the next opening need not wipe it again."""
@@ -103,11 +104,11 @@ class Writer:
             if self._new:
                 self._disk.sync_folder(self._folder)
             if self._wiped:
-                self.db.executemany("UPDATE dead SET wiped = 1 WHERE kind = ? AND row = ?", self._wiped)
+                self.db.execute("UPDATE dead SET wiped = 1 WHERE id <= ? AND wiped = 0", (self._wiped,))
             self.state = self.state._replace(changes=self.state.changes + 1)
             write_state(self.db, self.state)
             self._disk.commit(self.db)
-            self._wiped = []
+            self._wiped = 0
         except BaseException as e:
             self._broken = _check.cut(str(e) or type(e).__name__, 200)
             raise
@@ -188,7 +189,7 @@ class Writer:
         """Lines of runs, whose keys must be new."""
         lines, tags, digest = [], [], self.state.digest
         for row, key, about in zip(rows.tolist(), keys, metadata, strict=True):
-            text = conditions.dumped("metadata", about) if about else "{}"
+            text = conditions.dumped(about) if about else "{}"
             lines.append((row, key, text, zlib.crc32(f"{row}\0{key}\0{text}".encode())))  # `tables.crc`, in a line
             digest += lines[-1][-1]
             tags += conditions.tags(row, about)
@@ -225,37 +226,26 @@ class Writer:
         for run in runs.tolist():
             gone += self.db.execute("SELECT kind, row FROM objects WHERE run = ?", (run,)).fetchall()
             self.db.execute("DELETE FROM objects WHERE run = ?", (run,))
-        there = [(kind, row) for kind, row in gone if self._place(kind, row) is not None]
-        self.db.executemany("INSERT INTO dead (kind, row, wiped) VALUES (?, ?, 0)", there)
-        self._wipes += there
-
-    def _place(self, kind: str, row: int) -> tuple[int, int, int] | None:
-        """Segment, offset in its file and size of a row."""
-        line = self.db.execute(
-            "SELECT b.segment, b.place, b.records, s.dim, s.dtype FROM blocks b JOIN segments s"
-            " ON s.id = b.segment WHERE b.kind = ? AND b.first <= ? ORDER BY b.first DESC LIMIT 1",
-            (kind, row),
-        ).fetchone()
-        if line is None:
-            return None
-        segment, place, records, dim, dtype = line
-        rows = np.frombuffer(records, RECORD)["row"]
-        at = int(np.searchsorted(rows, row))
-        size = dim * TYPES[dtype].itemsize
-        return (segment, HEADER + (place + at) * size, size) if at < len(rows) and rows[at] == row else None
-
-    def _wipe(self, rows: Iterable[tuple[str, int]]) -> None:
-        """Write zeros over rows that are dead. After an error the next opening does it."""
-        touched = set()
-        for kind, row in rows:
-            found = self._place(kind, row)
+        there = []
+        for kind, row in gone:
+            found = place(self.db, kind, row)
             if found is not None:
-                segment, at, size = found
-                self._disk.write(self._file(segment), at, memoryview(bytes(size)))
-                touched.add(segment)
-                self._wiped.append((kind, row))
+                there.append((kind, row))
+                self._wipes.append((found.segment, found.at, found.size))
+        self.db.executemany("INSERT INTO dead (kind, row, wiped) VALUES (?, ?, 0)", there)
+
+    def _wipe(self, places: Iterable[tuple[int, int, int]]) -> None:
+        """Write zeros over rows that are dead. After an error the next opening does it."""
+        before, self._all_wiped = self._all_wiped, False
+        touched = set()
+        for segment, at, size in places:
+            self._disk.write(self._file(segment), at, memoryview(bytes(size)))
+            touched.add(segment)
         for segment in touched:
             self._disk.sync(self._open[segment])
+        self._all_wiped = before
+        if touched and before:
+            self._wiped = self.db.execute("SELECT max(id) FROM dead").fetchone()[0]
 
     # ------------------------------------------------------------ opening and compaction
 
@@ -284,7 +274,16 @@ class Writer:
         if cut:
             text = f"cut what an unfinished write left behind: {_check.listed(cut)}"
             warnings.warn(f"{_check.cut(self._folder, 200)}: {text}", RepositoryWarning, stacklevel=4)
-        self._wipe(self.db.execute("SELECT kind, row FROM dead WHERE wiped = 0 ORDER BY row").fetchall())
+        places = []
+        for kind, row in self.db.execute("SELECT kind, row FROM dead WHERE wiped = 0 ORDER BY row").fetchall():
+            try:
+                found = place(self.db, kind, row)
+            except RepositoryDamaged:  # `check` tells of it; zeros in a wrong place would cost another row
+                self._all_wiped = False
+                continue
+            if found is not None:
+                places.append((found.segment, found.at, found.size))
+        self._wipe(places)
 
     def compact(self, columns: Columns) -> None:
         """Append all rows that live, which `columns` has, to new segments, and let the old ones go."""
@@ -299,7 +298,7 @@ class Writer:
             self.db.execute("DELETE FROM blocks WHERE kind LIKE 'old %'")
             self.db.execute("DELETE FROM segments WHERE kind LIKE 'old %'")
             self.db.execute("DELETE FROM dead")
-            self._wiped = []
+            self._wiped = 0
             self.state = self.state._replace(generation=self.state.generation + 1)
         for segment in old:
             if segment in self._open:
