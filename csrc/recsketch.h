@@ -425,7 +425,7 @@ rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t 
  * RSK_EVALUE  scale times an element is NaN or larger than RSK_MAX_VALUE; where says which object's, the first in trace order
  * RSK_EOVERFLOW  (RSK_WEIGHTS_COUNT) weights multiply up to a sketch of infinite numbers; where says which trace, the first
  * RSK_ENOMEM  scratch: with "skew" about (rsk_plan_vectors + 11) max(d, a') + 162 D floats a thread, a' the longest attribute padded to a
- *             power of two, and D the longest that is at most d / 16; with "hadamard" (2 rsk_plan_vectors + 16) max(d, a')
+ *             power of two, and D the longest that is at most d / 16; with "hadamard" (2 rsk_plan_vectors + 15) max(d, a')
  * RSK_ESTOP */
 rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *attributes, const float *counters,
                       float *out, int threads, rsk_stop *stop, rsk_where *where);

@@ -63,6 +63,12 @@ static inline ptrdiff_t rsk_highest_bit(ptrdiff_t x) {
     while (x & (x - 1)) x &= x - 1;
     return x;
 }
+/* The logarithm of a power of two. */
+static inline int rsk_log2(ptrdiff_t n) {
+    int bits = 0;
+    while ((ptrdiff_t)1 << bits < n) bits++;
+    return bits;
+}
 /* Whether there is a Walsh-Hadamard transform of n numbers: a power of two from 16 to RSK_MAX_DIM. */
 static inline int rsk_is_order(ptrdiff_t n) { return n >= RSK_LANES && n <= RSK_MAX_DIM && !(n & (n - 1)); }
 /* Bit k of packed sign words: 1 is a minus sign. */

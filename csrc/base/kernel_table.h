@@ -13,12 +13,6 @@ typedef struct rsk_turn {
     int steep;
 } rsk_turn;
 
-/* Whether one pass over a half takes the two: they are not steep, and above the 16 lanes of a block their masks are not 0 or equal. */
-static inline int rsk_turns_mix(const rsk_turn *one, const rsk_turn *two, int half) {
-    const ptrdiff_t a = one->mask[half] / RSK_LANES, b = two->mask[half] / RSK_LANES;
-    return !one->steep && a && b && a != b;
-}
-
 enum { RSK_TOGETHER = 32 }; /* leaves that are added to a tuple's vector in one pass, at most */
 
 /* A leaf of a tuple, seen through its position's operator, in whole numbers: at k, in the c-th half and the j-th run of d / 2 width
@@ -75,8 +69,7 @@ typedef struct rsk_kernels {
                         double *work);
     /* out (+)= the sum of at most RSK_TOGETHER leaves of one width, at most d / 16, less what rows and sums have halved:
      * out[k] (+)= sums[c width + j] + for every leaf the first row where its sign is positive, the second likewise, and its counter's
-     * number. It returns the largest
-     * |out[k]|. Sums that overflow on the way wrap; the caller sees to it that none does at the end */
+     * number. It returns the largest |out[k]|. Sums that overflow on the way wrap; the caller sees to it that none does at the end */
     uint32_t (*leaves)(int32_t *out, ptrdiff_t d, ptrdiff_t width, const rsk_leaf *leaf, ptrdiff_t count, const int32_t *sums,
                        int accumulate);
     /* A leaf's rows: 2 rint(a h[j]) and 2 rint(b h[j ^ partner[c]]), c = 0, 1; and sums (2, width) (-)= half of these of c */

@@ -280,9 +280,6 @@ static inline float v16_sum(v16 x) {
     const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
     return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
 }
-static inline void v16_sum4(float *out, const v16 x[4]) {
-    for (int i = 0; i < 4; i++) out[i] = v16_sum(x[i]);
-}
 static inline __m256 signs_by(__m256 x, const uint32_t *word, const int at) {
     const __m256i sign = _mm256_slli_epi32(_mm256_loadu_si256((const void *)word), 31 - at);
     return _mm256_xor_ps(x, _mm256_and_ps(_mm256_castsi256_ps(sign), _mm256_set1_ps(-0.0f)));
@@ -344,6 +341,7 @@ static inline int64_t i16_sum(i16 x) {
     return _mm_cvtsi128_si64(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two)));
 }
 
+#define RSK_OWN_SUMS
 #define SCAN_ROWS 1
 #define SCAN_QUERIES 6
 #define RSK_TABLE rsk_kernels_avx2

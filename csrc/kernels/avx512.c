@@ -301,6 +301,8 @@ static inline int64_t i16_sum(i16 x) {
 }
 
 #define RSK_FOUR_TURNS /* there are registers for 16 numbers and what they are turned with */
+#define RSK_OWN_SUM4
+#define RSK_OWN_SUMS
 #define SCAN_ROWS 4
 #define SCAN_QUERIES 6
 #define RSK_TABLE rsk_kernels_avx512

@@ -9,8 +9,9 @@
  *   v16_flip(x, uint16_t)        lanes whose bit is set change sign
  *   v16_abs v16_max              of no NaN
  *   v16_sum(x)                   the lanes folded by halves: i + (i + 8), then i + (i + 4), ...
- *   v16_sum4(float *, v16[4])    v16_sum of each of the four
- *   v16_sums(v16[16]), v16_half_sums(v16[8])  lane i is v16_sum of register i; lanes 2 i and 2 i + 1 are the sums of its halves
+ *   v16_sum4(float *, v16[4])    v16_sum of each of the four; written below unless RSK_OWN_SUM4 is defined
+ *   v16_sums(v16[16]), v16_half_sums(v16[8])  lane i is v16_sum of register i; lanes 2 i and 2 i + 1 are the sums of its halves; written
+ *                                below unless RSK_OWN_SUMS is defined
  *   v16_by(x, const uint32_t[16], at)  lanes change sign where bit `at`, a constant, of their word is set
  *   v16_half(const uint16_t *)   16 IEEE halves, converted exactly
  *   v16_bfloat(const uint16_t *) 16 upper halves of floats, the lower ones zero
@@ -77,6 +78,30 @@
 enum { UP = 1, DOWN = 2 };                   /* the order of a transform's stages */
 enum { SET, SCALED, ADDED, ROUNDED }; /* what a pass of operators does with what it has */
 
+#if !defined(RSK_OWN_SUM4)
+static inline void v16_sum4(float *out, const v16 x[4]) {
+    for (int i = 0; i < 4; i++) out[i] = v16_sum(x[i]);
+}
+#endif
+#if !defined(RSK_OWN_SUMS)
+static inline v16 v16_sums(const v16 s[16]) {
+    float sum[16];
+    for (int i = 0; i < 16; i++) sum[i] = v16_sum(s[i]);
+    return v16_load(sum);
+}
+static inline v16 v16_half_sums(const v16 s[8]) {
+    float sum[16];
+    for (int i = 0; i < 8; i++) {
+        float lane[16];
+        v16_store(lane, s[i]);
+        for (int h = 4; h > 0; h /= 2)
+            for (int k = 0; k < h; k++) lane[k] += lane[k + h], lane[8 + k] += lane[8 + k + h];
+        sum[2 * i] = lane[0], sum[2 * i + 1] = lane[8];
+    }
+    return v16_load(sum);
+}
+#endif
+
 #define FWHT fwht_f32
 #define TRANSFORM transform_f32
 #define T float
@@ -104,6 +129,13 @@ enum { SET, SCALED, ADDED, ROUNDED }; /* what a pass of operators does with what
 #define R r64
 #define LANES R64_LANES
 #include "operators.h"
+
+/* Whether one pass over a half takes the two operators: they are not steep, and above the lanes of a block their masks are not 0 or equal. */
+static inline int turns_mix(const rsk_turn *one, const rsk_turn *two, int half) {
+    const ptrdiff_t a = one->mask[half] / BLOCK, b = two->mask[half] / BLOCK;
+    return !one->steep && a && b && a != b;
+}
+
 #define SUFFIX f32
 #define T float
 #define R r32
@@ -165,9 +197,7 @@ static RSK_INLINE void collect_loop(const float *RSK_RESTRICT x, ptrdiff_t d, co
                 put_f32(lane + part, n, 1);
             }
     }
-    for (int h = BLOCK / 2; h > 0; h /= 2)
-        for (int i = 0; i < h; i++) lane[i] += lane[i + h];
-    *counter = lane[0];
+    *counter = v16_sum(v16_load(lane));
 }
 
 static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float *row, float *counter) {

@@ -1,5 +1,5 @@
-/* Whether numbers are finite and how large; what solvers add up: sums of products, vectors less multiples of others; columns of signs, packed one bit an element, as vectors of
- * +-1; and the largest of many correlations.
+/* Whether numbers are finite and how large; what solvers add up: sums of products, vectors less multiples of others; columns of signs,
+ * packed one bit an element, as vectors of +-1; and the largest of many correlations.
  *
  * Products of doubles are not fused with the sums. It would save nothing: a sum of sixteen waits for its additions, and a vector for
  * its loads and stores. Plain C without the instruction would take many times as long. */

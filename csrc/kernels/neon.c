@@ -261,31 +261,12 @@ static inline float v16_sum(v16 x) {
     const float32x2_t b = vadd_f32(vget_low_f32(a), vget_high_f32(a));
     return vget_lane_f32(b, 0) + vget_lane_f32(b, 1);
 }
-static inline void v16_sum4(float *out, const v16 x[4]) {
-    for (int i = 0; i < 4; i++) out[i] = v16_sum(x[i]);
-}
 static inline v16 v16_by(v16 x, const uint32_t *word, const int at) {
     for (int i = 0; i < 4; i++) {
         const uint32x4_t sign = vandq_u32(vshlq_u32(vld1q_u32(word + 4 * i), vdupq_n_s32(31 - at)), vdupq_n_u32(0x80000000u));
         x.q[i] = vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(x.q[i]), sign));
     }
     return x;
-}
-static inline v16 v16_sums(const v16 s[16]) {
-    float sum[16];
-    for (int i = 0; i < 16; i++) sum[i] = v16_sum(s[i]);
-    return v16_load(sum);
-}
-static inline v16 v16_half_sums(const v16 s[8]) {
-    float sum[16];
-    for (int i = 0; i < 8; i++) {
-        float lane[16];
-        v16_store(lane, s[i]);
-        for (int h = 4; h > 0; h /= 2)
-            for (int k = 0; k < h; k++) lane[k] += lane[k + h], lane[8 + k] += lane[8 + k + h];
-        sum[2 * i] = lane[0], sum[2 * i + 1] = lane[8];
-    }
-    return v16_load(sum);
 }
 static inline v16 v16_half(const uint16_t *p) {
     v16 r;

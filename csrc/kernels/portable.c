@@ -202,31 +202,12 @@ static inline float v16_sum(v16 x) {
         for (int i = 0; i < h; i++) x.v[i] += x.v[i + h];
     return x.v[0];
 }
-static inline void v16_sum4(float *out, const v16 x[4]) {
-    for (int i = 0; i < 4; i++) out[i] = v16_sum(x[i]);
-}
 static inline v16 v16_by(v16 x, const uint32_t *word, const int at) {
     uint32_t u[16];
     memcpy(u, x.v, sizeof u);
     EACH(i) u[i] ^= word[i] << (31 - at) & 0x80000000u;
     memcpy(x.v, u, sizeof u);
     return x;
-}
-static inline v16 v16_sums(const v16 s[16]) {
-    float sum[16];
-    for (int i = 0; i < 16; i++) sum[i] = v16_sum(s[i]);
-    return v16_load(sum);
-}
-static inline v16 v16_half_sums(const v16 s[8]) {
-    float sum[16];
-    for (int i = 0; i < 8; i++) {
-        float lane[16];
-        v16_store(lane, s[i]);
-        for (int h = 4; h > 0; h /= 2)
-            for (int k = 0; k < h; k++) lane[k] += lane[k + h], lane[8 + k] += lane[8 + k + h];
-        sum[2 * i] = lane[0], sum[2 * i + 1] = lane[8];
-    }
-    return v16_load(sum);
 }
 /* Shifts exponent and fraction into place and multiplies by 2^112, which is exact. Infinities and NaN get the largest exponent. */
 static inline v16 v16_half(const uint16_t *p) {

@@ -187,7 +187,7 @@ static RSK_INLINE void FN(row_half)(FN(ends) *e, ptrdiff_t d, int c, const rsk_t
 #endif
     T *const out = e->out;
     for (int i = 0, n; i < count; i += n) {
-        n = i + 1 < count && rsk_turns_mix(turns + i, turns + i + 1, c) ? 2 : 1;
+        n = i + 1 < count && turns_mix(turns + i, turns + i + 1, c) ? 2 : 1;
         if (e->ints && n == count) n = 1;
         const int last = i + n == count;
         e->out = last ? out : work;

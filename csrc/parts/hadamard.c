@@ -4,12 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-static int log2_of(ptrdiff_t n) {
-    int bits = 0;
-    while ((ptrdiff_t)1 << bits < n) bits++;
-    return bits;
-}
-
 rsk_status rsk_hadamard_create(ptrdiff_t n, ptrdiff_t m, const int32_t *rows, uint64_t seed, uint64_t stream,
                                rsk_hadamard **out) {
     if (!out) return RSK_EINVAL;
@@ -19,7 +13,7 @@ rsk_status rsk_hadamard_create(ptrdiff_t n, ptrdiff_t m, const int32_t *rows, ui
         if (rows[i] < 0 || rows[i] >= n || (i && rows[i] <= rows[i - 1])) return RSK_EINVAL;
     rsk_hadamard *h = rsk_calloc(1, sizeof *h);
     if (!h) return RSK_ENOMEM;
-    const int bits = log2_of(n);
+    const int bits = rsk_log2(n);
     h->n = n, h->m = m, h->words = (m + RSK_LANES - 1) / RSK_LANES;
     h->rows = rsk_alloc(m, sizeof *h->rows);
     h->signs = rsk_alloc(n / RSK_LANES, sizeof *h->signs);

@@ -1,5 +1,5 @@
-/* The part of E_M x = D2 tile(H D1 [x; 0]) / sqrt(d) before the tiling, and its transpose; where a' > d, the folding too
- * (docs/format.md, "Operators"). A rotation family fuses the tiling and D2 with T_attr. */
+/* The part of E_M x = D2 spread(H D1 [x; 0]) / sqrt(d) before the spreading, and its transpose; where a' > d, the folding too
+ * (docs/format.md, "Operators"). The skew family spreads numbers in runs, hadamard in tiles. */
 #include "recursion/recursion.h"
 
 #include <math.h>

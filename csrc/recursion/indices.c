@@ -2,8 +2,6 @@
  * T_i's: four bits a coordinate with the counter's, d / 2 bytes a module and position. */
 #include "recursion/recursion.h"
 
-#include <string.h>
-
 #if defined(_MSC_VER)
 #include <intrin.h>
 typedef uint32_t *volatile shared_row;
@@ -48,7 +46,7 @@ void rsk_indices_free(rsk_indices *q, const rsk_spec *spec) {
     rsk_free(q);
 }
 
-ptrdiff_t rsk_indices_bytes(const rsk_indices *q) { return (ptrdiff_t)LOAD(&q->bytes); }
+ptrdiff_t rsk_indices_bytes(const rsk_indices *q) { return q ? (ptrdiff_t)LOAD(&q->bytes) : 0; }
 
 static void make(const rsk_spec *spec, const rsk_module *m, const rsk_rotation *r, uint32_t *out) {
     for (ptrdiff_t k = 0; k < spec->dim; k += RSK_LANES) {
@@ -69,7 +67,7 @@ static void make(const rsk_spec *spec, const rsk_module *m, const rsk_rotation *
 }
 
 const uint32_t *rsk_index(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, uint32_t *scratch) {
-    const int placed = spec->ordered && position != RSK_NO_POSITION;
+    const int placed = rsk_is_placed(spec, position);
     const rsk_rotation *r = placed ? &spec->positions[position] : NULL;
     const ptrdiff_t words = spec->dim / 8, bytes = words * (ptrdiff_t)sizeof *scratch;
     shared_row *row = &spec->indices->row[module * rows_of(spec) + (placed ? position : spec->max_inputs)];

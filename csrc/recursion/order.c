@@ -9,18 +9,12 @@ static ptrdiff_t reversed(ptrdiff_t k, int bits) {
     return r;
 }
 
-static int bits_of(ptrdiff_t d) {
-    int bits = 0;
-    while (((ptrdiff_t)1 << bits) < d) bits++;
-    return bits;
-}
-
 /* By tiles of 16 x 16, whose rows and columns are cache lines: the upper and lower four bits change places, and those between them are
  * reversed from tile to tile. */
 void rsk_reorder(const rsk_spec *spec, const float *x, float *out) {
     static const uint8_t four[16] = {0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
     const ptrdiff_t d = spec->dim, rows = d / 16;
-    const int bits = bits_of(d);
+    const int bits = rsk_log2(d);
     if (!spec->family->reversed) {
         memcpy(out, x, sizeof *out * (size_t)d);
     } else if (bits < 8) {
@@ -37,6 +31,6 @@ void rsk_reorder(const rsk_spec *spec, const float *x, float *out) {
 }
 
 void rsk_reorder_bytes(const rsk_spec *spec, const uint8_t *x, uint8_t *out) {
-    const int bits = spec->family->reversed ? bits_of(spec->dim) : 0;
+    const int bits = spec->family->reversed ? rsk_log2(spec->dim) : 0;
     for (ptrdiff_t k = 0; k < spec->dim; k++) out[bits ? reversed(k, bits) : k] = x[k];
 }

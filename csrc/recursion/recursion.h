@@ -90,7 +90,7 @@ struct rsk_spec {
     rsk_rotation *positions; /* (max_inputs,) */
     rsk_rotation attr, in[2]; /* T_attr, and T_in = T_in,0 T_in,1 */
     rsk_module *module;      /* (modules,) */
-    rsk_indices *indices;    /* of direct modules at positions; NULL where the family has none */
+    rsk_indices *indices;    /* of direct modules at positions; NULL where no module is direct */
     uint16_t *zeros;         /* d sign bits, none of them set */
     unsigned char *pool;     /* owns all sign rows */
     ptrdiff_t bytes;         /* of the pool, in use */
@@ -125,12 +125,21 @@ void rsk_indices_free(rsk_indices *indices, const rsk_spec *spec); /* NULL is al
  * is short, it is made in scratch, of d / 8 words, and scratch is what is returned. */
 #define RSK_INDEX_BYTES ((ptrdiff_t)1 << 28)
 const uint32_t *rsk_index(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, uint32_t *scratch);
-
-ptrdiff_t rsk_indices_bytes(const rsk_indices *indices);
+ptrdiff_t rsk_indices_bytes(const rsk_indices *indices); /* 0 for NULL */
 
 /* ---------------------------------------------------------------- operators.c */
 
 enum { RSK_NO_POSITION = -1 };
+
+/* Whether something at the position is seen through an operator of it. */
+static inline int rsk_is_placed(const rsk_spec *spec, ptrdiff_t position) { return spec->ordered && position != RSK_NO_POSITION; }
+/* For the skew family: where either half has `width` runs, the position's operator pairs run j with run j ^ partner[half]. 0 where there is
+ * no such operator. */
+static inline void rsk_run_partners(const rsk_spec *spec, ptrdiff_t position, ptrdiff_t width, ptrdiff_t partner[2]) {
+    const ptrdiff_t run = spec->dim / 2 / width;
+    const int placed = rsk_is_placed(spec, position);
+    for (int half = 0; half < 2; half++) partner[half] = placed ? spec->positions[position].turn.mask[half] / run : 0;
+}
 
 /* The operators that stand in a row from T_in, T_attr or T_M itself, over T_M to T_position, as rsk_family.apply takes them; returns how
  * many. Without a position where inputs have no order, and at RSK_NO_POSITION. */
@@ -144,6 +153,9 @@ void rsk_apply_place(const rsk_spec *spec, ptrdiff_t position, double f, int tra
 /* out (+)= f T_position T_module x, and transposed; f T_module x where inputs have no order, or at RSK_NO_POSITION */
 void rsk_apply_member(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, double f, int transpose, const float *x, float *out,
                       int accumulate, float *scratch);
+/* rsk_family.leaf_adjoint of a module that is not direct, where the family has no quicker way. */
+void rsk_leaf_adjoint_spread(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, float f, float f_counter, const float *y, float *h,
+                             float *counter, float *work);
 /* out (d) = T_M T_attr c_M over the square of T's norm, in the order of computing. work (3 d) */
 void rsk_counter_seen(const rsk_spec *spec, ptrdiff_t module, float *out, float *work);
 
@@ -242,7 +254,7 @@ struct rsk_scratch {
     float *stored;       /* d: a sketch in the order of computing, for who needs it in the other */
     uint8_t *mask;       /* d */
     double *wide;        /* max_padded, or RSK_TOGETHER times the largest a' of a direct module: attributes, transformed */
-    double *wide_work;   /* d; 3 d for hadamard */
+    double *wide_work;   /* d; 2 d for hadamard */
     double *wide_object; /* d, for hadamard */
     double *root;        /* d: the sketch while it is summed */
     /* of the skew family */
@@ -255,6 +267,11 @@ struct rsk_scratch {
 /* scratch[0..workers) for the sweeps of a plan; free with rsk_scratch_free. NULL if memory is short or a size overflows. */
 rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int workers, rsk_stop *stop);
 void rsk_scratch_free(rsk_scratch *scratch, int workers); /* NULL is allowed */
+
+/* Whether a sweep gives up at step i of its trace. A step takes 1 to 2 ns a coordinate: rsk_stopped is asked once every 65,536 of them. */
+static inline int rsk_gives_up(const rsk_spec *spec, const rsk_scratch *scratch, ptrdiff_t i) {
+    return (i * spec->dim & 0xffff) < spec->dim && rsk_stopped(scratch->stop, scratch->worker);
+}
 
 /* The sweeps of one trace. attributes and counters are that trace's part of the batch's arrays; counters NULL stands for
  * `counter` for every object (forward), or for no interest in them (adjoint). The forward sweep returns the number of an

@@ -49,18 +49,6 @@ static void apply_wide(const rsk_spec *spec, const rsk_rotation *const *rotation
     }
 }
 
-static void leaf_adjoint(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, float f, float f_counter, const float *y, float *h,
-                         float *counter, float *work) {
-    const rsk_module *m = &spec->module[module];
-    const rsk_rotation *row[RSK_ROW_OF];
-    const int count = rsk_row(spec, RSK_FROM_ATTR, module, position, row);
-    apply(spec, row, count, 1.0, 1, y, work, 0, work + spec->dim);
-    float c;
-    rsk_kernels_current()->collect(work, spec->dim, &m->spread, h, &c);
-    for (ptrdiff_t j = 0; j < m->spread.width; j++) h[j] *= f;
-    if (counter) *counter = f_counter * c;
-}
-
 /* ---------------------------------------------------------------- the forward sweep
 
  * A tuple of leaves is one of floats. One that has a member with inputs is one of doubles: rounding then hardly grows with depth, while
@@ -99,14 +87,10 @@ static void add_wide(const rsk_spec *spec, const rsk_module *m, const rsk_step *
     if (inputs && step->flags & RSK_WIDE_SRC) {
         apply_wide(spec, in, spec->ins, step->below, slot_of(s, step->src), s->wide_object, 1, s->wide_work);
     } else if (inputs) {
-        apply(spec, in, spec->ins, step->below, 0, (float *)(void *)slot_of(s, step->src), s->object, 0, s->work);
+        rsk_apply_in(spec, step->below, 0, (float *)(void *)slot_of(s, step->src), s->object, 0, s->work);
         for (ptrdiff_t k = 0; k < spec->dim; k++) s->wide_object[k] += (double)s->object[k];
     }
     apply_wide(spec, row, count, step->weight, s->wide_object, slot_of(s, step->dst), 1, s->wide_work);
-}
-
-static int gives_up(const rsk_spec *spec, const rsk_scratch *s, ptrdiff_t i) {
-    return (i * spec->dim & 0xffff) < spec->dim && rsk_stopped(s->stop, s->worker);
 }
 
 /* An object with inputs is added as a whole where these are, its own part included. */
@@ -115,7 +99,7 @@ static ptrdiff_t forward(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t t
     const rsk_step *step = plan->steps + plan->begin[trace], *const end = step + plan->count[trace];
     const int64_t *ends = plan->attribute_ends + plan->objects[trace];
     for (; step < end; step++) {
-        if (gives_up(spec, s, end - step)) return 0;
+        if (rsk_gives_up(spec, s, end - step)) return 0;
         const rsk_module *m = &spec->module[step->module];
         const int wide = step->flags & RSK_WIDE;
         if (wide && step->flags & RSK_FIRST) memset(slot_of(s, step->dst), 0, sizeof(double) * (size_t)spec->dim);
@@ -130,4 +114,4 @@ static ptrdiff_t forward(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t t
     return -1;
 }
 
-const rsk_family rsk_family_hadamard = {"hadamard", 2, 0, 0, (int)sizeof(double), NULL, sample, apply, forward, leaf_adjoint};
+const rsk_family rsk_family_hadamard = {"hadamard", 2, 0, 0, (int)sizeof(double), NULL, sample, apply, forward, rsk_leaf_adjoint_spread};

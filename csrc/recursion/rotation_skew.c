@@ -6,8 +6,6 @@
  * operators. */
 #include "recursion/recursion.h"
 
-#include <string.h>
-
 /* Bit i of the answer is bit i ^ m of the word, m < 16. */
 static uint16_t exchanged(uint32_t word, ptrdiff_t m) {
     if (m & 1) word = (word & 0x5555u) << 1 | (word >> 1 & 0x5555u);
@@ -67,25 +65,19 @@ static void apply(const rsk_spec *spec, const rsk_rotation *const *rotation, int
 static void leaf_adjoint(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, float f, float f_counter, const float *y, float *h,
                          float *counter, float *work) {
     const rsk_module *m = &spec->module[module];
-    const rsk_kernels *k = rsk_kernels_current();
-    const rsk_rotation *row[RSK_ROW_OF];
     if (!m->direct) {
-        const int count = rsk_row(spec, RSK_FROM_ATTR, module, position, row);
-        apply(spec, row, count, 1.0, 1, y, work, 0, work + spec->dim);
-        float c;
-        k->gather(work, spec->dim, &m->spread, h, &c);
-        for (ptrdiff_t j = 0; j < m->spread.width; j++) h[j] *= f;
-        if (counter) *counter = f_counter * c;
+        rsk_leaf_adjoint_spread(spec, module, position, f, f_counter, y, h, counter, work);
         return;
     }
-    const int placed = spec->ordered && position != RSK_NO_POSITION;
-    const ptrdiff_t n = m->padded, run = spec->dim / 2 / n;
+    const rsk_kernels *k = rsk_kernels_current();
+    const int placed = rsk_is_placed(spec, position);
+    const ptrdiff_t n = m->padded;
     float *sums = work, both[2];
     k->leaf_sums(y, spec->dim, n, rsk_index(spec, module, position, (uint32_t *)(void *)(work + spec->dim)), sums, counter ? both : NULL);
     const double t2 = spec->stretch2;
     const double c = placed ? t2 * spec->cosine : t2, s = placed ? t2 * spec->sine : 0.0;
-    ptrdiff_t partner[2] = {0, 0};
-    for (int half = 0; placed && half < 2; half++) partner[half] = spec->positions[position].turn.mask[half] / run;
+    ptrdiff_t partner[2];
+    rsk_run_partners(spec, position, n, partner);
     k->leaf_join(h, sums, n, (float)(c * (double)f), (float)(s * (double)f), partner);
     if (counter) *counter = f_counter * ((float)c * both[0] + (float)s * both[1]);
 }

@@ -197,8 +197,8 @@ rsk_status rsk_spec_create(const rsk_spec_params *p, rsk_stop *stop, rsk_spec **
         if (p->weighting == RSK_WEIGHTS_BALANCED) memcpy(spec->kappa, p->kappa, sizeof *spec->kappa * (size_t)(p->max_inputs + 1));
         set_lengths(spec, p);
         spec->pool = rsk_alloc(pool_bytes(spec, p), 1);
-        spec->indices = rsk_indices_create(spec, RSK_INDEX_BYTES);
-        status = spec->pool && spec->indices ? draw(spec, p, stop) : RSK_ENOMEM;
+        if (spec->max_direct) spec->indices = rsk_indices_create(spec, RSK_INDEX_BYTES);
+        status = spec->pool && (spec->indices || !spec->max_direct) ? draw(spec, p, stop) : RSK_ENOMEM;
     }
     if (status != RSK_OK) rsk_spec_free(spec);
     else *out = spec;

@@ -3,7 +3,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <string.h>
 
 /* ---------------------------------------------------------------- scratch */
 
@@ -36,7 +35,7 @@ static ptrdiff_t lay_out(const rsk_spec *spec, const rsk_plan *plan, rsk_scratch
     s->mask = take(s->base, &used, spec->dim, 1);
     s->wide = take(s->base, &used, larger(spec->max_padded, RSK_TOGETHER * direct), sizeof(double));
     s->wide_object = take(s->base, &used, whole ? 0 : d, sizeof(double));
-    s->wide_work = take(s->base, &used, (whole ? 1 : 3) * d, sizeof(double));
+    s->wide_work = take(s->base, &used, (whole ? 1 : 2) * d, sizeof(double));
     s->root = take(s->base, &used, d, sizeof(double));
     s->whole = take(s->base, &used, whole ? plan->vectors + 1 : 0, sizeof *s->whole);
     s->rows = take(s->base, &used, 3 * RSK_TOGETHER * direct, sizeof *s->rows);
@@ -63,11 +62,6 @@ rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int 
 }
 
 /* ---------------------------------------------------------------- one trace */
-
-/* Whether to give up at step i. A step takes about 2 ns a coordinate: rsk_stopped is asked once every 65,536 of them. */
-static int gives_up(const rsk_spec *spec, const rsk_scratch *s, ptrdiff_t i) {
-    return (i * spec->dim & 0xffff) < spec->dim && rsk_stopped(s->stop, s->worker);
-}
 
 ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes,
                             const float *counters, float counter, float *out, rsk_scratch *s) {
@@ -101,7 +95,7 @@ void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t tra
         if (counters) counters[o - base] = 0.0f;
     }
     while (step-- > begin) {
-        if (gives_up(spec, s, step - begin)) return;
+        if (rsk_gives_up(spec, s, step - begin)) return;
         const float *dst = step->dst == RSK_SLOT_SKETCH ? y : slot_of(s, step->dst);
         const int64_t o = base + step->object;
         if (step->kind == RSK_STEP_OWN) {

@@ -113,15 +113,12 @@ static source source_of(const rsk_whole *t) {
 /* The factor of an object's inputs, without that of their operators. */
 static double inputs_factor(const rsk_step *step) { return step->scale * step->weight * step->below; }
 
-/* Whether the step's object is seen through an operator of its position. */
-static int is_placed(const rsk_spec *spec, const rsk_step *step) { return spec->ordered && step->position != RSK_NO_POSITION; }
-
 /* The leaf of a direct module as kernels take it, for factor a of its first term and b of its second. */
 static rsk_leaf leaf_of(const sweep *w, const rsk_step *step, const double *h, double a, double b, int32_t *rows, int first) {
     const rsk_spec *spec = w->spec;
-    const ptrdiff_t width = spec->module[step->module].padded, run = spec->dim / 2 / width;
-    const ptrdiff_t *mask = is_placed(spec, step) ? spec->positions[step->position].turn.mask : NULL;
-    const ptrdiff_t partner[2] = {mask ? mask[0] / run : 0, mask ? mask[1] / run : 0};
+    const ptrdiff_t width = spec->module[step->module].padded;
+    ptrdiff_t partner[2];
+    rsk_run_partners(spec, step->position, width, partner);
     const double e = counter_of(w, step->object);
     rsk_leaf leaf = {.rows = rows, .index = rsk_index(spec, step->module, step->position, w->s->index)};
     rsk_kernels_current()->leaf_rows(rows, w->s->sums, h, width, a, b, partner, first);
@@ -142,7 +139,7 @@ static void add_leaves(const sweep *w, rsk_whole *t, const rsk_step *step, int c
             const rsk_module *m = &spec->module[step[i].module];
             if (m->direct && m->padded == width) {
                 const double f = times_power(unit * own_factor(w, &step[i]), t->exponent);
-                const int placed = is_placed(spec, &step[i]);
+                const int placed = rsk_is_placed(spec, step[i].position);
                 leaf[n] = leaf_of(w, &step[i], h, placed ? f * spec->cosine : f, placed ? f * spec->sine : 0.0,
                                   w->s->rows + n * 3 * spec->max_direct, n == 0);
                 if (leaf[n++].index == w->s->index) { /* the next one would take its place */
@@ -211,11 +208,6 @@ static ptrdiff_t add_own(const sweep *w, rsk_whole *t, const rsk_step *step, int
 
 /* ---------------------------------------------------------------- one trace */
 
-/* A step takes about 1 ns a coordinate: rsk_stopped is asked once every 65,536 of them. */
-static int gives_up(const sweep *w, ptrdiff_t i) {
-    return (i * w->spec->dim & 0xffff) < w->spec->dim && rsk_stopped(w->s->stop, w->s->worker);
-}
-
 /* Brings the attributes of the tuple that is started next into the cache. Objects are not sketched in the order in which their
  * attributes lie in memory, so that the hardware would not foresee it. */
 static void fetch(const sweep *w, const rsk_step *step, const rsk_step *end) {
@@ -227,7 +219,7 @@ static void fetch(const sweep *w, const rsk_step *step, const rsk_step *end) {
     }
 }
 
-/* The own parts of all of a tuple's members. */
+/* The own parts of all of a tuple's members. rsk_stopped is asked at the start of every tuple, and within one as rsk_gives_up says. */
 static ptrdiff_t start_tuple(const sweep *w, const rsk_step *step, const rsk_step *end) {
     const rsk_spec *spec = w->spec;
     rsk_whole *t = vector_of(w, step->dst);
@@ -242,7 +234,7 @@ static ptrdiff_t start_tuple(const sweep *w, const rsk_step *step, const rsk_ste
         more = turned_bound(spec, &s, rsk_row(spec, RSK_FROM_IN, next->module, next->position, row), inputs_factor(next));
     }
     for (int32_t i = 0; i < step->members; i += RSK_TOGETHER) {
-        if (gives_up(w, i)) return 0;
+        if (rsk_gives_up(spec, w->s, i)) return 0;
         const int n = step->members - i < RSK_TOGETHER ? step->members - i : RSK_TOGETHER;
         const ptrdiff_t bad = add_own(w, t, step + i, n, known && !i ? &more : NULL, !i);
         if (bad >= 0) return bad;
@@ -261,7 +253,7 @@ ptrdiff_t rsk_forward_whole(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_
             step += step->members;
             continue;
         }
-        if (gives_up(&w, end - step)) return 0;
+        if (rsk_gives_up(spec, scratch, end - step)) return 0;
         const rsk_rotation *row[RSK_ROW_OF];
         const source s = source_of(vector_of(&w, step->src));
         const int count = rsk_row(spec, RSK_FROM_IN, step->module, step->position, row);
