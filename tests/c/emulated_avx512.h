@@ -9,6 +9,7 @@
 #include <simde/x86/avx2.h>
 #include <simde/x86/avx512.h>
 #include <simde/x86/f16c.h>
+#include <math.h>
 #include <string.h>
 
 /* name(A a): lanes x of a become lanes y of the answer, n of them; k is the immediate, or the lanes of an index */
@@ -28,6 +29,11 @@ RSK_EMULATE(__m512d, double, rsk_cvtepi32_pd, (__m256i a), __m256i, int32_t, a, 
 RSK_EMULATE(__m512i, int32_t, rsk_cvtepu16_epi32, (__m256i a), __m256i, uint16_t, a, 16, x[i])
 RSK_EMULATE(__m512d, double, rsk_cvtps_pd, (__m256 a), __m256, float, a, 8, x[i])
 RSK_EMULATE(__m256, float, rsk_cvtpd_ps, (__m512d a), __m512d, double, a, 8, x[i])
+/* a number that int32_t does not hold becomes the smallest one */
+#define RSK_ROUNDED(x) ((x) >= -2147483648.0 && (x) < 2147483647.5 ? (int32_t)rint(x) : INT32_MIN)
+RSK_EMULATE(__m512, float, rsk_cvtepi32_ps, (__m512i a), __m512i, int32_t, a, 16, x[i])
+RSK_EMULATE(__m512i, int32_t, rsk_cvtps_epi32, (__m512 a), __m512, float, a, 16, RSK_ROUNDED((double)x[i]))
+RSK_EMULATE(__m256i, int32_t, rsk_cvtpd_epi32, (__m512d a), __m512d, double, a, 8, RSK_ROUNDED(x[i]))
 RSK_EMULATE(__m512, float, rsk_cvtph_ps, (__m256i a), __m256i, uint16_t, a, 16,
             simde_float16_to_float32(simde_uint16_as_float16(x[i])))
 RSK_EMULATE(__m256, float, rsk_extractf32x8, (__m512 a, int k), __m512, float, a, 8, x[i + 8 * k])
@@ -74,6 +80,26 @@ static inline int64_t rsk_reduce_add_epi64(__m512i a) {
     for (int i = 0; i < 8; i++) sum += x[i];
     return sum;
 }
+static inline double rsk_reduce_max_pd(__m512d a) {
+    double x[8], most;
+    memcpy(x, &a, sizeof x);
+    most = x[0];
+    for (int i = 1; i < 8; i++) most = x[i] > most ? x[i] : most;
+    return most;
+}
+static inline uint32_t rsk_reduce_max_epu32(__m512i a) {
+    uint32_t x[16], most = 0;
+    memcpy(x, &a, sizeof x);
+    for (int i = 0; i < 16; i++) most = x[i] > most ? x[i] : most;
+    return most;
+}
+static inline __m512i rsk_zextsi256_si512(__m256i a) {
+    int32_t x[16] = {0};
+    __m512i r;
+    memcpy(x, &a, sizeof a);
+    memcpy(&r, x, sizeof r);
+    return r;
+}
 
 #undef _mm512_cvtepi32_epi64
 #undef _mm512_cvtepi32_pd
@@ -91,6 +117,12 @@ static inline int64_t rsk_reduce_add_epi64(__m512i a) {
 #undef _mm512_shuffle_f64x2
 #undef _mm512_madd_epi16
 #undef _mm512_reduce_add_epi64
+#undef _mm512_reduce_max_pd
+#undef _mm512_cvtepi32_ps
+#undef _mm512_cvtps_epi32
+#undef _mm512_cvtpd_epi32
+#undef _mm512_reduce_max_epu32
+#undef _mm512_zextsi256_si512
 #define _mm512_cvtepi32_epi64 rsk_cvtepi32_epi64
 #define _mm512_cvtepi32_pd rsk_cvtepi32_pd
 #define _mm512_cvtepu16_epi32 rsk_cvtepu16_epi32
@@ -107,5 +139,11 @@ static inline int64_t rsk_reduce_add_epi64(__m512i a) {
 #define _mm512_shuffle_f64x2 rsk_shuffle_f64x2
 #define _mm512_madd_epi16 rsk_madd_epi16
 #define _mm512_reduce_add_epi64 rsk_reduce_add_epi64
+#define _mm512_reduce_max_pd rsk_reduce_max_pd
+#define _mm512_cvtepi32_ps rsk_cvtepi32_ps
+#define _mm512_cvtps_epi32 rsk_cvtps_epi32
+#define _mm512_cvtpd_epi32 rsk_cvtpd_epi32
+#define _mm512_reduce_max_epu32 rsk_reduce_max_epu32
+#define _mm512_zextsi256_si512 rsk_zextsi256_si512
 
 #endif
