@@ -235,11 +235,12 @@ def test_energy_is_shared_by_weight(build: Any) -> None:
 
 
 def test_rounding_hardly_grows_with_depth(build: Any) -> None:
-    """Full trees of fan 3. Tuples are whole numbers, whose sums are exact; the sketch is rounded to floats once, and the
-    inputs of a tuple of three five times to 24 bits, as operators take them and by each of four (docs/implementation.md,
-    "Tuples in whole numbers"). Those of the outputs are turned in doubles. Rounding once costs at most u = 2^-24 /
-    sqrt(3) of the norm. At depth 5 the inputs that are rounded have 0.86, 0.71 and 0.45 of the energy, level by level:
-    sqrt(1 + 5 (0.86 + 0.71 + 0.45)) = 3.3 u. The rest of the bound is for the rounding to whole numbers."""
+    """Full trees of fan 3. Tuples are whole numbers, whose sums are exact; the sketch is rounded to floats once, and
+    the inputs of a tuple of three five times to 24 bits: as operators take them, and by each of four
+    (docs/implementation.md, "Tuples in whole numbers"). Those of the outputs are turned in doubles. Rounding once costs
+    at most u = 2^-24 / sqrt(3) of the norm. At depth 5 the inputs that are rounded have 0.86, 0.71 and 0.45 of the
+    energy, level by level: sqrt(1 + 5 (0.86 + 0.71 + 0.45)) = 3.3 u. The rest of the bound is for the rounding to whole
+    numbers."""
     spec = ref.RefSpec(512, {"a": 16, "b": 64}, 5, weighting="balanced", spread=0.5)
     once = 2.0**-24 / np.sqrt(3)
     for depth in (2, 3, 4, 5):
