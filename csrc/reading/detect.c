@@ -59,6 +59,8 @@ void rsk_detector_free(rsk_detector *q) {
     rsk_free(q->child_at);
     rsk_free(q->inner);
     rsk_free(q->path);
+    rsk_free(q->tried);
+    rsk_free(q->seen);
     rsk_free(q->proposal);
     rsk_free(q->modules);
     memset(q, 0, sizeof *q);
@@ -91,11 +93,14 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->inner = rsk_alloc(q->window, sizeof *q->inner);
     q->child_at = rsk_alloc(q->window, sizeof *q->child_at);
     q->path = rsk_alloc(depth + 1, sizeof *q->path);
+    q->tried = rsk_alloc(depth * RSK_WAYS, sizeof *q->tried);
+    q->seen = rsk_alloc(2 * (depth + 1), sizeof *q->seen);
+    q->trail = q->seen ? q->seen + depth + 1 : NULL;
     q->proposal = rsk_alloc(2 * capacity + 1, sizeof *q->proposal);
     q->modules = rsk_alloc(capacity + q->window, sizeof *q->modules);
     if (q->below && q->object && q->spare && q->padded && q->work && q->scores && q->z && q->e && q->like &&
         q->noise_of && q->frequency && q->look && q->ways && q->near && q->taken && q->child_at && q->inner &&
-        q->path && q->proposal && q->modules)
+        q->path && q->tried && q->seen && q->proposal && q->modules)
         return 1;
     rsk_detector_free(q);
     return 0;
@@ -315,7 +320,7 @@ static ptrdiff_t largest(const rsk_detector *q, const tuple *t, const double *va
 /* look[m] = rsk_look_near of every allowed module as the tuple's next member, less the largest of them, which is returned. The likelihoods
  * at that position are known. Where what stands one level below overrules them or leaves them close, or with `deep`, the likeliest
  * modules are looked at all the way down: a loud tuple far below shows a little everywhere, and most where it is. */
-static double look_ahead(const rsk_detector *q, const tuple *t, int deep) {
+static double look_ahead(rsk_detector *q, const tuple *t, int deep) {
     const rsk_spec *spec = q->spec;
     const double *like = q->like + t->members * spec->modules;
     double *look = q->look, *rank = q->look + spec->modules, most = 0.0;
@@ -469,6 +474,7 @@ static const float *descend(rsk_detector *q, const rsk_tree *t, ptrdiff_t p) {
     float *from = q->below, *to = q->below + stride;
     ptrdiff_t n = 0;
     for (ptrdiff_t v = p; v >= 0; v = t->node[v].parent) q->path[n++] = (int32_t)v;
+    q->level = n;
     while (n > 0) {
         const rsk_node *v = &t->node[q->path[--n]];
         rsk_step_below(q, from, v->module, v->position, to);
@@ -503,18 +509,22 @@ static int allows_any(const rsk_detector *q, const tuple *t) {
 void rsk_detect(rsk_detector *q, const rsk_tree *t, const float *residual) {
     const rsk_spec *spec = q->spec;
     q->proposals = q->used = 0;
+    q->tree = t;
+    rsk_look_forget(q, 0);
     memcpy(q->below, residual, sizeof *residual * (size_t)spec->dim);
     for (int32_t p = RSK_ROOT; p < t->count && !rsk_stopped(q->stop, q->worker); p++) {
         tuple found = survey(q, t, p);
         const ptrdiff_t depth = p == RSK_ROOT ? 0 : t->node[p].depth + 1;
-        if (depth >= q->max_depth || !allows_any(q, &found) || below_threshold(q, &found)) continue;
+        /* What was seen far below a module that is too faint to tell of its inputs is looked for. */
+        const int promised = p != RSK_ROOT && !found.members && t->node[p].credit > 0.0;
+        if (depth >= q->max_depth || !allows_any(q, &found) || (!promised && below_threshold(q, &found))) continue;
         found.residual = descend(q, t, p);
         /* As soon as there are objects enough, these show where the search must go on. Operators that do not keep norms let some
          * directions grow level by level, so that deep scores say nothing. */
         found.levels = t->count <= FEW && spec->family->skew ? q->max_depth - depth : 1;
         /* With linear weights the energy of the inputs is not known before their number is, and members of a chain look like leaves. */
         const double alpha2 = rsk_tree_whole(spec, found.owner, 1) * q->shrink * q->shrink / (q->noise * q->noise);
-        if (!found.members && p != RSK_ROOT && !q->bold && rsk_adds_squares(spec) &&
+        if (!found.members && p != RSK_ROOT && !promised && !q->bold && rsk_adds_squares(spec) &&
             is_leaf(q, found.residual, alpha2, found.allowed))
             continue;
         score_tuple(q, &found);

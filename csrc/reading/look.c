@@ -7,10 +7,10 @@
 
 #define NEAR 4.0   /* nats that a counter seen one level below a candidate must bring, before it speaks for the candidate */
 #define FAR 6.0    /* the same along a way down, where more modules are tried */
-#define WAYS ((RSK_LOOK_VECTORS - 2) / 2) /* ways down that are followed at once */
 #define SAME 4     /* of them with the same evidence */
 #define CHANCE 1.0 /* nats that a level's likeliest counter brings by chance, beside the logarithm of the modules' number */
 #define LOST 6.0   /* nats below the most that it has had at which a way ends */
+#define FADES 0.9  /* what a way that was seen counts for a round later, unless it is looked at again */
 
 float *rsk_counter_columns(const rsk_spec *spec) {
     const ptrdiff_t d = spec->dim;
@@ -70,11 +70,11 @@ void rsk_look_near(const rsk_detector *q, const float *x, const uint8_t *candida
 
 /* A way down from a candidate: one module a level. */
 typedef struct way {
-    ptrdiff_t module; /* the last one */
-    double value;     /* evidence along it */
-    double guide;     /* what its modules' own counters say that is too little to be evidence: it tells which way to go on */
-    double peak;      /* the largest rank_of that it has had */
-    float *x;         /* the residual as the last module's inputs see it */
+    rsk_way_step last; /* its module is the one below which the way looks */
+    double value;      /* evidence along it */
+    double guide;      /* what its modules' own counters say that is too little to be evidence: it tells which way to go on */
+    double peak;       /* the largest rank_of that it has had */
+    float *x;          /* the residual as the last module's inputs see it */
     ptrdiff_t likeliest[RSK_BRANCHES]; /* of these inputs; -1 behind the last */
     double nats[RSK_BRANCHES];         /* half the squares of their counters' scores */
 } way;
@@ -83,7 +83,7 @@ static double rank_of(const way *w) { return w->value + w->guide; }
 
 /* Looks at the inputs of a way's last module: its evidence, and the likeliest modules. */
 static void look_around(const rsk_detector *q, way *w) {
-    const uint8_t *allowed = q->allowed + w->module * q->spec->modules;
+    const uint8_t *allowed = q->allowed + w->last.module * q->spec->modules;
     score_counters(q, w->x, 1, q->near);
     score_counters(q, w->x, 0, q->first);
     for (int i = 0; i < RSK_BRANCHES; i++) w->likeliest[i] = -1;
@@ -104,8 +104,8 @@ static void look_around(const rsk_detector *q, way *w) {
 static way go_on(const rsk_detector *q, const way *from, int branch, float **spare) {
     way next = {.value = -HUGE_VAL};
     for (int pooled = 0; pooled < 2; pooled++) {
-        way tried = {.module = from->likeliest[branch], .value = from->value, .x = spare[1]};
-        rsk_step_below(q, from->x, tried.module, pooled ? RSK_NO_POSITION : 0, tried.x);
+        way tried = {.last = {.module = (int32_t)from->likeliest[branch], .pooled = pooled}, .value = from->value, .x = spare[1]};
+        rsk_step_below(q, from->x, tried.last.module, pooled ? RSK_NO_POSITION : 0, tried.x);
         look_around(q, &tried);
         if (!(tried.value > next.value)) continue;
         next = tried;
@@ -116,16 +116,16 @@ static way go_on(const rsk_detector *q, const way *from, int branch, float **spa
     return next;
 }
 
-/* Puts a way among the WAYS best in `ways`, of which there are `count`, and among the SAME best of its value: ways that show nothing new
- * would else crowd out those that have not come far enough yet. It takes spare[0] from the caller, and leaves another vector there.
- * Returns how many there are then. */
+/* Puts a way among the RSK_WAYS best in `ways`, of which there are `count`, and among the SAME best of its value: ways that show
+ * nothing new would else crowd out those that have not come far enough yet. It takes spare[0] from the caller, and leaves another vector
+ * there. Returns how many there are then. */
 static int put(way *ways, int count, const way *next, float **spare) {
-    int same = 0, last = WAYS - 1, at = 0;
+    int same = 0, last = RSK_WAYS - 1, at = 0;
     for (int i = 0; i < count; i++)
         if (ways[i].value == next->value) same++, last = i;
-    if (same < SAME) last = count < WAYS ? count : WAYS - 1; /* the place that is given up */
+    if (same < SAME) last = count < RSK_WAYS ? count : RSK_WAYS - 1; /* the place that is given up */
     while (at < count && rank_of(&ways[at]) >= rank_of(next)) at++;
-    if (at > last || at == WAYS) return count;
+    if (at > last || at == RSK_WAYS) return count;
     spare[0] = ways[last].x; /* ways that do not exist yet have a vector too */
     for (int k = last; k > at; k--) ways[k] = ways[k - 1];
     ways[at] = *next;
@@ -133,35 +133,91 @@ static int put(way *ways, int count, const way *next, float **spare) {
 }
 
 /* The most evidence along a way down of at most so many levels from a module whose inputs see x. A way ends where several levels
- * bring no more than chance. */
-static double look_deep(const rsk_detector *q, const float *x, ptrdiff_t m, ptrdiff_t levels) {
+ * bring no more than chance. The steps of the best one go to q->trail, `length` of them. */
+static double look_deep(rsk_detector *q, const float *x, ptrdiff_t m, ptrdiff_t levels, ptrdiff_t *length) {
     const ptrdiff_t stride = q->spec->dim + 5 * RSK_LANES;
-    way ways[2][WAYS];
-    float *vector = q->ways, *spare[2] = {vector + 2 * WAYS * stride, vector + (2 * WAYS + 1) * stride};
-    for (int i = 0; i < 2 * WAYS; i++) ways[i / WAYS][i % WAYS].x = vector + i * stride;
+    way ways[2][RSK_WAYS];
+    float *vector = q->ways, *spare[2] = {vector + 2 * RSK_WAYS * stride, vector + (2 * RSK_WAYS + 1) * stride};
+    for (int i = 0; i < 2 * RSK_WAYS; i++) ways[i / RSK_WAYS][i % RSK_WAYS].x = vector + i * stride;
     way *from = ways[0], *to = ways[1];
     memcpy(from->x, x, sizeof *x * (size_t)q->spec->dim);
-    from->module = m, from->value = from->guide = from->peak = 0.0;
+    from->last.module = (int32_t)m, from->value = from->guide = from->peak = 0.0;
     look_around(q, from);
     from->value = 0.0; /* the caller counts these inputs */
     double most = 0.0;
-    for (int count = 1; levels > 0 && count && !rsk_stopped(q->stop, q->worker); levels--) {
+    rsk_way_step last = {0};
+    *length = 0;
+    for (ptrdiff_t level = 0, count = 1; level < levels && count && !rsk_stopped(q->stop, q->worker); level++) {
         int found = 0;
         for (int i = 0; i < count; i++)
             for (int branch = 0; branch < RSK_BRANCHES && from[i].likeliest[branch] >= 0; branch++) {
-                const way next = go_on(q, &from[i], branch, spare);
+                way next = go_on(q, &from[i], branch, spare);
+                next.last.from = i;
+                if (next.value > most) most = next.value, last = next.last, *length = level + 1;
                 if (rank_of(&next) > next.peak - LOST) found = put(to, found, &next, spare);
-                most = fmax(most, next.value);
             }
+        for (int i = 0; i < found; i++) q->tried[level * RSK_WAYS + i] = to[i].last;
         way *done = from;
         from = to, to = done, count = found;
+    }
+    for (ptrdiff_t level = *length; level-- > 0; last = q->tried[(level > 0 ? level - 1 : 0) * RSK_WAYS + last.from])
+        q->trail[level] = last;
+    return most;
+}
+
+/* ---------------------------------------------------------------- the way that was seen
+
+ * A loud tuple far below is found by a search among many ways, and not by every such search: from one level further down its way may be
+ * among those that are given up. So the likeliest way of all is kept, and looked at again from every tuple along it. */
+
+/* Whether it leads along the path of the tuple that is looked at, and on into module m. */
+static int leads_there(const rsk_detector *q, ptrdiff_t m) {
+    if (q->seen_levels <= q->level || q->seen[q->level].module != m) return 0;
+    for (ptrdiff_t k = 0; k < q->level; k++)
+        if (q->tree->node[q->path[q->level - 1 - k]].module != q->seen[k].module) return 0;
+    return 1;
+}
+
+/* The most evidence along it below m, whose inputs see x. */
+static double follow(const rsk_detector *q, const float *x, ptrdiff_t levels) {
+    const ptrdiff_t stride = q->spec->dim + 5 * RSK_LANES;
+    way w = {.x = q->ways};
+    float *to = q->ways + stride;
+    double most = 0.0;
+    memcpy(w.x, x, sizeof *x * (size_t)q->spec->dim);
+    for (ptrdiff_t k = q->level + 1; k < q->seen_levels && k <= q->level + levels; k++) {
+        float *from = w.x;
+        w.last = q->seen[k];
+        rsk_step_below(q, from, w.last.module, w.last.pooled ? RSK_NO_POSITION : 0, to);
+        w.x = to, to = from;
+        look_around(q, &w);
+        most = fmax(most, w.value);
     }
     return most;
 }
 
-double rsk_look_below(const rsk_detector *q, const float *x, ptrdiff_t position, ptrdiff_t m, ptrdiff_t levels) {
+/* Keeps the trail, which starts below module m of the tuple that is looked at. */
+static void keep(rsk_detector *q, ptrdiff_t m, ptrdiff_t length, double value) {
+    for (ptrdiff_t k = 0; k < q->level; k++) q->seen[k].module = q->tree->node[q->path[q->level - 1 - k]].module;
+    q->seen[q->level].module = (int32_t)m;
+    memcpy(q->seen + q->level + 1, q->trail, sizeof *q->trail * (size_t)length);
+    q->seen_levels = q->level + 1 + length, q->seen_value = value;
+}
+
+void rsk_look_forget(rsk_detector *q, int all) {
+    q->seen_value *= FADES;
+    if (all) q->seen_value = 0.0, q->seen_levels = 0;
+}
+
+double rsk_look_below(rsk_detector *q, const float *x, ptrdiff_t position, ptrdiff_t m, ptrdiff_t levels) {
     const ptrdiff_t stride = q->spec->dim + 5 * RSK_LANES;
     float *below = q->below + (x == q->below + stride ? 2 : 1) * stride; /* x is one of the detector's three vectors */
     rsk_step_below(q, x, m, position, below);
-    return look_deep(q, below, m, levels);
+    const int there = leads_there(q, m);
+    const double known = there ? follow(q, below, levels) : 0.0;
+    if (there) q->seen_value = known;
+    ptrdiff_t length;
+    const double found = look_deep(q, below, m, levels, &length);
+    if (found > q->seen_value) keep(q, m, length, found);
+    return fmax(found, known);
 }

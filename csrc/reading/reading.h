@@ -159,6 +159,12 @@ typedef struct rsk_proposal {
     double credit;    /* nats in the score that what stands below the first of them brought */
 } rsk_proposal;
 
+/* A step of a way down: a module, and whether its inputs are seen at the position of a tuple's first member or, pooled, at none. */
+typedef struct rsk_way_step {
+    int32_t module, pooled;
+    int32_t from; /* number of the way that it goes on, at the level above */
+} rsk_way_step;
+
 typedef struct rsk_detector {
     const rsk_spec *spec;
     ptrdiff_t capacity; /* of trees it is used for */
@@ -199,6 +205,13 @@ typedef struct rsk_detector {
     float *first;      /* (modules,) the same of one, at the first position */
     double *look;      /* (2, modules) scratch of looking below candidates */
     int32_t *path;     /* (depth + 1,) nodes up to the outputs */
+    ptrdiff_t level;   /* how many of them there are */
+    rsk_way_step *tried, *trail; /* (depth, RSK_WAYS) ways down, level by level; (depth + 1,) the best of them */
+    /* The likeliest way down that was seen, from the outputs: */
+    rsk_way_step *seen;    /* (depth + 1,) */
+    ptrdiff_t seen_levels; /* 0: none */
+    double seen_value;     /* nats that it brought when it was last looked at */
+    const rsk_tree *tree;  /* that is looked at */
     /* Of a sweep: */
     float *object, *spare, *padded, *work;
 } rsk_detector;
@@ -224,6 +237,7 @@ double rsk_likelihood(double z, double e, double length, double alpha, double rh
 
 #define RSK_LOOK_VECTORS 26  /* of rsk_detector.ways */
 #define RSK_LOOK_TOGETHER 16 /* candidates that are looked below at once; at most RSK_LOOK_VECTORS */
+#define RSK_WAYS ((RSK_LOOK_VECTORS - 2) / 2) /* ways down that are followed at once */
 #define RSK_BRANCHES 4       /* likeliest modules of a level that are looked below */
 
 /* (modules, d) floats: the counters' columns T_M T_attr c_M, of norm one; NULL if there is no memory. Free with rsk_free. */
@@ -236,8 +250,10 @@ float *rsk_counter_columns(const rsk_spec *spec);
 void rsk_look_near(const rsk_detector *detector, const float *x, const uint8_t *candidates, ptrdiff_t position, double *nats);
 /* to = x as the inputs of an object of module m see it, which stands at that position of the tuple that sees x. Uses detector->object. */
 void rsk_step_below(const rsk_detector *detector, const float *x, ptrdiff_t m, ptrdiff_t position, float *to);
-/* What the levels below these say, `levels` of them at most, for one candidate; x is one of detector->below. */
-double rsk_look_below(const rsk_detector *detector, const float *x, ptrdiff_t position, ptrdiff_t m, ptrdiff_t levels);
+/* What the levels below these say, `levels` of them at most, for one candidate; x is one of detector->below. The likeliest way down that
+ * was ever seen is looked at again where it leads there; rsk_look_forget makes it count less, or with `all` nothing. */
+double rsk_look_below(rsk_detector *detector, const float *x, ptrdiff_t position, ptrdiff_t m, ptrdiff_t levels);
+void rsk_look_forget(rsk_detector *detector, int all);
 
 /* ---------------------------------------------------------------- ties.c */
 

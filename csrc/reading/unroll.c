@@ -122,9 +122,12 @@ static void detect(search *q) {
     const rsk_fit *f = &q->fit;
     rsk_tree_program(&q->fit.tree);
     det->allowed = q->params->allowed;
-    /* Where an object's large attribute drowns its counter, the likeliest amplitude, which follows from both, says more of its inputs. */
-    for (ptrdiff_t i = 0; i < f->tree.count; i++)
+    /* Where an object's large attribute drowns its counter, the likeliest amplitude, which follows from both, says more of its inputs. One
+     * that was seen by what stands far below it may have a counter that is fainter than the noise, even below zero. */
+    for (ptrdiff_t i = 0; i < f->tree.count; i++) {
         f->error[i] = f->norm2 > 1.0 && f->c[i] < RSK_CLEAR * f->spread ? f->alpha[i] : f->c[i];
+        if (f->tree.node[i].credit > 0.0 && rsk_tree_first(&f->tree, i) < 0) f->error[i] = fmax(f->error[i], f->spread);
+    }
     det->counter = f->error;
     det->rho2 = f->rho2;
     det->unseen = f->unseen, det->norm2 = f->norm2;
@@ -264,11 +267,18 @@ static void report(search *q) {
     f->gaps = 0;
 }
 
+static ptrdiff_t depth_of(const rsk_tree *t) {
+    ptrdiff_t depth = 0;
+    for (ptrdiff_t i = 0; i < t->count; i++)
+        if (t->node[i].depth >= depth) depth = t->node[i].depth + 1;
+    return depth;
+}
+
 /* Looks for objects until nothing is left to explain, in `steps` steps of looking harder at most. */
 static void explore(search *q, int steps) {
     rsk_fit *f = &q->fit;
     double least = HUGE_VAL, stuck = HUGE_VAL;
-    ptrdiff_t peak = 0;
+    ptrdiff_t peak = 0, last = 0, descents = q->params->max_depth;
     int thorough = 0, idle = 0;
     for (q->step = 0; f->energy > 0.0 && q->rounds < q->params->max_rounds && idle < PATIENCE && !is_stopped(q); q->rounds++) {
         detect(q);
@@ -286,8 +296,11 @@ static void explore(search *q, int steps) {
         }
         thorough = !came;
         refit(q, thorough ? RESTED : SETTLED);
-        idle = f->square < 0.98 * least || f->tree.count > peak ? 0 : idle + 1;
+        /* Down a chain whose states explain next to nothing, as they are so much fainter than what stands below them, each is progress. */
+        const ptrdiff_t depth = depth_of(&f->tree);
+        idle = f->square < 0.98 * least || f->tree.count > peak || (depth > last && descents-- > 0) ? 0 : idle + 1;
         if (f->tree.count > peak) peak = f->tree.count;
+        last = depth;
         least = fmin(least, f->square);
         if (q->step > 1 && f->square < UNSTUCK * stuck) q->step = 1, stuck = f->square;
         if (f->square <= RSK_EXACT * f->floor && rsk_fit_determined(f)) break;
@@ -299,6 +312,7 @@ static void explore(search *q, int steps) {
 static void start_again(search *q) {
     rsk_fit *f = &q->fit;
     rsk_tree_clear(&f->tree);
+    rsk_look_forget(&q->detector, 1);
     f->ties.any = 0;
     memcpy(f->work.r, f->s, sizeof *f->s * (size_t)f->spec->dim);
     for (ptrdiff_t m = 0; m < f->spec->modules; m++) f->rho2[m] = f->norm2, f->unseen[m] = !(f->told_norm2 > 0.0);
@@ -411,6 +425,7 @@ static void task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
         const uint8_t *mask = j->mask ? j->mask + (j->mask_rows > 1 ? i * j->spec->dim : 0) : NULL;
         j->status[i] = RSK_EVALUE;
         if (!rsk_fit_load(&q->fit, j->sketches + i * j->spec->dim, mask, j->params->noise ? j->params->noise[i] : 0.0)) continue;
+        rsk_look_forget(&q->detector, 1);
         unroll(q);
         j->status[i] = keep(q, &j->out->of[i]) && pool(q, &j->out->of[i]) ? RSK_OK : RSK_ENOMEM;
     }
