@@ -120,6 +120,17 @@ def test_wide_tuples_of_inputs_that_are_alike(cosine: float, length: int, dim: i
     whole(trace, rs.SketchSpec(dim, dict.fromkeys(("pool", "token", "state"), length), 3, max_inputs=24))
 
 
+@pytest.mark.parametrize(
+    ("cosine", "length", "dim", "above"), [(0.6, 10, 8192, 0), (1.0, 18, 8192, 4), (0.3, 20, 16384, 20)]
+)
+def test_a_loud_tuple_below_faint_objects(cosine: float, length: int, dim: int, above: int) -> None:
+    """Two hundred inputs make most of a sketch. Alone, the counter of what they are inputs of is about as faint as the
+    noise, and may come out below zero; below a chain, so is that of every state. Loads of 0.3 to 0.5."""
+    trace = wide(np.random.default_rng([0, 17]), 200, length, cosine, 1, above)
+    spec = rs.SketchSpec(dim, dict.fromkeys(("pool", "token", "state"), length), 0, max_inputs=200)
+    whole(trace, spec)
+
+
 # ---------------------------------------------------------------- weights
 
 
