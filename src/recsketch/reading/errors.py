@@ -9,10 +9,13 @@ from recsketch.reading.problem import Answer, Counts, Doubles, Problem
 PROBES = 2  # White noise is fitted so many times.
 PROBE_ITERATIONS = 60
 POOL = 6.0  # Unknowns: what all objects of a run have in common enters the error of each with the weight of so many.
-# A residual that is all rounding is that of the sketch and that of the sweep which measured it, about as large: of its
-# norm about 1 / sqrt(2) is the sketch's. Measured over nine kinds of runs: 0.64 to 0.88.
-ROUNDING, ROUNDING_SHARE = 1e-6, 0.75
+# A residual that is all rounding is that of the sketch, of which a fit leaves the share 1 - n/m, and that of the sweep
+# which measured it, whose square is about SWEEP of the first one's. Measured over nine kinds of runs at four loads.
+ROUNDING, SWEEP = 1e-6, 0.6
 LEAST_ROUNDING = 1.15e-8  # of a sketch's norm: what is left of float32 rounding where an answer fits to the last bit
+# An element is rounded to float32 once it is found: a relative error of 2^-24 / sqrt(6), root mean square, where the
+# logarithms of mantissas are spread evenly. Short runs in long sketches show it.
+ROUNDED = 2.0**-24 / np.sqrt(6.0)
 
 
 def of_lstsq(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
@@ -34,7 +37,7 @@ def of_lstsq(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
         ratio = np.where(np.isfinite(probed / base), probed / base, 0.0)
         mean = np.bincount(trace, ratio * count, free.size) / np.bincount(trace, count, free.size)
         square = base * (ratio * count + POOL * mean[trace]) / (count + POOL)
-        error = np.sqrt(square) * _noise(problem, answer, size, free)[trace]
+        error = np.hypot(np.sqrt(square) * _noise(problem, answer, size, free)[trace], _rounding(problem, answer))
     return _or_overloaded(problem, answer, fitted, error)
 
 
@@ -44,7 +47,7 @@ def of_formula(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
     free, trace = _free(problem, fitted), problem.traces()
     square = _formula(problem, 1.0 / np.where(free > 0.0, free, np.inf))
     with np.errstate(invalid="ignore"):
-        error = np.sqrt(square) * _noise(problem, answer, size, free)[trace]
+        error = np.hypot(np.sqrt(square) * _noise(problem, answer, size, free)[trace], _rounding(problem, answer))
     return _or_overloaded(problem, answer, fitted, error)
 
 
@@ -99,10 +102,15 @@ def _formula(problem: Problem, inflation: Doubles) -> Doubles:
 def _noise(problem: Problem, answer: Answer, size: Doubles, free: Doubles) -> Doubles:
     """(traces,) Root mean square noise of a kept coordinate; inf where nothing tells."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(answer.residual < ROUNDING, ROUNDING_SHARE, 1.0)
-        least = np.maximum(answer.residual * share, LEAST_ROUNDING) * np.where(size > 0.0, size, 1.0)
-        seen = np.where(free > 0.0, least / np.sqrt(problem.kept() * free), np.inf)
+        share = np.where(answer.residual < ROUNDING, free + SWEEP, free)
+        least = np.maximum(answer.residual / np.sqrt(share), LEAST_ROUNDING) * np.where(size > 0.0, size, 1.0)
+        seen = np.where(free > 0.0, least / np.sqrt(problem.kept()), np.inf)
     return seen if problem.noise is None else np.maximum(seen, problem.noise)
+
+
+def _rounding(problem: Problem, answer: Answer) -> Doubles:
+    """(objects,) Root mean square of what rounding does to an object's unknowns once they are found."""
+    return np.asarray(ROUNDED * np.sqrt(_squares(problem, answer) / np.diff(problem.batch.attribute_ends)))
 
 
 def _squares(problem: Problem, answer: Answer) -> Doubles:
