@@ -140,7 +140,7 @@ def tally(group: str, runs: int, loads: tuple[float, ...] = LOADS) -> Tally:
 
 def statements(effort: int) -> Iterator[Figure]:
     """Groups of runs. One that comes back with copies of its shared objects is the whole run."""
-    runs = (2, 35, 210)[effort]
+    runs = (2, 35, 1000)[effort]
     for group in GROUPS:
         t = tally(group, runs)
         how = f"{t.runs} runs, {t.whole} whole, {t.complete} complete, {t.objects} objects"

@@ -158,7 +158,7 @@ class UnrolledObject(Record):
         low, high : (a,) float32
             The attribute less and plus the quantile of a Gaussian times `error`. Measured over 14 kinds of runs at
             loads from 0.1 to 4, 95% intervals hold 92 to 98% of the elements of each (docs/figures.md); of runs that
-            nearly fill the sketch, where columns depend on each other, as few as 85%.
+            nearly fill the sketch, where columns depend on each other, fewer.
 
         Raises
         ------
