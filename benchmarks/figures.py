@@ -81,7 +81,7 @@ which figures miss their targets. `benchmarks/figures.py` writes it; to measure 
 
 Speeds are medians of CPU time over interleaved rounds on one thread, with random data and everything warmed up. A ratio
 is the median of the ratios within a round. "short" marks a figure that misses its target. Targets of speed were set for
-a processor with AVX-512; those of the transform and of scans are lower without it.
+a processor with AVX-512; those of the transform, of projections and of scans are lower without it.
 """
 
 
