@@ -2,7 +2,7 @@
 
 Adding is measured against writing the same bytes to one file with fsync, by the wall clock, since most of it is waiting
 for the disk; searching against the product of the same numbers in NumPy, with `argpartition` for a peer. For one query
-the limit is the product of a matrix and a vector, which reads the rows once. 20,000 rows of 1,024.
+the limit is the product of a matrix and a vector, which reads the rows once.
 """
 
 from __future__ import annotations
@@ -25,32 +25,36 @@ from test_accuracy_of_search import EDITS, MODULES, D, edited, new_page
 import recsketch as rs
 
 N, QUERIES, K = 20_000, 96, 10
+ALL = {SMOKE: 2_000, QUICK: N}  # rows that are searched; otherwise the 100,000 of a small collection
 ROUNDS = (1, 3, 9)
 
 
 @lru_cache(maxsize=1)
-def rows() -> Any:
+def rows(n: int = N) -> Any:
     """Rows that have a good half in common, as sketches of one network's runs."""
     rng = np.random.default_rng(0)
-    return rng.standard_normal((N, D), np.float32) + rng.standard_normal(D, np.float32)
+    return rng.standard_normal((n, D), np.float32) + rng.standard_normal(D, np.float32)
 
 
-def queries(count: int) -> Any:
+def queries(count: int, n: int = N) -> Any:
     rng = np.random.default_rng(1)
-    return rows()[rng.integers(0, N, count)] + rng.standard_normal((count, D), np.float32)
+    return rows(n)[rng.integers(0, n, count)] + rng.standard_normal((count, D), np.float32)
 
 
 SPEC = rs.SketchSpec(D, {"eye": 2})
-ABOUT = [{"part": i % 100} for i in range(N)]
+
+
+def about(n: int = N) -> list[dict[str, int]]:
+    return [{"part": i % 100} for i in range(n)]
 
 
 class Filled:
     """A repository of the rows, in a folder of its own."""
 
-    def __init__(self, dtype: str = "float32", threads: int = 1) -> None:
+    def __init__(self, dtype: str = "float32", threads: int = 1, n: int = N) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="recsketch-"))
         with rs.SketchRepository.open(self.folder / "r", SPEC, mode="a", dtype=dtype) as r:
-            r.add(rows(), metadata=ABOUT)
+            r.add(rows(n), metadata=about(n))
         self.open = rs.SketchRepository.open(self.folder / "r", threads=threads)
 
     def __enter__(self) -> rs.SketchRepository:
@@ -74,7 +78,7 @@ def adding(effort: int) -> Iterator[Figure]:
         place = Path(folder)
         with rs.SketchRepository.open(place / "r", SPEC, mode="a", threads=1) as r:
             work = {
-                "add": partial(r.add, rows(), metadata=ABOUT),
+                "add": partial(r.add, rows(), metadata=about()),
                 "write": partial(_written, place / "w", rows().data),
             }
             t = interleaved(work, ROUNDS[effort])
@@ -87,11 +91,12 @@ def adding(effort: int) -> Iterator[Figure]:
 
 
 def searching(effort: int) -> Iterator[Figure]:
-    x, q = rows(), queries(QUERIES)
-    out = np.empty((QUERIES, N), np.float32)
+    n = ALL.get(effort, 100_000)
+    x, q = rows(n), queries(QUERIES, n)
+    out = np.empty((QUERIES, n), np.float32)
     times = {}
     for dtype in ("float32", "float16", "int8", "int8+float16"):
-        with Filled(dtype) as r:
+        with Filled(dtype, n=n) as r:
             r.search(q[0], K)
             work = {
                 "many": partial(r.search, q, K),
@@ -102,10 +107,12 @@ def searching(effort: int) -> Iterator[Figure]:
             }
             times[dtype] = interleaved(work, ROUNDS[effort])
     t = times["float32"]
-    how = f"{N} rows of {D}, one thread; {blas()}"
+    how = f"{n} rows of {D}, one thread; {blas()}"
     yield at_most(f"top-{K} of {QUERIES} queries over the product alone", 1.2, t["many"] / t["product"], how, ".3g")
     yield at_most("one query over reading the rows once", 1 / 0.75, t["one"] / t["vector"], f"{how}: x @ q", ".3g")
-    yield at_most("one query over 1% of the rows, over one over all", 0.05, t["some"] / t["one"], f"{how}; 200 rows")
+    yield at_most(
+        "one query over 1% of the rows, over one over all", 0.05, t["some"] / t["one"], f"{how}; {n // 100} rows"
+    )
     parts = [f"{k} {u['one'].median / t['one'].median:.2f}" for k, u in times.items()]
     yield Figure("one query by type, over float32", "", ", ".join(parts), how)
 
