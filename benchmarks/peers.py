@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from runs import Tree
+
+import recsketch as rs
 
 COS, SIN = np.cos(np.pi / 3), np.sin(np.pi / 3)
 PACKAGES = {  # as they are installed, and what they are imported as
@@ -36,6 +40,27 @@ def optional(module: str) -> Any:
 def versions() -> dict[str, str | None]:
     """Of each package that recsketch is measured against; None if it is missing."""
     return {name: importlib.metadata.version(name) if optional(module) else None for name, module in PACKAGES.items()}
+
+
+def faiss_search(x: Any, q: Any, k: int) -> Callable[[], object] | None:
+    """The k best rows by an exact index of x's type, one thread; faiss brings a BLAS of its own, which is told which
+    kernels suit the machine. None where it is not installed."""
+    suits = {"OPENBLAS_CORETYPE": "SkylakeX"} if rs.isa() == "avx512" else {}
+    os.environ.update(suits)
+    faiss = optional("faiss")
+    for name in suits:
+        os.environ.pop(name)
+    if faiss is None:
+        return None
+    faiss.omp_set_num_threads(1)
+    faiss.cvar.distance_compute_blas_threshold = 20
+    kinds = {"float16": faiss.ScalarQuantizer.QT_fp16, "int8": faiss.ScalarQuantizer.QT_8bit_direct_signed}
+    if x.dtype == np.float32:
+        index = faiss.IndexFlatIP(x.shape[1])
+    else:
+        index = faiss.IndexScalarQuantizer(x.shape[1], kinds[x.dtype.name], faiss.METRIC_INNER_PRODUCT)
+    index.add(x.astype(np.float32))
+    return partial(index.search, np.atleast_2d(q), k)
 
 
 class Rotated:

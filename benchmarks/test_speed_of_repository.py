@@ -20,6 +20,7 @@ import pytest
 from cases import Contender, limit, ours
 from figure import QUICK, SMOKE, Figure, at_most, share
 from machine import blas, interleaved
+from peers import faiss_search
 from test_accuracy_of_search import EDITS, MODULES, D, edited, new_page
 
 import recsketch as rs
@@ -95,6 +96,7 @@ def searching(effort: int) -> Iterator[Figure]:
     x, q = rows(n), queries(QUERIES, n)
     out = np.empty((QUERIES, n), np.float32)
     times = {}
+    faiss = {name: search for name, ask in (("one", q[0]), ("many", q)) if (search := faiss_search(x, ask, K))}
     for dtype in ("float32", "float16", "int8", "int8+float16"):
         with Filled(dtype, n=n) as r:
             r.search(q[0], K)
@@ -105,9 +107,14 @@ def searching(effort: int) -> Iterator[Figure]:
                 "product": partial(np.matmul, q, x.T, out=out),
                 "vector": partial(np.matmul, x, q[0]),
             }
+            if dtype == "float32":
+                work.update({f"faiss {name}": search for name, search in faiss.items()})
             times[dtype] = interleaved(work, ROUNDS[effort])
     t = times["float32"]
     how = f"{n} rows of {D}, one thread; {blas()}"
+    if faiss:
+        beside = ", ".join(f"{name} {t['faiss ' + name] / t[name]:.2f}" for name in faiss)
+        yield Figure(f"faiss, flat, in memory: times of top-{K} over those of a repository", "", beside, how)
     yield at_most(f"top-{K} of {QUERIES} queries over the product alone", 1.2, t["many"] / t["product"], how, ".3g")
     yield at_most("one query over reading the rows once", 1 / 0.75, t["one"] / t["vector"], f"{how}: x @ q", ".3g")
     yield at_most(

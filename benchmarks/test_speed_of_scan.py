@@ -8,7 +8,6 @@ the rows once, added up as integers.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Any
@@ -19,7 +18,7 @@ import pytest
 from cases import Contender, Run, limit, ours
 from figure import Figure, at_least, at_most
 from machine import interleaved, read
-from peers import optional
+from peers import faiss_search
 
 import recsketch as rs
 
@@ -35,23 +34,8 @@ def rows(n: int, d: int) -> dict[str, Any]:
 
 
 def _faiss(x: Any, q: Any) -> dict[str, Contender]:
-    """An exact index of the same type; faiss brings a BLAS of its own, which is told which kernels suit the machine."""
-    suits = {"OPENBLAS_CORETYPE": "SkylakeX"} if rs.isa() == "avx512" else {}
-    os.environ.update(suits)
-    faiss = optional("faiss")
-    for name in suits:
-        os.environ.pop(name)
-    if faiss is None:
-        return {}
-    faiss.omp_set_num_threads(1)
-    faiss.cvar.distance_compute_blas_threshold = 20
-    kinds = {"float16": faiss.ScalarQuantizer.QT_fp16, "int8": faiss.ScalarQuantizer.QT_8bit_direct_signed}
-    if x.dtype == np.float32:
-        index = faiss.IndexFlatIP(x.shape[1])
-    else:
-        index = faiss.IndexScalarQuantizer(x.shape[1], kinds[x.dtype.name], faiss.METRIC_INNER_PRODUCT)
-    index.add(x.astype(np.float32))
-    return {"faiss": Contender(partial(index.search, q, K))}
+    search = faiss_search(x, q, K)
+    return {} if search is None else {"faiss": Contender(search)}
 
 
 def _queries(count: int, d: int) -> Any:
