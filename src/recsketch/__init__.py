@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from recsketch.reading.nearest import Neighbours
     from recsketch.reading.results import Recovery, Rest, Summary, Unrolled, UnrolledObject
     from recsketch.repository.errors import RepositoryDamaged, RepositoryInUse, RepositoryWarning
+    from recsketch.repository.graph import Graph
     from recsketch.repository.results import Hit, RepositoryCheck, StoredRun
     from recsketch.repository.store import SketchRepository
     from recsketch.runs.objects import TraceObject
@@ -36,6 +37,7 @@ __all__ = [
     "CapacityWarning",
     "Change",
     "Difference",
+    "Graph",
     "Hit",
     "ModuleTrial",
     "Neighbours",
@@ -81,6 +83,7 @@ __all__ = [
 _LATER = {
     "Change": "reading.difference:Change",
     "Difference": "reading.difference:Difference",
+    "Graph": "repository.graph:Graph",
     "Hit": "repository.results:Hit",
     "ModuleTrial": "trials.results:ModuleTrial",
     "Neighbours": "reading.nearest:Neighbours",

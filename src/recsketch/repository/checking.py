@@ -68,8 +68,8 @@ def _rows(
 ) -> None:
     state = read_state(db)
     objects: dict[str, set[int]] = {}
-    for line in db.execute("SELECT row, kind, run, path, crc FROM objects").fetchall():
-        row, kind, run, _ = tables.checked("an object", line)
+    for line in db.execute("SELECT row, kind, run, path, confidence, crc FROM objects").fetchall():
+        row, kind, run, *_ = tables.checked("an object", line)
         objects.setdefault(str(kind), set()).add(row)  # type: ignore[arg-type]
         if run not in runs:
             problems.append(f"{tables.NAME}: wanted objects of runs that are there; got one of row {run}")

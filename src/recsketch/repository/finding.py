@@ -77,7 +77,7 @@ class Finder:
         k = min(k, main.live)
         if not k:
             return [[] for _ in queries]
-        mean, chosen = search.centre(main), _chosen(db, condition)
+        mean, chosen = search.centre(main), selected(db, condition)
         if kept is not None:
             pairs = zip(queries, kept, strict=True)
             found = [search.partial(main, q, known, k, mean, chosen) for q, known in pairs]
@@ -110,7 +110,7 @@ class Finder:
         chosen = None
         if condition is not None:
             sql, values = condition
-            chosen = _chosen(db, (f"SELECT row FROM objects WHERE kind = ? AND run IN ({sql})", [kind, *values]))
+            chosen = selected(db, (f"SELECT row FROM objects WHERE kind = ? AND run IN ({sql})", [kind, *values]))
         mean, query, most = search.centre(column), unit(attribute[None]), min(k, column.live)
         while most:
             rough = search.best(column, query, most, mean, chosen, self.threads)
@@ -130,8 +130,10 @@ class Finder:
     def _object_hits(self, db: sqlite3.Connection, column: Column, found: search.Found) -> list[Hit]:
         hits: dict[int, Hit] = {}
         for row, contrast, score in found.of(0):
-            line = db.execute("SELECT row, kind, run, path, crc FROM objects WHERE row = ?", (row,)).fetchone()
-            _, _, run, path = tables.checked("an object", line or (row, None))
+            line = db.execute(
+                "SELECT row, kind, run, path, confidence, crc FROM objects WHERE row = ?", (row,)
+            ).fetchone()
+            _, _, run, path, _ = tables.checked("an object", line or (row, None))
             if run not in hits:
                 _, key, about = lines.of_row(db, run)  # type: ignore[arg-type]
                 place = tuple(int(p) for p in str(path).split("."))
@@ -139,7 +141,7 @@ class Finder:
         return list(hits.values())
 
 
-def _chosen(db: sqlite3.Connection, condition: Condition | None) -> Rows | None:
+def selected(db: sqlite3.Connection, condition: Condition | None) -> Rows | None:
     """The rows a condition holds for, ascending."""
     if condition is None:
         return None

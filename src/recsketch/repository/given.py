@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 import recsketch._check as _check
 from recsketch._check import Floats, SketchWarning
+from recsketch.reading.results import Unrolled
 from recsketch.repository import conditions
 from recsketch.repository.conditions import Metadata, Scalar
 from recsketch.runs.batch import TraceBatch, as_batch
@@ -24,10 +25,35 @@ if TYPE_CHECKING:
 
 Runs: TypeAlias = "Trace | TraceBatch | Iterable[Trace] | npt.ArrayLike | PackedSketches"
 Sketches: TypeAlias = "Floats | PackedSketches"
-Object: TypeAlias = "tuple[str, Floats, tuple[int, ...]]"
 
 SURE = 0.5  # confidence from which on an object that was read from a sketch is kept
 LONGEST_KEY = 1000
+TOP = -1  # stands for the run itself, whose inputs are its outputs
+
+
+class Object(NamedTuple):
+    """What is kept of an object. `path` is the shortest."""
+
+    module: str
+    attribute: Floats
+    path: tuple[int, ...]
+    confidence: float
+
+
+class Input(NamedTuple):
+    """A use of one object by another, or by the run (`TOP`): numbers of both among the run's objects."""
+
+    user: int
+    position: int
+    object: int
+    weight: float
+
+
+class Parts(NamedTuple):
+    """A run's objects, and all uses of them."""
+
+    objects: list[Object]
+    inputs: list[Input]
 
 
 class Sketchers:
@@ -135,30 +161,49 @@ def metadata(x: Metadata | Sequence[Metadata | None] | None, count: int, single:
     return [conditions.metadata("metadata" if single else f"metadata[{i}]", m) for i, m in enumerate(members)]
 
 
-def objects(given: Given, sketcher: Sketcher) -> list[list[Object]]:
-    """Module, attribute and path of the objects of each run: its own, or those that its sketch is read to hold."""
+def parts(given: Given, sketcher: Sketcher) -> list[Parts]:
+    """What each run is made of: its own objects, or those that its sketch is read to hold."""
     if given.batch is not None:
-        return [_of_trace(trace) for trace in given.batch]
-    read = sketcher.unroll(given.sketches)
-    return [[(o.module, o.attribute, o.path) for o in u.objects if o.confidence > SURE] for u in read]
+        return [_of_trace(trace, sketcher.spec) for trace in given.batch]
+    return [_of_unrolled(read) for read in sketcher.unroll(given.sketches)]
 
 
-def _of_trace(trace: Trace) -> list[Object]:
-    """Each object that reaches an output, with the shortest of its paths."""
-    found, paths = trace.objects, dict[int, tuple[int, ...]]()
-    level: list[tuple[int, tuple[int, ...]]] = [
-        (i, (k,)) for k, i in enumerate(_used(trace.output_ids, trace.output_weights))
+def _of_unrolled(read: Unrolled) -> Parts:
+    """Objects that are there more likely than not; an input that is not among them leaves its position empty."""
+    kept = [i for i, o in enumerate(read.objects) if o.confidence > SURE]
+    number = {TOP: TOP, **{i: k for k, i in enumerate(kept)}}
+    tuples = [(TOP, read.outputs, read.weights), *((i, read.objects[i].inputs, read.objects[i].weights) for i in kept)]
+    uses = [
+        Input(number[i], k, number[j], w)
+        for i, ids, weights in tuples
+        for k, (j, w) in enumerate(zip(ids, weights, strict=True))
+        if j in number
     ]
+    found = (read.objects[i] for i in kept)
+    return Parts([Object(o.module, o.attribute, o.path, o.confidence) for o in found], uses)
+
+
+def _of_trace(trace: Trace, spec: SketchSpec) -> Parts:
+    """Each object that reaches an output, with the shortest of its paths, and its uses."""
+    found = trace.objects
+    tuples = {TOP: _used(trace.output_ids, trace.output_weights, spec)}
+    paths: dict[int, tuple[int, ...]] = {TOP: ()}
+    level = [TOP]
     while level:
         below = []
-        for i, path in level:
-            if i not in paths:
-                paths[i] = path
-                below += [(j, (*path, k)) for k, j in enumerate(_used(found[i].inputs, found[i].weights))]
+        for i in level:
+            for k, (j, _) in enumerate(tuples[i]):
+                if j not in paths:
+                    paths[j] = (*paths[i], k)
+                    tuples[j] = _used(found[j].inputs, found[j].weights, spec)
+                    below.append(j)
         level = below
-    return [(found[i].module, found[i].attribute, paths[i]) for i in sorted(paths)]
+    number = {i: k - 1 for k, i in enumerate(sorted(paths))}  # TOP comes first
+    uses = [Input(number[i], k, number[j], w) for i in sorted(paths) for k, (j, w) in enumerate(tuples[i])]
+    return Parts([Object(found[i].module, found[i].attribute, paths[i], 1.0) for i in sorted(paths) if i != TOP], uses)
 
 
-def _used(ids: Sequence[int], weights: Sequence[float]) -> list[int]:
-    """Inputs that have a position: those of weight zero have none."""
-    return [i for i, w in zip(ids, weights, strict=True) if w > 0]
+def _used(ids: Sequence[int], weights: Sequence[float], spec: SketchSpec) -> list[tuple[int, float]]:
+    """Inputs that have a position, which those of weight zero have not, and their shares of the tuple."""
+    total = 1.0 if spec.weighting == "count" else sum(weights)
+    return [(i, w / total) for i, w in zip(ids, weights, strict=True) if w > 0]

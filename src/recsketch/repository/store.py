@@ -13,19 +13,23 @@ import numpy as np
 
 import recsketch._check as _check
 import recsketch.repository.conditions as conditions
+import recsketch.repository.edges as edges
 import recsketch.repository.given as given
+import recsketch.repository.graph_making as graph_making
 import recsketch.repository.lines as lines
+import recsketch.repository.linking as linking
 import recsketch.repository.tables as tables
-from recsketch._check import Floats
 from recsketch._files import File
 from recsketch.repository.checking import check
 from recsketch.repository.columns import Columns, one
 from recsketch.repository.conditions import Metadata
 from recsketch.repository.disk import Disk
+from recsketch.repository.edges import NEAREST
 from recsketch.repository.errors import RepositoryDamaged
-from recsketch.repository.finding import Finder
+from recsketch.repository.finding import Finder, selected
 from recsketch.repository.finding import queries as queries_of
-from recsketch.repository.given import Object, Runs, Sketchers, Sketches
+from recsketch.repository.given import Object, Parts, Runs, Sketchers, Sketches
+from recsketch.repository.graph import Graph
 from recsketch.repository.opening import Handle
 from recsketch.repository.results import Hit, RepositoryCheck, StoredRun
 from recsketch.repository.segments import DTYPES, Rows
@@ -311,7 +315,7 @@ class SketchRepository:
         found = given.runs("runs", runs, self._sketchers, self.spec)
         names = None if keys is None else given.keys("keys", keys, len(found), found.single)
         about = given.metadata(metadata, len(found), found.single)
-        parts = given.objects(found, self._sketchers.of(True)) if _check.flag("objects", objects) else None
+        parts = given.parts(found, self._sketchers.of(True)) if _check.flag("objects", objects) else None
         if not len(found):
             return []
         with self._writing() as writer:
@@ -344,15 +348,20 @@ class SketchRepository:
             if sketches is not None:
                 writer.append(kind, dtype, some, sketches)
 
-    def _put_objects(self, writer: Writer, runs: Rows, parts: Sequence[Sequence[Object]]) -> None:
-        kinds: dict[str, list[tuple[int, Floats, str]]] = {}
-        for run, objects in zip(runs.tolist(), parts, strict=True):
-            for module, attribute, path in objects:
-                kinds.setdefault(OBJECT + module, []).append((run, attribute, ".".join(map(str, path))))
-        for kind, found in kinds.items():
-            rows = writer.numbers(len(found))
-            writer.append(kind, "float32", rows, np.stack([attribute for _, attribute, _ in found]))
-            writer.put_objects(kind, rows, [(run, path) for run, _, path in found])
+    def _put_objects(self, writer: Writer, runs: Rows, parts: Sequence[Parts]) -> None:
+        kinds: dict[str, list[tuple[int, int, Object]]] = {}
+        for i, (objects, _) in enumerate(parts):
+            for k, found in enumerate(objects):
+                kinds.setdefault(OBJECT + found.module, []).append((i, k, found))
+        numbers = [{given.TOP: run} for run in runs.tolist()]
+        for kind, members in kinds.items():
+            rows = writer.numbers(len(members))
+            writer.append(kind, "float32", rows, np.stack([o.attribute for _, _, o in members]))
+            places = [(int(runs[i]), ".".join(map(str, o.path)), float(o.confidence)) for i, _, o in members]
+            writer.put_objects(kind, rows, places)
+            for (i, k, _), row in zip(members, rows.tolist(), strict=True):
+                numbers[i][k] = row
+        writer.put_edges("inputs", edges.inputs(numbers, parts))
 
     def update(
         self, key: str, run: Runs | None = None, metadata: Metadata | None = None, *, objects: bool = False
@@ -382,7 +391,7 @@ class SketchRepository:
         found = None if run is None else given.runs("run", run, self._sketchers, self.spec)
         if found is not None and len(found) != 1:
             raise ValueError(f"run: wanted one; got {len(found)}")
-        parts = given.objects(found, self._sketchers.of(True)) if _check.flag("objects", objects) and found else None
+        parts = given.parts(found, self._sketchers.of(True)) if _check.flag("objects", objects) and found else None
         about = None if metadata is None else conditions.metadata("metadata", metadata)
         with self._writing() as writer:
             row, _, old = lines.of_key(self._connection(), key)
@@ -597,6 +606,83 @@ class SketchRepository:
         most = _check.integer("k", k, 1, 1 << 40)
         condition = None if where is None else conditions.compiled(where)
         return self._reading(lambda db, state: self._finder.objects(db, state, module, x, most, condition))
+
+    def graph(self, k: int = 5, least: float = 0.3, where: object = None) -> Graph:
+        """The knowledge graph: runs, what they are made of, and which are alike.
+
+        Parameters
+        ----------
+        k : int
+            How many of the most alike each run is linked with, 0 to 10.
+        least : float
+            Contrast from which on runs are linked, from -1 to 1.
+        where : mapping, or list of mappings, optional
+            As of `search`: these runs alone, and links between them. The most alike are those of all runs.
+
+        Returns
+        -------
+        Graph
+            Objects are those of runs that were added with ``objects=True``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            `k` or `least` out of range, a condition that is none.
+        RepositoryDamaged
+            As of `search`; or edges that are not as they were written.
+
+        Notes
+        -----
+        Uses of objects are kept by `add`. Which runs are alike is found out here, of runs that came since, by one pass
+        over all sketches, as by `search`: exactly, in float32. A repository that was opened to write keeps it for the
+        next time; when its rows have doubled, or were compacted after a deletion, it is found out anew, with n^2 d
+        products. Between these, contrasts are those of `related` at the time they were found out: its mean may have
+        moved a little since.
+
+        Cost: every line of the index is read, and a few hundred bytes of memory for a run, an object and an edge each.
+        With ``k=0`` no sketch is read.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import recsketch as rs
+        >>> rows = np.random.default_rng(0).standard_normal((4, 64))
+        >>> with rs.SketchRepository.open("rows", rs.SketchSpec(64, {"eye": 2}), mode="a") as repository:
+        ...     keys = repository.add(rows[[0, 1, 2, 0]] + rows[[0, 1, 2, 3]] / 4)
+        ...     print(repository.graph(k=1, least=0.9))
+        Graph: 4 runs; 0 INPUT, 0 INSTANCE_OF, 2 SIMILAR
+        """
+        most = _check.integer("k", k, 0, NEAREST)
+        from_ = _check.number("least", least, "a number from -1 to 1", -1.0000001, 1.0)
+        condition = None if where is None else conditions.compiled(where)
+        if most and self._handle.writer is not None:
+            self._link()
+
+        def make(db: sqlite3.Connection, state: State) -> Graph:
+            links = None
+            if most:
+                links, _ = linking.links(db, self._columns.at(db, state, RUN), self.spec.dim)
+                while len(links.due):
+                    links.find(links.due[: linking.TOGETHER])
+            modules = list(self.spec.modules)
+            return graph_making.graph(db, state, modules, selected(db, condition), links, most, from_)
+
+        return self._reading(make)
+
+    def _link(self) -> None:
+        """Find which runs are alike, of those for which it is not known, and keep it."""
+        with self._guard:
+            links, anew = self._reading(
+                lambda db, state: linking.links(db, self._columns.at(db, state, RUN), self.spec.dim)
+            )
+            while anew or len(links.due):
+                some = links.due[: linking.TOGETHER]
+                with self._writing() as writer:
+                    if anew:
+                        writer.drop_links()
+                        writer.put_centre(*links.centre)
+                    writer.put_edges("near", links.lines(links.find(some)))
+                anew = False
 
     def _base(self, by: str) -> str:
         _check.choice("by", by, (RUN, ORDER))

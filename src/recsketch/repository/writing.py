@@ -214,10 +214,25 @@ class Writer:
             self.db.executemany("DELETE FROM tags WHERE name = ? AND value = ? AND row = ?", tags)
             self.state = self.state._replace(runs=self.state.runs - 1, digest=(self.state.digest - crc) % 2**63)
 
-    def put_objects(self, kind: str, rows: Rows, places: Sequence[tuple[int, str]]) -> None:
-        """Lines of objects of one kind: their run and path."""
-        fields = [(row, kind, run, path) for row, (run, path) in zip(rows.tolist(), places, strict=True)]
-        self.db.executemany("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", [(*f, tables.crc(*f)) for f in fields])
+    def put_objects(self, kind: str, rows: Rows, places: Sequence[tuple[int, str, float]]) -> None:
+        """Lines of objects of one kind: their run, path and confidence."""
+        fields = [(row, kind, *place) for row, place in zip(rows.tolist(), places, strict=True)]
+        self.db.executemany("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?)", [(*f, tables.crc(*f)) for f in fields])
+
+    def put_edges(self, table: str, lines: Iterable[tuple[int, bytes]]) -> None:
+        """Lines of a table of edges, `inputs` or `near`, in the place of what it has: a run's row, and its edges."""
+        fields = [(*line, tables.crc(*line)) for line in lines]
+        self.db.executemany(f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)", fields)
+
+    def drop_links(self) -> None:
+        """Forget which runs are alike: `graph` finds it out anew."""
+        self.db.execute("DELETE FROM near")
+        self.db.execute("DELETE FROM centre")
+
+    def put_centre(self, rows: int, mean: npt.NDArray[np.float32]) -> None:
+        """The mean that links are made with, from now on."""
+        fields = (rows, mean.astype("<f4").tobytes())
+        self.db.execute("INSERT INTO centre VALUES (?, ?, ?)", (*fields, tables.crc(*fields)))
 
     def drop_rows(self, runs: Rows) -> None:
         """Delete what there is of runs, by their rows: sketches and objects."""
@@ -225,7 +240,8 @@ class Writer:
         gone = [(kind, row) for kind in kinds for row in runs.tolist()]
         for run in runs.tolist():
             gone += self.db.execute("SELECT kind, row FROM objects WHERE run = ?", (run,)).fetchall()
-            self.db.execute("DELETE FROM objects WHERE run = ?", (run,))
+            for table in ("objects", "inputs", "near"):
+                self.db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
         there = []
         for kind, row in gone:
             found = place(self.db, kind, row)
@@ -297,6 +313,8 @@ class Writer:
                     self._copy(kind, s)
             self.db.execute("DELETE FROM blocks WHERE kind LIKE 'old %'")
             self.db.execute("DELETE FROM segments WHERE kind LIKE 'old %'")
+            if self.db.execute("SELECT 1 FROM dead LIMIT 1").fetchone():  # links and their mean may know deleted runs
+                self.drop_links()
             self.db.execute("DELETE FROM dead")
             self._wiped = 0
             self.state = self.state._replace(generation=self.state.generation + 1)
