@@ -1,9 +1,10 @@
-"""Subcommands of a repository: `add`, `search`, `check`, `compact`, `export`."""
+"""Subcommands of a repository: `add`, `search`, `check`, `compact`, `export`, `graph`."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -87,10 +88,7 @@ def search(parser: argparse.ArgumentParser) -> Run:
     add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
-        try:
-            where = None if args.where is None else json.loads(args.where)
-        except ValueError:
-            raise ValueError(f"--where: wanted JSON; got {_check.shown(args.where)}") from None
+        where = _where(args.where)
         with _store().open(args.repository, threads=args.threads) as repository:
             if args.like is None:
                 found = repository.search(TraceBatch.load(source(args.runs)), args.k, where, args.by)
@@ -111,6 +109,14 @@ def search(parser: argparse.ArgumentParser) -> Run:
         print(table(header, cells, style=Style.of(sys.stdout), indent=0))
 
     return run
+
+
+def _where(text: str | None) -> Any:
+    """Conditions, from their JSON."""
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError:
+        raise ValueError(f"--where: wanted JSON; got {_check.shown(text)}") from None
 
 
 def _shown(metadata: Any) -> str:
@@ -162,4 +168,41 @@ def export(parser: argparse.ArgumentParser) -> Run:
     return run
 
 
-COMMANDS = (add, search, check, compact, export)
+def graph(parser: argparse.ArgumentParser) -> Run:
+    """Write what runs are made of, and which are alike: a page to look at, node-link JSON, or GraphML."""
+    parser.add_argument("repository", metavar="DIR", help="a folder")
+    parser.add_argument("--out", "-o", required=True, metavar="FILE", help="where to write: .html, .json or .graphml")
+    parser.add_argument("--key", metavar="KEY", help="of the run that a page shows first")
+    parser.add_argument("--most", type=whole(1), default=1000, metavar="N", help="nodes of a page (default: 1000)")
+    parser.add_argument("-k", type=whole(0), default=5, metavar="N", help="most alike runs, at most 10 (default: 5)")
+    parser.add_argument(
+        "--least", type=float, default=0.3, metavar="X", help="contrast from which on runs are alike (default: 0.3)"
+    )
+    parser.add_argument("--where", metavar="JSON", help="conditions on runs, as of search")
+    parser.add_argument("--keep", action="store_true", help="store which runs are alike, so that it is known next time")
+    add_threads(parser)
+
+    def run(args: argparse.Namespace) -> None:
+        suffix = os.path.splitext(args.out)[1].lower()
+        if suffix not in (".html", ".json", ".graphml"):
+            raise ValueError(f"--out: wanted a name in .html, .json or .graphml; got {_check.shown(args.out)}")
+        if suffix != ".html" and args.key is not None:
+            raise ValueError(f"--key: wanted a page, --out FILE.html; got {_check.shown(args.out)}")
+        mode = "a" if args.keep else "r"
+        with _files.written(args.out) as out:  # first, so that nobody computes what cannot be written
+            with _store().open(args.repository, mode=mode, threads=args.threads) as repository:
+                found = repository.graph(args.k, args.least, _where(args.where))
+            if args.key is not None and f"run:{args.key}" not in found.nodes:
+                raise ValueError(f"--key: wanted a key of the graph; got {_check.shown(args.key)}")
+            if suffix == ".html":
+                found.to_html(out, args.key, args.most)
+            elif suffix == ".json":
+                out.write(found.to_json().encode())
+            else:
+                found.to_graphml(out)
+        print(line(f"{args.out}: {found}"))
+
+    return run
+
+
+COMMANDS = (add, search, check, compact, export, graph)

@@ -10,7 +10,9 @@ import numpy as np
 
 import recsketch._check as _check
 import recsketch.repository.conditions as conditions
+import recsketch.repository.edges as edges
 import recsketch.repository.lines as lines
+import recsketch.repository.linking as linking
 import recsketch.repository.tables as tables
 from recsketch.repository.columns import Column, Columns
 from recsketch.repository.errors import RepositoryDamaged
@@ -40,6 +42,7 @@ def check(db: sqlite3.Connection, folder: str, identity: bytes, kinds: set[str],
     step(lambda: _structure(db, problems))
     step(lambda: _runs(db, runs, problems))
     step(lambda: _rows(db, columns, kinds, runs, problems, rows))
+    step(lambda: _edges(db, runs, problems))
     told = tuple(_check.cut(text, 500) for text in dict.fromkeys(problems))
     return RepositoryCheck(not told, told[:MOST], len(runs), rows[0], size)
 
@@ -89,6 +92,19 @@ def _rows(
             at = s.places(wiped)
             if len(at) and _any(s.values()[at]):
                 problems.append(f"{s.path}: wanted zeros where rows were deleted; got others")
+
+
+def _edges(db: sqlite3.Connection, runs: set[int], problems: list[str]) -> None:
+    """Of the graph: uses lead from a run and its objects to its objects, and only runs that are there have any."""
+    run_of = dict(db.execute("SELECT row, run FROM objects"))
+    inputs, near = edges.read(db, "inputs"), edges.read(db, "near")
+    of, users, used = (x.tolist() for x in (inputs.of, inputs.edges["user"], inputs.edges["input"]))
+    if any({run_of.get(a, a), run_of.get(b)} != {run} for run, a, b in zip(of, users, used, strict=True)):
+        problems.append(f"{tables.NAME}: wanted uses of a run's objects by itself and its objects; got others")
+    if not set(run_of.values()) <= set(inputs.lines.tolist()) <= runs:
+        problems.append(f"{tables.NAME}: wanted uses of the objects of all runs that are there; got others")
+    if not set(near.lines.tolist()) <= runs or (len(near.lines) and linking.read_centre(db) is None):
+        problems.append(f"{tables.NAME}: wanted links of runs that are there, and their mean; got others")
 
 
 def _column(column: Column, problems: list[str]) -> set[int]:

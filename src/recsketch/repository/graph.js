@@ -5,7 +5,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const SHOWN = 50;  // members of a group that are listed at once
 const DRAWN = 40, SIDE = 20, LEVELS = 3;  // nodes drawn to the right in so many levels, and to the left
-const ROW = 24, TOP = 22, LEFT = 300, CENTRE = 340, STEP = 190, WIDTH = 1000;
+const ROW = 24, TOP = 22, LEFT = 245, CENTRE = 345, STEP = 180, WIDTH = 1000;
 const SVG = "http://www.w3.org/2000/svg";
 const WORDS = [["made of", "part of"], ["instance of", "instances"], ["similar to", "similar from"]];
 
@@ -60,7 +60,7 @@ function groups(i) {  // of edges with the node at their other end, by what they
 
 function list(parent, i, depth) {
   for (const [words, k, way, members] of groups(i)) {
-    const group = make(parent, "details", depth ? {} : {open: ""});
+    const group = make(parent, "details", depth && words !== "made of" ? {} : {open: ""});
     make(group, "summary", {}, `${words} (${members.length})`);
     const items = make(group, "ul");
     more(items, members, 0, i, depth);

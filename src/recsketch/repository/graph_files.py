@@ -117,9 +117,8 @@ def html_text(graph: Graph, first: int, most: int) -> str:
         "values": np.round(graph.values[inside], 4).tolist(),
         "positions": graph.positions[inside].tolist(),
     }
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace(
-        "<", "\\u003c"
-    )  # no end of the script in it
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    text = text.replace("<", r"\u003c")  # so that no name ends the script
     folder = resources.files("recsketch.repository")
     script = (folder / "graph.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -170,5 +169,5 @@ def _labels(graph: Graph, kept: npt.NDArray[np.int64]) -> tuple[list[int], list[
         kind, _, rest = names[i].partition(":")
         key, _, path = rest.rpartition("/")
         owners.append(place.get(runs[f"run:{key}"], -1) if kind == "object" else -1)
-        labels.append(f"{names[module[i]].partition(':')[2]} {path}" if kind == "object" else rest)
+        labels.append(f"{names[module[i]].partition(':')[2]} at {path}" if kind == "object" else rest)
     return owners, labels

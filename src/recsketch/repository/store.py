@@ -675,7 +675,7 @@ class SketchRepository:
             links, anew = self._reading(
                 lambda db, state: linking.links(db, self._columns.at(db, state, RUN), self.spec.dim)
             )
-            while anew or len(links.due):
+            while len(links.due):
                 some = links.due[: linking.TOGETHER]
                 with self._writing() as writer:
                     if anew:
