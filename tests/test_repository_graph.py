@@ -345,12 +345,12 @@ def test_nothing_is_left_of_what_was_deleted(folder: Path) -> None:
 
 STEPS: tuple[crashes.Step, ...] = (
     lambda r: r.add([run(1), run(2), run(3)], ["a", "b", "c"], objects=True),
-    lambda r: r.graph(),
     lambda r: r.add(rows(6, 1)),
+    lambda r: r.graph(),
+    lambda r: r.add(rows(1, 2)),
     lambda r: r.graph(),
     lambda r: r.delete("a"),
     lambda r: r.graph(),
-    lambda r: r.update("b", run(7), objects=True),
     lambda r: r.compact(),
     lambda r: r.graph(),
 )
