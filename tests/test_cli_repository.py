@@ -1,4 +1,4 @@
-"""`recsketch add | search | check | compact | export`: what they say, and that errors are one line and exit code 2."""
+"""The subcommands of a repository: what they say, and that errors are one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -79,9 +79,38 @@ def test_search_from_the_command_line(saved: Path, capsys: pytest.CaptureFixture
     assert sorted(keys) == [f"page {i}" for i in range(10) if i != 4]
 
 
+def test_a_graph_from_the_command_line(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("add", "pages", "runs.npz", "--spec", "spec.json", "--metadata", "about.jsonl", "--objects")
+    with rs.SketchRepository.open("pages") as r:
+        graph = r.graph(k=2, least=-1)
+        capsys.readouterr()
+        for name in ("g.html", "g.JSON", "g.graphml"):
+            before = Path("pages/index.sqlite").read_bytes()
+            assert call("graph", "pages", "-o", name, "-k", 2, "--least", -1) == 0
+            assert capsys.readouterr().out == f"{name}: {graph}\n"
+            assert Path("pages/index.sqlite").read_bytes() == before
+        assert Path("g.JSON").read_text() == graph.to_json()
+        graph.to_graphml("again.graphml")
+        assert Path("g.graphml").read_bytes() == Path("again.graphml").read_bytes()
+        graph = r.graph(k=0, where={"kind": "a"})
+    assert (
+        call("graph", "pages", "-o", "p.html", "-k", 0, "--where", '{"kind": "a"}', "--key", "page 4", "--most", 9) == 0
+    )
+    graph.to_html("again.html", "page 4", 9)
+    assert Path("p.html").read_bytes() == Path("again.html").read_bytes()
+    assert call("graph", "pages", "-o", "g.html", "--keep") == 0
+    assert Path("pages/index.sqlite").read_bytes() != before
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
+        (["graph", "pages", "-o", "x.txt"], "--out: wanted a name in .html, .json or .graphml; got 'x.txt'"),
+        (["graph", "pages", "-o", "x.json", "--key", "page 1"], "--key: wanted a page, --out FILE.html; got 'x.json'"),
+        (["graph", "pages", "-o", "x.html", "--key", "nobody"], "--key: wanted a key of the graph; got 'nobody'"),
+        (["graph", "pages", "-o", "x.html", "--where", "{"], "--where: wanted JSON; got '{'"),
+        (["graph", "pages", "-o", "x.html", "-k", "11"], "k: wanted an integer from 0 to 10; got 11"),
+        (["graph", "nothing", "-o", "x.html"], "wanted a repository to read; got none"),
         (["search", "pages", "--like", "nobody"], "--like: wanted a key of the repository; got 'nobody'"),
         (["search", "pages", "--like", "page 1", "--where", "{"], "--where: wanted JSON; got '{'"),
         (["search", "nothing", "--like", "page 1"], "wanted a repository to read; got none"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sqlite3
 import threading
@@ -630,6 +631,8 @@ class SketchRepository:
             `k` or `least` out of range, a condition that is none.
         RepositoryDamaged
             As of `search`; or edges that are not as they were written.
+        OSError
+            As of `add`, of a repository that was opened to write.
 
         Notes
         -----
@@ -647,13 +650,13 @@ class SketchRepository:
         >>> import numpy as np
         >>> import recsketch as rs
         >>> rows = np.random.default_rng(0).standard_normal((4, 64))
-        >>> with rs.SketchRepository.open("rows", rs.SketchSpec(64, {"eye": 2}), mode="a") as repository:
+        >>> with rs.SketchRepository.open("four", rs.SketchSpec(64, {"eye": 2}), mode="a") as repository:
         ...     keys = repository.add(rows[[0, 1, 2, 0]] + rows[[0, 1, 2, 3]] / 4)
         ...     print(repository.graph(k=1, least=0.9))
         Graph: 4 runs; 0 INPUT, 0 INSTANCE_OF, 2 SIMILAR
         """
         most = _check.integer("k", k, 0, NEAREST)
-        from_ = _check.number("least", least, "a number from -1 to 1", -1.0000001, 1.0)
+        from_ = _check.number("least", least, "a number from -1 to 1", math.nextafter(-1, -2), 1.0)
         condition = None if where is None else conditions.compiled(where)
         if most and self._handle.writer is not None:
             self._link()
