@@ -52,6 +52,9 @@ def test_a_repository_from_the_command_line(saved: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().out == "all.npz: 10 runs\n"
     with rs.SketchRepository.open("again", SPEC, mode="a") as again:
         assert again.import_("all.npz") == [f"page {i}" for i in range(10)]
+    pytest.importorskip("pyarrow")
+    assert call("export", "pages", "--out", "all.parquet") == 0
+    assert Path("all.parquet").read_bytes().startswith(b"PAR1")
 
 
 def test_other_commands_do_without_sqlite() -> None:

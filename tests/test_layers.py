@@ -68,6 +68,7 @@ def imports(path: Path) -> list[list[str]]:
 # What may be imported besides NumPy and the standard library, inside functions only: file -> packages.
 OPTIONAL = {
     "repository/graph": {"networkx"},
+    "repository/parquet": {"pyarrow"},
     "transforms/_base": {"pandas", "polars", "sklearn"},
     "transforms/_hashing": {"scipy"},
     "transforms/_linear": {"scipy"},

@@ -155,13 +155,14 @@ def compact(parser: argparse.ArgumentParser) -> Run:
 
 
 def export(parser: argparse.ArgumentParser) -> Run:
-    """Write all runs of a repository to one npz file."""
+    """Write all runs of a repository to one npz or, by its name, Parquet file."""
     parser.add_argument("repository", metavar="DIR", help="a folder")
-    parser.add_argument("--out", "-o", required=True, metavar="FILE.npz", help="where to write")
+    parser.add_argument("--out", "-o", required=True, metavar="FILE", help="where to write: .npz or .parquet")
 
     def run(args: argparse.Namespace) -> None:
+        form = "parquet" if args.out.lower().endswith(".parquet") else "npz"
         with _store().open(args.repository) as repository, _files.written(target(args.out)) as out:
-            repository.export(out)
+            repository.export(out, form)
             count = _check.count(len(repository), "run")
         print(line(f"{args.out}: {count}"), file=told(args.out))
 

@@ -40,6 +40,12 @@ def inputs(numbers: Sequence[Mapping[int, int]], parts: Sequence[Parts]) -> Iter
             yield next(iter(number.values())), np.array(made, INPUT).tobytes()
 
 
+def objects(db: sqlite3.Connection) -> Iterator[tuple[int, str, int, str, float]]:
+    """Row, kind, run, path and confidence of all objects, checked, those of a run together."""
+    for line in db.execute("SELECT row, kind, run, path, confidence, crc FROM objects ORDER BY run, row"):
+        yield tables.checked("an object", line)  # type: ignore[misc]
+
+
 def read(db: sqlite3.Connection, table: str) -> Edges:
     """All lines of `inputs` or `near`, checked, in the order of runs."""
     form = {"inputs": INPUT, "near": NEAR}[table]

@@ -83,11 +83,7 @@ def graph(
 
 def _objects(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
     """Row, module, run, path and confidence of all objects, those of a run together."""
-    made = []
-    for line in db.execute("SELECT row, kind, run, path, confidence, crc FROM objects ORDER BY run, row"):
-        row, kind, run, path, confidence = tables.checked("an object", line)
-        made.append((row, str(kind).removeprefix(OBJECT), run, path, confidence))
-    return made
+    return [(row, kind.removeprefix(OBJECT), *rest) for row, kind, *rest in edges.objects(db)]
 
 
 def _inputs(db: sqlite3.Connection, numbers: _Numbers, runs: set[int]) -> _Part:

@@ -19,6 +19,8 @@ import recsketch.repository.given as given
 import recsketch.repository.graph_making as graph_making
 import recsketch.repository.lines as lines
 import recsketch.repository.linking as linking
+import recsketch.repository.parquet as parquet
+import recsketch.repository.parts as parts_of
 import recsketch.repository.tables as tables
 from recsketch._files import File
 from recsketch.repository.checking import check
@@ -747,24 +749,39 @@ class SketchRepository:
     def _size(self) -> int:
         return sum(entry.stat().st_size for entry in os.scandir(self.path) if entry.is_file())
 
-    def export(self, path: File) -> None:
-        """Write all runs to one .npz file, in the order of keys (docs/format.md, "Repositories").
+    def export(self, path: File, form: str | None = None) -> None:
+        """Write all runs to one file, in the order of keys (docs/format.md, "Repositories").
 
         Parameters
         ----------
         path : str, os.PathLike or binary file object
+        form : {"npz", "parquet"}, optional
+            If not given, Parquet where the name ends in .parquet, and npz otherwise.
+
+        Raises
+        ------
+        ImportError
+            Parquet without pyarrow; the message says what to install.
+        RepositoryDamaged
+            A row is not as it was written.
 
         Notes
         -----
-        Sketches are written as they are stored, bit by bit; objects are not. Cost: memory for all sketches.
+        Sketches are written as they are stored, bit by bit, and objects with their uses. Cost: memory for all of it.
         """
-        save(path, self.spec, self._reading(self._table))
+        if form is None:
+            form = "parquet" if str(getattr(path, "name", path)).lower().endswith(".parquet") else "npz"
+        if _check.choice("form", form, ("npz", "parquet")) == "npz":
+            save(path, self.spec, self._reading(self._table))
+        else:
+            parquet.save(path, self.spec, self._reading(self._table), self._settings.kinds()[RUN])
 
     def _table(self, db: sqlite3.Connection, state: State) -> Table:
         found = lines.all_of_them(db, state)
         rows = np.array([row for row, _, _ in found], np.int64)
         run, order = (self._columns.at(db, state, kind).packed(rows) for kind in (RUN, ORDER))
-        return Table([key for _, key, _ in found], [about for _, _, about in found], run, order)
+        made = parts_of.read(db, self._columns, state, rows)
+        return Table([key for _, key, _ in found], [about for _, _, about in found], run, order, made)
 
     def import_(self, path: File) -> list[str]:
         """Add the runs of a file that `export` wrote.
@@ -772,6 +789,7 @@ class SketchRepository:
         Parameters
         ----------
         path : str, os.PathLike or binary file object
+            npz or Parquet, which its first bytes tell.
 
         Returns
         -------
@@ -782,12 +800,15 @@ class SketchRepository:
         ------
         ValueError
             Another file, a damaged or hostile one, sketches of another specification, keys that are there already.
+        ImportError
+            As of `export`.
 
         Notes
         -----
-        All of them are there when this returns, none after an error. Cost: memory for all sketches.
+        All of them are there when this returns, none after an error. Cost: memory for all of the file.
         """
-        spec, table = load(path)
+        source, tabular = parquet.peeked(path)
+        spec, table = parquet.load(source) if tabular else load(source)
         same_spec(self.spec, spec)
         if table.run is None:  # of no run
             return []
@@ -796,4 +817,6 @@ class SketchRepository:
             rows = writer.numbers(len(table.keys))
             self._put_rows(writer, rows, table.run[1], order, at)
             writer.put_runs(rows, table.keys, table.metadata)
+            have = [i for i, parts in enumerate(table.parts) if parts is not None]
+            self._put_objects(writer, rows[have], [parts for parts in table.parts if parts is not None])
         return table.keys

@@ -1,4 +1,4 @@
-"""A repository's runs in one .npz file, to take elsewhere."""
+"""A repository's runs in one .npz or Parquet file, to take elsewhere."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import recsketch.repository.conditions as conditions
 import recsketch.repository.given as given
 from recsketch._files import File
 from recsketch.repository.conditions import Scalar
+from recsketch.repository.given import Parts
+from recsketch.repository.parts import Columned, columned, parted
 from recsketch.repository.state import ORDER, RUN
 from recsketch.sketching.packing import PackedSketches
 from recsketch.sketching.spec import SketchSpec
@@ -26,16 +28,19 @@ Form: TypeAlias = "tuple[npt.NDArray[np.int64], PackedSketches]"
 
 @dataclass
 class Table:
-    """Runs, and for each kind of sketch the numbers of the runs that have one, ascending, and these sketches."""
+    """Runs, for each kind of sketch the numbers of the runs that have one, ascending, and these sketches, and what runs
+    are made of."""
 
     keys: list[str]
     metadata: list[dict[str, Scalar]]
     run: Form | None
     order: Form | None
+    parts: list[Parts | None]
 
 
 FORM = ("at", *PackedSketches.__slots__)
 NAMES = {"spec", "runs", *(f"{kind}_{what}" for kind in (RUN, ORDER) for what in FORM)}
+NAMES |= {f"objects_{name}" for name in Columned._fields}
 
 
 def save(path: File, spec: SketchSpec, table: Table) -> None:
@@ -46,6 +51,7 @@ def save(path: File, spec: SketchSpec, table: Table) -> None:
         at, packed = form or (np.zeros(0, np.int64), _none(spec.dim))
         arrays[f"{kind}_at"] = at
         arrays |= {f"{kind}_{name}": getattr(packed, name) for name in PackedSketches.__slots__}
+    arrays |= {f"objects_{name}": x for name, x in columned(table.parts, spec)._asdict().items()}
     _npz.save(path, arrays)
 
 
@@ -57,10 +63,7 @@ def load(path: File) -> tuple[SketchSpec, Table]:
         content = arrays["runs"]
         if content.ndim != 1 or content.dtype != np.uint8:
             raise ValueError(f"runs: wanted a vector of bytes; got {_check.describe(content)}")
-        try:
-            found = json.loads(content.tobytes())
-        except (ValueError, RecursionError) as e:
-            raise ValueError(f"runs: wanted JSON; got text that is none: {e}") from None
+        found = parsed("runs", content.tobytes())
         if not isinstance(found, list) or not all(isinstance(x, list) and len(x) == 2 for x in found):
             raise ValueError(f"runs: wanted a list of keys and metadata; got {_check.describe(found)}")
         keys = given.keys("runs", [key for key, _ in found], len(found), False)
@@ -68,9 +71,18 @@ def load(path: File) -> tuple[SketchSpec, Table]:
         run, order = (_form(arrays, kind, len(keys), spec.dim) for kind in (RUN, ORDER))
         if keys and (run is None or len(run[0]) != len(keys)):
             raise ValueError("run_at: wanted a sketch of every run; got fewer")
-        return spec, Table(keys, about, run, order)
+        objects = Columned(*(arrays[f"objects_{name}"] for name in Columned._fields))
+        return spec, Table(keys, about, run, order, parted(objects, len(keys), spec))
 
     return _npz.load(path, NAMES, "SketchRepository.export", make)
+
+
+def parsed(name: str, text: str | bytes) -> Any:
+    """What JSON says."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise ValueError(f"{name}: wanted JSON; got text that is none: {e}") from None
 
 
 def _form(arrays: dict[str, Any], kind: str, count: int, dim: int) -> Form | None:
