@@ -160,7 +160,36 @@ def _quantised(effort: int) -> Iterator[Figure]:
         yield share("recall of the ten best, int8 put in order by float16", 0.98, good[0], K * len(q), how)
 
 
-FIGURES = (adding, searching, finding)
+def linking(effort: int) -> Iterator[Figure]:
+    """A reader's graph, which keeps nothing and so compares every row with every other; and one row more."""
+    count = {SMOKE: 1000}.get(effort, 10_000)
+    x = rows()[:count]
+    out = np.empty((1000, count), np.float32)
+
+    def product() -> None:
+        for first in range(0, count, 1000):
+            np.matmul(x[first : first + 1000], x.T, out=out)
+
+    with tempfile.TemporaryDirectory() as folder:
+        place = f"{folder}/r"
+        with rs.SketchRepository.open(place, SPEC, mode="a", threads=1) as r:
+            r.add(x)
+        with rs.SketchRepository.open(place) as reader:
+            t = interleaved({"graph": reader.graph, "product": product}, ROUNDS[effort])
+        with rs.SketchRepository.open(place, mode="a") as r:
+            r.graph()
+            r.add(x[0] + 1, "one more")
+        with rs.SketchRepository.open(place) as reader:
+            more = interleaved({"one": reader.graph, "none": partial(reader.graph, k=0)}, ROUNDS[effort])
+    how = f"{count} rows of {D}: {t['graph'].median:.1f} s"
+    yield Figure("graph of all rows over the product of all with all", "", f"{t['graph'] / t['product']:.2f}", how)
+    how = f"then one row more: {more['one'].median:.2f} s, of which {more['none'].median:.2f} s read the index"
+    yield Figure(
+        "graph of one row more over that of all rows", "", f"{more['one'].median / t['graph'].median:.3f}", how
+    )
+
+
+FIGURES = (adding, searching, finding, linking)
 
 
 def _top(x: Any, q: Any) -> None:

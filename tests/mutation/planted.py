@@ -84,4 +84,6 @@ PLANTED = [
         "a.dtype != dtype or not (a.flags.c_contiguous and a.flags.writeable)",
         "a.dtype != dtype or not a.flags.writeable",
     ),
+    ("src/recsketch/repository/linking.py", "            s.verify(at)\n", ""),
+    ("src/recsketch/repository/graph_files.py", "graph.node_kinds[i] < graph.MODULE or i == first", "True"),
 ]
