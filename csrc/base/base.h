@@ -47,6 +47,16 @@ int rsk_stopped(rsk_stop *stop, int worker);
 /* How many threads rsk_parallel will use at most: bounded by OpenMP, by n / chunk and by being a forked child. */
 int rsk_parallel_threads(int threads, ptrdiff_t n, ptrdiff_t chunk);
 
+/* An item of work and what it costs, in any unit. */
+typedef struct rsk_share {
+    double cost;
+    ptrdiff_t item;
+    double load; /* scratch of rsk_longest_first */
+} rsk_share;
+/* Sorts n shares, largest cost first and the first of equals, as they should be handed out. Returns how many of them, the largest, would
+ * leave threads idle if each was done by one thread: the others, handed out in that order, end within a tenth of the best. */
+ptrdiff_t rsk_longest_first(rsk_share *shares, ptrdiff_t n, int threads);
+
 /* What the CPU and its operating system offer (cpu.c). */
 int rsk_cpu_has_avx2(void);
 int rsk_cpu_has_avx512(void);

@@ -3,6 +3,7 @@
  * libgomp hangs a forked child that enters a parallel region after its parent did: a child therefore stays serial. */
 #include "base/base.h"
 
+#include <stdlib.h>
 #include <time.h>
 
 #if defined(_OPENMP)
@@ -18,6 +19,7 @@
 #endif
 
 #define INTERVAL 100 /* milliseconds between two questions whether to stop */
+#define EVEN 0.1     /* by such a part threads may end later than if work was divided evenly */
 
 #if defined(_OPENMP) && !defined(_WIN32)
 static volatile int serial;
@@ -134,4 +136,38 @@ rsk_status rsk_parallel_until(rsk_stop *stop, int threads, ptrdiff_t n, ptrdiff_
 
 void rsk_parallel(int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, void *context) {
     (void)rsk_parallel_until(NULL, threads, n, chunk, task, context);
+}
+
+/* ---------------------------------------------------------------- longest first */
+
+static int compare(const void *left, const void *right) {
+    const rsk_share *a = left, *b = right;
+    if (a->cost != b->cost) return a->cost > b->cost ? -1 : 1;
+    return a->item < b->item ? -1 : a->item > b->item;
+}
+
+/* When the last of `workers` threads ends, each of which takes the next share as soon as it has done one. */
+static double ends_at(rsk_share *shares, ptrdiff_t n, int workers) {
+    double latest = 0.0;
+    for (int w = 0; w < workers; w++) shares[w].load = 0.0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        rsk_share *least = shares;
+        for (int w = 1; w < workers; w++)
+            if (shares[w].load < least->load) least = shares + w;
+        least->load += shares[i].cost;
+        if (least->load > latest) latest = least->load;
+    }
+    return latest;
+}
+
+ptrdiff_t rsk_longest_first(rsk_share *shares, ptrdiff_t n, int threads) {
+    double left = 0.0;
+    qsort(shares, (size_t)n, sizeof *shares, compare);
+    for (ptrdiff_t i = 0; i < n; i++) left += shares[i].cost;
+    for (ptrdiff_t i = 0; i < n; left -= shares[i++].cost) {
+        const double best = left / threads;
+        if (shares[i].cost <= EVEN * best) return i; /* R. Graham: it ends within one share of the best */
+        if (n - i >= threads && ends_at(shares + i, n - i, threads) <= (1.0 + EVEN) * best) return i;
+    }
+    return n;
 }

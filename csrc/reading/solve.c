@@ -32,7 +32,6 @@ typedef struct job {
     double *residual;
     int32_t *iterations;
     rsk_stop *stop;
-    rsk_scratch *scratch;
     double *doubles; /* (workers, doubles_each): s, r, wide (d each); x, u, p, g, scale and the pursuit's (unknowns each) */
     float *floats;   /* (workers, floats_each): image (d), input (unknowns) */
     ptrdiff_t unknowns; /* of the largest trace */
@@ -161,48 +160,49 @@ static int solve_trace(problem *q, float *best) {
     return 1;
 }
 
-static void task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
+static void task(void *context, ptrdiff_t t, rsk_scratch *scratch) {
     const job *j = context;
     const ptrdiff_t d = j->spec->dim, most = j->unknowns;
-    double *w = j->doubles + worker * j->doubles_each, *v = w + 3 * d;
-    float *f = j->floats + worker * j->floats_each;
-    for (ptrdiff_t t = begin; t < end; t++) {
-        const int64_t first = j->plan->attribute_ends[j->plan->objects[t]];
-        const ptrdiff_t n = (ptrdiff_t)(j->plan->attribute_ends[j->plan->objects[t + 1]] - first);
-        problem q = {
-            .j = j, .s = w, .x = v,
-            .pursuit = {.scale = v + 5 * most, .y = v + 6 * most, .best = v + 7 * most, .a = v + 8 * most},
-            .work = {.r = w + d, .image = w + 2 * d, .u = v + most, .p = v + 2 * most, .g = v + 3 * most},
-            .map = {.spec = j->spec, .plan = j->plan, .trace = t, .attributes = n,
-                    .mask = rsk_load_mask(j->spec, j->mask && j->mask_rows > 1 ? j->mask + t * d : j->mask, &j->scratch[worker]),
-                    .scale = v + 4 * most,
-                    .image = f, .input = f + d, .scratch = &j->scratch[worker]}};
-        j->bad[t] = (uint8_t)!solve_trace(&q, j->attributes + first);
-    }
+    double *w = j->doubles + scratch->worker * j->doubles_each, *v = w + 3 * d;
+    float *f = j->floats + scratch->worker * j->floats_each;
+    const int64_t first = j->plan->attribute_ends[j->plan->objects[t]];
+    const ptrdiff_t n = (ptrdiff_t)(j->plan->attribute_ends[j->plan->objects[t + 1]] - first);
+    problem q = {
+        .j = j, .s = w, .x = v,
+        .pursuit = {.scale = v + 5 * most, .y = v + 6 * most, .best = v + 7 * most, .a = v + 8 * most},
+        .work = {.r = w + d, .image = w + 2 * d, .u = v + most, .p = v + 2 * most, .g = v + 3 * most},
+        .map = {.spec = j->spec, .plan = j->plan, .trace = t, .attributes = n,
+                .mask = rsk_load_mask(j->spec, j->mask && j->mask_rows > 1 ? j->mask + t * d : j->mask, scratch),
+                .scale = v + 4 * most,
+                .image = f, .input = f + d, .scratch = scratch}};
+    j->bad[t] = (uint8_t)!solve_trace(&q, j->attributes + first);
 }
 
 static rsk_status solve(job *j, int threads, rsk_where *where) {
     const rsk_plan *plan = j->plan;
-    const int workers = rsk_parallel_threads(threads, plan->traces, 1);
+    rsk_sharing shares = rsk_share_out(j->spec, plan, threads);
+    const int workers = shares.workers;
     for (ptrdiff_t t = 0; t < plan->traces; t++) {
         const int64_t n = plan->attribute_ends[plan->objects[t + 1]] - plan->attribute_ends[plan->objects[t]];
         if (n > j->unknowns) j->unknowns = (ptrdiff_t)n;
     }
-    if (j->unknowns > PTRDIFF_MAX / 128 / workers) return RSK_ENOMEM;
     j->doubles_each = 3 * j->spec->dim + (j->sparse ? 9 : 5) * j->unknowns;
     j->floats_each = j->spec->dim + j->unknowns;
-    j->scratch = rsk_scratch_create(j->spec, plan, workers, j->stop);
-    j->doubles = rsk_alloc(workers * j->doubles_each, sizeof *j->doubles);
-    j->floats = rsk_alloc(workers * j->floats_each, sizeof *j->floats);
-    j->bad = rsk_alloc(plan->traces, sizeof *j->bad);
-    rsk_status status = j->scratch && j->doubles && j->floats && j->bad ? RSK_OK : RSK_ENOMEM;
-    if (status == RSK_OK) status = rsk_parallel_until(j->stop, workers, plan->traces, 1, task, j);
+    if (shares.shares && j->unknowns <= PTRDIFF_MAX / 128 / workers) {
+        j->doubles = rsk_alloc(workers * j->doubles_each, sizeof *j->doubles);
+        j->floats = rsk_alloc(workers * j->floats_each, sizeof *j->floats);
+        j->bad = rsk_alloc(plan->traces, sizeof *j->bad);
+        shares.scratch = rsk_scratch_create(j->spec, plan, workers, j->stop);
+    }
+    shares.stop = j->stop, shares.run = task, shares.context = j;
+    rsk_status status = shares.scratch && j->doubles && j->floats && j->bad ? rsk_run_shares(&shares) : RSK_ENOMEM;
     for (ptrdiff_t t = 0; status == RSK_OK && t < plan->traces; t++)
         if (j->bad[t]) {
             status = RSK_EVALUE;
             if (where) where->trace = t;
         }
-    rsk_scratch_free(j->scratch, workers);
+    rsk_scratch_free(shares.scratch, workers);
+    rsk_free(shares.shares);
     rsk_free(j->doubles);
     rsk_free(j->floats);
     rsk_free(j->bad);

@@ -262,9 +262,13 @@ struct rsk_scratch {
     int32_t *rows;       /* (RSK_TOGETHER, 3, the largest a' of a direct module) */
     int32_t *sums;       /* (2, the largest a' of a direct module) */
     uint32_t *index;     /* d / 8, for rsk_index */
+    /* of split.c */
+    int team;        /* a sweep may use so many scratches from this one on, each with a thread: 1 unless the caller says more */
+    int32_t *pieces; /* vectors of pieces, made when first needed */
+    ptrdiff_t room;  /* for so many */
 };
 
-/* scratch[0..workers) for the sweeps of a plan; free with rsk_scratch_free. NULL if memory is short or a size overflows. */
+/* scratch[0..workers) for the sweeps of a plan, each alone; free with rsk_scratch_free. NULL if memory is short or a size overflows. */
 rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int workers, rsk_stop *stop);
 void rsk_scratch_free(rsk_scratch *scratch, int workers); /* NULL is allowed */
 
@@ -281,5 +285,67 @@ ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_
                             const float *counters, float counter, float *out, rsk_scratch *scratch);
 void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *y, float *attributes,
                        float *counters, rsk_scratch *scratch);
+
+/* One trace's sweep, as its steps see it. */
+typedef struct rsk_forward {
+    const rsk_spec *spec;
+    const float *attributes, *counters; /* counters may be NULL: `counter` for all objects */
+    const int64_t *attribute_ends;      /* of the trace's objects */
+    float counter;
+    rsk_scratch *s;
+} rsk_forward;
+rsk_forward rsk_forward_of(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes, const float *counters,
+                           float counter, rsk_scratch *scratch);
+/* The vector that a slot stands for, of the skew family. */
+static inline rsk_whole *rsk_whole_of(const rsk_scratch *s, int32_t slot) { return s->whole + (slot == RSK_SLOT_SKETCH ? 0 : 1 + slot); }
+/* Runs steps from `step` on, before `end`. Returns as rsk_forward_trace. */
+ptrdiff_t rsk_forward_steps(const rsk_forward *w, const rsk_step *step, const rsk_step *end);
+/* out = the sketch that t stands for */
+void rsk_settle(const rsk_spec *spec, const rsk_whole *t, float *out);
+
+typedef struct rsk_backward {
+    const rsk_spec *spec;
+    const rsk_plan *plan;
+    ptrdiff_t trace;
+    float *attributes, *counters; /* counters may be NULL */
+    rsk_scratch *s;
+} rsk_backward;
+/* The vector that a slot stands for. */
+static inline float *rsk_slot(const rsk_scratch *s, int32_t slot) { return (float *)(void *)(s->slots + slot * s->stride); }
+/* An OWN step: what its object's unknowns see of the tuple that sees y. */
+void rsk_backward_own(const rsk_backward *w, const rsk_step *step, const float *y);
+/* An INPUTS step: to (+)= what its object's inputs see of the tuple that sees y. */
+void rsk_backward_inputs(const rsk_backward *w, const rsk_step *step, const float *y, float *to, int accumulate);
+/* Runs steps before `end` backwards, down to `begin`; y is the vector of the slot RSK_SLOT_SKETCH. */
+void rsk_backward_steps(const rsk_backward *w, const rsk_step *begin, const rsk_step *end, const float *y);
+
+/* ---------------------------------------------------------------- split.c */
+
+/* The sweeps of one trace on the team of `scratch`, as above. They return 0 where the trace is not split: it is small, its objects are
+ * shared, too much of it is one chain, or memory is short. *bad is what rsk_forward_trace returns. */
+int rsk_forward_split(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes, const float *counters,
+                      float counter, float *out, rsk_scratch *scratch, ptrdiff_t *bad);
+int rsk_adjoint_split(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *y, float *attributes, float *counters,
+                      rsk_scratch *scratch);
+/* Whether that many threads would split a trace. */
+int rsk_is_split(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, int threads);
+
+/* ---------------------------------------------------------------- share.c */
+
+/* How the traces of a plan are shared out to threads: the first `split` of them are split, one after the other, and the others are
+ * handed out whole, longest first. */
+typedef struct rsk_sharing {
+    const rsk_plan *plan;
+    rsk_share *shares; /* (traces,) free with rsk_free; NULL: no memory */
+    ptrdiff_t split;
+    int workers;
+    rsk_stop *stop;
+    void (*run)(void *context, ptrdiff_t trace, rsk_scratch *scratch);
+    void *context;
+    rsk_scratch *scratch; /* (workers,) */
+} rsk_sharing;
+rsk_sharing rsk_share_out(const rsk_spec *spec, const rsk_plan *plan, int threads);
+/* Calls run(context, trace, scratch of a worker) for every trace; the last four members of sharing are set. */
+rsk_status rsk_run_shares(rsk_sharing *sharing);
 
 #endif

@@ -7,7 +7,7 @@
 /* ---------------------------------------------------------------- scratch */
 
 void rsk_scratch_free(rsk_scratch *scratch, int workers) {
-    for (int i = 0; scratch && i < workers; i++) rsk_free(scratch[i].base);
+    for (int i = 0; scratch && i < workers; i++) rsk_free(scratch[i].base), rsk_free(scratch[i].pieces);
     rsk_free(scratch);
 }
 
@@ -50,7 +50,7 @@ rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int 
     if (plan->vectors > PTRDIFF_MAX / 64 / (spec->dim + spec->max_padded)) return NULL;
     rsk_scratch *s = rsk_calloc(workers, sizeof *s);
     for (int i = 0; s && i < workers; i++) {
-        s[i].stop = stop, s[i].worker = i;
+        s[i].stop = stop, s[i].worker = i, s[i].team = 1;
         s[i].base = rsk_alloc(lay_out(spec, plan, &s[i]), 1);
         if (!s[i].base) {
             rsk_scratch_free(s, workers);
@@ -68,46 +68,50 @@ ptrdiff_t rsk_forward_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_
     return spec->family->forward(spec, plan, trace, attributes, counters, counter, out, s);
 }
 
-/* A slot in the adjoint sweep, where every vector is one of floats. */
-static float *slot_of(const rsk_scratch *s, int32_t slot) { return (float *)(void *)(s->slots + slot * s->stride); }
-
-/* What an object's own part at one of its uses makes of the tuple's vector y. A shared object's uses add up. */
-static void collect_own(const rsk_spec *spec, const rsk_step *step, const float *y, int shared, float *attribute, float *counter,
-                        rsk_scratch *s) {
+/* A shared object's uses add up. */
+void rsk_backward_own(const rsk_backward *w, const rsk_step *step, const float *y) {
+    const rsk_spec *spec = w->spec;
     const rsk_module *m = &spec->module[step->module];
+    const int64_t base = w->plan->objects[w->trace], o = base + step->object;
+    float *attribute = w->attributes + (w->plan->attribute_ends[o] - w->plan->attribute_ends[base]);
+    float *counter = w->counters ? w->counters + step->object : NULL;
+    const int shared = w->plan->uses[o] != 1;
     const double f = step->weight * step->own * spec->gain;
-    float *x = shared ? s->gradient : attribute, c = 0.0f;
+    float *x = shared ? w->s->gradient : attribute, c = 0.0f;
     spec->family->leaf_adjoint(spec, step->module, step->position, (float)(f * rsk_embed_norm(spec, m)),
-                               (float)(f / sqrt((double)spec->dim)), y, s->padded, counter ? &c : NULL, s->work);
-    rsk_embed_end(spec, m, s->padded, x);
+                               (float)(f / sqrt((double)spec->dim)), y, w->s->padded, counter ? &c : NULL, w->s->work);
+    rsk_embed_end(spec, m, w->s->padded, x);
     for (ptrdiff_t i = 0; shared && i < m->length; i++) attribute[i] += x[i];
     if (counter) *counter = shared ? *counter + c : c;
 }
 
-/* Runs the steps backwards: a vector that the forward sweep reads is written here, and one that it adds to is read. */
+void rsk_backward_inputs(const rsk_backward *w, const rsk_step *step, const float *y, float *to, int accumulate) {
+    const rsk_rotation *row[RSK_ROW_OF];
+    const int count = rsk_row(w->spec, RSK_FROM_IN, step->module, step->position, row);
+    w->spec->family->apply(w->spec, row, count, step->weight * step->below, 1, y, to, accumulate, w->s->work);
+}
+
+/* A vector that the forward sweep reads is written here, and one that it adds to is read. */
+void rsk_backward_steps(const rsk_backward *w, const rsk_step *begin, const rsk_step *end, const float *y) {
+    for (const rsk_step *step = end; step-- > begin;) {
+        if (rsk_gives_up(w->spec, w->s, step - begin)) return;
+        const float *dst = step->dst == RSK_SLOT_SKETCH ? y : rsk_slot(w->s, step->dst);
+        if (step->kind == RSK_STEP_OWN) rsk_backward_own(w, step, dst);
+        else rsk_backward_inputs(w, step, dst, rsk_slot(w->s, step->src), !(step->flags & RSK_LAST));
+    }
+}
+
 void rsk_adjoint_trace(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *y, float *attributes,
                        float *counters, rsk_scratch *s) {
-    const rsk_step *const begin = plan->steps + plan->begin[trace], *step = begin + plan->count[trace];
+    const rsk_step *const begin = plan->steps + plan->begin[trace];
+    const rsk_backward w = {spec, plan, trace, attributes, counters, s};
     const int64_t base = plan->objects[trace], first = plan->attribute_ends[base];
     for (int64_t o = base; o < plan->objects[trace + 1]; o++) {
         if (plan->uses[o] == 1) continue;
         for (int64_t i = plan->attribute_ends[o]; i < plan->attribute_ends[o + 1]; i++) attributes[i - first] = 0.0f;
         if (counters) counters[o - base] = 0.0f;
     }
-    while (step-- > begin) {
-        if (rsk_gives_up(spec, s, step - begin)) return;
-        const float *dst = step->dst == RSK_SLOT_SKETCH ? y : slot_of(s, step->dst);
-        const int64_t o = base + step->object;
-        if (step->kind == RSK_STEP_OWN) {
-            collect_own(spec, step, dst, plan->uses[o] != 1, attributes + (plan->attribute_ends[o] - first),
-                        counters ? counters + step->object : NULL, s);
-            continue;
-        }
-        const rsk_rotation *row[RSK_ROW_OF];
-        const int count = rsk_row(spec, RSK_FROM_IN, step->module, step->position, row);
-        spec->family->apply(spec, row, count, step->weight * step->below, 1, dst, slot_of(s, step->src),
-                            !(step->flags & RSK_LAST), s->work);
-    }
+    if (!rsk_adjoint_split(spec, plan, trace, y, attributes, counters, s)) rsk_backward_steps(&w, begin, begin + plan->count[trace], y);
 }
 
 /* ---------------------------------------------------------------- a batch */
@@ -117,7 +121,6 @@ typedef struct job {
     const rsk_plan *plan;
     const float *in, *counters_in; /* counters may be NULL */
     float *out, *counters_out;
-    rsk_scratch *scratch;
     int32_t *bad; /* (traces,) the number of an object with a bad attribute, or -1, or TOO_LARGE; forward only */
 } job;
 
@@ -126,44 +129,45 @@ enum { TOO_LARGE = -2 }; /* a sketch of infinite numbers */
 static ptrdiff_t first_object(const job *j, ptrdiff_t trace) { return (ptrdiff_t)j->plan->objects[trace]; }
 static ptrdiff_t first_attribute(const job *j, ptrdiff_t trace) { return (ptrdiff_t)j->plan->attribute_ends[first_object(j, trace)]; }
 
-static void forward_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
+static void forward_task(void *context, ptrdiff_t t, rsk_scratch *s) {
     const job *j = context;
-    const int counts = j->spec->weighting == RSK_WEIGHTS_COUNT;
-    for (ptrdiff_t t = begin; t < end; t++) {
-        float *out = j->out + t * j->spec->dim, *computed = j->scratch[worker].stored;
-        j->bad[t] = (int32_t)rsk_forward_trace(j->spec, j->plan, t, j->in + first_attribute(j, t),
-                                               j->counters_in ? j->counters_in + first_object(j, t) : NULL, 1.0f, computed,
-                                               &j->scratch[worker]);
-        rsk_reorder(j->spec, computed, out);
-        if (counts && j->bad[t] == -1 && !rsk_within_f32(out, j->spec->dim, 1, (double)FLT_MAX)) j->bad[t] = TOO_LARGE;
-    }
+    float *out = j->out + t * j->spec->dim;
+    j->bad[t] = (int32_t)rsk_forward_trace(j->spec, j->plan, t, j->in + first_attribute(j, t),
+                                           j->counters_in ? j->counters_in + first_object(j, t) : NULL, 1.0f, s->stored, s);
+    rsk_reorder(j->spec, s->stored, out);
+    if (j->spec->weighting == RSK_WEIGHTS_COUNT && j->bad[t] == -1 && !rsk_within_f32(out, j->spec->dim, 1, (double)FLT_MAX))
+        j->bad[t] = TOO_LARGE;
 }
 
-static void adjoint_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
+static void adjoint_task(void *context, ptrdiff_t t, rsk_scratch *s) {
     const job *j = context;
-    for (ptrdiff_t t = begin; t < end; t++) {
-        float *y = j->scratch[worker].stored;
-        rsk_reorder(j->spec, j->in + t * j->spec->dim, y);
-        rsk_adjoint_trace(j->spec, j->plan, t, y, j->out + first_attribute(j, t),
-                          j->counters_out ? j->counters_out + first_object(j, t) : NULL, &j->scratch[worker]);
-    }
+    rsk_reorder(j->spec, j->in + t * j->spec->dim, s->stored);
+    rsk_adjoint_trace(j->spec, j->plan, t, s->stored, j->out + first_attribute(j, t),
+                      j->counters_out ? j->counters_out + first_object(j, t) : NULL, s);
+}
+
+/* Runs the job for every trace. */
+static rsk_status run(job *j, void (*task)(void *, ptrdiff_t, rsk_scratch *), int threads, rsk_stop *stop) {
+    rsk_sharing shares = rsk_share_out(j->spec, j->plan, threads);
+    shares.stop = stop, shares.run = task, shares.context = j;
+    shares.scratch = shares.shares ? rsk_scratch_create(j->spec, j->plan, shares.workers, stop) : NULL;
+    const rsk_status status = shares.scratch ? rsk_run_shares(&shares) : RSK_ENOMEM;
+    rsk_scratch_free(shares.scratch, shares.workers);
+    rsk_free(shares.shares);
+    return status;
 }
 
 rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *attributes, const float *counters, float *out,
                       int threads, rsk_stop *stop, rsk_where *where) {
     if (where) where->trace = where->object = -1;
     if (!spec || !plan || !rsk_plan_is_of(plan, spec) || !attributes || !out || threads < 1) return RSK_EINVAL;
-    const int workers = rsk_parallel_threads(threads, plan->traces, 1);
-    job j = {spec, plan, attributes, counters, out, NULL, rsk_scratch_create(spec, plan, workers, stop),
-             rsk_alloc(plan->traces, sizeof *j.bad)};
-    rsk_status status = j.scratch && j.bad ? RSK_OK : RSK_ENOMEM;
-    if (status == RSK_OK) status = rsk_parallel_until(stop, workers, plan->traces, 1, forward_task, &j);
+    job j = {spec, plan, attributes, counters, out, NULL, rsk_alloc(plan->traces, sizeof *j.bad)};
+    rsk_status status = j.bad ? run(&j, forward_task, threads, stop) : RSK_ENOMEM;
     for (ptrdiff_t t = 0; status == RSK_OK && t < plan->traces; t++)
         if (j.bad[t] != -1) {
             status = j.bad[t] == TOO_LARGE ? RSK_EOVERFLOW : RSK_EVALUE;
             if (where) where->trace = t, where->object = j.bad[t] == TOO_LARGE ? -1 : j.bad[t];
         }
-    rsk_scratch_free(j.scratch, workers);
     rsk_free(j.bad);
     return status;
 }
@@ -171,10 +175,6 @@ rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *a
 rsk_status rsk_adjoint(const rsk_spec *spec, const rsk_plan *plan, const float *y, float *attributes, float *counters,
                        int threads, rsk_stop *stop) {
     if (!spec || !plan || !rsk_plan_is_of(plan, spec) || !y || !attributes || threads < 1) return RSK_EINVAL;
-    const int workers = rsk_parallel_threads(threads, plan->traces, 1);
-    job j = {spec, plan, y, NULL, attributes, counters, rsk_scratch_create(spec, plan, workers, stop), NULL};
-    if (!j.scratch) return RSK_ENOMEM;
-    const rsk_status status = rsk_parallel_until(stop, workers, plan->traces, 1, adjoint_task, &j);
-    rsk_scratch_free(j.scratch, workers);
-    return status;
+    job j = {spec, plan, y, NULL, attributes, counters, NULL};
+    return run(&j, adjoint_task, threads, stop);
 }

@@ -90,20 +90,9 @@ static void add_turned(const rsk_spec *spec, rsk_whole *t, const source *s, cons
 
 /* ---------------------------------------------------------------- objects' own parts */
 
-/* One trace's sweep. */
-typedef struct sweep {
-    const rsk_spec *spec;
-    const float *attributes, *counters; /* counters may be NULL: the same for all objects */
-    const int64_t *attribute_ends;      /* of the trace's objects */
-    float counter;
-    rsk_scratch *s;
-} sweep;
-
-static const float *attribute_of(const sweep *w, int32_t o) { return w->attributes + (w->attribute_ends[o] - w->attribute_ends[0]); }
-static double counter_of(const sweep *w, int32_t o) { return (double)(w->counters ? w->counters[o] : w->counter); }
-static double own_factor(const sweep *w, const rsk_step *step) { return step->scale * step->weight * step->own * w->spec->gain; }
-
-static rsk_whole *vector_of(const sweep *w, int32_t slot) { return w->s->whole + (slot == RSK_SLOT_SKETCH ? 0 : 1 + slot); }
+static const float *attribute_of(const rsk_forward *w, int32_t o) { return w->attributes + (w->attribute_ends[o] - w->attribute_ends[0]); }
+static double counter_of(const rsk_forward *w, int32_t o) { return (double)(w->counters ? w->counters[o] : w->counter); }
+static double own_factor(const rsk_forward *w, const rsk_step *step) { return step->scale * step->weight * step->own * w->spec->gain; }
 
 static source source_of(const rsk_whole *t) {
     const source s = {t->v, NULL, (double)t->most, t->exponent};
@@ -114,7 +103,7 @@ static source source_of(const rsk_whole *t) {
 static double inputs_factor(const rsk_step *step) { return step->scale * step->weight * step->below; }
 
 /* The leaf of a direct module as kernels take it, for factor a of its first term and b of its second. */
-static rsk_leaf leaf_of(const sweep *w, const rsk_step *step, const double *h, double a, double b, int32_t *rows, int first) {
+static rsk_leaf leaf_of(const rsk_forward *w, const rsk_step *step, const double *h, double a, double b, int32_t *rows, int first) {
     const rsk_spec *spec = w->spec;
     const ptrdiff_t width = spec->module[step->module].padded;
     ptrdiff_t partner[2];
@@ -129,7 +118,7 @@ static rsk_leaf leaf_of(const sweep *w, const rsk_step *step, const double *h, d
 
 /* Adds the leaves of steps of direct modules, whose transformed attributes stand in wide, one after the other. Those of one width are
  * added in one pass. fresh: the vector holds nothing yet. */
-static void add_leaves(const sweep *w, rsk_whole *t, const rsk_step *step, int count, double unit, int fresh) {
+static void add_leaves(const rsk_forward *w, rsk_whole *t, const rsk_step *step, int count, double unit, int fresh) {
     const rsk_spec *spec = w->spec;
     rsk_leaf leaf[RSK_TOGETHER];
     for (ptrdiff_t width = RSK_LANES; width <= spec->max_direct; width *= 2) {
@@ -157,7 +146,7 @@ static void add_leaves(const sweep *w, rsk_whole *t, const rsk_step *step, int c
 }
 
 /* An object's own part that is no leaf to kernels: E_M x + c_M, spread, goes through operators. */
-static int add_spread(const sweep *w, rsk_whole *t, const rsk_step *step) {
+static int add_spread(const rsk_forward *w, rsk_whole *t, const rsk_step *step) {
     const rsk_spec *spec = w->spec;
     const rsk_module *m = &spec->module[step->module];
     const rsk_rotation *row[RSK_ROW_OF];
@@ -180,7 +169,7 @@ static int add_spread(const sweep *w, rsk_whole *t, const rsk_step *step) {
 
 /* Adds the own parts of at most RSK_TOGETHER members. more: what is known to be added next. Returns the number of an object with a bad
  * attribute, or -1. */
-static ptrdiff_t add_own(const sweep *w, rsk_whole *t, const rsk_step *step, int count, const addition *more, int fresh) {
+static ptrdiff_t add_own(const rsk_forward *w, rsk_whole *t, const rsk_step *step, int count, const addition *more, int fresh) {
     const rsk_spec *spec = w->spec;
     const double unit = spec->stretch2 / sqrt((double)spec->dim), reach = spec->ordered ? fabs(spec->cosine) + fabs(spec->sine) : 1.0;
     addition a = {more ? times_power(more->bound, -more->exponent) : 0.0, 0, 1.5 * RSK_TOGETHER + 1.0};
@@ -210,7 +199,7 @@ static ptrdiff_t add_own(const sweep *w, rsk_whole *t, const rsk_step *step, int
 
 /* Brings the attributes of the tuple that is started next into the cache. Objects are not sketched in the order in which their
  * attributes lie in memory, so that the hardware would not foresee it. */
-static void fetch(const sweep *w, const rsk_step *step, const rsk_step *end) {
+static void fetch(const rsk_forward *w, const rsk_step *step, const rsk_step *end) {
     enum { NEAR = 8, OBJECTS = 16, FLOATS = 16 * RSK_LANES }; /* beyond these the hardware prefetches by itself, or it is too much */
     for (int i = 0; i < NEAR && step < end && step->kind != RSK_STEP_OWN; i++) step++;
     for (int i = 0; i < OBJECTS && step < end && step->kind == RSK_STEP_OWN; i++, step++) {
@@ -220,9 +209,9 @@ static void fetch(const sweep *w, const rsk_step *step, const rsk_step *end) {
 }
 
 /* The own parts of all of a tuple's members. rsk_stopped is asked at the start of every tuple, and within one as rsk_gives_up says. */
-static ptrdiff_t start_tuple(const sweep *w, const rsk_step *step, const rsk_step *end) {
+static ptrdiff_t start_tuple(const rsk_forward *w, const rsk_step *step, const rsk_step *end) {
     const rsk_spec *spec = w->spec;
-    rsk_whole *t = vector_of(w, step->dst);
+    rsk_whole *t = rsk_whole_of(w->s, step->dst);
     const rsk_step *next = step + step->members;
     t->most = 0, t->exponent = 0;
     fetch(w, next, end);
@@ -230,7 +219,7 @@ static ptrdiff_t start_tuple(const sweep *w, const rsk_step *step, const rsk_ste
     const int known = next < end && next->kind == RSK_STEP_INPUTS && next->dst == step->dst; /* whose inputs are summed already */
     if (known) {
         const rsk_rotation *row[RSK_ROW_OF];
-        const source s = source_of(vector_of(w, next->src));
+        const source s = source_of(rsk_whole_of(w->s, next->src));
         more = turned_bound(spec, &s, rsk_row(spec, RSK_FROM_IN, next->module, next->position, row), inputs_factor(next));
     }
     for (int32_t i = 0; i < step->members; i += RSK_TOGETHER) {
@@ -242,26 +231,43 @@ static ptrdiff_t start_tuple(const sweep *w, const rsk_step *step, const rsk_ste
     return -1;
 }
 
-ptrdiff_t rsk_forward_whole(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes,
-                            const float *counters, float counter, float *out, rsk_scratch *scratch) {
-    const rsk_step *step = plan->steps + plan->begin[trace], *const end = step + plan->count[trace];
-    const sweep w = {spec, attributes, counters, plan->attribute_ends + plan->objects[trace], counter, scratch};
+ptrdiff_t rsk_forward_steps(const rsk_forward *w, const rsk_step *step, const rsk_step *end) {
+    const rsk_spec *spec = w->spec;
     while (step < end) {
         if (step->kind == RSK_STEP_OWN) {
-            const ptrdiff_t bad = start_tuple(&w, step, end);
+            const ptrdiff_t bad = start_tuple(w, step, end);
             if (bad >= 0) return bad;
             step += step->members;
             continue;
         }
-        if (rsk_gives_up(spec, scratch, end - step)) return 0;
+        if (rsk_gives_up(spec, w->s, end - step)) return 0;
         const rsk_rotation *row[RSK_ROW_OF];
-        const source s = source_of(vector_of(&w, step->src));
+        const source s = source_of(rsk_whole_of(w->s, step->src));
         const int count = rsk_row(spec, RSK_FROM_IN, step->module, step->position, row);
-        add_turned(spec, vector_of(&w, step->dst), &s, row, count, inputs_factor(step), step->flags & RSK_WIDE, scratch);
+        add_turned(spec, rsk_whole_of(w->s, step->dst), &s, row, count, inputs_factor(step), step->flags & RSK_WIDE, w->s);
         step++;
     }
-    const rsk_whole *t = vector_of(&w, RSK_SLOT_SKETCH);
+    return -1;
+}
+
+void rsk_settle(const rsk_spec *spec, const rsk_whole *t, float *out) {
     const int e = t->exponent > 1000 ? 1000 : t->exponent < -1000 ? -1000 : t->exponent; /* beyond which a float is 0, or infinite */
     rsk_kernels_current()->settle(out, t->v, spec->dim, times_power(1.0, -e));
-    return -1;
+}
+
+rsk_forward rsk_forward_of(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes, const float *counters,
+                           float counter, rsk_scratch *scratch) {
+    const rsk_forward w = {spec, attributes, counters, plan->attribute_ends + plan->objects[trace], counter, scratch};
+    return w;
+}
+
+ptrdiff_t rsk_forward_whole(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes,
+                            const float *counters, float counter, float *out, rsk_scratch *scratch) {
+    ptrdiff_t bad;
+    if (rsk_forward_split(spec, plan, trace, attributes, counters, counter, out, scratch, &bad)) return bad;
+    const rsk_forward w = rsk_forward_of(spec, plan, trace, attributes, counters, counter, scratch);
+    const rsk_step *step = plan->steps + plan->begin[trace];
+    bad = rsk_forward_steps(&w, step, step + plan->count[trace]);
+    if (bad < 0) rsk_settle(spec, rsk_whole_of(scratch, RSK_SLOT_SKETCH), out);
+    return bad;
 }
