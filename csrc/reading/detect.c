@@ -66,16 +66,16 @@ void rsk_detector_free(rsk_detector *q) {
     memset(q, 0, sizeof *q);
 }
 
-int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, rsk_detector *q) {
+int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, int threads, rsk_detector *q) {
     memset(q, 0, sizeof *q);
     const ptrdiff_t d = spec->dim, wide = spec->max_padded > d ? spec->max_padded : d;
     q->spec = spec;
     q->window = spec->max_inputs < RSK_WINDOW ? spec->max_inputs : RSK_WINDOW;
     while (q->window > 16 && q->window * (spec->max_length + 1) > RSK_WINDOW_FLOATS) q->window /= 2;
-    q->capacity = capacity;
+    q->capacity = capacity, q->threads = 1;
     const ptrdiff_t cells = q->window * spec->modules;
     q->below = rsk_alloc(3 * (d + 5 * RSK_LANES), sizeof *q->below);
-    q->ways = rsk_alloc(RSK_LOOK_VECTORS * (d + 5 * RSK_LANES), sizeof *q->ways);
+    q->ways = rsk_alloc(RSK_LOOK_VECTORS(threads) * (d + 5 * RSK_LANES), sizeof *q->ways);
     q->object = rsk_alloc(d, sizeof *q->object);
     q->spare = rsk_alloc(2 * d, sizeof *q->spare);
     q->padded = rsk_alloc(wide, sizeof *q->padded);
@@ -104,6 +104,16 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
         return 1;
     rsk_detector_free(q);
     return 0;
+}
+
+rsk_detector rsk_detector_of(const rsk_detector *q, int worker) {
+    rsk_detector own = *q;
+    if (!worker) return own;
+    const rsk_detector *t = &q->team[worker];
+    own.worker = worker;
+    own.object = t->object, own.spare = t->spare, own.padded = t->padded, own.work = t->work;
+    own.scores = t->scores, own.near = t->near, own.first = t->first;
+    return own;
 }
 
 /* ---------------------------------------------------------------- scores below one object */
@@ -299,12 +309,25 @@ static double parts_of(const rsk_detector *q, const tuple *t, ptrdiff_t n) {
 
 static double amplitude_of(const rsk_spec *spec, double part) { return rsk_adds_squares(spec) ? sqrt(part) : part; }
 
-static void score_tuple(rsk_detector *q, const tuple *t) {
-    for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
-        if (!t->allowed[m]) continue;
-        correlate(q, t->residual, m, t->certain, q->window);
-        q->noise_of[m] = decorrelate(q, m, t->certain, q->window);
+typedef struct scoring {
+    const rsk_detector *q;
+    const tuple *t;
+} scoring;
+
+static void score_modules(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
+    const scoring *s = context;
+    const rsk_detector q = rsk_detector_of(s->q, worker);
+    for (ptrdiff_t m = begin; m < end; m++) {
+        if (!s->t->allowed[m]) continue;
+        correlate(&q, s->t->residual, m, s->t->certain, q.window);
+        q.noise_of[m] = decorrelate(&q, m, s->t->certain, q.window);
     }
+}
+
+static void score_tuple(rsk_detector *q, const tuple *t) {
+    scoring s = {q, t};
+    const int large = 4 * q->spec->modules * (q->window - t->certain) >= RSK_SHARED_WORK / q->spec->dim;
+    (void)rsk_parallel_until(q->stop, large ? q->threads : 1, q->spec->modules, 1, score_modules, &s);
 }
 
 /* ---------------------------------------------------------------- looking ahead */

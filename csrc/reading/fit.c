@@ -14,7 +14,7 @@
 void rsk_fit_free(rsk_fit *q) {
     rsk_tree_free(&q->tree);
     rsk_ties_free(&q->ties);
-    rsk_scratch_free(q->map.scratch, 1);
+    rsk_scratch_free(q->map.scratch, q->team);
     rsk_free(q->s);
     rsk_free(q->c);
     rsk_free(q->rho2);
@@ -82,9 +82,9 @@ static void decorrelate(const void *context, const double *g, double *z) {
     }
 }
 
-int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_stop *stop, int worker, rsk_fit *q) {
+int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_stop *stop, int worker, int team, rsk_fit *q) {
     memset(q, 0, sizeof *q);
-    q->spec = spec;
+    q->spec = spec, q->team = team;
     q->told_norm2 = params->norm2;
     q->told = params->sparsity, q->free = params->free;
     int sparse = 0;
@@ -121,10 +121,10 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_st
     const rsk_cgls_work work = {.r = v + d, .image = v + 2 * d, .u = u + 3 * room, .g = u + 4 * room, .p = u + 5 * room,
                                 .precondition = decorrelate, .context = q, .z = u + 6 * room};
     const rsk_linear map = {.spec = spec, .plan = &q->tree.plan, .scale = q->scale, .input = f, .image = f + room,
-                            .scratch = rsk_scratch_create(spec, &q->tree.plan, 1, stop)};
+                            .scratch = rsk_scratch_create(spec, &q->tree.plan, team, stop)};
     q->work = work;
     q->map = map;
-    if (map.scratch) map.scratch->worker = worker;
+    if (map.scratch) map.scratch->worker = team > 1 ? 0 : worker;
     else rsk_fit_free(q);
     return map.scratch != NULL;
 }

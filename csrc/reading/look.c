@@ -44,17 +44,31 @@ static void score_counters(const rsk_detector *q, const float *x, int pooled, fl
     for (ptrdiff_t m = 0; m < spec->modules; m++) z[m] *= unit;
 }
 
+/* Candidates of one tuple, below which the residual is taken. */
+typedef struct stepping {
+    const rsk_detector *q;
+    const float *x;
+    ptrdiff_t position;
+    const ptrdiff_t *of; /* their modules */
+} stepping;
+
+static void step_candidates(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
+    const stepping *s = context;
+    const rsk_detector q = rsk_detector_of(s->q, worker);
+    for (ptrdiff_t i = begin; i < end; i++) rsk_step_below(&q, s->x, s->of[i], s->position, q.ways + i * q.spec->dim);
+}
+
 void rsk_look_near(const rsk_detector *q, const float *x, const uint8_t *candidates, ptrdiff_t position, double *nats) {
     const rsk_spec *spec = q->spec;
     const float unit = counter_unit(q);
     ptrdiff_t of[RSK_LOOK_TOGETHER];
+    stepping s = {q, x, position, of};
     int count = 0;
     for (ptrdiff_t m = 0; m < spec->modules; m++) {
-        if (candidates[m]) {
-            rsk_step_below(q, x, m, position, q->ways + count * spec->dim);
-            of[count++] = m;
-        }
+        if (candidates[m]) of[count++] = m;
         if (count < (m == spec->modules - 1 ? 1 : RSK_LOOK_TOGETHER)) continue;
+        const int large = 4 * count >= RSK_SHARED_WORK / spec->dim;
+        (void)rsk_parallel_until(q->stop, large ? q->threads : 1, count, 1, step_candidates, &s);
         rsk_kernels_current()->dots[RSK_SCAN_F32](q->columns, spec->modules, spec->dim, q->ways, count, spec->dim, q->near);
         for (int i = 0; i < count; i++) {
             const uint8_t *allowed = q->allowed + of[i] * spec->modules;
@@ -100,25 +114,43 @@ static void look_around(const rsk_detector *q, way *w) {
 }
 
 /* A way goes on to one of the likeliest modules, at the position of the first input or, for pooled inputs, at none: whichever shows
- * more below it. spare: two vectors; next takes the first of them. */
-static way go_on(const rsk_detector *q, const way *from, int branch, float **spare) {
-    way next = {.value = -HUGE_VAL};
+ * more below it. It takes the vector `next`, and uses `spare`. */
+static way go_on(const rsk_detector *q, const way *from, int branch, float *next, float *spare) {
+    way best = {.value = -HUGE_VAL};
     for (int pooled = 0; pooled < 2; pooled++) {
-        way tried = {.last = {.module = (int32_t)from->likeliest[branch], .pooled = pooled}, .value = from->value, .x = spare[1]};
+        way tried = {.last = {.module = (int32_t)from->likeliest[branch], .pooled = pooled}, .value = from->value,
+                     .x = pooled ? spare : next};
         rsk_step_below(q, from->x, tried.last.module, pooled ? RSK_NO_POSITION : 0, tried.x);
         look_around(q, &tried);
-        if (!(tried.value > next.value)) continue;
-        next = tried;
-        spare[1] = spare[0], spare[0] = next.x;
+        if (tried.value > best.value) best = tried;
     }
-    next.guide = from->guide + fmin(FAR, from->nats[branch]) - CHANCE - log((double)q->spec->modules);
-    next.peak = fmax(from->peak, rank_of(&next));
-    return next;
+    if (best.x == spare) memcpy(next, spare, sizeof *next * (size_t)q->spec->dim);
+    best.x = next;
+    best.guide = from->guide + fmin(FAR, from->nats[branch]) - CHANCE - log((double)q->spec->modules);
+    best.peak = fmax(from->peak, rank_of(&best));
+    return best;
+}
+
+/* Ways that go on, which threads look at together: where from, by which branch, and what they are then, with a vector each. */
+typedef struct descent {
+    const rsk_detector *q;
+    const way *from[RSK_LOOK_TOGETHER];
+    int branch[RSK_LOOK_TOGETHER];
+    way next[RSK_LOOK_TOGETHER];
+    int count;
+    float *spare;
+} descent;
+
+static void go_down(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
+    descent *s = context;
+    const rsk_detector q = rsk_detector_of(s->q, worker);
+    for (ptrdiff_t i = begin; i < end; i++)
+        s->next[i] = go_on(&q, s->from[i], s->branch[i], s->next[i].x, worker ? s->q->team[worker].ways : s->spare);
 }
 
 /* Puts a way among the RSK_WAYS best in `ways`, of which there are `count`, and among the SAME best of its value: ways that show
- * nothing new would else crowd out those that have not come far enough yet. It takes spare[0] from the caller, and leaves another vector
- * there. Returns how many there are then. */
+ * nothing new would else crowd out those that have not come far enough yet. It takes the vector *spare, which is the way's, and leaves
+ * another one there. Returns how many there are then. */
 static int put(way *ways, int count, const way *next, float **spare) {
     int same = 0, last = RSK_WAYS - 1, at = 0;
     for (int i = 0; i < count; i++)
@@ -126,7 +158,7 @@ static int put(way *ways, int count, const way *next, float **spare) {
     if (same < SAME) last = count < RSK_WAYS ? count : RSK_WAYS - 1; /* the place that is given up */
     while (at < count && rank_of(&ways[at]) >= rank_of(next)) at++;
     if (at > last || at == RSK_WAYS) return count;
-    spare[0] = ways[last].x; /* ways that do not exist yet have a vector too */
+    *spare = ways[last].x; /* ways that do not exist yet have a vector too */
     for (int k = last; k > at; k--) ways[k] = ways[k - 1];
     ways[at] = *next;
     return last == count ? count + 1 : count;
@@ -136,9 +168,12 @@ static int put(way *ways, int count, const way *next, float **spare) {
  * bring no more than chance. The steps of the best one go to q->trail, `length` of them. */
 static double look_deep(rsk_detector *q, const float *x, ptrdiff_t m, ptrdiff_t levels, ptrdiff_t *length) {
     const ptrdiff_t stride = q->spec->dim + 5 * RSK_LANES;
+    const int threads = 16 * RSK_LOOK_TOGETHER >= RSK_SHARED_WORK / q->spec->dim ? q->threads : 1;
+    const int together = threads > 1 ? RSK_LOOK_TOGETHER : 1;
     way ways[2][RSK_WAYS];
-    float *vector = q->ways, *spare[2] = {vector + 2 * RSK_WAYS * stride, vector + (2 * RSK_WAYS + 1) * stride};
-    for (int i = 0; i < 2 * RSK_WAYS; i++) ways[i / RSK_WAYS][i % RSK_WAYS].x = vector + i * stride;
+    descent s = {.q = q, .spare = q->ways + (2 * RSK_WAYS + together) * stride};
+    for (int i = 0; i < 2 * RSK_WAYS; i++) ways[i / RSK_WAYS][i % RSK_WAYS].x = q->ways + i * stride;
+    for (int i = 0; i < together; i++) s.next[i].x = q->ways + (2 * RSK_WAYS + i) * stride;
     way *from = ways[0], *to = ways[1];
     memcpy(from->x, x, sizeof *x * (size_t)q->spec->dim);
     from->last.module = (int32_t)m, from->value = from->guide = from->peak = 0.0;
@@ -149,13 +184,21 @@ static double look_deep(rsk_detector *q, const float *x, ptrdiff_t m, ptrdiff_t 
     *length = 0;
     for (ptrdiff_t level = 0, count = 1; level < levels && count && !rsk_stopped(q->stop, q->worker); level++) {
         int found = 0;
-        for (int i = 0; i < count; i++)
-            for (int branch = 0; branch < RSK_BRANCHES && from[i].likeliest[branch] >= 0; branch++) {
-                way next = go_on(q, &from[i], branch, spare);
-                next.last.from = i;
-                if (next.value > most) most = next.value, last = next.last, *length = level + 1;
-                if (rank_of(&next) > next.peak - LOST) found = put(to, found, &next, spare);
+        for (int at = 0; at < count * RSK_BRANCHES; at++) {
+            const int branch = at % RSK_BRANCHES;
+            if (from[at / RSK_BRANCHES].likeliest[branch] >= 0) s.from[s.count] = &from[at / RSK_BRANCHES], s.branch[s.count++] = branch;
+            if (s.count < (at == count * RSK_BRANCHES - 1 ? 1 : together)) continue;
+            (void)rsk_parallel_until(q->stop, threads, s.count, 1, go_down, &s);
+            for (int i = 0; i < s.count; i++) {
+                way *next = &s.next[i];
+                float *spare = next->x;
+                next->last.from = (int32_t)(s.from[i] - from);
+                if (next->value > most) most = next->value, last = next->last, *length = level + 1;
+                if (rank_of(next) > next->peak - LOST) found = put(to, found, next, &spare);
+                next->x = spare;
             }
+            s.count = 0;
+        }
         for (int i = 0; i < found; i++) q->tried[level * RSK_WAYS + i] = to[i].last;
         way *done = from;
         from = to, to = done, count = found;

@@ -185,6 +185,8 @@ typedef struct rsk_detector {
     ptrdiff_t max_depth;
     rsk_stop *stop; /* as in rsk_scratch */
     int worker;
+    struct rsk_detector *team; /* (threads,) detectors whose scratch the threads of one search use, this one first */
+    int threads;               /* 1: team is not read */
     /* Results: */
     ptrdiff_t proposals;    /* how many, at most 2 capacity + 1: one a node that is replaced, and one a tuple */
     ptrdiff_t used;         /* how many modules they name, at most capacity + window */
@@ -192,7 +194,7 @@ typedef struct rsk_detector {
     int32_t *modules;       /* (capacity + window,) */
     /* Scratch. Of the tuple that is looked at: */
     float *below;      /* three vectors of d: the residual below the path's nodes, in turn */
-    float *ways;       /* RSK_LOOK_VECTORS vectors of d: the residual below candidates, or along ways down from one */
+    float *ways;       /* RSK_LOOK_VECTORS(threads) vectors of d: the residual below candidates, or along ways down from one */
     float *scores;     /* (window, length + 1): a module's attribute and counter scores at each position */
     double *z, *e;     /* (window, modules): counter's score, and sum of the attribute's squared scores, in units of the noise */
     double *like;      /* (window, modules): log-likelihood ratio */
@@ -216,6 +218,9 @@ typedef struct rsk_detector {
     float *object, *spare, *padded, *work;
 } rsk_detector;
 
+/* The detector as a thread of its team sees it, with scratch of its own of a sweep and for scores. */
+rsk_detector rsk_detector_of(const rsk_detector *detector, int worker);
+
 /* Multiples of the mean square norm of a sketch's attributes, tried for modules of which nothing is known: from 4 down by FALL each. */
 #define RSK_NORMS 7
 #define RSK_NORM_FALL 5.0
@@ -225,7 +230,7 @@ static inline double rsk_norm_tried(int i) {
     return at;
 }
 
-int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, rsk_detector *detector); /* 0: no memory */
+int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t depth, int threads, rsk_detector *detector); /* 0: no memory */
 void rsk_detector_free(rsk_detector *detector);
 /* All proposals that a residual (d,) supports. The tree's lists are up to date. */
 void rsk_detect(rsk_detector *detector, const rsk_tree *tree, const float *residual);
@@ -235,9 +240,13 @@ double rsk_likelihood(double z, double e, double length, double alpha, double rh
 
 /* ---------------------------------------------------------------- look.c */
 
-#define RSK_LOOK_VECTORS 26  /* of rsk_detector.ways */
-#define RSK_LOOK_TOGETHER 16 /* candidates that are looked below at once; at most RSK_LOOK_VECTORS */
-#define RSK_WAYS ((RSK_LOOK_VECTORS - 2) / 2) /* ways down that are followed at once */
+/* Passes over a vector times d from which on threads share such work: about 0.1 ms, where handing it out takes 2 to 20 microseconds. A step
+ * down takes 4 passes, a leaf's adjoint as many, and what is below a candidate at least 16. */
+#define RSK_SHARED_WORK ((ptrdiff_t)1 << 19)
+#define RSK_LOOK_TOGETHER 16 /* candidates that are looked below at once, or by threads together ways that go on */
+#define RSK_WAYS 12          /* ways down that are followed at once */
+/* Vectors of rsk_detector.ways: those of a level and the next one, one each of ways that go on, and one to spare. */
+#define RSK_LOOK_VECTORS(threads) (2 * RSK_WAYS + ((threads) > 1 ? RSK_LOOK_TOGETHER : 1) + 1)
 #define RSK_BRANCHES 4       /* likeliest modules of a level that are looked below */
 
 /* (modules, d) floats: the counters' columns T_M T_attr c_M, of norm one; NULL if there is no memory. Free with rsk_free. */
@@ -294,6 +303,7 @@ void rsk_ties_leave(const rsk_ties *ties, const rsk_plan *plan, ptrdiff_t attrib
  * x and c, whose columns have norm one on the kept coordinates. Amplitudes, x and c are in the sketch's unit. */
 typedef struct rsk_fit {
     const rsk_spec *spec;
+    int team; /* scratches of the map */
     rsk_tree tree;
     rsk_linear map;
     rsk_cgls_work work; /* work.r: the residual */
@@ -355,8 +365,9 @@ typedef struct rsk_fit {
 #define RSK_EXACT 4.0      /* twice as large as a norm: all is explained */
 #define RSK_NEARLY 100.0   /* ten times as large: nothing can be missing, though the fit may not have converged */
 
-/* stop is looked at as `worker`. Returns 0 if there is no memory. */
-int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_stop *stop, int worker, rsk_fit *fit);
+/* stop is looked at as `worker`. team: threads that sweeps may be split among, once map.scratch->team says so; 1 unless worker is 0.
+ * Returns 0 if there is no memory. */
+int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_stop *stop, int worker, int team, rsk_fit *fit);
 void rsk_fit_free(rsk_fit *fit);
 /* Starts with a sketch and no objects. Returns 0 if a kept coordinate is NaN or too large. noise: rms error of a coordinate. */
 int rsk_fit_load(rsk_fit *fit, const float *sketch, const uint8_t *mask, double noise);

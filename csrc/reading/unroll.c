@@ -75,12 +75,13 @@ static void search_free(search *q) {
     memset(q, 0, sizeof *q); /* a search that could not be made is freed once more with all others */
 }
 
-static int search_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_stop *stop, int worker, search *q) {
+/* team: threads that this search may use. */
+static int search_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_stop *stop, int worker, int team, search *q) {
     memset(q, 0, sizeof *q);
     q->params = params;
     q->residual = rsk_alloc(spec->dim, sizeof *q->residual);
-    if (q->residual && rsk_fit_create(spec, params, stop, worker, &q->fit) &&
-        rsk_detector_create(spec, q->fit.objects, params->max_depth, &q->detector)) {
+    if (q->residual && rsk_fit_create(spec, params, stop, worker, team, &q->fit) &&
+        rsk_detector_create(spec, q->fit.objects, params->max_depth, team, &q->detector)) {
         q->order = rsk_alloc(2 * q->fit.objects + 1, sizeof *q->order);
         q->spare = rsk_alloc(rsk_fit_spare(&q->fit), sizeof *q->spare);
     }
@@ -415,8 +416,21 @@ typedef struct job {
     const rsk_unroll_params *params;
     rsk_unrolled *out;
     search *searches;
+    rsk_detector *detectors; /* (workers,) of the searches, whose scratch one search may use */
     rsk_status *status;
 } job;
+
+/* How many of n sketches are searched by all threads together: those that would leave some idle. A search may take ten times as long as
+ * another one, so that where there are many, the others go on meanwhile. */
+static ptrdiff_t searched_together(ptrdiff_t n, int threads) { return n < 4 * (ptrdiff_t)threads ? n % threads : 0; }
+
+/* The first search uses so many threads. */
+static void set_team(const job *j, int threads) {
+    search *q = j->searches;
+    for (int i = 0; i < threads; i++) j->detectors[i] = j->searches[i].detector;
+    q->detector.team = j->detectors, q->detector.threads = threads;
+    q->fit.map.scratch->team = threads;
+}
 
 static void task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     const job *j = context;
@@ -455,18 +469,25 @@ rsk_status rsk_unroll(const rsk_spec *spec, ptrdiff_t n, const float *sketches, 
     *out = NULL;
     if (n < 1 || !sketches || threads < 1 || (mask && mask_rows != 1 && mask_rows != n) || !valid(spec, n, params))
         return RSK_EINVAL;
-    const int workers = rsk_parallel_threads(threads, n, 1);
+    const int most = rsk_parallel_threads(threads, PTRDIFF_MAX, 1);
+    const ptrdiff_t together = searched_together(n, most);
+    const int workers = together ? most : rsk_parallel_threads(threads, n, 1);
     rsk_unrolled *u = rsk_calloc(1, sizeof *u);
     job j = {spec, sketches, mask, mask_rows, params, u, rsk_calloc(workers, sizeof *j.searches),
-             rsk_alloc(n, sizeof *j.status)};
+             rsk_alloc(workers, sizeof *j.detectors), rsk_alloc(n, sizeof *j.status)};
     float *columns = rsk_counter_columns(spec);
-    rsk_status status = u && j.searches && j.status && columns ? RSK_OK : RSK_ENOMEM;
+    rsk_status status = u && j.searches && j.detectors && j.status && columns ? RSK_OK : RSK_ENOMEM;
     if (u) u->n = n, u->of = rsk_calloc(n, sizeof *u->of);
     if (u && !u->of) status = RSK_ENOMEM;
     for (int i = 0; status == RSK_OK && i < workers; i++)
-        if (!search_create(spec, params, stop, i, &j.searches[i])) status = RSK_ENOMEM;
+        if (!search_create(spec, params, stop, i, together && !i ? workers : 1, &j.searches[i])) status = RSK_ENOMEM;
     for (int i = 0; status == RSK_OK && i < workers; i++) j.searches[i].columns = columns;
-    if (status == RSK_OK) status = rsk_parallel_until(stop, workers, n, 1, task, &j);
+    if (status == RSK_OK && n > together) status = rsk_parallel_until(stop, workers, n - together, 1, task, &j);
+    if (status == RSK_OK && together) {
+        set_team(&j, workers);
+        for (ptrdiff_t i = n - together; i < n && !rsk_stopped(stop, 0); i++) task(&j, 0, i, i + 1);
+        if (rsk_stopped(stop, 0)) status = RSK_ESTOP;
+    }
     for (ptrdiff_t i = 0; status == RSK_OK && i < n; i++)
         if (j.status[i] != RSK_OK) {
             status = j.status[i];
@@ -474,6 +495,7 @@ rsk_status rsk_unroll(const rsk_spec *spec, ptrdiff_t n, const float *sketches, 
         }
     for (int i = 0; j.searches && i < workers; i++) search_free(&j.searches[i]);
     rsk_free(j.searches);
+    rsk_free(j.detectors);
     rsk_free(columns);
     rsk_free(j.status);
     if (status == RSK_OK) *out = u;

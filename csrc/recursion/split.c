@@ -9,8 +9,9 @@
  * several pieces to wait for. */
 #include "recursion/recursion.h"
 
-/* Steps times d from which on a trace is split: some 100 microseconds of a sweep, where a level costs 2 to 10 to hand out. */
-#define LEAST ((ptrdiff_t)1 << 18)
+/* Steps times d from which on a trace is split: 0.1 to 0.25 ms of a sweep. Handing out a level takes 2 microseconds, but 20 and more where
+ * threads sleep meanwhile (docs/implementation.md, "Threads"), and there are three or four levels. */
+#define LEAST ((ptrdiff_t)1 << 20)
 /* A piece has at most this share of what each thread has to do. */
 #define GRAIN 0.5
 /* Vectors of pieces. A trace of more, which is a chain or very wide, is not split: they would take more memory than they save time. */

@@ -266,7 +266,7 @@ static void test_detect_capacity(void) {
     float *columns = rsk_counter_columns(spec);
     if (!CHECK(columns != NULL)) exit(1);
     for (ptrdiff_t capacity = NODES; capacity < NODES + SPARE; capacity += SPARE - 1) {
-        if (!CHECK(rsk_detector_create(spec, capacity, 8, &q))) exit(1);
+        if (!CHECK(rsk_detector_create(spec, capacity, 8, 1, &q))) exit(1);
         q.allowed = anything, q.counter = f.c, q.columns = columns, q.rho2 = rho2, q.unseen = f.unseen, q.norm2 = f.norm2, q.share = q.root = q.shrink = 1.0, q.noise = 0.01;
         q.threshold = -1e9, q.max_depth = 8; /* everything is proposed, beside what is there, and instead of it */
         for (int i = 0; i < NODES; i++) f.c[i] = 1.0;

@@ -16,7 +16,7 @@ rsk_spec *fit_make(rsk_fit *f, int sparse, int energy) {
     float s[DIM];
     uint64_t state = 3;
     for (int k = 0; k < DIM; k++) s[k] = next_float(&state);
-    if (!CHECK(rsk_fit_create(spec, &p, NULL, 0, f)) || !CHECK(rsk_fit_load(f, s, NULL, 0.0))) exit(1);
+    if (!CHECK(rsk_fit_create(spec, &p, NULL, 0, 1, f)) || !CHECK(rsk_fit_load(f, s, NULL, 0.0))) exit(1);
     for (int i = 0; i < NODES; i++) rsk_fit_add(f, parents[i], places[i], kinds[i], 1.0 + i);
     rsk_tree_program(&f->tree);
     for (int i = 0; i < NODES; i++) f->c[i] = 100.0 + i;

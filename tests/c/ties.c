@@ -15,7 +15,7 @@ static rsk_spec *tied_make(rsk_fit *f) {
     float s[DIM];
     uint64_t state = 3;
     for (int k = 0; k < DIM; k++) s[k] = next_float(&state);
-    if (!CHECK(rsk_fit_create(spec, &p, NULL, 0, f)) || !CHECK(rsk_fit_load(f, s, NULL, 0.0))) exit(1);
+    if (!CHECK(rsk_fit_create(spec, &p, NULL, 0, 1, f)) || !CHECK(rsk_fit_load(f, s, NULL, 0.0))) exit(1);
     for (int i = 0; i < COPIES; i++) rsk_fit_add(f, i < 4 ? -1 : 2, i % 4, TIED_MODULE, 1.0 + i), f->c[i] = 1.0 + 0.5 * i;
     for (int64_t k = 0; k < f->tree.plan.attribute_ends[COPIES]; k++) f->x[k] = (double)next_float(&state), f->damping[k] = 0.1, f->prior[k] = 1.0;
     for (ptrdiff_t k = 0; k < f->room; k++) f->ties.u[k] = (double)NAN; /* what no group has is not read */

@@ -350,7 +350,7 @@ static void test_fit(void) {
     rsk_spec *spec = spec_make(DIM, "skew", 1);
     rsk_fit f;
     const rsk_unroll_params p = usual();
-    if (!CHECK(rsk_fit_create(spec, &p, NULL, 0, &f))) exit(1);
+    if (!CHECK(rsk_fit_create(spec, &p, NULL, 0, 1, &f))) exit(1);
     rsk_scratch *scratch = NULL;
     float x[NODES * 33], counters[NODES], computed[DIM], s[DIM];
     uint64_t state = 7;

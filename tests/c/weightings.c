@@ -284,7 +284,7 @@ static void test_free_elements(void) {
     float s[DIM];
     uint64_t state = 5;
     for (int k = 0; k < DIM; k++) s[k] = next_float(&state);
-    if (!CHECK(rsk_fit_create(spec, &p, NULL, 0, &f)) || !CHECK(rsk_fit_load(&f, s, NULL, 0.0))) exit(1);
+    if (!CHECK(rsk_fit_create(spec, &p, NULL, 0, 1, &f)) || !CHECK(rsk_fit_load(&f, s, NULL, 0.0))) exit(1);
     CHECK(f.norm2 == 7.5);
     for (int m = 0; m < MODULES; m++) CHECK(f.rho2[m] == 7.5 && f.sparse[m]);
     for (int i = 0; i < NODES; i++) rsk_fit_add(&f, parents[i], places[i], kinds[i], 1.0 + i);
