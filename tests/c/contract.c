@@ -967,6 +967,7 @@ int main(void) {
     RUN(test_solvers);
     RUN(test_stopping);
     RUN(test_laws);
+    test_threads();
     RUN(test_unrolling);
     test_encoding();
     test_weightings();

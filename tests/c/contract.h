@@ -10,6 +10,7 @@
  *   bytes.c     how much memory calls take, as the header says
  *   solvers.c   sampled Hadamard matrices, sparse solvers, scans: all of these for them
  *   stopping.c  calls that are ended early
+ *   threads.c   the order in which work is handed out; runs and searches that threads share
  *   laws.c      identities, round trips, equal bits over threads and instruction sets, fork */
 #ifndef RSK_CONTRACT_H
 #define RSK_CONTRACT_H
@@ -110,6 +111,7 @@ void test_laws(void);
 void test_unrolling(void);
 void test_solvers(void);
 void test_stopping(void);
+void test_threads(void);
 void test_encoding(void);
 void test_weightings(void);
 void test_bytes(void);
