@@ -41,6 +41,8 @@ void rsk_parallel(int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, voi
 /* The same for what may run for more than a second. `stop`, or NULL, is asked between chunks.
  * RSK_ESTOP  some chunks were not run, or a task saw rsk_stopped and gave up */
 rsk_status rsk_parallel_until(rsk_stop *stop, int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, void *context);
+/* The same for work of less than some milliseconds, which stays on the calling thread while threads do not pay: where cores are taken. */
+rsk_status rsk_parallel_short(rsk_stop *stop, int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, void *context);
 /* Whether to give up: a task whose chunk may take more than 0.1 seconds looks here now and then, with its worker's number.
  * Worker 0 asks the caller when it is time, and takes 30 ns otherwise; the others read a flag. NULL: never. */
 int rsk_stopped(rsk_stop *stop, int worker);

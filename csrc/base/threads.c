@@ -20,6 +20,8 @@
 
 #define INTERVAL 100 /* milliseconds between two questions whether to stop */
 #define EVEN 0.1     /* by such a part threads may end later than if work was divided evenly */
+#define FIRST 16     /* short pieces of work that stay serial after one that threads made slower; twice as many after the next one */
+#define LAST 4096    /* and so on, up to so many */
 
 #if defined(_OPENMP) && !defined(_WIN32)
 static volatile int serial;
@@ -64,14 +66,17 @@ static int64_t milliseconds(void) {
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* The flag that the calling thread sets while the others look at it. */
+/* Numbers that one thread sets while others look at them. volatile is as good where a compiler has no builtin for it: an int is read and
+ * written whole. */
 #if defined(__GNUC__) || defined(__clang__)
-static int is_set(const rsk_stop *stop) { return __atomic_load_n(&stop->stopped, __ATOMIC_RELAXED); }
-static void set(rsk_stop *stop) { __atomic_store_n(&stop->stopped, 1, __ATOMIC_RELAXED); }
-#else /* volatile is as good where a compiler has no builtin for it: an int is read and written whole */
-static int is_set(const rsk_stop *stop) { return stop->stopped; }
-static void set(rsk_stop *stop) { stop->stopped = 1; }
+static int load(const volatile int *x) { return __atomic_load_n(x, __ATOMIC_RELAXED); }
+static void store(volatile int *x, int value) { __atomic_store_n(x, value, __ATOMIC_RELAXED); }
+#else
+static int load(const volatile int *x) { return *x; }
+static void store(volatile int *x, int value) { *x = value; }
 #endif
+static int is_set(const rsk_stop *stop) { return load(&stop->stopped); }
+static void set(rsk_stop *stop) { store(&stop->stopped, 1); }
 
 int rsk_stopped(rsk_stop *stop, int worker) {
     if (!stop || is_set(stop) || worker) return stop && is_set(stop);
@@ -137,6 +142,53 @@ rsk_status rsk_parallel_until(rsk_stop *stop, int threads, ptrdiff_t n, ptrdiff_
 void rsk_parallel(int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, void *context) {
     (void)rsk_parallel_until(NULL, threads, n, chunk, task, context);
 }
+
+/* ---------------------------------------------------------------- short work
+
+ * Threads that meet every tenth of a millisecond wait for whoever was put to sleep meanwhile. Where other processes want the cores, that
+ * is a time slice of some milliseconds at every meeting: a search was 13 times slower on two threads than on one. Whether threads pay is
+ * therefore measured, and short work stays serial for a while once they did not. */
+
+#if defined(_OPENMP) && defined(CLOCK_THREAD_CPUTIME_ID)
+static volatile int waiting, length = FIRST; /* pieces that stay serial from now on; after the next one that threads made slower */
+
+static int64_t nanoseconds(clockid_t clock) {
+    struct timespec t;
+    return clock_gettime(clock, &t) ? 0 : (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+typedef struct timed {
+    rsk_task *task;
+    void *context;
+    int64_t taken; /* nanoseconds of all threads together */
+} timed;
+
+static void run_timed(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
+    timed *t = context;
+    const int64_t start = nanoseconds(CLOCK_THREAD_CPUTIME_ID);
+    t->task(t->context, worker, begin, end);
+    const int64_t taken = nanoseconds(CLOCK_THREAD_CPUTIME_ID) - start;
+#pragma omp atomic
+    t->taken += taken;
+}
+
+rsk_status rsk_parallel_short(rsk_stop *stop, int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, void *context) {
+    const int left = load(&waiting);
+    if (left > 0) store(&waiting, left - 1);
+    if (left > 0 || rsk_parallel_threads(threads, n, chunk) == 1) return rsk_parallel_until(stop, 1, n, chunk, task, context);
+    timed t = {task, context, 0};
+    const int64_t start = nanoseconds(CLOCK_MONOTONIC);
+    const rsk_status status = rsk_parallel_until(stop, threads, n, chunk, run_timed, &t);
+    const int paid = nanoseconds(CLOCK_MONOTONIC) - start <= t.taken, next = load(&length);
+    if (!paid) store(&waiting, next);
+    store(&length, paid ? FIRST : next < LAST ? 2 * next : LAST);
+    return status;
+}
+#else
+rsk_status rsk_parallel_short(rsk_stop *stop, int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, void *context) {
+    return rsk_parallel_until(stop, threads, n, chunk, task, context);
+}
+#endif
 
 /* ---------------------------------------------------------------- longest first */
 

@@ -327,7 +327,7 @@ static void score_modules(void *context, int worker, ptrdiff_t begin, ptrdiff_t 
 static void score_tuple(rsk_detector *q, const tuple *t) {
     scoring s = {q, t};
     const int large = 4 * q->spec->modules * (q->window - t->certain) >= RSK_SHARED_WORK / q->spec->dim;
-    (void)rsk_parallel_until(q->stop, large ? q->threads : 1, q->spec->modules, 1, score_modules, &s);
+    (void)rsk_parallel_short(q->stop, large ? q->threads : 1, q->spec->modules, 1, score_modules, &s);
 }
 
 /* ---------------------------------------------------------------- looking ahead */

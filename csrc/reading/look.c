@@ -68,7 +68,7 @@ void rsk_look_near(const rsk_detector *q, const float *x, const uint8_t *candida
         if (candidates[m]) of[count++] = m;
         if (count < (m == spec->modules - 1 ? 1 : RSK_LOOK_TOGETHER)) continue;
         const int large = 4 * count >= RSK_SHARED_WORK / spec->dim;
-        (void)rsk_parallel_until(q->stop, large ? q->threads : 1, count, 1, step_candidates, &s);
+        (void)rsk_parallel_short(q->stop, large ? q->threads : 1, count, 1, step_candidates, &s);
         rsk_kernels_current()->dots[RSK_SCAN_F32](q->columns, spec->modules, spec->dim, q->ways, count, spec->dim, q->near);
         for (int i = 0; i < count; i++) {
             const uint8_t *allowed = q->allowed + of[i] * spec->modules;
@@ -188,7 +188,7 @@ static double look_deep(rsk_detector *q, const float *x, ptrdiff_t m, ptrdiff_t 
             const int branch = at % RSK_BRANCHES;
             if (from[at / RSK_BRANCHES].likeliest[branch] >= 0) s.from[s.count] = &from[at / RSK_BRANCHES], s.branch[s.count++] = branch;
             if (s.count < (at == count * RSK_BRANCHES - 1 ? 1 : together)) continue;
-            (void)rsk_parallel_until(q->stop, threads, s.count, 1, go_down, &s);
+            (void)rsk_parallel_short(q->stop, threads, s.count, 1, go_down, &s);
             for (int i = 0; i < s.count; i++) {
                 way *next = &s.next[i];
                 float *spare = next->x;

@@ -210,7 +210,7 @@ int rsk_forward_split(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trac
     v.forward = rsk_forward_of(spec, plan, trace, attributes, counters, counter, s);
     for (int32_t level = 0; good && !stopped && level <= v.levels; level++) {
         (void)gather_level(&v, level, s->team);
-        stopped = rsk_parallel_until(s->stop, s->team, v.shares, 1, sum_pieces, &v) != RSK_OK;
+        stopped = rsk_parallel_short(s->stop, s->team, v.shares, 1, sum_pieces, &v) != RSK_OK;
         for (ptrdiff_t i = 0; i < v.shares; i++) good &= stopped || !v.tuple[v.share[i].item].bad;
     }
     if (good && !stopped) {
@@ -264,7 +264,7 @@ int rsk_adjoint_split(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trac
     v.y = y;
     for (int32_t level = v.levels - 1; good && !stopped && level > 0; level--) {
         (void)gather_level(&v, level, s->team);
-        stopped = rsk_parallel_until(s->stop, s->team, v.shares, 1, take_down, &v) != RSK_OK;
+        stopped = rsk_parallel_short(s->stop, s->team, v.shares, 1, take_down, &v) != RSK_OK;
     }
     v.shares = 0;
     for (ptrdiff_t i = 0; i < v.tuples; i++) {
@@ -272,7 +272,7 @@ int rsk_adjoint_split(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trac
         if (is_piece(&v, t)) v.share[v.shares++] = (rsk_share){is_alone(&v, t) ? (double)v.step[t->own].members : t->cost, i, 0.0};
     }
     (void)rsk_longest_first(v.share, v.shares, s->team);
-    if (good && !stopped) (void)rsk_parallel_until(s->stop, s->team, v.shares, 1, collect_pieces, &v);
+    if (good && !stopped) (void)rsk_parallel_short(s->stop, s->team, v.shares, 1, collect_pieces, &v);
     free_division(&v);
     return good;
 }
