@@ -425,7 +425,9 @@ rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t 
  * RSK_EVALUE  scale times an element is NaN or larger than RSK_MAX_VALUE; where says which object's, the first in trace order
  * RSK_EOVERFLOW  (RSK_WEIGHTS_COUNT) weights multiply up to a sketch of infinite numbers; where says which trace, the first
  * RSK_ENOMEM  scratch: with "skew" about (rsk_plan_vectors + 11) max(d, a') + 162 D floats a thread, a' the longest attribute padded to a
- *             power of two, and D the longest that is at most d / 16; with "hadamard" (2 rsk_plan_vectors + 15) max(d, a')
+ *             power of two, and D the longest that is at most d / 16; with "hadamard" (2 rsk_plan_vectors + 15) max(d, a').
+ *             24 bytes a trace. A trace that several threads share takes d floats more for each of at most 256 pieces, and 100
+ *             bytes a tuple; it is done by one thread where there is no memory for these
  * RSK_ESTOP */
 rsk_status rsk_sketch(const rsk_spec *spec, const rsk_plan *plan, const float *attributes, const float *counters,
                       float *out, int threads, rsk_stop *stop, rsk_where *where);
@@ -535,7 +537,8 @@ typedef struct rsk_unrolled rsk_unrolled;
  *             of which there may be d / (1 + the shortest attribute), with signatures 3 times as many, where a module is not RSK_DENSE
  *             12 times, and 306 bytes, with signatures 354, for each of these and of d / (1 + the shortest attribute) more;
  *             for each of min(max_inputs, 256) positions 4 bytes an element of the longest attribute and 24 a module; and for each
- *             module 8 bytes an element of the longest attribute and 120 more
+ *             module 8 bytes an element of the longest attribute and 120 more. Where there are fewer sketches than threads, or few
+ *             more, 64 d bytes, and of each thread but one the scratch of rsk_sketch for max_depth vectors
  * RSK_ESTOP */
 rsk_status rsk_unroll(const rsk_spec *spec, ptrdiff_t n, const float *sketches, const uint8_t *mask, ptrdiff_t mask_rows,
                       const rsk_unroll_params *params, rsk_unrolled **out, int threads, rsk_stop *stop, rsk_where *where);

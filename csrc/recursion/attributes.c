@@ -47,12 +47,14 @@ static int encode(const float *x, const float *centre, double scale, ptrdiff_t a
     for (ptrdiff_t i = 0; i < a; i++)
         good &= fabs(((double)x[i] - (centre ? (double)centre[i] : 0.0)) * scale) <= (double)RSK_MAX_VALUE;
     if (!good) return 0;
-    const double norm = polar ? sqrt(square_of(x, centre, scale, a)) : 1.0;
+    for (ptrdiff_t i = 0; !polar && i < a; i++) out[i] = (float)(((double)x[i] - (centre ? (double)centre[i] : 0.0)) * scale);
+    if (!polar) return 1;
+    const double norm = sqrt(square_of(x, centre, scale, a));
     for (ptrdiff_t i = 0; i < a; i++) {
         const double y = ((double)x[i] - (centre ? (double)centre[i] : 0.0)) * scale;
         out[i] = (float)(norm > 0.0 ? y / norm : 0.0);
     }
-    if (polar) out[a] = norm > 0.0 ? (float)(log2_of(norm) / OCTAVES) : 1.0f;
+    out[a] = norm > 0.0 ? (float)(log2_of(norm) / OCTAVES) : 1.0f;
     return 1;
 }
 

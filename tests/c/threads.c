@@ -154,8 +154,9 @@ static void test_split_bad_attributes(void) {
     rsk_spec *spec = spec_make(SPLIT_DIM, "skew", 1);
     runs r;
     shapes_make(&r, 6);
+    r.batch.traces = 1;
     rsk_plan *plan = plan_make(spec, &r);
-    float *y = need(SHAPES * SPLIT_DIM, 4);
+    float *y = need(SPLIT_DIM, 4);
     uint64_t state = 9;
     for (int turn = 0; turn < 6; turn++) {
         float *x[4], before[4];
@@ -232,13 +233,29 @@ static void test_unequal_batch(void) {
 
 /* ---------------------------------------------------------------- one search */
 
+/* A thread's detector has scratch of its own, and all else of the one that is searched with. */
+static void test_detectors(void) {
+    rsk_spec *spec = spec_make(128, "skew", 1);
+    rsk_detector q[2];
+    for (int i = 0; i < 2; i++)
+        if (!CHECK(rsk_detector_create(spec, 9, 3, 2, &q[i]))) exit(1);
+    q[0].team = q, q[0].threads = 2, q[0].worker = 0;
+    const rsk_detector first = rsk_detector_of(q, 0), own = rsk_detector_of(q, 1);
+    CHECK(!memcmp(&first, q, sizeof first) && own.worker == 1);
+    CHECK(own.object == q[1].object && own.spare == q[1].spare && own.padded == q[1].padded && own.work == q[1].work);
+    CHECK(own.scores == q[1].scores && own.near == q[1].near && own.first == q[1].first);
+    CHECK(own.z == q->z && own.e == q->e && own.noise_of == q->noise_of && own.taken == q->taken && own.ways == q->ways);
+    for (int i = 0; i < 2; i++) rsk_detector_free(&q[i]);
+    rsk_spec_free(spec);
+}
+
 /* One sketch of more than it can hold, so that the search looks far down, and two more to be handed out: the same answers. */
 static void test_searched_together(void) {
-    enum { D = 2048 };
+    enum { D = 8192 }; /* from which on scores are shared, with four modules and four positions */
     rsk_spec *spec = spec_make(D, "skew", 1);
     uint8_t allowed[(MODULES + 1) * MODULES];
     memset(allowed, 1, sizeof allowed);
-    const rsk_unroll_params p = {.allowed = allowed, .max_depth = 4, .threshold = 6.0, .max_rounds = 6};
+    const rsk_unroll_params p = {.allowed = allowed, .max_depth = 5, .threshold = 6.0, .max_rounds = 3};
     runs r;
     shapes_make(&r, 8);
     r.batch.traces = 3;
@@ -331,6 +348,7 @@ void test_threads(void) {
     RUN(test_split_bad_attributes);
     RUN(test_split_memory);
     RUN(test_unequal_batch);
+    RUN(test_detectors);
     RUN(test_searched_together);
     RUN(test_split_stops);
 }
