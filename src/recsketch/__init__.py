@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recsketch.reading.results import Recovery, Rest, Summary, Unrolled, UnrolledObject
     from recsketch.repository.errors import RepositoryDamaged, RepositoryInUse, RepositoryWarning
     from recsketch.repository.graph import Graph
-    from recsketch.repository.results import Hit, RepositoryCheck, StoredRun
+    from recsketch.repository.results import Concept, ConceptEvent, Hit, RepositoryCheck, StoredRun
     from recsketch.repository.store import SketchRepository
     from recsketch.runs.objects import TraceObject
     from recsketch.runs.reduction import ReducedModule, Reduction
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CapacityWarning",
     "Change",
+    "Concept",
+    "ConceptEvent",
     "Difference",
     "Graph",
     "Hit",
@@ -82,6 +84,8 @@ __all__ = [
 # Loaded when asked for, so that a program that only sketches starts fast: name -> module, or module:attribute.
 _LATER = {
     "Change": "reading.difference:Change",
+    "Concept": "repository.results:Concept",
+    "ConceptEvent": "repository.results:ConceptEvent",
     "Difference": "reading.difference:Difference",
     "Graph": "repository.graph:Graph",
     "Hit": "repository.results:Hit",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import recsketch._check as _check
+import recsketch.repository.concepts as concepts
 import recsketch.repository.conditions as conditions
 import recsketch.repository.edges as edges
 import recsketch.repository.lines as lines
@@ -43,6 +44,8 @@ def check(db: sqlite3.Connection, folder: str, identity: bytes, kinds: set[str],
     step(lambda: _runs(db, runs, problems))
     step(lambda: _rows(db, columns, kinds, runs, problems, rows))
     step(lambda: _edges(db, runs, problems))
+    if concepts.is_kept(db):
+        step(lambda: problems.extend(concepts.problems(db, runs)))
     told = tuple(_check.cut(text, 500) for text in dict.fromkeys(problems))
     return RepositoryCheck(not told, told[:MOST], len(runs), rows[0], size)
 

@@ -185,6 +185,21 @@ def one(db: sqlite3.Connection, folder: str, kind: str, row: int) -> tuple[npt.N
     return values, found.record, found.dtype
 
 
+def unpacked(db: sqlite3.Connection, folder: str, kind: str, row: int) -> npt.NDArray[np.float32]:
+    """One row as float32, checked.
+
+    Raises
+    ------
+    RepositoryDamaged
+        There is none, or its bytes are not those that were written.
+    """
+    found = one(db, folder, kind, row)
+    if found is None:
+        raise RepositoryDamaged(f"{tables.NAME}: wanted row {row} of kind {_check.shown(kind)}; got none")
+    values, record, dtype = found
+    return PackedSketches(values, record["scale"], record["noise"], dtype).unpack()
+
+
 def _segment(line: tuple[Any, ...]) -> tuple[Any, ...]:
     """A line of SEGMENTS, checked."""
     return tables.checked("a segment", line)

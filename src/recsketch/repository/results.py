@@ -70,6 +70,68 @@ class Hit(Record):
 
 
 @dataclass(frozen=True, eq=False)
+class Concept(Record):
+    """A kind of run that emerged. Two are equal if all fields are.
+
+    Attributes
+    ----------
+    id : int
+        Its number, which no other concept ever has.
+    members : tuple of str
+        Keys of the runs that belong to it, in the order in which they were added.
+    count : int
+        How many.
+    age : int
+        Runs that were looked at since it was born.
+    growth : float
+        Which share of recent runs belongs to it: one that is n runs old counts exp(-n / 300).
+    prototype : (d,) float32
+        The mean of the sketches of its latest 128 members, which decoders read as any sum of sketches: what its members
+        have in common.
+    """
+
+    id: int
+    members: tuple[str, ...]
+    count: int
+    age: int
+    growth: float
+    prototype: Floats
+
+    def __str__(self) -> str:
+        size = _check.count(self.count, "run")
+        return f"concept {self.id}: {size}, {self.growth:.1%} of recent ones; {self.age} runs old"
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptEvent(Record):
+    """What happened to a concept. Two are equal if all fields are.
+
+    Attributes
+    ----------
+    number : int
+        Events are numbered from 0.
+    placed : int
+        How many runs had been looked at by then.
+    kind : {"born", "grew", "split_from", "merged_into", "retired"}
+        "grew": it has twice as many members as when that was last said. "retired": it had no new member for 20,000
+        runs, or none is left.
+    concept : int
+    other : int or None
+        Which one it was split from, or became a part of.
+    """
+
+    number: int
+    placed: int
+    kind: str
+    concept: int
+    other: int | None
+
+    def __str__(self) -> str:
+        other = "" if self.other is None else f" {self.other}"
+        return f"after {self.placed} runs: concept {self.concept} {self.kind.replace('_', ' ')}{other}"
+
+
+@dataclass(frozen=True, eq=False)
 class RepositoryCheck(Record):
     """What a check of all bytes found. Two are equal if all fields are.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 import recsketch._check as _check
+import recsketch.repository.concepts as concepts_of
 import recsketch.repository.conditions as conditions
 import recsketch.repository.edges as edges
 import recsketch.repository.given as given
@@ -34,11 +35,11 @@ from recsketch.repository.finding import queries as queries_of
 from recsketch.repository.given import Object, Parts, Runs, Sketchers, Sketches
 from recsketch.repository.graph import Graph
 from recsketch.repository.opening import Handle
-from recsketch.repository.results import Hit, RepositoryCheck, StoredRun
+from recsketch.repository.results import Concept, ConceptEvent, Hit, RepositoryCheck, StoredRun
 from recsketch.repository.segments import DTYPES, Rows
 from recsketch.repository.state import OBJECT, ORDER, RUN, State, read_state, same_spec
 from recsketch.repository.transfer import Table, load, save
-from recsketch.repository.writing import Writer
+from recsketch.repository.writing import Writer, as_stored
 from recsketch.sketching.packing import PackedSketches
 from recsketch.sketching.spec import SketchSpec
 
@@ -84,7 +85,14 @@ class SketchRepository:
     """
 
     def __init__(
-        self, folder: str, mode: str, disk: Disk, spec: SketchSpec | None, dtype: str | None, threads: int | None
+        self,
+        folder: str,
+        mode: str,
+        disk: Disk,
+        spec: SketchSpec | None,
+        dtype: str | None,
+        threads: int | None,
+        concepts: bool,
     ) -> None:
         """Private: use `open`."""
         self.path, self.mode = folder, mode
@@ -95,6 +103,13 @@ class SketchRepository:
         self._sketchers = Sketchers(settings.spec, threads)
         self._columns = Columns(folder, settings.identity)
         self._finder = Finder(folder, settings, self._columns, _check.threads(threads))
+        self._keeper: concepts_of.Keeper | None = None
+        try:
+            if mode == "a":
+                self._keep_concepts(concepts)
+        except BaseException:
+            self.close()
+            raise
 
     # ------------------------------------------------------------ opening and closing
 
@@ -107,6 +122,7 @@ class SketchRepository:
         *,
         dtype: str | None = None,
         threads: int | None = None,
+        concepts: bool = False,
     ) -> SketchRepository:
         """Open a repository, or make one.
 
@@ -124,6 +140,9 @@ class SketchRepository:
             what they find is put in order by float16. If given of one that is there, it must be the repository's.
         threads : int, optional
             As of Sketcher.
+        concepts : bool
+            Look for concepts from now on, whoever opens it, in all runs that are there and that will be; wants mode
+            "a". False leaves that as it is.
 
         Returns
         -------
@@ -161,7 +180,7 @@ class SketchRepository:
         ...
         ValueError: spec: wanted the repository's seed, 0; got 1
         """
-        return cls._opened(Disk(), path, spec, mode, dtype, threads)
+        return cls._opened(Disk(), path, spec, mode, dtype, threads, concepts)
 
     @classmethod
     def _opened(
@@ -172,6 +191,7 @@ class SketchRepository:
         mode: str,
         dtype: str | None = None,
         threads: int | None = None,
+        concepts: bool = False,
     ) -> SketchRepository:
         """`open` on a disk of the caller's."""
         folder = _check.path("path", path)
@@ -181,7 +201,9 @@ class SketchRepository:
         if dtype is not None:
             _check.choice("dtype", dtype, DTYPES)
         workers = None if threads is None else _check.threads(threads)
-        return cls(os.path.abspath(folder), mode, disk, spec, dtype, workers)
+        if _check.flag("concepts", concepts) and mode == "r":
+            raise ValueError("concepts: wanted False, or mode='a', which may begin them; got True with mode='r'")
+        return cls(os.path.abspath(folder), mode, disk, spec, dtype, workers, concepts)
 
     def close(self) -> None:
         """Let others write. What was added is on the disk already; closing twice does nothing."""
@@ -257,7 +279,8 @@ class SketchRepository:
     def _writing(self) -> Iterator[Writer]:
         with self._guard:
             writer = self._writer()
-            with tables.damage(self._index), writer.transaction():
+            kept = contextlib.nullcontext() if self._keeper is None else self._keeper.guarded()
+            with tables.damage(self._index), kept, writer.transaction():
                 yield writer
 
     # ------------------------------------------------------------ runs
@@ -327,6 +350,7 @@ class SketchRepository:
                 names = self._free(rows)
             self._put_rows(writer, rows, found.sketches, found.order)
             writer.put_runs(rows, names, about)
+            self._place(rows, found.sketches, found.order)
             if parts is not None:
                 self._put_objects(writer, rows, parts)
         return names[0] if found.single else names
@@ -402,11 +426,14 @@ class SketchRepository:
                 return
             rows = np.array([row])
             if found is not None:
+                self._displace(rows)
                 writer.drop_rows(rows)
                 rows = writer.numbers(1)
                 self._put_rows(writer, rows, found.sketches, found.order)
             writer.drop_runs([(row, key, old)])
             writer.put_runs(rows, [key], [old if about is None else about])
+            if found is not None:
+                self._place(rows, found.sketches, found.order)
             if parts is not None:
                 self._put_objects(writer, rows, parts)
 
@@ -437,7 +464,9 @@ class SketchRepository:
         names = given.keys("keys", several, len(several), False)
         with self._writing() as writer:
             gone = [lines.of_key(self._connection(), name) for name in names]
-            writer.drop_rows(np.sort(np.array([row for row, _, _ in gone], np.int64)))
+            rows = np.sort(np.array([row for row, _, _ in gone], np.int64))
+            self._displace(rows)
+            writer.drop_rows(rows)
             writer.drop_runs(gone)
         tables.empty_log(self._connection())
 
@@ -695,6 +724,93 @@ class SketchRepository:
             raise ValueError("by: wanted 'run', since the specification has no order anyway; got 'order'")
         return by
 
+    # ------------------------------------------------------------ concepts
+
+    @property
+    def _compared(self) -> str:
+        """The kind of rows that concepts are groups of: those to which order does not matter."""
+        return ORDER if self.spec.ordered else RUN
+
+    def _keep_concepts(self, wanted: bool) -> None:
+        db, keeper = self._connection(), concepts_of.Keeper(self._connection(), self.path, self._compared)
+        with tables.damage(self._index):
+            if not concepts_of.is_kept(db):
+                if not wanted:
+                    return
+                with self._writer().transaction():
+                    keeper.begin()
+        self._keeper = keeper
+
+    def _place(self, rows: Rows, run: Sketches, order: Sketches | None, at: Any = slice(None)) -> None:
+        """Runs that were added find their concepts."""
+        some, sketches = (rows[at], order) if self.spec.ordered else (rows, run)
+        if self._keeper is not None and sketches is not None:
+            self._keeper.add(some, as_stored(sketches, self._settings.kinds()[self._compared]))
+
+    def _displace(self, rows: Rows) -> None:
+        """Runs that go leave their concepts."""
+        if self._keeper is not None:
+            self._keeper.drop(rows)
+
+    def _told(self, make: Callable[[sqlite3.Connection, State], Made]) -> Made:
+        """`_reading`, of a repository that has concepts."""
+
+        def made(db: sqlite3.Connection, state: State) -> Made:
+            if not concepts_of.is_kept(db):
+                raise ValueError("concepts: wanted a repository that was opened with concepts=True; got another")
+            return make(db, state)
+
+        return self._reading(made)
+
+    def concepts(self) -> list[Concept]:
+        """Kinds of runs that emerged, in the order of their numbers.
+
+        Returns
+        -------
+        list of Concept
+            Empty for the first 512 runs.
+
+        Raises
+        ------
+        ValueError
+            Nobody has asked for concepts yet: `open` with ``concepts=True``.
+        RepositoryDamaged
+            As of `search`.
+
+        Notes
+        -----
+        Cost: a line for each member, and up to 128 rows a concept.
+        """
+        return self._told(lambda db, state: concepts_of.concepts(db, self._columns.at(db, state, RUN)))
+
+    def events(self, since: int = 0) -> list[ConceptEvent]:
+        """What happened to concepts, in order.
+
+        Parameters
+        ----------
+        since : int
+            The number of the first event that is wanted: one more than the last that is known.
+
+        Raises
+        ------
+        ValueError, RepositoryDamaged
+            As of `concepts`; `since` below 0.
+        """
+        first = _check.integer("since", since, 0, 1 << 62)
+        return self._told(lambda db, state: concepts_of.events(db, first))
+
+    def concept_of(self, key: str) -> int | None:
+        """The number of the concept that a run belongs to; None if it belongs to none.
+
+        Raises
+        ------
+        KeyError
+            There is no such key.
+        ValueError, RepositoryDamaged
+            As of `concepts`.
+        """
+        return self._told(lambda db, state: concepts_of.of_row(db, lines.of_key(db, key)[0]))
+
     # ------------------------------------------------------------ upkeep
 
     def compact(self) -> int:
@@ -819,4 +935,5 @@ class SketchRepository:
             writer.put_runs(rows, table.keys, table.metadata)
             have = [i for i, parts in enumerate(table.parts) if parts is not None]
             self._put_objects(writer, rows[have], [parts for parts in table.parts if parts is not None])
+            self._place(rows, table.run[1], order, at)
         return table.keys

@@ -47,6 +47,15 @@ CREATE TABLE centre (rows INTEGER PRIMARY KEY, mean BLOB NOT NULL, crc INTEGER N
 CREATE TABLE dead (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, row INTEGER NOT NULL, wiped INTEGER NOT NULL);
 """
 
+CONCEPTS = """
+CREATE TABLE emergence (name TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE concepts (id INTEGER PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL);
+CREATE TABLE members (row INTEGER PRIMARY KEY, concept INTEGER NOT NULL, crc INTEGER NOT NULL);
+CREATE INDEX members_by_concept ON members (concept);
+CREATE TABLE events (number INTEGER PRIMARY KEY, placed INTEGER NOT NULL, kind TEXT NOT NULL, concept INTEGER NOT NULL,
+    other INTEGER, crc INTEGER NOT NULL);
+"""  # of a repository that looks for concepts
+
 
 def crc(*fields: object) -> int:
     """The CRC-32 of a line's fields: as text, joined by NUL, in UTF-8; a last field of bytes as it is behind them."""

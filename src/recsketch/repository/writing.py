@@ -338,6 +338,12 @@ class Writer:
             self.append(kind, s.dtype, s.rows[part], packed)
 
 
+def as_stored(sketches: npt.NDArray[np.float32] | PackedSketches, dtype: str) -> npt.NDArray[np.float32]:
+    """What is read of sketches once they are stored, bit by bit."""
+    values, records = _stored(sketches, dtype)
+    return PackedSketches(values, records["scale"], records["noise"], dtype).unpack()
+
+
 def _dim(sketches: npt.NDArray[np.float32] | PackedSketches) -> int:
     return sketches.dim if isinstance(sketches, PackedSketches) else int(sketches.shape[1])
 

@@ -1,0 +1,335 @@
+"""Concepts as a repository keeps them: what `Emergence` does, in tables, by the transaction that adds the runs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sqlite3
+import struct
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import recsketch._check as _check
+import recsketch.repository.columns as columns
+import recsketch.repository.lines as lines
+import recsketch.repository.tables as tables
+from recsketch.repository.columns import Column
+from recsketch.repository.emergence import LEAST, Emergence, Group, Space, Trial, measure
+from recsketch.repository.errors import RepositoryDamaged
+from recsketch.repository.results import Concept, ConceptEvent
+from recsketch.repository.segments import Rows
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_SIZES = struct.Struct("<qq")  # numbers of a vector, and axes
+KINDS = ("born", "grew", "split_from", "merged_into", "retired")
+
+
+class Keeper:
+    """Keeps concepts up to date within a writer's transactions.
+
+    Parameters
+    ----------
+    db : sqlite3.Connection
+    folder : str
+    kind : str
+        Of the rows that are compared.
+    """
+
+    def __init__(self, db: sqlite3.Connection, folder: str, kind: str) -> None:
+        self._db, self._folder, self._kind = db, folder, kind
+        self._state: Emergence | None = None
+
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[None]:
+        """After an error in the body, which may have been taken back, the state is read again from the tables."""
+        try:
+            yield
+        except BaseException:
+            self._state = None
+            raise
+
+    def begin(self) -> None:
+        """Make the tables, and look at all rows that are there."""
+        for statement in tables.CONCEPTS.split(";"):
+            self._db.execute(statement)
+        self._state = Emergence()
+        for (row,) in self._db.execute("SELECT row FROM runs ORDER BY row").fetchall():
+            if columns.place(self._db, self._kind, row) is not None:
+                self._state.add(row, self._vector(row))
+        self._save(self._state, True)
+
+    def add(self, rows: Rows, vectors: npt.NDArray[np.float32]) -> None:
+        """Rows that are new, and what is stored of them."""
+        state = self._loaded()
+        settled = state.space is not None
+        for row, x in zip(rows.tolist(), vectors, strict=True):
+            state.add(row, x)
+        self._save(state, not settled)
+
+    def drop(self, rows: Rows) -> None:
+        """Rows that are about to be deleted."""
+        state = self._loaded()
+        for row in rows.tolist():
+            concept = of_row(self._db, row)
+            self._db.execute("DELETE FROM members WHERE row = ?", (row,))
+            state.forget(row, concept)
+        for g in [g for g in state.live if g.id in state.touched]:
+            self._refill(state, g)
+        self._save(state, False)
+
+    def _refill(self, state: Emergence, g: Group) -> None:
+        """A concept that has lost most of its latest members is made of those before them."""
+        if g.count == 0:
+            state.drop(g, "retired")
+        elif len(g.rows) < min(LEAST, g.count):
+            rows = [row for part in parts(self._db, g.id) for row in _rows_of(self._db, part)]
+            latest = sorted(rows)[-2 * LEAST :]
+            g.rows, g.points, g.total = [], [], 0.0
+            assert state.space is not None
+            for row in latest:
+                g.put(row, state.space.place(self._vector(row)))
+            if len(latest) > 1:
+                measure(g)
+
+    def _vector(self, row: int) -> npt.NDArray[np.float32]:
+        return columns.unpacked(self._db, self._folder, self._kind, row)
+
+    # ------------------------------------------------------------ to and from the tables
+
+    def _save(self, state: Emergence, space: bool) -> None:
+        for row, concept in state.moves:
+            self._put("members", row, concept)
+        names = {g.id for g in state.live}
+        into = {e.concept: e.other if e.kind == "merged_into" else None for e in state.events}
+        for g in state.live:
+            if g.id in state.touched:
+                self._put("concepts", g.id, json.dumps(_group_values(g)))
+        for name in state.touched - names:
+            self._put("concepts", name, json.dumps({"into": into.get(name)}))
+        first = self._db.execute("SELECT coalesce(max(number), -1) + 1 FROM events").fetchone()[0]
+        for i, event in enumerate(state.events):
+            self._put("events", first + i, *event)
+        trials = [[t.rows, t.cap, t.bets] for t in state.trials]
+        value = {"placed": state.placed, "next": state.next, "outliers": state.outliers, "trials": trials}
+        self._put("emergence", "state", json.dumps(value).encode())
+        if space and state.space is not None:
+            self._put("emergence", "space", _space_bytes(state.space))
+        state.moves, state.events, state.touched = [], [], set()
+
+    def _put(self, table: str, *line: Any) -> None:
+        marks = ", ".join("?" * (len(line) + 1))
+        self._db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", (*line, tables.crc(*line)))
+
+    def _loaded(self) -> Emergence:
+        if self._state is not None:
+            return self._state
+        state = Emergence()
+        value = state_values(self._db)
+        state.placed, state.next, state.outliers = value["placed"], value["next"], value["outliers"]
+        state.space = _space(self._db)
+        place = state.space.place if state.space is not None else np.asarray
+        state.points = [place(self._vector(row)) for row in state.outliers]
+        for rows, cap, bets in value["trials"]:
+            points = np.array([place(self._vector(row)) for row in rows])
+            state.trials.append(Trial(rows, cap, bets, points.mean(axis=0, dtype=np.float64)))
+        for g in groups(self._db):
+            rows, g.rows = g.rows, []
+            for row in rows:
+                g.put(row, place(self._vector(row)))
+            state.live.append(g)
+        self._state = state
+        return state
+
+
+# ---------------------------------------------------------------- what is stored
+
+
+def is_kept(db: sqlite3.Connection) -> bool:
+    """Whether a repository looks for concepts."""
+    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'emergence'").fetchone() is not None
+
+
+def _space_bytes(space: Space) -> bytes:
+    numbers = [space.origin, [space.unit, space.floor], space.gains, space.axes.ravel()]
+    return _SIZES.pack(len(space.origin), len(space.gains)) + np.concatenate(numbers).astype("<f8").tobytes()
+
+
+def _space(db: sqlite3.Connection) -> Space | None:
+    line = db.execute("SELECT name, value, crc FROM emergence WHERE name = 'space'").fetchone()
+    if line is None:
+        return None
+    blob = tables.checked("the metric of concepts", line)[1]
+    if not isinstance(blob, bytes) or len(blob) < _SIZES.size:
+        raise _damaged("the metric of concepts")
+    d, r = _SIZES.unpack_from(blob)
+    if d < 0 or r < 0 or len(blob) != _SIZES.size + 8 * (d + 2 + r + r * d):
+        raise _damaged("the metric of concepts")
+    x = np.frombuffer(blob, "<f8", offset=_SIZES.size)
+    return Space(x[:d], float(x[d]), x[d + 2 + r :].reshape(r, d), x[d + 2 : d + 2 + r], float(x[d + 1]))
+
+
+def state_values(db: sqlite3.Connection) -> dict[str, Any]:
+    """The line of state, checked."""
+    line = db.execute("SELECT name, value, crc FROM emergence WHERE name = 'state'").fetchone()
+    if line is None:
+        raise _damaged("the state of concepts")
+    value = _json("the state of concepts", tables.checked("the state of concepts", line)[1])
+    good = (
+        set(value) == {"placed", "next", "outliers", "trials"}
+        and _whole(value["placed"], value["next"], *_list(value["outliers"]))
+        and all(
+            len(_list(t)) == 3 and _whole(*_list(t[0])) and t[0] and _finite(t[1], *_list(t[2]))
+            for t in _list(value["trials"])
+        )
+    )
+    if not good:
+        raise _damaged("the state of concepts")
+    return value
+
+
+def _group_values(g: Group) -> dict[str, Any]:
+    names = ("born", "seen", "count", "shown", "weight", "mean", "variance", "share", "rows")
+    return {**{name: getattr(g, name) for name in names}, "rivals": [[k, v] for k, v in g.rivals.items()]}
+
+
+def groups(db: sqlite3.Connection) -> list[Group]:
+    """Concepts that live, without their vectors."""
+    found = []
+    for line in db.execute("SELECT id, value, crc FROM concepts ORDER BY id").fetchall():
+        name, text = tables.checked("a concept", line)
+        value = _json("a concept", text)
+        if set(value) == {"into"}:
+            continue
+        whole, real = ("born", "seen", "count", "shown", "weight"), ("mean", "variance", "share")
+        good = (
+            set(value) == {*whole, *real, "rows", "rivals"}
+            and _whole(*(value[k] for k in whole), *_list(value["rows"]))
+            and _finite(*(value[k] for k in real))
+            and all(len(_list(x)) == 2 and _whole(x[0]) and _finite(x[1]) for x in _list(value["rivals"]))
+            and value["weight"] > 0
+            and value["variance"] > 0
+            and 0 < len(value["rows"]) <= value["count"]
+        )
+        if not good:
+            raise _damaged("a concept")
+        rivals = {k: float(v) for k, v in value.pop("rivals")}
+        found.append(Group(id=int(name), rivals=rivals, **value))  # type: ignore[call-overload]
+    return found
+
+
+def _json(what: str, text: Any) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        raise _damaged(what) from None
+    if not isinstance(value, dict):
+        raise _damaged(what)
+    return value
+
+
+def _list(x: Any) -> list[Any]:
+    return x if isinstance(x, list) else [None]
+
+
+def _whole(*numbers: Any) -> bool:
+    return all(type(x) is int and 0 <= x < 2**63 for x in numbers)
+
+
+def _finite(*numbers: Any) -> bool:
+    return all(type(x) in (int, float) and math.isfinite(x) for x in numbers)
+
+
+def _damaged(what: str) -> RepositoryDamaged:
+    return RepositoryDamaged(f"{tables.NAME}: wanted {what} as it was written; got another")
+
+
+# ---------------------------------------------------------------- what readers ask
+
+
+def heirs(db: sqlite3.Connection) -> dict[int, int]:
+    """Which concept each merged one became a part of."""
+    found: dict[int, int] = {}
+    for line in db.execute("SELECT id, value, crc FROM concepts WHERE value LIKE '{\"into\"%'").fetchall():
+        name, text = tables.checked("a concept", line)
+        value = _json("a concept", text)
+        if _whole(value.get("into")):
+            found[int(name)] = value["into"]  # type: ignore[call-overload]
+    return found
+
+
+def parts(db: sqlite3.Connection, concept: int) -> list[int]:
+    """A concept and all that were merged into it."""
+    into = heirs(db)
+    found = [concept]
+    for name in found:
+        found += [k for k, v in into.items() if v == name and k not in found]
+    return found
+
+
+def _rows_of(db: sqlite3.Connection, concept: int) -> list[int]:
+    found = db.execute("SELECT row, concept, crc FROM members WHERE concept = ? ORDER BY row", (concept,)).fetchall()
+    return [int(tables.checked("a member of a concept", line)[0]) for line in found]  # type: ignore[call-overload]
+
+
+def of_row(db: sqlite3.Connection, row: int) -> int | None:
+    """The concept of a row, after mergers."""
+    line = db.execute("SELECT row, concept, crc FROM members WHERE row = ?", (row,)).fetchone()
+    if line is None:
+        return None
+    name = int(tables.checked("a member of a concept", line)[1])  # type: ignore[call-overload]
+    into, seen = heirs(db), set()
+    while name in into and name not in seen:
+        seen.add(name)
+        name = into[name]
+    return name
+
+
+def concepts(db: sqlite3.Connection, sketches: Column) -> list[Concept]:
+    """Those that live."""
+    placed, found = state_values(db)["placed"], []
+    for g in groups(db):
+        rows = sorted(row for part in parts(db, g.id) for row in _rows_of(db, part))
+        if len(rows) != g.count:
+            raise RepositoryDamaged(f"{tables.NAME}: wanted {g.count} members of concept {g.id}; got {len(rows)}")
+        members = tuple(lines.of_row(db, row)[1] for row in rows)
+        packed = sketches.packed(np.array(sorted(g.rows), np.int64))
+        if packed is None or len(packed[0]) != len(g.rows):
+            raise RepositoryDamaged(f"{tables.NAME}: wanted the rows of concept {g.id}; got others")
+        prototype = packed[1].unpack().mean(axis=0, dtype=np.float64).astype(np.float32)
+        growth = g.share * math.exp(-(placed - g.seen) / 300)
+        found.append(Concept(g.id, members, g.count, placed - g.born, growth, prototype))
+    return found
+
+
+def events(db: sqlite3.Connection, since: int) -> list[ConceptEvent]:
+    """Those of numbers from one on."""
+    found = []
+    query = "SELECT number, placed, kind, concept, other, crc FROM events WHERE number >= ? ORDER BY number"
+    for line in db.execute(query, (since,)).fetchall():
+        number, placed, kind, concept, other = tables.checked("an event", line)
+        if kind not in KINDS or not _whole(placed, concept):
+            raise _damaged("an event")
+        found.append(ConceptEvent(number, placed, kind, concept, other))  # type: ignore[arg-type]
+    return found
+
+
+def problems(db: sqlite3.Connection, runs: set[int]) -> list[str]:
+    """What is wrong with what is stored of concepts."""
+    told = []
+    state_values(db)
+    _space(db)
+    events(db, 0)
+    found = groups(db)
+    for g in found:
+        rows = {row for part in parts(db, g.id) for row in _rows_of(db, part)}
+        if len(rows) != g.count or not set(g.rows) <= rows:
+            told.append(f"{tables.NAME}: wanted {g.count} members of concept {g.id}; got others")
+    for line in db.execute("SELECT row, concept, crc FROM members").fetchall():
+        if tables.checked("a member of a concept", line)[0] not in runs:
+            told.append(f"{tables.NAME}: wanted members that are there; got row {_check.shown(line[0])}")
+    return told
