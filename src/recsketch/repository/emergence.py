@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -78,10 +79,7 @@ class Group:
     rows: list[int]
     points: list[Vectors] = field(default_factory=list)
     total: Any = 0.0
-
-    @property
-    def centre(self) -> Vector:
-        return self.total / len(self.points)  # type: ignore[no-any-return]
+    centre: Any = 0.0
 
     @property
     def deviation(self) -> float:
@@ -94,11 +92,13 @@ class Group:
         self.total = self.total + x
         if len(self.rows) > RECENT:
             self.take(0)
+        self.centre = self.total / len(self.rows)
 
     def take(self, at: int) -> None:
         """One fewer."""
         self.total = self.total - self.points.pop(at)
         self.rows.pop(at)
+        self.centre = self.total / max(len(self.rows), 1)
 
     def admits(self, log: float, cap: float) -> bool:
         """Whether a run at such a distance is usual here; few members: a t-like allowance."""
@@ -172,15 +172,20 @@ def half(row: int) -> bool:
     return bool((z ^ (z >> 31)) & 1)
 
 
-def valley(x: Vector, low: float, high: float) -> float:
-    """How sure it is that projections of two groups, centred at `low` and `high`, are of one mode: a p-value.
+def valley(x: Vector, low: float, high: float) -> tuple[int, int]:
+    """How many projections of two groups, centred at `low` and `high`, lie in the middle, and at the emptier centre.
 
-    Under one mode the middle holds at least as many as the emptier side, in windows of one width: exact binomial.
+    The windows have one width. Under one mode the middle holds no less than the emptier side.
     """
     width = (high - low) / 6
     sides = [int(np.sum(np.abs(x - c) <= width)) for c in (low, (low + high) / 2, high)]
-    k, m = sides[1], sides[1] + min(sides[0], sides[2])
-    return sum(math.comb(m, i) for i in range(k + 1)) / 2**m
+    return sides[1], min(sides[0], sides[2])
+
+
+def chance(middle: int, side: int) -> float:
+    """That so few or fewer are in the middle under one mode: binomial."""
+    m = middle + side
+    return sum(math.comb(m, i) for i in range(middle + 1)) / 2**m
 
 
 class Emergence:
@@ -273,7 +278,7 @@ class Emergence:
     def scale(self) -> tuple[float, float]:
         """Medians of the means and of the deviations of logarithms of distances."""
         some = [g for g in self.live if g.weight >= 20] or self.live
-        return float(np.median([g.mean for g in some])), math.sqrt(float(np.median([g.variance for g in some])))
+        return median(g.mean for g in some), math.sqrt(median(g.variance for g in some))
 
     def cap(self, slack: float = 1.0) -> float:
         mean, deviation = self.scale()
@@ -376,13 +381,13 @@ class Emergence:
         r = np.array([clipped(x) for x in r / unit])
         placed, labels = r, clusters(r, LEAST, NEAR)
         for _ in range(2):
-            labels = joined(placed, labels)
+            labels = divided(placed, joined(placed, labels))
             rest = residuals(r, labels)
             axes, gains, floor = whitening(rest)
             self.space = Space(origin, unit, axes, gains, floor)
             placed = np.array([self.space.place(x) for x in s])
             labels = clusters(placed, LEAST, NEAR)
-        labels = joined(placed, labels)
+        labels = divided(placed, joined(placed, labels))
         if labels.max() < 0:
             labels[:] = 0  # nothing to tell apart: what there is, is one kind
         self.outliers, self.points, self.trials = [], [], []
@@ -441,18 +446,9 @@ class Emergence:
 
     def split(self, g: Group) -> None:
         """Two concepts, if there is a valley between members that did not choose where to look for it."""
-        x = np.array(g.points, np.float64)
-        if len(x) < RECENT // 2:
+        smaller = part(np.array(g.points, np.float64))
+        if smaller is None:
             return
-        parts = two_means(x[::2])
-        if parts is None:
-            return
-        low, high = parts
-        u = (high - low) / np.linalg.norm(high - low)
-        if valley(x[1::2] @ u, float(low @ u), float(high @ u)) > CHANCE:
-            return
-        side = x @ u > float((low + high) @ u) / 2
-        smaller = side if side.sum() < len(side) / 2 else ~side
         rows, points = list(g.rows), list(g.points)
         gone = np.flatnonzero(smaller).tolist()
         g.rows, g.points, g.total = [], [], 0.0
@@ -513,17 +509,57 @@ def close(a: Vectors, b: Vectors) -> bool:
     return bool(gap < 1)
 
 
+def part(x: Vector) -> npt.NDArray[np.bool_] | None:
+    """Which are the smaller of two groups, if there is a valley. Either half says where the other looks for it."""
+    if len(x) < RECENT // 2:
+        return None
+    halves, sides, counts = (x[::2], x[1::2]), [], []
+    for one, other in (halves, halves[::-1]):
+        means = two_means(one)
+        if means is None:
+            return None
+        low, high = means
+        u = (high - low) / np.linalg.norm(high - low)
+        counts.append(valley(other @ u, float(low @ u), float(high @ u)))
+        side = x @ u > float((low + high) @ u) / 2
+        sides.append(side if side.sum() < len(side) / 2 else ~side)
+    if chance(*np.sum(counts, axis=0).tolist()) > CHANCE or np.mean(sides[0] == sides[1]) < 0.9:
+        return None
+    return np.asarray(sides[0])
+
+
+def divided(x: Vector, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Labels once every cluster with a valley is two."""
+    labels, k = labels.copy(), 0
+    while k <= labels.max():
+        at = np.flatnonzero(labels == k)
+        smaller = part(x[at])
+        if smaller is None or smaller.sum() < LEAST:
+            k += 1
+        else:
+            labels[at[smaller]] = labels.max() + 1
+    return labels
+
+
 def two_means(x: Vector) -> tuple[Vector, Vector] | None:
     """Means of two parts, from the first principal direction on."""
     v = x - x.mean(axis=0)
-    u = v.T @ np.linalg.eigh(v @ v.T)[1][:, -1]
-    side = v @ u > 0
+    products = v @ v.T
+    side = _loudest(products) @ products > 0
     for _ in range(8):
         if min(side.sum(), (~side).sum()) < NEAR:
             return None
         low, high = x[~side].mean(axis=0), x[side].mean(axis=0)
         side = squares(x, high) < squares(x, low)
     return low, high
+
+
+def _loudest(products: Vector) -> Vector:
+    """The first eigenvector of a product of a matrix with its transpose, as far as powers of it tell."""
+    u = products[int(np.diagonal(products).argmax())]
+    for _ in range(30):
+        u = products @ (u / max(float(np.linalg.norm(u)), 1e-300))
+    return u
 
 
 def joined(x: Vectors, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
@@ -553,8 +589,11 @@ def residuals(r: Vectors, labels: npt.NDArray[np.intp]) -> Vectors:
 
 
 def whitening(rest: Vectors) -> tuple[Vectors, Vector, float]:
-    axes = np.linalg.svd(rest, full_matrices=False)[2]
-    power = ((rest @ axes.T) ** 2).mean(axis=0)
-    rank = min(RANK, len(rest) // 4, len(power) - 1)
-    floor = float(power[rank:].sum() / len(power) + power[rank] * 0.5)
-    return axes[:rank], 1 / np.sqrt(power[:rank] + floor), 1 / math.sqrt(floor)
+    n, d = rest.shape
+    power, vectors = np.linalg.eigh(rest @ rest.T)
+    power = np.maximum(power[::-1] / n, 0)
+    rank = min(RANK, n // 4, d - 1)
+    floor = max(float(power[rank:].sum() / min(n, d) + power[rank] * 0.5), 1e-12)
+    axes = vectors[:, ::-1][:, :rank].T @ rest
+    axes /= np.maximum(np.linalg.norm(axes, axis=1, keepdims=True), 1e-30)
+    return axes, 1 / np.sqrt(power[:rank] + floor), 1 / math.sqrt(floor)
