@@ -17,8 +17,9 @@ import recsketch.repository.columns as columns
 import recsketch.repository.lines as lines
 import recsketch.repository.tables as tables
 from recsketch.repository.columns import Column
-from recsketch.repository.emergence import LEAST, Emergence, Group, Space, Trial, measure
+from recsketch.repository.emergence import RATE, Emergence, Group, Trial
 from recsketch.repository.errors import RepositoryDamaged
+from recsketch.repository.modes import LEAST, Space
 from recsketch.repository.results import Concept, ConceptEvent
 from recsketch.repository.segments import Rows
 
@@ -89,12 +90,8 @@ class Keeper:
         elif len(g.rows) < min(LEAST, g.count):
             rows = [row for part in parts(self._db, g.id) for row in _rows_of(self._db, part)]
             latest = sorted(rows)[-2 * LEAST :]
-            g.rows, g.points, g.total = [], [], 0.0
             assert state.space is not None
-            for row in latest:
-                g.put(row, state.space.place(self._vector(row)))
-            if len(latest) > 1:
-                measure(g)
+            g.remake(latest, [state.space.place(self._vector(row)) for row in latest])
 
     def _vector(self, row: int) -> npt.NDArray[np.float32]:
         return columns.unpacked(self._db, self._folder, self._kind, row)
@@ -193,7 +190,7 @@ def state_values(db: sqlite3.Connection) -> dict[str, Any]:
 
 
 def _group_values(g: Group) -> dict[str, Any]:
-    names = ("born", "seen", "count", "shown", "weight", "mean", "variance", "share", "rows")
+    names = ("born", "seen", "count", "shown", "weight", "mean", "variance", "first", "share", "rows")
     return {**{name: getattr(g, name) for name in names}, "rivals": [[k, v] for k, v in g.rivals.items()]}
 
 
@@ -205,7 +202,7 @@ def groups(db: sqlite3.Connection) -> list[Group]:
         value = _json("a concept", text)
         if set(value) == {"into"}:
             continue
-        whole, real = ("born", "seen", "count", "shown", "weight"), ("mean", "variance", "share")
+        whole, real = ("born", "seen", "count", "shown", "weight"), ("mean", "variance", "first", "share")
         good = (
             set(value) == {*whole, *real, "rows", "rivals"}
             and _whole(*(value[k] for k in whole), *_list(value["rows"]))
@@ -301,7 +298,7 @@ def concepts(db: sqlite3.Connection, sketches: Column) -> list[Concept]:
         if packed is None or len(packed[0]) != len(g.rows):
             raise RepositoryDamaged(f"{tables.NAME}: wanted the rows of concept {g.id}; got others")
         prototype = packed[1].unpack().mean(axis=0, dtype=np.float64).astype(np.float32)
-        growth = g.share * math.exp(-(placed - g.seen) / 300)
+        growth = g.share * (1 - RATE) ** (placed - g.seen)
         found.append(Concept(g.id, members, g.count, placed - g.born, growth, prototype))
     return found
 

@@ -9,6 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+
 def clusters(points: npt.NDArray[Any], least: int, near: int) -> npt.NDArray[np.intp]:
     """The cluster of each point, numbered by their first points, or -1.
 
@@ -107,4 +108,3 @@ def _kept(left: list[int], right: list[int], length: list[float], n: int, least:
 
     found = follow(2 * n - 2, 0.0)[1]
     return [] if any(len(group) == n for group in found) else found
-
