@@ -25,6 +25,7 @@ from recsketch.repository.store import SketchRepository
 
 Image = dict[str, bytes]
 Content = dict[str, Any]
+Look = Callable[[rs.SketchRepository], Content]
 
 INDEX = (tables.NAME, f"{tables.NAME}-wal", f"{tables.NAME}-journal")
 MODES = ("none", "all", "torn", "zeros", "garbage")
@@ -181,7 +182,7 @@ def content(r: rs.SketchRepository) -> Content:
     return found
 
 
-def reopened(image: Image, folder: Path) -> Content:
+def reopened(image: Image, folder: Path, look: Look = content, spec: rs.SketchSpec = SPEC) -> Content:
     """What is there after a crash; an error is a loss."""
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
@@ -190,7 +191,7 @@ def reopened(image: Image, folder: Path) -> Content:
         (folder / name).write_bytes(data)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", rs.RepositoryWarning)
-        with rs.SketchRepository.open(folder, SPEC, mode="a") as r:
+        with rs.SketchRepository.open(folder, spec, mode="a") as r:
             found = content(r)
             checked = r.check()
             assert checked.ok, str(checked)
@@ -198,7 +199,7 @@ def reopened(image: Image, folder: Path) -> Content:
                 key = next(iter(found))
                 hits = r.search(np.frombuffer(found[key][0], np.float32), len(found))
                 assert {hit.key for hit in hits} == set(found)
-    return found
+            return look(r)
 
 
 Step = Callable[[rs.SketchRepository], Any]
@@ -216,7 +217,15 @@ STEPS: tuple[Step, ...] = (
 )
 
 
-def lost(folder: Path, disk: CrashDisk, most: int, steps: tuple[Step, ...] = STEPS) -> tuple[int, list[str]]:
+def lost(
+    folder: Path,
+    disk: CrashDisk,
+    most: int,
+    steps: tuple[Step, ...] = STEPS,
+    look: Look = content,
+    concepts: bool = False,
+    spec: rs.SketchSpec = SPEC,
+) -> tuple[int, list[str]]:
     """Goes through the steps, looks at every different image of a crash, and says how many, and what is wrong.
 
     Before a step returns, there must be what was there before it or what is there after it; afterwards the latter.
@@ -232,19 +241,19 @@ def lost(folder: Path, disk: CrashDisk, most: int, steps: tuple[Step, ...] = STE
             seen.add(key)
             states += 1
             try:
-                found = reopened(image, folder.parent / "crashed")
+                found = reopened(image, folder.parent / "crashed", look, spec)
                 if found not in allowed:
                     problems.append(f"step {step}: {sorted(found)}, wanted one of {[sorted(a) for a in allowed]}")
             except (ValueError, OSError, AssertionError, KeyError) as e:
                 problems.append(f"step {step}: {type(e).__name__}: {e}")
 
-    r = SketchRepository._opened(disk, str(folder), SPEC, "a")
+    r = SketchRepository._opened(disk, str(folder), spec, "a", concepts=concepts)
     with r:
         judge(disk.taken(), [{}], -1)
-        before = content(r)
+        before = look(r)
         for i, step in enumerate(steps):
             step(r)
-            after = content(r)
+            after = look(r)
             judge(disk.taken(), [before, after], i)
             disk.moment()
             judge(disk.taken(), [after], i)

@@ -1,4 +1,4 @@
-"""Subcommands of a repository: `add`, `search`, `check`, `compact`, `export`, `graph`."""
+"""Subcommands of a repository: `add`, `search`, `concepts`, `graph`, `check`, `compact`, `export`."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def add(parser: argparse.ArgumentParser) -> Run:
         "--metadata", metavar="FILE.jsonl", help='a JSON object a line, one a run; where it has "key", that is the key'
     )
     parser.add_argument("--objects", action="store_true", help="keep the runs' objects, too, to be searched for")
+    parser.add_argument("--concepts", action="store_true", help="look for concepts from now on")
     add_threads(parser)
 
     def run(args: argparse.Namespace) -> None:
@@ -47,7 +48,8 @@ def add(parser: argparse.ArgumentParser) -> Run:
         spec = None if args.spec is None else read_spec(args.spec)
         batch = TraceBatch.load(source(args.traces))
         keys, about = _metadata(args.metadata, len(batch))
-        with _store().open(args.repository, spec, "a", dtype=args.dtype, threads=args.threads) as repository:
+        options = {"dtype": args.dtype, "threads": args.threads, "concepts": args.concepts}
+        with _store().open(args.repository, spec, "a", **options) as repository:
             for at in progress(range(0, len(batch), _CHUNK), "adding"):
                 part = slice(at, at + _CHUNK)
                 names = None if keys is None else keys[part]
@@ -121,6 +123,32 @@ def _where(text: str | None) -> Any:
 
 def _shown(metadata: Any) -> str:
     return line(_check.cut(json.dumps(metadata, ensure_ascii=False), 60)) if metadata else ""
+
+
+def concepts(parser: argparse.ArgumentParser) -> Run:
+    """List the kinds of runs that emerged, and what happened to them."""
+    parser.add_argument("repository", metavar="DIR", help="a folder whose repository looks for concepts: see add")
+    parser.add_argument("--since", type=whole(0), default=0, metavar="N", help="events from number N on (default: 0)")
+    add_json(parser)
+
+    def run(args: argparse.Namespace) -> None:
+        with _store().open(args.repository) as repository:
+            found, events, warming = repository.concepts(), repository.events(args.since), repository.warming
+        if args.json:
+            rows = [{name: getattr(c, name) for name in ("id", "count", "age", "growth", "members")} for c in found]
+            print_json({"warming": warming, "concepts": rows, "events": [asdict(e) for e in events]})
+            return
+        if warming:
+            print(f"{_check.count(warming, 'more run')} wanted before there are concepts")
+        cells = [
+            [str(c.id), str(c.count), f"{c.growth:.1%}", str(c.age), line(_check.cut(c.members[-1], 60))] for c in found
+        ]
+        header = ["concept", "runs", "of recent ones", "age", "the latest"]
+        print(table(header, cells, style=Style.of(sys.stdout), indent=0))
+        for event in events:
+            print(f"{event.number}: {event}")
+
+    return run
 
 
 def check(parser: argparse.ArgumentParser) -> Run:
@@ -206,4 +234,4 @@ def graph(parser: argparse.ArgumentParser) -> Run:
     return run
 
 
-COMMANDS = (add, search, check, compact, export, graph)
+COMMANDS = (add, search, concepts, graph, check, compact, export)

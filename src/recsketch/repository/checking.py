@@ -18,7 +18,7 @@ import recsketch.repository.tables as tables
 from recsketch.repository.columns import Column, Columns
 from recsketch.repository.errors import RepositoryDamaged
 from recsketch.repository.results import RepositoryCheck
-from recsketch.repository.state import OBJECT, ORDER, RUN, read_state
+from recsketch.repository.state import OBJECT, ORDER, RUN, Settings, read_state
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MOST = 50  # problems that are told of
 
 
-def check(db: sqlite3.Connection, folder: str, identity: bytes, kinds: set[str], size: int) -> RepositoryCheck:
+def check(db: sqlite3.Connection, folder: str, settings: Settings, size: int) -> RepositoryCheck:
     """Within a transaction; nothing is changed."""
     problems: list[str] = []
     runs: set[int] = set()
@@ -39,13 +39,13 @@ def check(db: sqlite3.Connection, folder: str, identity: bytes, kinds: set[str],
         except (ValueError, OSError, KeyError, TypeError) as e:
             problems.append(str(e))
 
-    columns = Columns(folder, identity)
+    columns = Columns(folder, settings.identity)
     step(lambda: _structure(db, problems))
     step(lambda: _runs(db, runs, problems))
-    step(lambda: _rows(db, columns, kinds, runs, problems, rows))
+    step(lambda: _rows(db, columns, set(settings.kinds()), runs, problems, rows))
     step(lambda: _edges(db, runs, problems))
     if concepts.is_kept(db):
-        step(lambda: problems.extend(concepts.problems(db, runs)))
+        step(lambda: problems.extend(concepts.problems(db, runs, settings.spec.dim)))
     told = tuple(_check.cut(text, 500) for text in dict.fromkeys(problems))
     return RepositoryCheck(not told, told[:MOST], len(runs), rows[0], size)
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import recsketch._check as _check
 import recsketch.repository.columns as columns
+import recsketch.repository.emergence as emergence
 import recsketch.repository.lines as lines
 import recsketch.repository.tables as tables
 from recsketch.repository.columns import Column
-from recsketch.repository.emergence import RATE, Emergence, Group, Trial
+from recsketch.repository.emergence import Emergence, Group, Trial
 from recsketch.repository.errors import RepositoryDamaged
 from recsketch.repository.modes import LEAST, Space
 from recsketch.repository.results import Concept, ConceptEvent
@@ -39,10 +39,12 @@ class Keeper:
     folder : str
     kind : str
         Of the rows that are compared.
+    dim : int
+        Numbers of each.
     """
 
-    def __init__(self, db: sqlite3.Connection, folder: str, kind: str) -> None:
-        self._db, self._folder, self._kind = db, folder, kind
+    def __init__(self, db: sqlite3.Connection, folder: str, kind: str, dim: int) -> None:
+        self._db, self._folder, self._kind, self._dim = db, folder, kind, dim
         self._state: Emergence | None = None
 
     @contextlib.contextmanager
@@ -128,13 +130,13 @@ class Keeper:
         state = Emergence()
         value = state_values(self._db)
         state.placed, state.next, state.outliers = value["placed"], value["next"], value["outliers"]
-        state.space = _space(self._db)
+        state.space = _space(self._db, self._dim)
         place = state.space.place if state.space is not None else np.asarray
         state.points = [place(self._vector(row)) for row in state.outliers]
         for rows, cap, bets in value["trials"]:
             points = np.array([place(self._vector(row)) for row in rows])
             state.trials.append(Trial(rows, cap, bets, points.mean(axis=0, dtype=np.float64)))
-        for g in groups(self._db):
+        for g in groups(self._db, state.placed):
             rows, g.rows = g.rows, []
             for row in rows:
                 g.put(row, place(self._vector(row)))
@@ -152,21 +154,22 @@ def is_kept(db: sqlite3.Connection) -> bool:
 
 
 def _space_bytes(space: Space) -> bytes:
-    numbers = [space.origin, [space.unit, space.floor], space.gains, space.axes.ravel()]
+    numbers: list[Any] = [space.origin, [space.unit, space.floor], space.gains, space.axes.ravel()]
     return _SIZES.pack(len(space.origin), len(space.gains)) + np.concatenate(numbers).astype("<f8").tobytes()
 
 
-def _space(db: sqlite3.Connection) -> Space | None:
+def _space(db: sqlite3.Connection, dim: int) -> Space | None:
     line = db.execute("SELECT name, value, crc FROM emergence WHERE name = 'space'").fetchone()
     if line is None:
         return None
     blob = tables.checked("the metric of concepts", line)[1]
-    if not isinstance(blob, bytes) or len(blob) < _SIZES.size:
+    whole = blob if isinstance(blob, bytes) and len(blob) >= _SIZES.size else bytes(_SIZES.size)
+    d, r = _SIZES.unpack_from(whole)
+    if d != dim or not 0 <= r < d or len(whole) != _SIZES.size + 8 * (d + 2 + r + r * d):
         raise _damaged("the metric of concepts")
-    d, r = _SIZES.unpack_from(blob)
-    if d < 0 or r < 0 or len(blob) != _SIZES.size + 8 * (d + 2 + r + r * d):
+    x = np.frombuffer(whole, "<f8", offset=_SIZES.size).astype(np.float64)
+    if not np.isfinite(x).all() or x[d] <= 0:
         raise _damaged("the metric of concepts")
-    x = np.frombuffer(blob, "<f8", offset=_SIZES.size)
     return Space(x[:d], float(x[d]), x[d + 2 + r :].reshape(r, d), x[d + 2 : d + 2 + r], float(x[d + 1]))
 
 
@@ -194,7 +197,7 @@ def _group_values(g: Group) -> dict[str, Any]:
     return {**{name: getattr(g, name) for name in names}, "rivals": [[k, v] for k, v in g.rivals.items()]}
 
 
-def groups(db: sqlite3.Connection) -> list[Group]:
+def groups(db: sqlite3.Connection, placed: int) -> list[Group]:
     """Concepts that live, without their vectors."""
     found = []
     for line in db.execute("SELECT id, value, crc FROM concepts ORDER BY id").fetchall():
@@ -211,6 +214,7 @@ def groups(db: sqlite3.Connection) -> list[Group]:
             and value["weight"] > 0
             and value["variance"] > 0
             and 0 < len(value["rows"]) <= value["count"]
+            and max(value["born"], value["seen"]) <= placed
         )
         if not good:
             raise _damaged("a concept")
@@ -278,8 +282,8 @@ def of_row(db: sqlite3.Connection, row: int) -> int | None:
     line = db.execute("SELECT row, concept, crc FROM members WHERE row = ?", (row,)).fetchone()
     if line is None:
         return None
-    name = int(tables.checked("a member of a concept", line)[1])  # type: ignore[call-overload]
-    into, seen = heirs(db), set()
+    name: int = tables.checked("a member of a concept", line)[1]  # type: ignore[assignment]
+    into, seen = heirs(db), set[int]()
     while name in into and name not in seen:
         seen.add(name)
         name = into[name]
@@ -289,18 +293,29 @@ def of_row(db: sqlite3.Connection, row: int) -> int | None:
 def concepts(db: sqlite3.Connection, sketches: Column) -> list[Concept]:
     """Those that live."""
     placed, found = state_values(db)["placed"], []
-    for g in groups(db):
-        rows = sorted(row for part in parts(db, g.id) for row in _rows_of(db, part))
-        if len(rows) != g.count:
-            raise RepositoryDamaged(f"{tables.NAME}: wanted {g.count} members of concept {g.id}; got {len(rows)}")
-        members = tuple(lines.of_row(db, row)[1] for row in rows)
-        packed = sketches.packed(np.array(sorted(g.rows), np.int64))
+    for g in groups(db, placed):
+        members = sorted(pair for part in parts(db, g.id) for pair in _keys_of(db, part))
+        if len(members) != g.count:
+            raise RepositoryDamaged(f"{tables.NAME}: wanted {g.count} members of concept {g.id}; got {len(members)}")
+        packed = sketches.packed(np.array(g.rows, np.int64))
         if packed is None or len(packed[0]) != len(g.rows):
             raise RepositoryDamaged(f"{tables.NAME}: wanted the rows of concept {g.id}; got others")
         prototype = packed[1].unpack().mean(axis=0, dtype=np.float64).astype(np.float32)
-        growth = g.share * (1 - RATE) ** (placed - g.seen)
-        found.append(Concept(g.id, members, g.count, placed - g.born, growth, prototype))
+        keys, growth = tuple(key for _, key in members), g.recent(placed)
+        found.append(Concept(g.id, keys, g.count, placed - g.born, growth, prototype))
     return found
+
+
+def _keys_of(db: sqlite3.Connection, concept: int) -> list[tuple[int, str]]:
+    """Rows and keys of those that were moved to a concept."""
+    query = "SELECT row, key, metadata, runs.crc FROM members JOIN runs USING (row) WHERE concept = ?"
+    return [lines.parsed(line)[:2] for line in db.execute(query, (concept,)).fetchall()]
+
+
+def warming(db: sqlite3.Connection) -> int:
+    """How many more vectors the cold start wants."""
+    found = db.execute("SELECT 1 FROM emergence WHERE name = 'space'").fetchone()
+    return 0 if found else emergence.SETTLE - len(state_values(db)["outliers"])
 
 
 def events(db: sqlite3.Connection, since: int) -> list[ConceptEvent]:
@@ -315,18 +330,19 @@ def events(db: sqlite3.Connection, since: int) -> list[ConceptEvent]:
     return found
 
 
-def problems(db: sqlite3.Connection, runs: set[int]) -> list[str]:
+def problems(db: sqlite3.Connection, runs: set[int], dim: int) -> list[str]:
     """What is wrong with what is stored of concepts."""
-    told = []
-    state_values(db)
-    _space(db)
+    told, state = [], state_values(db)
+    _space(db, dim)
     events(db, 0)
-    found = groups(db)
-    for g in found:
-        rows = {row for part in parts(db, g.id) for row in _rows_of(db, part)}
-        if len(rows) != g.count or not set(g.rows) <= rows:
-            told.append(f"{tables.NAME}: wanted {g.count} members of concept {g.id}; got others")
+    members: dict[int, set[int]] = {}
     for line in db.execute("SELECT row, concept, crc FROM members").fetchall():
-        if tables.checked("a member of a concept", line)[0] not in runs:
-            told.append(f"{tables.NAME}: wanted members that are there; got row {_check.shown(line[0])}")
+        row, concept = tables.checked("a member of a concept", line)
+        members.setdefault(concept, set()).add(row)  # type: ignore[arg-type]
+    for g in groups(db, state["placed"]):
+        rows = set().union(*(members.get(part, set()) for part in parts(db, g.id)))
+        if len(rows) != g.count or not set(g.rows) <= rows or g.id >= state["next"]:
+            told.append(f"{tables.NAME}: wanted {g.count} members of concept {g.id}; got others")
+    if not set().union(*members.values(), state["outliers"]) <= runs:
+        told.append(f"{tables.NAME}: wanted members of concepts that are there; got others")
     return told

@@ -48,7 +48,7 @@ def _reachable(x: npt.NDArray[np.float64], near: int) -> npt.NDArray[np.float64]
     distance = np.sqrt(np.maximum(square[:, None] + square - 2 * (x @ x.T), 0))
     np.fill_diagonal(distance, 0)
     core = np.partition(distance, near - 1, axis=1)[:, near - 1]
-    return np.maximum(np.maximum(distance, core), core[:, None])
+    return np.asarray(np.maximum(np.maximum(distance, core), core[:, None]))
 
 
 def _merges(distance: npt.NDArray[np.float64]) -> tuple[list[int], list[int], list[float]]:

@@ -120,6 +120,10 @@ class Group:
             self.mean, self.variance, self.weight = float(found.mean()), max(float(found.var(ddof=1)), VARIANCE), n
             self.first = self.mean
 
+    def recent(self, placed: int) -> float:
+        """`share` as of later."""
+        return self.share * (1 - RATE) ** (placed - self.seen)
+
     def admits(self, log: float, scale: float, room: float) -> bool:
         """Whether a vector at such a distance is usual here; where members are few, their deviation tells less."""
         usual = self.mean + WIDTH * (1 + 4 / self.weight) * math.sqrt(self.variance)
@@ -225,16 +229,17 @@ class Emergence:
         far = logs(np.array([g.centre for g in self.live]), x)
         scale, deviation = self._scale()
         room = WIDTH * deviation + SLACK
-        order = [i for i in np.argsort(far, kind="stable").tolist() if self.live[i].admits(float(far[i]), scale, room)]
+        order = [i for i in map(int, np.argsort(far, kind="stable")) if self.live[i].admits(float(far[i]), scale, room)]
         if not order:
             return None
-        g, also = self.live[order[0]], {self.live[i].id for i in order[1:]}
+        g: Group = self.live[order[0]]
+        also = {self.live[i].id for i in order[1:]}
         rate = max(1 / (g.weight + 1), RATE)
         off = float(far[order[0]]) - g.mean  # to the centre before x moves it: held out
         g.mean += rate * off
         g.variance = max((1 - rate) * (g.variance + rate * off * off), VARIANCE)
         g.weight += 1
-        g.share = g.share * (1 - RATE) ** (self.placed - g.seen) + RATE
+        g.share = g.recent(self.placed) + RATE
         g.seen, g.count = self.placed, g.count + 1
         rivals = {k: g.rivals.get(k, 0.0) * 15 / 16 + (k in also) / 16 for k in sorted({*g.rivals, *also})}
         g.rivals = {k: v for k, v in rivals.items() if v > 0.01}
@@ -292,7 +297,7 @@ class Emergence:
             return
         group = own[np.argsort(squares(points[own], points[-1]), kind="stable")[:NEAR]]
         centre = points[group].mean(axis=0, dtype=np.float64)
-        far, widest = squares(points, centre), max(g.first for g in self.live)
+        far, widest = squares(points, centre), max(g.mean for g in self.live)
         radius = float(np.sort(far[other])[:NEAR].mean())
         if math.log(radius + 1e-30) > widest + SLACK:
             return
@@ -315,12 +320,12 @@ class Emergence:
         left = [i for i in range(len(self.outliers)) if i not in set(inner)]
         self.outliers, self.points = [self.outliers[i] for i in left], [self.points[i] for i in left]
         self.trials = [t for t in self.trials if not set(t.rows) & set(rows)]
-        self._say("born", self._born(rows, points).id)
+        self._say("born", self._born(rows, points, min(1.0, len(rows) * RATE)).id)
         if len(self.live) > CONCEPTS:
             self.drop(min(self.live, key=lambda g: g.seen), "retired")
 
-    def _born(self, rows: Sequence[int], points: Sequence[Vectors]) -> Group:
-        g = Group(self.next, self.placed, self.placed, len(rows), len(rows), share=min(1.0, len(rows) * RATE))
+    def _born(self, rows: Sequence[int], points: Sequence[Vectors], share: float) -> Group:
+        g = Group(self.next, self.placed, self.placed, len(rows), len(rows), share=share)
         self.next += 1
         self.live.append(g)
         self._moved(rows, g)
@@ -344,7 +349,7 @@ class Emergence:
         self.outliers, self.points = [], []
         for k in range(labels.max() + 1):
             at = np.flatnonzero(labels == k).tolist()
-            self._say("born", self._born([rows[i] for i in at], [placed[i] for i in at]).id)
+            self._say("born", self._born([rows[i] for i in at], [placed[i] for i in at], len(at) / len(rows)).id)
         for i in np.flatnonzero(labels < 0).tolist():
             if self._admit(rows[i], placed[i]) is None:
                 self.outliers.append(rows[i])
@@ -367,8 +372,11 @@ class Emergence:
                 return
 
     def _one(self, g: Group, o: Group) -> bool:
-        """Whether two concepts are one, or cut one in halves."""
+        """Whether two concepts are one: halves of one, or one that gets next to nothing of what both are open to."""
         contested = min(g.rivals.get(o.id, 0.0), o.rivals.get(g.id, 0.0)) > 0.5
+        few, many = sorted(x.recent(self.placed) for x in (g, o))
+        if contested and few < POOR * many:
+            return True
         return close(np.array(g.points), np.array(o.points), CUT if contested else ONE)
 
     def _heir(self, g: Group) -> Group | None:
@@ -376,7 +384,7 @@ class Emergence:
         rival = max(g.rivals, key=lambda k: g.rivals[k], default=None)
         if rival is None or g.rivals[rival] <= 0.5:
             return None
-        return next(o for o in self.live if o.id == rival)
+        return next((o for o in self.live if o.id == rival), None)
 
     def _merge(self, g: Group, o: Group) -> None:
         """`o` becomes a part of `g`, which is made of the latest members of both."""
@@ -384,7 +392,8 @@ class Emergence:
         g.remake(*zip(*both[-RECENT:], strict=True))
         g.count += o.count
         g.shown = max(g.shown, g.count)
-        g.seen, g.share = max(g.seen, o.seen), min(1.0, g.share + o.share)
+        g.share = min(1.0, g.recent(self.placed) + o.recent(self.placed))
+        g.seen = self.placed
         self.touched.add(g.id)
         self.drop(o, "merged_into", g.id)
 
@@ -396,8 +405,9 @@ class Emergence:
         rows, points = g.rows, g.points
         gone, left = np.flatnonzero(smaller).tolist(), np.flatnonzero(~smaller).tolist()
         g.remake([rows[i] for i in left], [points[i] for i in left])
-        g.count, g.rivals = g.count - len(gone), {}
-        new = self._born([rows[i] for i in gone], [points[i] for i in gone])
+        share = g.share * len(gone) / len(rows)
+        g.count, g.rivals, g.share = g.count - len(gone), {}, g.share - share
+        new = self._born([rows[i] for i in gone], [points[i] for i in gone], share)
         self._say("split_from", new.id, g.id)
 
     def drop(self, g: Group, kind: str, other: int | None = None) -> None:

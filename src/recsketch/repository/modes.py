@@ -81,7 +81,7 @@ class Space:
 def squares(points: Vectors, centre: Vectors) -> Vector:
     """(n,) squared distances."""
     r = points - centre
-    return np.einsum("ij,ij->i", r, r, dtype=np.float64)
+    return np.asarray(np.einsum("ij,ij->i", r, r, dtype=np.float64))
 
 
 def logs(points: Vectors, centre: Vectors) -> Vector:
@@ -148,11 +148,11 @@ def part(points: Vectors) -> npt.NDArray[np.bool_] | None:
         low, high = float(means[0] @ u), float(means[1] @ u)
         counts = valley(other @ u, low, high)
         middle, end = middle + counts[0], end + counts[1]
-        side = x @ u > (low + high) / 2
-        sides.append(side if side.sum() < len(side) / 2 else ~side)
-    if chance(middle, end) > CHANCE or np.mean(sides[0] == sides[1]) < 0.9:
+        sides.append(x @ u > (low + high) / 2)
+    side, agree = sides[0], float(np.mean(sides[0] == sides[1]))
+    if chance(middle, end) > CHANCE or 0.1 < agree < 0.9:
         return None
-    return np.asarray(sides[0])
+    return np.asarray(side if side.sum() < len(side) / 2 else ~side)
 
 
 def valley(x: Vector, low: float, high: float) -> tuple[int, int]:
@@ -168,7 +168,7 @@ def valley(x: Vector, low: float, high: float) -> tuple[int, int]:
 def chance(middle: int, end: int) -> float:
     """That so few or fewer lie in the middle where it is as full as the end: binomial."""
     n = middle + end
-    return sum(math.comb(n, i) for i in range(middle + 1)) / 2**n
+    return float(sum(math.comb(n, i) for i in range(middle + 1)) / 2**n)
 
 
 def _two_means(x: Vector) -> tuple[Vector, Vector] | None:
@@ -189,4 +189,4 @@ def _loudest(products: Vector) -> Vector:
     u = products[int(np.diagonal(products).argmax())]
     for _ in range(31):
         u = products @ (u / max(float(np.linalg.norm(u)), 1e-300))
-    return u
+    return np.asarray(u)

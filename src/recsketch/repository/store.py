@@ -732,7 +732,8 @@ class SketchRepository:
         return ORDER if self.spec.ordered else RUN
 
     def _keep_concepts(self, wanted: bool) -> None:
-        db, keeper = self._connection(), concepts_of.Keeper(self._connection(), self.path, self._compared)
+        db = self._connection()
+        keeper = concepts_of.Keeper(db, self.path, self._compared, self.spec.dim)
         with tables.damage(self._index):
             if not concepts_of.is_kept(db):
                 if not wanted:
@@ -768,7 +769,7 @@ class SketchRepository:
         Returns
         -------
         list of Concept
-            Empty for the first 512 runs.
+            Those that live; none as long as `warming` is not 0.
 
         Raises
         ------
@@ -779,9 +780,40 @@ class SketchRepository:
 
         Notes
         -----
+        Of runs that were added as runs, or of all in a repository of unordered sketches: runs are compared whatever the
+        order of inputs. How concepts come to be is told in docs/repository.md, "Concepts".
+
         Cost: a line for each member, and up to 128 rows a concept.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import recsketch as rs
+        >>> spec = rs.SketchSpec(64, {"eye": 2}, ordered=False)
+        >>> rng = np.random.default_rng(0)
+        >>> kinds = np.array([[1], [-1]]) * np.ones(64)
+        >>> with rs.SketchRepository.open("kinds", spec, mode="a", concepts=True) as repository:
+        ...     keys = repository.add(kinds[rng.integers(0, 2, 600)] + rng.standard_normal((600, 64)))
+        ...     found = repository.concepts()
+        ...     [(concept.id, concept.age, concept.prototype.shape) for concept in found]
+        ...     for event in repository.events():
+        ...         print(event)
+        [(0, 88, (64,)), (1, 88, (64,))]
+        after 512 runs: concept 0 born
+        after 512 runs: concept 1 born
         """
         return self._told(lambda db, state: concepts_of.concepts(db, self._columns.at(db, state, RUN)))
+
+    @property
+    def warming(self) -> int:
+        """How many more runs are wanted before there are concepts; 0 from then on.
+
+        Raises
+        ------
+        ValueError, RepositoryDamaged
+            As of `concepts`.
+        """
+        return self._told(lambda db, state: concepts_of.warming(db))
 
     def events(self, since: int = 0) -> list[ConceptEvent]:
         """What happened to concepts, in order.
@@ -858,7 +890,7 @@ class SketchRepository:
             db = self._connection()
             db.execute("BEGIN")
             try:
-                return check(db, self.path, self._settings.identity, set(self._settings.kinds()), self._size())
+                return check(db, self.path, self._settings, self._size())
             finally:
                 db.execute("ROLLBACK")
 
