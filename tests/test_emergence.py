@@ -65,7 +65,9 @@ def test_the_metric_is_a_matrix() -> None:
     for x in s[:20]:
         r = (x - s.mean(axis=0)) / np.median(np.linalg.norm(s - s.mean(axis=0), axis=1))
         wanted = matrix @ (r / max(1, np.linalg.norm(r)))
-        assert np.abs(space.place(x) - wanted).max() <= STEP / 2 + 1e-9
+        found = space.place(x)
+        assert np.abs(found - wanted).max() <= STEP / 2 + 1e-9
+        assert np.array_equal(found, np.rint(found / STEP) * STEP)
 
 
 def test_the_metric_is_round_within_clusters() -> None:

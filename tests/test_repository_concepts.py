@@ -206,6 +206,32 @@ def test_numbers_stay_over_openings(folder: Path, few: None) -> None:
             before = told(r)
 
 
+def test_the_state_is_what_is_stored(folder: Path, few: None) -> None:
+    """Read again from the tables, all of it is what it was, to the bit, after adds, deletions and updates."""
+    x, _ = sketches(200, kinds=6)
+    with opened(folder / "r") as r:
+        keys = r.add(x[:150])
+        r.delete(keys[10:60:3])
+        for i in range(3):
+            r.update(keys[i], x[150 + i])
+        r.add(np.concatenate([x[153:], 30 * rows(9, 3)]))
+        keeper = r._keeper
+        assert keeper is not None
+        was = vars(keeper._loaded())
+        keeper._state = None
+        now = vars(keeper._loaded())
+        assert was["trials"] or was["outliers"]
+        for name in was:
+            if name == "space":
+                assert all(np.array_equal(v, vars(now[name])[k]) for k, v in vars(was[name]).items())
+            elif name in ("live", "trials"):
+                assert len(was[name]) == len(now[name])
+                for a, b in zip(was[name], now[name], strict=True):
+                    assert all(np.array_equal(v, vars(b)[k]) for k, v in vars(a).items())
+            else:
+                assert np.array_equal(was[name], now[name])
+
+
 def test_an_add_that_fails_leaves_no_trace(folder: Path, few: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not in memory either: what comes next is as if it had not been."""
     x, _ = sketches(100)
@@ -280,6 +306,23 @@ def test_deleted_runs_leave_their_concepts(folder: Path, few: None) -> None:
         assert r.check().ok, r.check()
 
 
+def test_after_the_last_concept_all_begins_anew(folder: Path, few: None) -> None:
+    """But for the numbers, which nothing else ever gets."""
+    x, _ = sketches(80)
+    with opened(folder / "r") as r:
+        r.add(x)
+        first = born(r)
+        r.delete(list(r))
+        assert (r.concepts(), r.warming) == ([], FEW["SETTLE"])
+        r.add(x[:20])
+    with opened(folder / "r") as r:
+        assert r.warming == FEW["SETTLE"] - 20
+        r.add(x[20:])
+        assert r.warming == 0
+        assert [c.id for c in r.concepts()] == [k + len(first) for k in first] == born(r)[len(first) :]
+        assert r.check().ok, r.check()
+
+
 def test_updated_runs_find_another_concept(folder: Path, few: None) -> None:
     x, labels = sketches(80)
     with opened(folder / "r") as r:
@@ -337,7 +380,7 @@ def test_merged_concepts_share_their_members(folder: Path, few: None) -> None:
         with r._writing():
             state = keeper._loaded()
             state._merge(state.live[0], state.live[2])
-            keeper._save(state, False)
+            keeper._save(state)
     with opened(folder / "r", None) as r:
         after = {c.id: c.members for c in r.concepts()}
         assert after == {0: tuple(sorted(before[0] + before[2])), 1: before[1]}

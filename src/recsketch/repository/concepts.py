@@ -46,6 +46,7 @@ class Keeper:
     def __init__(self, db: sqlite3.Connection, folder: str, kind: str, dim: int) -> None:
         self._db, self._folder, self._kind, self._dim = db, folder, kind, dim
         self._state: Emergence | None = None
+        self._space: Space | None = None  # as it is stored
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
@@ -64,15 +65,14 @@ class Keeper:
         for (row,) in self._db.execute("SELECT row FROM runs ORDER BY row").fetchall():
             if columns.place(self._db, self._kind, row) is not None:
                 self._state.add(row, self._vector(row))
-        self._save(self._state, True)
+        self._save(self._state)
 
     def add(self, rows: Rows, vectors: npt.NDArray[np.float32]) -> None:
         """Rows that are new, and what is stored of them."""
         state = self._loaded()
-        settled = state.space is not None
         for row, x in zip(rows.tolist(), vectors, strict=True):
             state.add(row, x)
-        self._save(state, not settled)
+        self._save(state)
 
     def drop(self, rows: Rows) -> None:
         """Rows that are about to be deleted."""
@@ -83,7 +83,7 @@ class Keeper:
             state.forget(row, concept)
         for g in [g for g in state.live if g.id in state.touched]:
             self._refill(state, g)
-        self._save(state, False)
+        self._save(state)
 
     def _refill(self, state: Emergence, g: Group) -> None:
         """A concept that has lost most of its latest members is made of those before them."""
@@ -100,7 +100,7 @@ class Keeper:
 
     # ------------------------------------------------------------ to and from the tables
 
-    def _save(self, state: Emergence, space: bool) -> None:
+    def _save(self, state: Emergence) -> None:
         for row, concept in state.moves:
             self._put("members", row, concept)
         names = {g.id for g in state.live}
@@ -116,8 +116,11 @@ class Keeper:
         trials = [[t.rows, t.cap, t.bets] for t in state.trials]
         value = {"placed": state.placed, "next": state.next, "outliers": state.outliers, "trials": trials}
         self._put("emergence", "state", json.dumps(value).encode())
-        if space and state.space is not None:
-            self._put("emergence", "space", _space_bytes(state.space))
+        if state.space is not self._space:
+            self._db.execute("DELETE FROM emergence WHERE name = 'space'")
+            if state.space is not None:
+                self._put("emergence", "space", _space_bytes(state.space))
+            self._space = state.space
         state.moves, state.events, state.touched = [], [], set()
 
     def _put(self, table: str, *line: Any) -> None:
@@ -130,7 +133,7 @@ class Keeper:
         state = Emergence()
         value = state_values(self._db)
         state.placed, state.next, state.outliers = value["placed"], value["next"], value["outliers"]
-        state.space = _space(self._db, self._dim)
+        state.space = self._space = _space(self._db, self._dim)
         place = state.space.place if state.space is not None else np.asarray
         state.points = [place(self._vector(row)) for row in state.outliers]
         for rows, cap, bets in value["trials"]:

@@ -224,8 +224,6 @@ class Emergence:
 
     def _admit(self, row: int, x: Vectors) -> Group | None:
         """The nearest of the concepts that admit it, which it joins."""
-        if not self.live:
-            return None
         far = logs(np.array([g.centre for g in self.live]), x)
         scale, deviation = self._scale()
         room = WIDTH * deviation + SLACK
@@ -268,7 +266,7 @@ class Emergence:
         if len(self.outliers) > BUFFER:
             self.outliers.pop(0)
             self.points.pop(0)
-        if self.live and not self._bet(x) and len(self.trials) < TRIALS:
+        if not self._bet(x) and len(self.trials) < TRIALS:
             self._propose()
 
     def _bet(self, x: Vectors) -> bool:
@@ -411,8 +409,10 @@ class Emergence:
         self._say("split_from", new.id, g.id)
 
     def drop(self, g: Group, kind: str, other: int | None = None) -> None:
-        """A concept goes."""
+        """A concept goes. After the last one, which deletion alone takes, everything begins anew, but for the numbers."""
         self.live.remove(g)
+        if not self.live:
+            self.space, self.outliers, self.points, self.trials = None, [], [], []
         self.touched.add(g.id)
         for o in self.live:
             if o.rivals.pop(g.id, None) is not None:
