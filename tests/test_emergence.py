@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 
 import recsketch.repository.emergence as emergence
-from recsketch.repository.emergence import POOR, RATE, RICH, Emergence, Group, Trial, half
-from recsketch.repository.modes import CHANCE, STEP, Space, chance, close, divided, joined, part, valley
+from recsketch.repository.emergence import POOR, RATE, RICH, Emergence, Group, Trial
+from recsketch.repository.modes import CHANCE, STEP, Space, chance, close, coins, divided, joined, part, valley
 
 D = 64
+
+
+SIDES = coins(range(128))
 
 
 def kinds(count: int, seed: int = 0, far: float = 14.0) -> np.ndarray:
@@ -101,7 +104,7 @@ def test_one_mode_is_seldom_two() -> None:
         flat = rng.standard_normal((128, D))
         flat[:, 0] = rng.uniform(-6, 6, 128)
         shapes = rng.standard_normal((128, D)), flat, rng.standard_t(3, (128, D)), rng.exponential(1, (128, D))
-        false += sum(part(x) is not None for x in shapes)
+        false += sum(part(x, SIDES) is not None for x in shapes)
     assert false < 5
 
 
@@ -110,7 +113,7 @@ def test_two_modes_are_two() -> None:
     for seed in range(50):
         rng = np.random.default_rng([2, seed])
         other = rng.random(128) < 0.3
-        smaller = part(rng.standard_normal((128, D)) + 12 * other[:, None] * np.eye(1, D))
+        smaller = part(rng.standard_normal((128, D)) + 12 * other[:, None] * np.eye(1, D), SIDES)
         assert smaller is not None
         assert np.array_equal(smaller, other)
 
@@ -120,16 +123,18 @@ def test_groups_are_joined_and_divided() -> None:
     x = rng.standard_normal((300, D)) + 12 * np.repeat(np.eye(3, D), 100, axis=0)
     truth = np.repeat([0, 1, 2], 100)
     halves = 2 * truth + rng.integers(0, 2, 300)
-    assert np.array_equal(joined(x, halves), truth)
-    assert np.array_equal(divided(x, np.where(truth == 2, 1, truth)), truth)
-    assert not close(x[:100], x[100:200])
-    assert close(x[:50], x[50:100])
+    sides = coins(range(300))
+    assert np.array_equal(joined(x, sides, halves), truth)
+    assert np.array_equal(divided(x, sides, np.where(truth == 2, 1, truth)), truth)
+    a, b, c = x[:100], x[100:200], x[50:100]
+    assert not close(a, sides[:100], b, sides[100:200])
+    assert close(a[:50], sides[:50], c, sides[50:100])
 
 
 def test_halves_are_fair_coins() -> None:
     """10,000 rows: half of them within 4.9 deviations, 1e-6; and so do neighbours agree."""
-    coins = np.array([half(row) for row in range(10_000)])
-    for x in (coins, coins[1:] == coins[:-1]):
+    found = coins(range(10_000))
+    for x in (found, found[1:] == found[:-1]):
         assert abs(x.sum() - len(x) / 2) < 4.9 * math.sqrt(len(x)) / 2
 
 
@@ -209,6 +214,18 @@ def test_a_new_kind_is_found_and_named_once(seed: int) -> None:
     assert seen / 5 < 75  # some 15 a step of 75; its own count is within three deviations of a fifth
     s.drawn(c, 1000)
     assert s.later() == [("born", 5, None)]
+
+
+@pytest.mark.parametrize("period", [2, 3, 4])
+def test_kinds_that_come_in_turn_are_told_apart(period: int) -> None:
+    """Even and odd places of anything are then of other kinds. The last kind is near the first, whose concept takes it
+    in at first."""
+    s, c = Stream(), kinds(period)
+    c[-1] = c[0] + 9 * np.eye(1, D)[0]
+    s.add(c[i % (period - 1)] for i in range(800))
+    s.add(c[i % period] for i in range(600))
+    assert len(s.state.live) == period
+    assert len({(i % period, s.concept[i]) for i in range(1200, 1400) if i in s.concept}) == period
 
 
 @pytest.mark.parametrize("seed", range(5))

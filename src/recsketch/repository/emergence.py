@@ -26,6 +26,7 @@ from recsketch.repository.modes import (
     Vectors,
     apart,
     close,
+    coins,
     divided,
     joined,
     logs,
@@ -157,14 +158,6 @@ class Trial:
         return math.log(sum(map(math.exp, self.bets)) / len(self.bets))
 
 
-def half(row: int) -> bool:
-    """A fair coin that falls alike for a row whenever it is thrown: a bit of SplitMix64."""
-    z = (row + 0x9E3779B97F4A7C15) % 2**64
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
-    return bool((z ^ (z >> 31)) & 1)
-
-
 class Emergence:
     """The state, which follows from the rows and vectors that came, in their order.
 
@@ -289,7 +282,7 @@ class Emergence:
 
     def _propose(self) -> None:
         """A trial around the last outlier, if the other half of them is as dense there as the widest concept."""
-        points, sides = np.array(self.points), np.array([half(row) for row in self.outliers])
+        points, sides = np.array(self.points), coins(self.outliers)
         own, other = np.flatnonzero(sides == sides[-1]), np.flatnonzero(sides != sides[-1])
         if len(own) < NEAR or len(other) < NEAR:
             return
@@ -336,12 +329,12 @@ class Emergence:
         """The first concepts, and the metric in which members of each scatter alike."""
         space = Space.of(s)
         placed = np.array([space.place(x) for x in s])
-        labels = clusters(placed, LEAST, NEAR)
+        labels, sides = clusters(placed, LEAST, NEAR), coins(rows)
         for _ in range(2):
-            labels = divided(placed, joined(placed, labels))
+            labels = divided(placed, sides, joined(placed, sides, labels))
             space = space.whitened(s, labels)
             placed = np.array([space.place(x) for x in s])
-        self.space, labels = space, divided(placed, joined(placed, labels))
+        self.space, labels = space, divided(placed, sides, joined(placed, sides, labels))
         if labels.max() < 0:
             labels[:] = 0  # nothing to tell apart: what there is, is one kind
         self.outliers, self.points = [], []
@@ -375,7 +368,8 @@ class Emergence:
         few, many = sorted(x.recent(self.placed) for x in (g, o))
         if contested and few < POOR * many:
             return True
-        return close(np.array(g.points), np.array(o.points), CUT if contested else ONE)
+        p, q = (np.array(x.points) for x in (g, o))
+        return close(p, coins(g.rows), q, coins(o.rows), CUT if contested else ONE)
 
     def _heir(self, g: Group) -> Group | None:
         """The concept that was open to most of its latest members: a kind that drifted there has merged."""
@@ -397,7 +391,7 @@ class Emergence:
 
     def _split(self, g: Group) -> None:
         """The larger part of two keeps the number."""
-        smaller = part(np.array(g.points))
+        smaller = part(np.array(g.points), coins(g.rows))
         if smaller is None:
             return
         rows, points = g.rows, g.points
@@ -409,7 +403,7 @@ class Emergence:
         self._say("split_from", new.id, g.id)
 
     def drop(self, g: Group, kind: str, other: int | None = None) -> None:
-        """A concept goes. After the last one, which deletion alone takes, everything begins anew, but for the numbers."""
+        """A concept goes. After the last one, which deletion alone takes, all begins anew, but for the numbers."""
         self.live.remove(g)
         if not self.live:
             self.space, self.outliers, self.points, self.trials = None, [], [], []

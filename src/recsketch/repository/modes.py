@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 Vector: TypeAlias = "npt.NDArray[np.float64]"
 Vectors: TypeAlias = "npt.NDArray[Any]"
+Coins: TypeAlias = "npt.NDArray[np.bool_]"
+Labels: TypeAlias = "npt.NDArray[np.intp]"
 
 LEAST, NEAR = 12, 6  # members that a group must have: in all, and in a half of them
 RANK = 48  # directions in which the metric differs from a sphere's
@@ -52,7 +56,7 @@ class Space:
         unit = max(float(np.median(np.linalg.norm(s - origin, axis=1))), 1e-30)
         return cls(origin, unit, np.zeros((0, s.shape[1])), np.zeros(0), math.sqrt(s.shape[1]))
 
-    def whitened(self, s: Vectors, labels: npt.NDArray[np.intp]) -> Space:
+    def whitened(self, s: Vectors, labels: Labels) -> Space:
         """The same in which clusters scatter alike, by the eigenvectors of their pooled covariance, which has rank
         RANK and a floor."""
         r = np.array([self._direction(x) for x in s])
@@ -101,28 +105,40 @@ def apart(p: Vectors, p_centre: Vector, q: Vectors, q_centre: Vector) -> bool:
     return gap(a, b) >= APART and bool(np.quantile(b, 0.1) > np.quantile(a, 0.97))
 
 
-def close(p: Vectors, q: Vectors, most: float = ONE) -> bool:
+def coins(rows: Sequence[int]) -> Coins:
+    """(n,) fair coins, which fall alike for a row whenever they are thrown: bits of SplitMix64. What comes in turn does
+    not fall into the same half, as it would by even and odd places."""
+    z = np.array(rows, np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray((z ^ (z >> np.uint64(31))) % np.uint64(2) == 1)
+
+
+def close(p: Vectors, p_coins: Coins, q: Vectors, q_coins: Coins, most: float = ONE) -> bool:
     """Whether two groups are one: near each other along the line of the means of halves, by the other halves."""
-    u = q[::2].mean(axis=0, dtype=np.float64) - p[::2].mean(axis=0, dtype=np.float64)
-    return gap(p[1::2] @ u, q[1::2] @ u) < most
+    one, other = (p[p_coins], q[q_coins]), (p[~p_coins], q[~q_coins])
+    if min(map(len, (*one, *other))) < 2:
+        return False
+    u = one[1].mean(axis=0, dtype=np.float64) - one[0].mean(axis=0, dtype=np.float64)
+    return gap(other[0] @ u, other[1] @ u) < most
 
 
-def joined(x: Vectors, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+def joined(x: Vectors, sides: Coins, labels: Labels) -> Labels:
     """Labels once clusters that are one are."""
-    pairs = [(i, j) for j in range(labels.max() + 1) for i in range(j)]
-    for i, j in pairs:
-        if close(x[labels == i], x[labels == j]):
-            rest = np.where(labels == j, i, labels)
-            return joined(x, rest - (rest > j))
+    for i, j in combinations(range(labels.max() + 1), 2):
+        a, b = labels == i, labels == j
+        if close(x[a], sides[a], x[b], sides[b]):
+            rest = np.where(b, i, labels)
+            return joined(x, sides, rest - (rest > j))
     return labels
 
 
-def divided(x: Vectors, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+def divided(x: Vectors, sides: Coins, labels: Labels) -> Labels:
     """Labels once every cluster with a valley is two."""
     labels, k = labels.copy(), 0
     while k <= labels.max():
         at = np.flatnonzero(labels == k)
-        smaller = part(x[at])
+        smaller = part(x[at], sides[at])
         if smaller is None or smaller.sum() < LEAST:
             k += 1
         else:
@@ -130,16 +146,16 @@ def divided(x: Vectors, labels: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     return labels
 
 
-def part(points: Vectors) -> npt.NDArray[np.bool_] | None:
+def part(points: Vectors, sides: Coins) -> npt.NDArray[np.bool_] | None:
     """Which points are the smaller of two groups, if there is a valley between groups; else None.
 
-    Either half of the points says where the other one looks: along the line of the means of two parts of it. The
-    middle of the line is compared with the emptier of its ends.
+    Either half of the points, by `sides`, says where the other one looks: along the line of the means of two parts of
+    it. The middle of the line is compared with the emptier of its ends.
     """
     x = np.asarray(points, np.float64)
     if len(x) < ENOUGH:
         return None
-    halves, sides, middle, end = (x[::2], x[1::2]), [], 0, 0
+    halves, found, middle, end = (x[sides], x[~sides]), [], 0, 0
     for one, other in (halves, halves[::-1]):
         means = _two_means(one)
         if means is None:
@@ -148,8 +164,8 @@ def part(points: Vectors) -> npt.NDArray[np.bool_] | None:
         low, high = float(means[0] @ u), float(means[1] @ u)
         counts = valley(other @ u, low, high)
         middle, end = middle + counts[0], end + counts[1]
-        sides.append(x @ u > (low + high) / 2)
-    side, agree = sides[0], float(np.mean(sides[0] == sides[1]))
+        found.append(x @ u > (low + high) / 2)
+    side, agree = found[0], float(np.mean(found[0] == found[1]))
     if chance(middle, end) > CHANCE or 0.1 < agree < 0.9:
         return None
     return np.asarray(side if side.sum() < len(side) / 2 else ~side)
@@ -173,6 +189,8 @@ def chance(middle: int, end: int) -> float:
 
 def _two_means(x: Vector) -> tuple[Vector, Vector] | None:
     """Means of two parts of points, eight rounds from the first principal direction on; None where one is small."""
+    if len(x) < 2 * NEAR:
+        return None
     v = x - x.mean(axis=0)
     products = v @ v.T
     side = _loudest(products) > 0
