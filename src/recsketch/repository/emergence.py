@@ -340,12 +340,14 @@ class Emergence:
         self.outliers, self.points = [], []
         for k in range(labels.max() + 1):
             at = np.flatnonzero(labels == k).tolist()
-            self._say("born", self._born([rows[i] for i in at], [placed[i] for i in at], len(at) / len(rows)).id)
+            self._say("born", self._born([rows[i] for i in at], [placed[i] for i in at], 0.0).id)
         for i in np.flatnonzero(labels < 0).tolist():
             if self._admit(rows[i], placed[i]) is None:
                 self.outliers.append(rows[i])
                 self.points.append(placed[i])
         self.outliers, self.points = self.outliers[-BUFFER:], self.points[-BUFFER:]
+        for g in self.live:
+            g.share = g.count / len(rows)
 
     # ------------------------------------------------------------ reviews
 
