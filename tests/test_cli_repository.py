@@ -57,6 +57,36 @@ def test_a_repository_from_the_command_line(saved: Path, capsys: pytest.CaptureF
     assert Path("all.parquet").read_bytes().startswith(b"PAR1")
 
 
+def test_concepts_from_the_command_line(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("add", "pages", "runs.npz", "--spec", "spec.json", "--concepts") == 0
+    capsys.readouterr()
+    assert call("concepts", "pages") == 0
+    first, header = capsys.readouterr().out.splitlines()
+    assert first == "502 more runs wanted before there are concepts"
+    assert header.split() == ["concept", "runs", "of", "recent", "ones", "age", "the", "latest"]
+    assert call("concepts", "pages", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"warming": 502, "concepts": [], "events": []}
+    spec = SPEC.replace(ordered=False)
+    rng = np.random.default_rng(0)
+    with rs.SketchRepository.open("kinds", spec, mode="a", concepts=True) as r:
+        kinds = np.array([[9.0], [-9.0]]) * np.ones(spec.dim)
+        r.add((kinds[rng.integers(0, 2, 520)] + rng.standard_normal((520, spec.dim))).astype(np.float32))
+        members = [list(c.members) for c in r.concepts()]
+    assert call("concepts", "kinds", "--since", 1) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["concept", "0", "1", "1:"]
+    assert lines[1].split()[-1] == members[0][-1]
+    assert lines[3] == "1: after 512 runs: concept 1 born"
+    assert call("concepts", "kinds", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [c["members"] for c in found["concepts"]] == members
+    assert [e["kind"] for e in found["events"]] == ["born", "born"]
+    assert call("add", "plain", "runs.npz", "--spec", "spec.json") == 0
+    capsys.readouterr()
+    assert call("concepts", "plain") == 2
+    assert "wanted a repository that was opened with concepts=True" in capsys.readouterr().err
+
+
 def test_other_commands_do_without_sqlite() -> None:
     code = "import recsketch.cli.main, sys; print([m for m in sys.modules if 'sqlite' in m])"
     quiet = {**os.environ, "SKBUILD_EDITABLE_VERBOSE": "0"}

@@ -508,6 +508,23 @@ def test_what_is_stored_is_not_trusted(folder: Path, few: None, name: str) -> No
                 call()
 
 
+@pytest.mark.parametrize("table", ["concepts", "members", "events"])
+@pytest.mark.parametrize("order", ["ASC", "DESC"])
+def test_a_lost_line_is_told_of(folder: Path, few: None, table: str, order: str) -> None:
+    """The first or the last of a table."""
+    x, _ = sketches(60)
+    with opened(folder / "r") as r:
+        r.add(x)
+    key = {"concepts": "id", "members": "row", "events": "number"}[table]
+    with sqlite3.connect(folder / "r" / tables.NAME) as db:
+        db.execute(f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} ORDER BY {key} {order} LIMIT 1)")
+    db.close()
+    with rs.SketchRepository.open(folder / "r") as r:
+        assert not r.check().ok
+        with pytest.raises(rs.RepositoryDamaged):
+            r.events() if table == "events" else r.concepts()
+
+
 def test_a_flipped_bit_is_told_of(folder: Path, few: None) -> None:
     """Without its checksum a line is an error, of every table."""
     x, _ = sketches(60)

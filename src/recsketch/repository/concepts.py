@@ -47,6 +47,7 @@ class Keeper:
         self._db, self._folder, self._kind, self._dim = db, folder, kind, dim
         self._state: Emergence | None = None
         self._space: Space | None = None  # as it is stored
+        self._told = 0  # events
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
@@ -110,11 +111,12 @@ class Keeper:
                 self._put("concepts", g.id, json.dumps(_group_values(g)))
         for name in state.touched - names:
             self._put("concepts", name, json.dumps({"into": into.get(name)}))
-        first = self._db.execute("SELECT coalesce(max(number), -1) + 1 FROM events").fetchone()[0]
-        for i, event in enumerate(state.events):
-            self._put("events", first + i, *event)
+        for event in state.events:
+            self._put("events", self._told, *event)
+            self._told += 1
         trials = [[t.rows, t.cap, t.bets] for t in state.trials]
         value = {"placed": state.placed, "next": state.next, "outliers": state.outliers, "trials": trials}
+        value["events"] = self._told
         self._put("emergence", "state", json.dumps(value).encode())
         if state.space is not self._space:
             self._db.execute("DELETE FROM emergence WHERE name = 'space'")
@@ -133,13 +135,14 @@ class Keeper:
         state = Emergence()
         value = state_values(self._db)
         state.placed, state.next, state.outliers = value["placed"], value["next"], value["outliers"]
+        self._told = value["events"]
         state.space = self._space = _space(self._db, self._dim)
         place = state.space.place if state.space is not None else np.asarray
         state.points = [place(self._vector(row)) for row in state.outliers]
         for rows, cap, bets in value["trials"]:
             points = np.array([place(self._vector(row)) for row in rows])
             state.trials.append(Trial(rows, cap, bets, points.mean(axis=0, dtype=np.float64)))
-        for g in groups(self._db, state.placed):
+        for g in groups(self._db, value):
             rows, g.rows = g.rows, []
             for row in rows:
                 g.put(row, place(self._vector(row)))
@@ -183,8 +186,8 @@ def state_values(db: sqlite3.Connection) -> dict[str, Any]:
         raise _damaged("the state of concepts")
     value = _json("the state of concepts", tables.checked("the state of concepts", line)[1])
     good = (
-        set(value) == {"placed", "next", "outliers", "trials"}
-        and _whole(value["placed"], value["next"], *_list(value["outliers"]))
+        set(value) == {"placed", "next", "events", "outliers", "trials"}
+        and _whole(value["placed"], value["next"], value["events"], *_list(value["outliers"]))
         and all(
             len(_list(t)) == 3 and _whole(*_list(t[0])) and t[0] and _finite(t[1], *_list(t[2]))
             for t in _list(value["trials"])
@@ -200,10 +203,13 @@ def _group_values(g: Group) -> dict[str, Any]:
     return {**{name: getattr(g, name) for name in names}, "rivals": [[k, v] for k, v in g.rivals.items()]}
 
 
-def groups(db: sqlite3.Connection, placed: int) -> list[Group]:
+def groups(db: sqlite3.Connection, state: dict[str, Any]) -> list[Group]:
     """Concepts that live, without their vectors."""
+    known = db.execute("SELECT id, value, crc FROM concepts ORDER BY id").fetchall()
+    if [line[0] for line in known] != list(range(min(state["next"], len(known) + 1))):
+        raise RepositoryDamaged(f"{tables.NAME}: wanted {state['next']} concepts; got others")
     found = []
-    for line in db.execute("SELECT id, value, crc FROM concepts ORDER BY id").fetchall():
+    for line in known:
         name, text = tables.checked("a concept", line)
         value = _json("a concept", text)
         if set(value) == {"into"}:
@@ -217,7 +223,7 @@ def groups(db: sqlite3.Connection, placed: int) -> list[Group]:
             and value["weight"] > 0
             and value["variance"] > 0
             and 0 < len(value["rows"]) <= value["count"]
-            and max(value["born"], value["seen"]) <= placed
+            and max(value["born"], value["seen"]) <= state["placed"]
         )
         if not good:
             raise _damaged("a concept")
@@ -295,8 +301,9 @@ def of_row(db: sqlite3.Connection, row: int) -> int | None:
 
 def concepts(db: sqlite3.Connection, sketches: Column) -> list[Concept]:
     """Those that live."""
-    placed, found = state_values(db)["placed"], []
-    for g in groups(db, placed):
+    state, found = state_values(db), list[Concept]()
+    placed = state["placed"]
+    for g in groups(db, state):
         members = sorted(pair for part in parts(db, g.id) for pair in _keys_of(db, part))
         if len(members) != g.count:
             raise RepositoryDamaged(f"{tables.NAME}: wanted {g.count} members of concept {g.id}; got {len(members)}")
@@ -323,13 +330,15 @@ def warming(db: sqlite3.Connection) -> int:
 
 def events(db: sqlite3.Connection, since: int) -> list[ConceptEvent]:
     """Those of numbers from one on."""
-    found = []
+    found: list[ConceptEvent] = []
     query = "SELECT number, placed, kind, concept, other, crc FROM events WHERE number >= ? ORDER BY number"
     for line in db.execute(query, (since,)).fetchall():
         number, placed, kind, concept, other = tables.checked("an event", line)
-        if kind not in KINDS or not _whole(placed, concept):
+        if number != since + len(found) or kind not in KINDS or not _whole(placed, concept):
             raise _damaged("an event")
         found.append(ConceptEvent(number, placed, kind, concept, other))  # type: ignore[arg-type]
+    if since + len(found) < state_values(db)["events"]:
+        raise _damaged("the last event")
     return found
 
 
@@ -342,9 +351,9 @@ def problems(db: sqlite3.Connection, runs: set[int], dim: int) -> list[str]:
     for line in db.execute("SELECT row, concept, crc FROM members").fetchall():
         row, concept = tables.checked("a member of a concept", line)
         members.setdefault(concept, set()).add(row)  # type: ignore[arg-type]
-    for g in groups(db, state["placed"]):
+    for g in groups(db, state):
         rows = set().union(*(members.get(part, set()) for part in parts(db, g.id)))
-        if len(rows) != g.count or not set(g.rows) <= rows or g.id >= state["next"]:
+        if len(rows) != g.count or not set(g.rows) <= rows:
             told.append(f"{tables.NAME}: wanted {g.count} members of concept {g.id}; got others")
     if not set().union(*members.values(), state["outliers"]) <= runs:
         told.append(f"{tables.NAME}: wanted members of concepts that are there; got others")
