@@ -7,7 +7,7 @@ import json
 import math
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,8 +64,8 @@ class Keeper:
             self._db.execute(statement)
         self._state = Emergence()
         for (row,) in self._db.execute("SELECT row FROM runs ORDER BY row").fetchall():
-            if columns.place(self._db, self._kind, row) is not None:
-                self._state.add(row, self._vector(row))
+            for x in self._vectors([row]).values():
+                self._state.add(row, x)
         self._save(self._state)
 
     def add(self, rows: Rows, vectors: npt.NDArray[np.float32]) -> None:
@@ -92,12 +92,19 @@ class Keeper:
             state.drop(g, "retired")
         elif len(g.rows) < min(LEAST, g.count):
             rows = [row for part in parts(self._db, g.id) for row in _rows_of(self._db, part)]
-            latest = sorted(rows)[-2 * LEAST :]
-            assert state.space is not None
-            g.remake(latest, [state.space.place(self._vector(row)) for row in latest])
+            found = self._vectors(sorted(rows)[-2 * LEAST :], state.space)
+            if not found:
+                raise _damaged(f"a member of concept {g.id}")
+            g.remake([*found], [*found.values()])
 
-    def _vector(self, row: int) -> npt.NDArray[np.float32]:
-        return columns.unpacked(self._db, self._folder, self._kind, row)
+    def _vectors(self, rows: Iterable[int], space: Space | None = None) -> dict[int, npt.NDArray[np.float32]]:
+        """Vectors of rows, placed. One that is not there or damaged, of which `check` tells, costs no other run."""
+        found = {}
+        for row in rows:
+            with contextlib.suppress(RepositoryDamaged):
+                x = columns.unpacked(self._db, self._folder, self._kind, row)
+                found[row] = x if space is None else space.place(x)
+        return found
 
     # ------------------------------------------------------------ to and from the tables
 
@@ -134,18 +141,20 @@ class Keeper:
             return self._state
         state = Emergence()
         value = state_values(self._db)
-        state.placed, state.next, state.outliers = value["placed"], value["next"], value["outliers"]
-        self._told = value["events"]
+        state.placed, state.next, self._told = value["placed"], value["next"], value["events"]
         state.space = self._space = _space(self._db, self._dim)
-        place = state.space.place if state.space is not None else np.asarray
-        state.points = [place(self._vector(row)) for row in state.outliers]
+        found = self._vectors(value["outliers"], state.space)
+        state.outliers, state.points = [*found], [*found.values()]
         for rows, cap, bets in value["trials"]:
-            points = np.array([place(self._vector(row)) for row in rows])
-            state.trials.append(Trial(rows, cap, bets, points.mean(axis=0, dtype=np.float64)))
+            points = [*self._vectors(rows, state.space).values()]
+            if len(points) == len(rows):
+                state.trials.append(Trial(rows, cap, bets, np.mean(points, axis=0, dtype=np.float64)))
         for g in groups(self._db, value):
             rows, g.rows = g.rows, []
-            for row in rows:
-                g.put(row, place(self._vector(row)))
+            for row, x in self._vectors(rows, state.space).items():
+                g.put(row, x)
+            if not g.rows:
+                self._refill(state, g)
             state.live.append(g)
         self._state = state
         return state
