@@ -653,3 +653,24 @@ def test_what_a_page_refuses(hostile: rs.Graph, folder: Path) -> None:
     with pytest.raises(ValueError, match=r"^most: wanted an integer from 1"):
         hostile.to_html(folder / "x.html", most=0)
     assert not (folder / "x.html").exists()
+
+
+def test_runs_are_instances_of_their_concepts(tmp_path: Path) -> None:
+    """Two kinds of rows, nine deviations apart in every coordinate: `members` says which run is of which."""
+    spec = SPEC.replace(ordered=False)
+    rng = np.random.default_rng(0)
+    kinds = np.array([[9.0], [-9.0]]) * np.ones(D)
+    rows = (kinds[rng.integers(0, 2, 520)] + rng.standard_normal((520, D))).astype(np.float32)
+    with rs.SketchRepository.open(tmp_path / "r", spec, mode="a", concepts=True) as r:
+        keys = r.add(rows)
+        r.delete(keys[:3])
+        graph, concepts = r.graph(), r.concepts()
+        some = r.graph(where=None, k=0)
+    names = graph.nodes
+    edges = zip(graph.sources, graph.targets, graph.edge_kinds, strict=True)
+    found = [(names[s], names[t]) for s, t, kind in edges if kind == graph.INSTANCE_OF]
+    wanted = [(f"run:{key}", f"concept:{c.id}") for c in concepts for key in c.members]
+    assert len(concepts) == 2
+    assert sorted(found) == sorted(wanted)
+    assert (graph.node_kinds == graph.CONCEPT).sum() == 2
+    assert str(some) == f"Graph: 517 runs, 2 concepts; 0 INPUT, {len(wanted)} INSTANCE_OF, 0 SIMILAR"

@@ -301,7 +301,12 @@ def of_row(db: sqlite3.Connection, row: int) -> int | None:
     if line is None:
         return None
     name: int = tables.checked("a member of a concept", line)[1]  # type: ignore[assignment]
-    into, seen = heirs(db), set[int]()
+    return _heir(heirs(db), name)
+
+
+def _heir(into: dict[int, int], name: int) -> int:
+    """What a concept is a part of now."""
+    seen = set[int]()
     while name in into and name not in seen:
         seen.add(name)
         name = into[name]
@@ -329,6 +334,18 @@ def _keys_of(db: sqlite3.Connection, concept: int) -> list[tuple[int, str]]:
     """Rows and keys of those that were moved to a concept."""
     query = "SELECT row, key, metadata, runs.crc FROM members JOIN runs USING (row) WHERE concept = ?"
     return [lines.parsed(line)[:2] for line in db.execute(query, (concept,)).fetchall()]
+
+
+def members(db: sqlite3.Connection) -> dict[int, list[int]]:
+    """Rows of each concept that lives, those of the merged ones among them."""
+    into = heirs(db)
+    found: dict[int, list[int]] = {g.id: [] for g in groups(db, state_values(db))}
+    for line in db.execute("SELECT row, concept, crc FROM members ORDER BY row").fetchall():
+        row, name = (int(x) for x in tables.checked("a member of a concept", line))  # type: ignore[call-overload]
+        name = _heir(into, name)
+        if name in found:
+            found[name].append(row)
+    return found
 
 
 def warming(db: sqlite3.Connection) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+import recsketch.repository.concepts as concepts
 import recsketch.repository.edges as edges
 import recsketch.repository.lines as lines
 import recsketch.repository.tables as tables
@@ -72,9 +73,9 @@ def graph(
     names += [f"module:{module}" for module in used]
     kinds = [Graph.RUN] * len(keys) + [Graph.OBJECT] * len(objects) + [Graph.MODULE] * len(used)
     parts = [_inputs(db, numbers, {o[2] for o in objects}), _instances(objects, len(keys), used)]
-    concepts, instances = _concepts(db, numbers, len(names))
-    names += [f"concept:{concept}" for concept in concepts]
-    kinds += [Graph.CONCEPT] * len(concepts)
+    kept, instances = _concepts(db, numbers, len(names))
+    names += [f"concept:{name}" for name in kept]
+    kinds += [Graph.CONCEPT] * len(kept)
     parts += instances
     if links is not None:
         parts.append(_similar(links, numbers, k, least))
@@ -103,13 +104,18 @@ def _instances(objects: list[tuple[Any, ...]], runs: int, used: list[str]) -> _P
 
 
 def _concepts(db: sqlite3.Connection, numbers: _Numbers, first: int) -> tuple[list[str], list[_Part]]:
-    """Ids of concepts, and the edges from runs to them; nodes of concepts are numbered from `first` on.
-
-    There are no concepts yet. Where they come to be stored, this reads them: a part of kind INSTANCE_OF, with
-    `numbers.of(rows of runs)` for sources, `first` and the place of the concept in the list for targets, and
-    probabilities for values.
-    """
-    return [], []
+    """Numbers of concepts, and the edges from runs to them; nodes of concepts are numbered from `first` on."""
+    if not concepts.is_kept(db):
+        return [], []
+    names, parts = list[str](), list[_Part]()
+    for name, rows in concepts.members(db).items():
+        there = np.array(rows, np.int64)
+        there = there[numbers.there(there)]
+        if len(there):
+            sources, targets = numbers.of(there), np.full(len(there), first + len(names), np.int64)
+            parts.append(_Part(Graph.INSTANCE_OF, sources, targets, np.ones(len(there))))
+            names.append(str(name))
+    return names, parts
 
 
 def _similar(links: Links, numbers: _Numbers, k: int, least: float) -> _Part:
