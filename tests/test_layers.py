@@ -69,6 +69,7 @@ def imports(path: Path) -> list[list[str]]:
 OPTIONAL = {
     "repository/graph": {"networkx"},
     "repository/parquet": {"pyarrow"},
+    "repository/postgres_tables": {"psycopg"},
     "transforms/_base": {"pandas", "polars", "sklearn"},
     "transforms/_hashing": {"scipy"},
     "transforms/_linear": {"scipy"},

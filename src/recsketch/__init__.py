@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from recsketch.reading.results import Recovery, Rest, Summary, Unrolled, UnrolledObject
     from recsketch.repository.errors import RepositoryDamaged, RepositoryInUse, RepositoryWarning
     from recsketch.repository.graph import Graph
+    from recsketch.repository.postgres import PostgresRepository
     from recsketch.repository.results import Concept, ConceptEvent, Hit, RepositoryCheck, StoredRun
     from recsketch.repository.store import SketchRepository
     from recsketch.runs.objects import TraceObject
@@ -44,6 +45,7 @@ __all__ = [
     "ModuleTrial",
     "Neighbours",
     "PackedSketches",
+    "PostgresRepository",
     "Recovery",
     "ReducedModule",
     "Reduction",
@@ -96,6 +98,7 @@ _LATER = {
     "ReducedModule": "runs.reduction:ReducedModule",
     "Reduction": "runs.reduction:Reduction",
     "RepositoryCheck": "repository.results:RepositoryCheck",
+    "PostgresRepository": "repository.postgres:PostgresRepository",
     "RepositoryDamaged": "repository.errors:RepositoryDamaged",
     "RepositoryInUse": "repository.errors:RepositoryInUse",
     "RepositoryWarning": "repository.errors:RepositoryWarning",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import recsketch._check as _check
 
@@ -77,46 +77,77 @@ def scalar(name: str, x: object, nothing: bool = False) -> Scalar:
     return x  # type: ignore[return-value]
 
 
-def compiled(where: object) -> tuple[str, list[Any]]:
-    """A condition as an SQL query that gives the rows of all runs it holds for, and its parameters.
+class Test(NamedTuple):
+    """A condition on one value of metadata.
 
-    A mapping holds where all of its conditions do, a list where one of its mappings does.
+    Attributes
+    ----------
+    name : str
+    signs : tuple of str
+        Of BOUNDS, each with a value, which all have to hold; or "=" alone, with any number of values, of which one has
+        to.
+    values : list
+        Of signs of BOUNDS either texts all, or numbers and booleans all.
     """
+
+    name: str
+    signs: tuple[str, ...]
+    values: list[Scalar]
+
+
+def parsed(where: object) -> list[list[Test]]:
+    """A condition as users write it: one of the lists has to hold, and of it all tests."""
     if isinstance(where, (list, tuple)):
         if not where:
             raise ValueError(f"where: wanted {WHERE}; got an empty list")
-        parts = [_all(x) for x in where]
-        return " UNION ".join(f"SELECT row FROM ({sql})" for sql, _ in parts), [v for _, vs in parts for v in vs]
-    return _all(where)
+        return [_all(x) for x in where]
+    return [_all(where)]
 
 
-def _all(where: object) -> tuple[str, list[Any]]:
+def _all(where: object) -> list[Test]:
     if not isinstance(where, Mapping):
         raise TypeError(f"where: wanted {WHERE}; got {_check.describe(where)}")
-    if not where:
-        return "SELECT row FROM runs", []
-    parts = [_one(text("where: a name", name), condition) for name, condition in where.items()]
-    query = " INTERSECT ".join(f"SELECT row FROM tags WHERE {sql}" for sql, _ in parts)
-    return query, [v for _, vs in parts for v in vs]
+    return [_one(text("where: a name", name), condition) for name, condition in where.items()]
 
 
-def _one(name: str, condition: object) -> tuple[str, list[Any]]:
+def _one(name: str, condition: object) -> Test:
     what = f"where[{_check.shown(name)}]"
     if isinstance(condition, Mapping):
         if not condition or not set(condition) <= set(BOUNDS):
             raise ValueError(f"{what}: wanted bounds of {', '.join(BOUNDS)}; got {_check.describe(dict(condition))}")
         values = [scalar(what, v) for v in condition.values()]
-        texts = {isinstance(v, str) for v in values}
-        if len(texts) > 1:
+        if len({isinstance(v, str) for v in values}) > 1:
             raise TypeError(f"{what}: wanted bounds that are all numbers or all texts; got {_check.describe(values)}")
-        kind = "= 'text'" if texts == {True} else "<> 'text'"  # SQLite sorts all texts behind all numbers
-        bounds = " AND ".join(f"value {sign} ?" for sign in condition)
-        return f"name = ? AND {bounds} AND typeof(value) {kind}", [name, *values]
+        return Test(name, tuple(condition), values)
     if isinstance(condition, (list, tuple, set, frozenset)):
-        values = [scalar(what, v) for v in condition]
-        # As one JSON text, since SQLite takes a limited number of parameters.
-        return "name = ? AND value IN (SELECT value FROM json_each(?))", [name, json.dumps(values)]
-    return "name = ? AND value = ?", [name, scalar(what, condition)]
+        return Test(name, ("=",), [scalar(what, v) for v in condition])
+    return Test(name, ("=",), [scalar(what, condition)])
+
+
+def compiled(where: object) -> tuple[str, list[Any]]:
+    """A condition as an SQLite query that gives the rows of all runs it holds for, and its parameters."""
+    parts = [_rows(tests) for tests in parsed(where)]
+    if len(parts) == 1:
+        return parts[0]
+    return " UNION ".join(f"SELECT row FROM ({sql})" for sql, _ in parts), [v for _, vs in parts for v in vs]
+
+
+def _rows(tests: list[Test]) -> tuple[str, list[Any]]:
+    if not tests:
+        return "SELECT row FROM runs", []
+    parts = [_values(test) for test in tests]
+    query = " INTERSECT ".join(f"SELECT row FROM tags WHERE name = ? AND {sql}" for sql, _ in parts)
+    return query, [v for test, (_, vs) in zip(tests, parts, strict=True) for v in (test.name, *vs)]
+
+
+def _values(test: Test) -> tuple[str, list[Any]]:
+    if test.signs != ("=",):
+        kind = "= 'text'" if isinstance(test.values[0], str) else "<> 'text'"  # SQLite sorts all texts behind numbers
+        return " AND ".join(f"value {sign} ?" for sign in test.signs) + f" AND typeof(value) {kind}", test.values
+    if len(test.values) == 1:
+        return "value = ?", test.values
+    # As one JSON text, since SQLite takes a limited number of parameters.
+    return "value IN (SELECT value FROM json_each(?))", [json.dumps(test.values)]
 
 
 def tags(row: int, found: Mapping[str, Scalar]) -> list[tuple[str, Scalar, int]]:

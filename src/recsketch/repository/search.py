@@ -13,7 +13,7 @@ A sketch of zeros has no direction: its score and contrast are 0, as a row and a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -63,12 +63,25 @@ class _Factors:
     zeros: bool  # whether there are others
 
 
-def centre(column: Column) -> Floats | None:
-    """The mean of stored sketches of norm one, or None where there are too few.
+class Units(Protocol):
+    """What has stored sketches of norm one, or zero."""
 
-    It is taken of at most SAMPLE rows that lie evenly among the first 2**j of the n rows, 2**j <= n, so that it depends
-    on what is stored alone, and seldom changes as rows are added.
+    def units(self, rows: Rows) -> npt.NDArray[np.float64]:
+        """(n, d) these rows, ascending."""
+
+
+def sample(total: int) -> npt.NDArray[np.intp]:
+    """Which of so many rows, in the order they were added, the mean is taken of, if they are not deleted.
+
+    At most SAMPLE that lie evenly among the first 2**j, 2**j <= total, so that the mean depends on what is stored
+    alone, and seldom changes as rows are added.
     """
+    first = 1 << (total.bit_length() - 1) if total else 0
+    return np.arange(0, first, max(1, first // SAMPLE))
+
+
+def centre(column: Column) -> Floats | None:
+    """The mean of the `sample` of stored sketches of norm one, or None where there are too few."""
     total = sum(map(len, column.segments))
     live = tuple((s.number, len(s), int(s.alive.sum())) for s in column.segments)  # rows only ever die
     if column.kept.get("live") == live:
@@ -76,27 +89,45 @@ def centre(column: Column) -> Floats | None:
         return known
     if column.live < LEAST:
         return None
-    first = 1 << (total.bit_length() - 1)
-    picked = np.arange(0, first, max(1, first // SAMPLE))
+    parts = sampled(column, sample(total))
+    key = tuple((s.number, len(at), hash(at.tobytes())) for s, at in parts)
+    if column.kept.get("key") != key:
+        mean = mean_of(*summed(parts, column.segments[0].dim))
+        column.kept.clear()
+        column.kept.update(key=key, mean=mean)
+    column.kept["live"] = live
+    found: Floats = column.kept["mean"]
+    return found
+
+
+Parts: TypeAlias = "list[tuple[Segment, npt.NDArray[np.intp]]]"
+
+
+def sampled(column: Column, picked: npt.NDArray[np.intp]) -> Parts:
+    """Of each segment which rows live of those that are picked, by their places among all rows of the column."""
     ends = np.cumsum([0, *map(len, column.segments)])
     parts = []
     for s, begin, end in zip(column.segments, ends[:-1], ends[1:], strict=True):
         at = picked[(picked >= begin) & (picked < end)] - begin
         parts.append((s, at[s.alive[at]]))
-    key = tuple((s.number, len(at), hash(at.tobytes())) for s, at in parts)
-    if column.kept.get("key") != key:
-        mean = np.zeros(column.segments[0].dim)
-        count = 0
-        for s, at in parts:
-            for some in np.array_split(at, max(1, len(at) * s.dim // BLOCK)):
-                if len(some):
-                    mean += s.units(some).sum(axis=0)
-                    count += len(some)
-        column.kept.clear()
-        column.kept.update(key=key, mean=(mean / max(1, count)).astype(np.float32))
-    column.kept["live"] = live
-    found: Floats = column.kept["mean"]
-    return found
+    return parts
+
+
+def summed(parts: Parts, dim: int) -> tuple[npt.NDArray[np.float64], int]:
+    """(d,) sum of these rows, each of norm one, and how many they are."""
+    total = np.zeros(dim)
+    count = 0
+    for s, at in parts:
+        for some in np.array_split(at, max(1, len(at) * s.dim // BLOCK)):
+            if len(some):
+                total += s.units(some).sum(axis=0)
+                count += len(some)
+    return total, count
+
+
+def mean_of(total: npt.NDArray[np.float64], count: int) -> Floats:
+    """(d,) float32."""
+    return np.asarray(total / max(1, count), np.float32)
 
 
 def best(column: Column, queries: Floats, k: int, mean: Floats | None, chosen: Rows | None, threads: int) -> Rows:
@@ -155,7 +186,7 @@ def partial(
     return out
 
 
-def ranked(column: Column, queries: Floats, rows: Rows, k: int, mean: Floats | None) -> Found:
+def ranked(column: Units, queries: Floats, rows: Rows, k: int, mean: Floats | None) -> Found:
     """The k best of the rows that `best` found, computed in float64 from bytes that are checked once more."""
     out = _empty(len(queries), k)
     m = np.zeros(queries.shape[1]) if mean is None else mean.astype(np.float64)

@@ -141,7 +141,7 @@ class Writer:
             self._append(kind, dtype, rows[part], sketches[part])
 
     def _append(self, kind: str, dtype: str, rows: Rows, sketches: npt.NDArray[np.float32] | PackedSketches) -> None:
-        values, records = _stored(sketches, dtype)
+        values, records = stored(sketches, dtype)
         dim = values.shape[1]
         segment, place = self._tail(kind, dtype, dim)
         records["row"], records["crc"] = rows, row_crcs(values)
@@ -348,9 +348,7 @@ def _dim(sketches: npt.NDArray[np.float32] | PackedSketches) -> int:
     return sketches.dim if isinstance(sketches, PackedSketches) else int(sketches.shape[1])
 
 
-def _stored(
-    sketches: npt.NDArray[np.float32] | PackedSketches, dtype: str
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def stored(sketches: npt.NDArray[np.float32] | PackedSketches, dtype: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Values as they are stored, and records without row and CRC. What is packed so already is kept bit by bit."""
     if isinstance(sketches, PackedSketches) and sketches.dtype != dtype:
         sketches = sketches.unpack()
