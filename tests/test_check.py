@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -164,3 +166,9 @@ def test_slices_follow_the_time_that_the_last_one_took(monkeypatch: pytest.Monke
     assert sizes(20, 1, 0.5) == [4] + [2] * 7
     assert sizes(40, 3, 0.5) == [12] + [6] * 4
     assert sizes(600, 1, 2.0**-9) == [4, 32, 128, 128, 128, 128]
+
+
+def test_arrays_are_taken_while_another_thread_loads_masked_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy loads numpy.ma when it is first needed; until that is done, others see a module that is still empty."""
+    monkeypatch.setitem(sys.modules, "numpy.ma", ModuleType("numpy.ma"))
+    assert _check.reals("x", [1.0, 2.0], "numbers").tolist() == [1.0, 2.0]

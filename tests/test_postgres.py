@@ -120,6 +120,33 @@ def test_the_hits_are_those_of_a_repository_on_a_disk(both: tuple[Any, Any]) -> 
         assert name not in database
 
 
+@pytest.mark.parametrize("spread", [0.7, 1e-4])
+def test_no_contrast_is_above_its_bound(dsn: str, spread: float) -> None:
+    """Of any row, those near the mean too, where |u - m| is rounding and little else."""
+    from recsketch.repository.postgres_finding import PostgresFinder
+
+    rng = np.random.default_rng(3)
+    base = like_a_bag(1)[0] / np.linalg.norm(like_a_bag(1)[0])
+    x = np.concatenate([base + s * rng.standard_normal((n, D)) / 8 for s, n in ((spread, 300), (1e-5, 40), (1e-7, 40))])
+    x = x.astype(np.float32)
+    finder = PostgresFinder(D, "float32")
+    with rs.PostgresRepository.open(dsn, SPEC, mode="a") as r:
+        r.add(x)
+        u = x / np.linalg.norm(x.astype(np.float64), axis=1, keepdims=True)
+        with r._database.reading() as db:
+            m = finder._mean(db, "run").astype(np.float64)
+            for q in [*like_a_bag(3, 4), x[3], x[310], x[-1], -x[-2]]:
+                q = (q / np.linalg.norm(q)).astype(np.float32)
+                sql, values = finder._bounds("run", q, m.astype(np.float32), None)
+                upper = np.array([line[-1] for line in db.execute(f"{sql} ORDER BY place", values).fetchall()])
+                size = np.linalg.norm(u - m, axis=1)
+                contrast = (u - m) @ (q - m) / size / np.linalg.norm(q - m)
+                assert (contrast <= np.minimum(upper, 1) + 1e-12).all()
+                # Top and bottom are each off by `slack` at most, which is 4e-6 here, and so is |u - m|^2, twice.
+                assert ((upper - contrast) * size**2)[size > 0.1].max(initial=0) < 2 * (4e-6 * 2 + 2 * 4e-6)
+                assert (size > 0.1).sum() >= 200 or spread < 1e-3
+
+
 def test_the_bound_misses_nothing(both: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without spare candidates the rest is asked for; zeros, copies, the mean itself, and rows on its far side too."""
     from recsketch.repository import postgres_finding, search
@@ -172,7 +199,7 @@ NUMBERS: list[Any] = [
 ]
 
 
-def test_hostile_keys_names_and_values(both: tuple[Any, Any]) -> None:
+def test_hostile_keys_names_and_values(both: tuple[Any, Any], dsn: str) -> None:
     """Each condition on each of them selects what it does on a disk: quotes, order of texts, numbers beyond float64."""
     metadata = [{name: value} for name in ("v", *HOSTILE[:3]) for value in (*HOSTILE, *NUMBERS, None)]
     metadata += [dict.fromkeys(HOSTILE, 1), {"v": "long" * 30_000}, {HOSTILE[-1]: HOSTILE[-1]}]
@@ -187,6 +214,9 @@ def test_hostile_keys_names_and_values(both: tuple[Any, Any]) -> None:
         conditions += [{"v": value}, {HOSTILE[0]: {"<=": value}}]
         conditions += [{"v": {sign: value}} for sign in ("<", "<=", ">", ">=")]
     conditions += [{"v": [*HOSTILE[:3], *NUMBERS[:3]]}, {"v": []}, {"v": {">": "a", "<": "x"}}, {HOSTILE[2]: 0, "v": 0}]
+    with psycopg.connect(dsn) as db:  # no other collation than C can be had in each build: what is sorted must have it
+        sql = "SELECT column_name, collation_name FROM information_schema.columns WHERE table_schema = 'recsketch'"
+        assert {"key": "C", "name": "C", "word": "C"}.items() <= dict(db.execute(sql)).items()
     found = set()
     for where in conditions:
         a, b = ({hit.key for hit in r.search(np.ones(D), 1000, where)} for r in both)

@@ -145,7 +145,8 @@ def number(name: str, x: object, what: str, low: float, high: float) -> float:
 def unmasked(name: str, x: object, what: str) -> None:
     """Refuse an array with masked elements, which NumPy would hand over as numbers."""
     ma = sys.modules.get("numpy.ma")  # while it is not loaded, there is no masked array
-    if ma is not None and isinstance(x, ma.MaskedArray) and ma.is_masked(x):
+    kind = getattr(ma, "MaskedArray", None)  # nor while another thread is about to load it
+    if ma is not None and kind is not None and isinstance(x, kind) and ma.is_masked(x):
         raise ValueError(f"{name}: wanted {what}; got a masked array: fill it or leave masked elements out")
 
 

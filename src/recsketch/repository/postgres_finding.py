@@ -113,6 +113,20 @@ class PostgresFinder:
         self, db: Any, kind: str, query: Floats, k: int, mean: Floats | None, condition: Condition | None
     ) -> search.Found:
         """The k rows of largest contrast with a query of norm one or zero."""
+        sql, values = self._bounds(kind, query, mean, condition)
+        wanted = k + search.SPARE
+        first = f"{sql} ORDER BY upper DESC, place LIMIT %s"
+        fetched = self._fetched(db.execute(first, [*values, wanted], binary=True).fetchall())
+        best = self._ranked(fetched, query, k, mean)
+        least = float(best.contrast[0, -1]) - ROUNDING
+        if len(fetched.places) < wanted or least >= fetched.upper[-1]:
+            return best
+        return self._ranked_in_blocks(db, f"{sql} WHERE upper >= %s", [*values, least], query, k, mean)
+
+    def _bounds(
+        self, kind: str, query: Floats, mean: Floats | None, condition: Condition | None
+    ) -> tuple[str, list[Any]]:
+        """BOUNDS for a query, and its parameters."""
         m = np.zeros_like(query) if mean is None else mean
         turned = unit((query - m)[None])[0] if query.any() else np.zeros_like(query)
         # A sum of d products in float32, in any order, is off by at most d 2^-24 of the product of both norms.
@@ -123,16 +137,7 @@ class PostgresFinder:
         column = "values" if self._dtype == "float32" else "values::vector"
         sql = BOUNDS.format(table=tables.TABLES[kind], values=column, where=where)
         least, most = 1 + square - 2 * slack, 1 + square + 2 * slack
-        given = [least, most, least, slack - offset, tables.text(turned), tables.text(m), *values]
-
-        wanted = k + search.SPARE
-        first = f"{sql} ORDER BY upper DESC, place LIMIT %s"
-        fetched = self._fetched(db.execute(first, [*given, wanted], binary=True).fetchall())
-        best = self._ranked(fetched, query, k, mean)
-        if len(fetched.places) < wanted or best.contrast[0, -1] - ROUNDING >= fetched.upper[-1]:
-            return best
-        rest = [*given, float(best.contrast[0, -1]) - ROUNDING]
-        return self._ranked_in_blocks(db, f"{sql} WHERE upper >= %s", rest, query, k, mean)
+        return sql, [least, most, least, slack - offset, tables.text(turned), tables.text(m), *values]
 
     def _ranked(self, fetched: _Fetched, query: Floats, k: int, mean: Floats | None) -> search.Found:
         return search.ranked(fetched, query[None], fetched.places[None], k, mean)
