@@ -144,6 +144,20 @@ def test_the_mean_is_that_of_what_is_stored_alone(folder: Path) -> None:
         assert np.abs(centre(r) - unit.mean(axis=0)).max() < 1e-6
 
 
+def test_a_mean_that_moved_counts_for_every_kind_of_row(folder: Path) -> None:
+    """What was computed for the old one, of rows of int8 too, must not be used with the new one."""
+    rng = np.random.default_rng(0)
+    common = 3 * rng.standard_normal((2, D))
+    with rs.SketchRepository.open(folder / "r", SPEC, mode="a", dtype="int8+float16") as r:
+        r.add((common[0] + rng.standard_normal((127, D))).astype(np.float32))
+        r.search(rows(1), 20)
+        near = rng.uniform(0, 1, (900, 1))  # to the new mean, by which a contrast is multiplied
+        r.add((near * common[1] + rng.standard_normal((900, D))).astype(np.float32))
+        queries = (common[1] + rng.standard_normal((100, D))).astype(np.float32)
+        with rs.SketchRepository.open(folder / "r") as fresh:
+            assert r.search(queries, 2) == fresh.search(queries, 2)
+
+
 def test_equal_rows_come_in_the_order_they_were_added(folder: Path) -> None:
     with rs.SketchRepository.open(folder / "r", SPEC, mode="a") as r:
         r.add(np.ones((20, D)))

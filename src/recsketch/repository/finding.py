@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -71,13 +72,14 @@ class Finder:
         condition: Condition | None,
         base: str,
         kept: npt.NDArray[np.bool_] | None = None,
+        centre: Callable[[Column], Floats | None] = search.centre,
     ) -> list[list[Hit]]:
-        """The hits of each query."""
+        """The hits of each query, with the mean that `centre` says is to be subtracted."""
         main = self.columns.at(db, state, base)
         k = min(k, main.live)
         if not k:
             return [[] for _ in queries]
-        mean, chosen = search.centre(main), selected(db, condition)
+        mean, chosen = centre(main), selected(db, condition)
         if kept is not None:
             pairs = zip(queries, kept, strict=True)
             found = [search.partial(main, q, known, k, mean, chosen) for q, known in pairs]

@@ -52,6 +52,7 @@ class Found:
 class _Factors:
     """Of a segment's rows, for one mean: what turns stored values into u and u into contrasts."""
 
+    mean: Floats
     unit: Floats  # scale over norm, 0 for dead rows and zeros
     scan: Floats  # the same times w
     w: Floats
@@ -231,6 +232,8 @@ def _factors(column: Column, s: Segment, m: Floats, threads: int) -> _Factors:
     """Kept for the next search: <u, m> is a pass over the rows, and is only computed of those that are new."""
     key, alive = ("factors", s.number), int(s.alive.sum())
     old: _Factors | None = column.kept.get(key)
+    if old is not None and not np.array_equal(old.mean, m):
+        old = None
     if old is not None and len(old.w) == len(s) and old.alive == alive:
         return old
     units = s.factors().astype(np.float32)
@@ -248,7 +251,7 @@ def _factors(column: Column, s: Segment, m: Floats, threads: int) -> _Factors:
     w = np.where(there, 1 / np.sqrt(np.maximum(square, 1e-12)), 0).astype(np.float32)
     a = along[there].astype(np.float64)
     bounds = (float(a.min()), float(a.mean()), float(a.max())) if len(a) else (0.0, 0.0, 0.0)
-    made = _Factors(units, units * w, w, along, alive, *bounds, len(a) < alive)
+    made = _Factors(m, units, units * w, w, along, alive, *bounds, len(a) < alive)
     column.kept[key] = made
     return made
 
