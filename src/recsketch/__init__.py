@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from recsketch.reading.difference import Change, Difference, diff
     from recsketch.reading.nearest import Neighbours
     from recsketch.reading.results import Recovery, Rest, Summary, Unrolled, UnrolledObject
-    from recsketch.repository.errors import RepositoryDamaged, RepositoryInUse, RepositoryWarning
+    from recsketch.repository.errors import RepositoryDamaged, RepositoryInUse, RepositoryWarning, ShardFailed
     from recsketch.repository.graph import Graph
     from recsketch.repository.postgres import PostgresRepository
     from recsketch.repository.results import Concept, ConceptEvent, Hit, RepositoryCheck, StoredRun
+    from recsketch.repository.sharded import ShardedRepository
     from recsketch.repository.store import SketchRepository
     from recsketch.runs.objects import TraceObject
     from recsketch.runs.reduction import ReducedModule, Reduction
@@ -54,6 +55,8 @@ __all__ = [
     "RepositoryInUse",
     "RepositoryWarning",
     "Rest",
+    "ShardFailed",
+    "ShardedRepository",
     "SketchRepository",
     "SketchSpec",
     "SketchWarning",
@@ -102,6 +105,8 @@ _LATER = {
     "RepositoryDamaged": "repository.errors:RepositoryDamaged",
     "RepositoryInUse": "repository.errors:RepositoryInUse",
     "RepositoryWarning": "repository.errors:RepositoryWarning",
+    "ShardFailed": "repository.errors:ShardFailed",
+    "ShardedRepository": "repository.sharded:ShardedRepository",
     "SketchRepository": "repository.store:SketchRepository",
     "StoredRun": "repository.results:StoredRun",
     "StoredTrial": "trials.results:StoredTrial",

@@ -11,5 +11,9 @@ class RepositoryInUse(OSError):
     """Another process, or another object of this one, has the repository open for writing."""
 
 
+class ShardFailed(RuntimeError):
+    """A shard of several did not answer: nothing made of the other ones' answers was returned."""
+
+
 class RepositoryWarning(UserWarning):
     """Something was mended at opening, or a safeguard is missing on this file system."""
