@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from repositories import SPEC, D, rows, run
+from repositories import SPEC, D, run
 
 import recsketch as rs
 

@@ -340,7 +340,7 @@ class Writer:
 
 def as_stored(sketches: npt.NDArray[np.float32] | PackedSketches, dtype: str) -> npt.NDArray[np.float32]:
     """What is read of sketches once they are stored, bit by bit."""
-    values, records = _stored(sketches, dtype)
+    values, records = stored(sketches, dtype)
     return PackedSketches(values, records["scale"], records["noise"], dtype).unpack()
 
 
