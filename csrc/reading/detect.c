@@ -116,6 +116,11 @@ rsk_detector rsk_detector_of(const rsk_detector *q, int worker) {
     return own;
 }
 
+void rsk_detector_share(const rsk_detector *q, ptrdiff_t passes, ptrdiff_t n, rsk_task *task, void *context) {
+    if (rsk_detector_shares(q, passes)) (void)rsk_parallel_short(q->stop, q->threads, n, 1, task, context);
+    else task(context, 0, 0, n); /* on a thread that may not ask the caller whether to stop */
+}
+
 /* ---------------------------------------------------------------- scores below one object */
 
 /* scores[j] = the inner products of b, the residual of a tuple, with the module's columns of norm one at position j: the attribute's,
@@ -326,8 +331,7 @@ static void score_modules(void *context, int worker, ptrdiff_t begin, ptrdiff_t 
 
 static void score_tuple(rsk_detector *q, const tuple *t) {
     scoring s = {q, t};
-    const int large = 4 * q->spec->modules * (q->window - t->certain) >= RSK_SHARED_WORK / q->spec->dim;
-    (void)rsk_parallel_short(q->stop, large ? q->threads : 1, q->spec->modules, 1, score_modules, &s);
+    rsk_detector_share(q, 4 * q->spec->modules * (q->window - t->certain), q->spec->modules, score_modules, &s);
 }
 
 /* ---------------------------------------------------------------- looking ahead */

@@ -67,8 +67,7 @@ void rsk_look_near(const rsk_detector *q, const float *x, const uint8_t *candida
     for (ptrdiff_t m = 0; m < spec->modules; m++) {
         if (candidates[m]) of[count++] = m;
         if (count < (m == spec->modules - 1 ? 1 : RSK_LOOK_TOGETHER)) continue;
-        const int large = 4 * count >= RSK_SHARED_WORK / spec->dim;
-        (void)rsk_parallel_short(q->stop, large ? q->threads : 1, count, 1, step_candidates, &s);
+        rsk_detector_share(q, 4 * count, count, step_candidates, &s);
         rsk_kernels_current()->dots[RSK_SCAN_F32](q->columns, spec->modules, spec->dim, q->ways, count, spec->dim, q->near);
         for (int i = 0; i < count; i++) {
             const uint8_t *allowed = q->allowed + of[i] * spec->modules;
@@ -168,8 +167,7 @@ static int put(way *ways, int count, const way *next, float **spare) {
  * bring no more than chance. The steps of the best one go to q->trail, `length` of them. */
 static double look_deep(rsk_detector *q, const float *x, ptrdiff_t m, ptrdiff_t levels, ptrdiff_t *length) {
     const ptrdiff_t stride = q->spec->dim + 5 * RSK_LANES;
-    const int threads = 16 * RSK_LOOK_TOGETHER >= RSK_SHARED_WORK / q->spec->dim ? q->threads : 1;
-    const int together = threads > 1 ? RSK_LOOK_TOGETHER : 1;
+    const int together = rsk_detector_shares(q, 16 * RSK_LOOK_TOGETHER) ? RSK_LOOK_TOGETHER : 1;
     way ways[2][RSK_WAYS];
     descent s = {.q = q, .spare = q->ways + (2 * RSK_WAYS + together) * stride};
     for (int i = 0; i < 2 * RSK_WAYS; i++) ways[i / RSK_WAYS][i % RSK_WAYS].x = q->ways + i * stride;
@@ -188,7 +186,7 @@ static double look_deep(rsk_detector *q, const float *x, ptrdiff_t m, ptrdiff_t 
             const int branch = at % RSK_BRANCHES;
             if (from[at / RSK_BRANCHES].likeliest[branch] >= 0) s.from[s.count] = &from[at / RSK_BRANCHES], s.branch[s.count++] = branch;
             if (s.count < (at == count * RSK_BRANCHES - 1 ? 1 : together)) continue;
-            (void)rsk_parallel_short(q->stop, threads, s.count, 1, go_down, &s);
+            rsk_detector_share(q, 16 * s.count, s.count, go_down, &s);
             for (int i = 0; i < s.count; i++) {
                 way *next = &s.next[i];
                 float *spare = next->x;

@@ -159,6 +159,10 @@ typedef struct rsk_proposal {
     double credit;    /* nats in the score that what stands below the first of them brought */
 } rsk_proposal;
 
+/* Passes over a vector times d from which on threads share such work: about 0.1 ms, where handing it out takes 2 to 20 microseconds. A step
+ * down takes 4 passes, a leaf's adjoint as many, and what is below a candidate at least 16. */
+#define RSK_SHARED_WORK ((ptrdiff_t)1 << 19)
+
 /* A step of a way down: a module, and whether its inputs are seen at the position of a tuple's first member or, pooled, at none. */
 typedef struct rsk_way_step {
     int32_t module, pooled;
@@ -220,6 +224,12 @@ typedef struct rsk_detector {
 
 /* The detector as a thread of its team sees it, with scratch of its own of a sweep and for scores. */
 rsk_detector rsk_detector_of(const rsk_detector *detector, int worker);
+/* Calls task(context, worker, begin, end) over [0, n), on the team's threads if there is one and so many passes over a vector are worth it,
+ * one item after the other; else once, with worker 0, which is then whoever the detector's worker is. */
+void rsk_detector_share(const rsk_detector *detector, ptrdiff_t passes, ptrdiff_t n, rsk_task *task, void *context);
+static inline int rsk_detector_shares(const rsk_detector *q, ptrdiff_t passes) {
+    return q->threads > 1 && passes >= RSK_SHARED_WORK / q->spec->dim;
+}
 
 /* Multiples of the mean square norm of a sketch's attributes, tried for modules of which nothing is known: from 4 down by FALL each. */
 #define RSK_NORMS 7
@@ -240,9 +250,6 @@ double rsk_likelihood(double z, double e, double length, double alpha, double rh
 
 /* ---------------------------------------------------------------- look.c */
 
-/* Passes over a vector times d from which on threads share such work: about 0.1 ms, where handing it out takes 2 to 20 microseconds. A step
- * down takes 4 passes, a leaf's adjoint as many, and what is below a candidate at least 16. */
-#define RSK_SHARED_WORK ((ptrdiff_t)1 << 19)
 #define RSK_LOOK_TOGETHER 16 /* candidates that are looked below at once, or by threads together ways that go on */
 #define RSK_WAYS 12          /* ways down that are followed at once */
 /* Vectors of rsk_detector.ways: those of a level and the next one, one each of ways that go on, and one to spare. */
