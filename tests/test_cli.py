@@ -110,6 +110,26 @@ def test_demo_has_every_figure(demo):
     assert demo["seconds"] > 0
 
 
+def test_demo_of_a_repository(tmp_path):
+    """Of 700 pages; the seeds are fixed, and so is all that comes out. A layout that appears on the way is found after
+    8 to 60 of its pages in docs/figures.md, and here there are about 38."""
+    done = run("demo", "--json", "--pages", 700, "--repository", tmp_path / "kept")
+    found = strict_json(done.stdout)
+    assert found["moved"]["first"] >= 0.95 * found["moved"]["tried"]
+    assert found["digits"]["first"] >= 0.7 * found["digits"]["tried"]
+    assert found["concepts"]["new"]
+    assert all(c["pure"] >= 0.95 for c in found["concepts"]["found"])
+    assert (tmp_path / "kept" / "graph.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    with rs.SketchRepository.open(tmp_path / "kept" / "pages") as kept:
+        assert len(kept) == 700
+        assert str(kept.graph()) == found["graph"]
+    assert (
+        "wanted a folder that is not there yet"
+        in run("demo", "--repository", tmp_path / "kept", "--pages", 640, check=False).stderr
+    )
+    assert "wanted at least 640" in run("demo", "--repository", tmp_path / "no", "--pages", 3, check=False).stderr
+
+
 def test_demo_counts_its_pages(demo):
     network = demo["network"]
     assert network["pages"] == 100

@@ -114,17 +114,32 @@ def _parser() -> argparse.ArgumentParser:
 
 def _demo(parser: argparse.ArgumentParser) -> Run:
     """Read pages of handwritten digits with a small modular network and show what sketches of its runs know."""
-    parser.add_argument("--pages", type=whole(2), default=300, metavar="N", help="how many pages (default: 300)")
+    parser.add_argument(
+        "--pages", type=whole(2), metavar="N", help="how many pages (default: 300, or 1000 for a repository)"
+    )
+    parser.add_argument(
+        "--repository", metavar="DIR", help="keep the runs there, find them again, and see kinds of pages emerge"
+    )
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of pages and sketches (default: 0)")
     add_threads(parser)
     add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
         # Imported here: the digits and the demo's figures concern no other command.
+        if args.repository is not None:
+            from recsketch.demo.repository import run_repository
+            from recsketch.demo.repository_text import repository_text
+
+            kept, found = run_repository(args.repository, args.pages or 1000, seed=args.seed, threads=args.threads)
+            if args.json:
+                print_json(kept)
+            else:
+                print(repository_text(kept, found, style=Style.of(sys.stdout)))
+            return
         from recsketch.demo.run import run_demo
         from recsketch.demo.text import demo_text
 
-        figures, example = run_demo(args.pages, seed=args.seed, threads=args.threads)
+        figures, example = run_demo(args.pages or 300, seed=args.seed, threads=args.threads)
         if args.json:
             print_json(figures)
         else:

@@ -136,7 +136,7 @@ def rescan(page: Page, *, seed: int) -> Page:
     origin = np.min([line.boxes[:, (0, 2)].min(axis=0) for line in page.lines], axis=0)
     shift = np.repeat(origin, 2)
     lines = tuple(Line(line.labels, line.digits, line.boxes - shift) for line in page.lines)
-    return _scan(lines, np.random.default_rng(seed))
+    return scanned(lines, np.random.default_rng(seed))
 
 
 def _between(rng: np.random.Generator, bounds: tuple[int, int]) -> int:
@@ -159,10 +159,10 @@ def _make_page(rng: np.random.Generator) -> Page:
             left += width + _between(rng, DIGIT_GAP)
         lines.append(Line(labels[digits], digits, np.array(boxes, dtype=np.intp)))
         top += SIDE + _between(rng, LINE_GAP)
-    return _scan(tuple(lines), rng)
+    return scanned(tuple(lines), rng)
 
 
-def _scan(lines: tuple[Line, ...], rng: np.random.Generator) -> Page:
+def scanned(lines: tuple[Line, ...], rng: np.random.Generator) -> Page:
     """Draw lines whose boxes count from the content's corner."""
     images = load_digits().images
     above, below, left, right = (_between(rng, MARGIN) for _ in range(4))
