@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
+import inspect
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -215,8 +216,9 @@ class ShardedRepository:
 
         Notes
         -----
-        Dask has the tasks of a worker that died done by others; then the answer is complete. Cost: that of a search in
-        each shard, and three times the executor's way there and back.
+        Dask has the tasks of a worker that died done by others, and the answer is complete; where no worker is left it
+        waits for new ones, without end unless there is a `timeout`. Cost: that of a search in each shard, and three
+        times the executor's way there and back.
         """
         base = self._base(by)
         q, kept, single = queries_of(queries, self._sketchers, self.spec.dim, base, mask)
@@ -337,31 +339,28 @@ class _Gather:
         if executor is not None and not callable(getattr(executor, "submit", None)):
             wanted = "an executor of concurrent.futures, or a Client of dask.distributed"
             raise TypeError(f"executor: wanted {wanted}; got {_check.describe(executor)}")
-        if hasattr(executor, "get_executor"):  # Dask's, which otherwise takes equal calls for one
-            executor = executor.get_executor(pure=False)
+        # Dask takes equal calls for one, and would have yesterday's answer of a shard that changed.
+        takes = () if executor is None else inspect.signature(executor.submit).parameters
+        self._options = {"pure": False} if "pure" in takes else {}
         self._shards, self._executor, self._timeout = shards, executor, timeout
 
     def __call__(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> list[Any]:
         """What the function answers of each shard with its arguments."""
-        answers, futures = [], []
+        pairs, answers, futures = list(zip(self._shards, tasks, strict=True)), [], []
         if self._executor is None:
-            for shard, arguments in zip(self._shards, tasks, strict=True):
+            for shard, arguments in pairs:
                 with _named(shard):
                     answers.append(function(shard, *arguments))
             return answers
         try:
-            for shard, arguments in zip(self._shards, tasks, strict=True):
+            for shard, arguments in pairs:
                 with _named(shard):
-                    futures.append(self._executor.submit(function, shard, *arguments))
-            done, _ = concurrent.futures.wait(futures, self._timeout, concurrent.futures.FIRST_EXCEPTION)
-            # A failure ends the waiting: it is told of before answers that are only late.
-            for shard, future in sorted(zip(self._shards, futures, strict=True), key=lambda pair: pair[1] not in done):
-                if future not in done:
-                    wanted = f"an answer within {self._timeout} seconds"
-                    raise ShardFailed(f"shard {_check.cut(shard.path, 200)}: wanted {wanted}; got none")
+                    futures.append(self._executor.submit(function, shard, *arguments, **self._options))
+            end = None if self._timeout is None else time.monotonic() + self._timeout
+            for shard, future in zip(self._shards, futures, strict=True):
                 with _named(shard):
-                    future.result()
-            return [future.result() for future in futures]
+                    answers.append(future.result(None if end is None else max(0.0, end - time.monotonic())))
+            return answers
         except BaseException:
             for future in futures:
                 future.cancel()
@@ -375,4 +374,4 @@ def _named(shard: Shard) -> Iterator[None]:
         yield
     except Exception as e:
         text = f"shard {_check.cut(shard.path, 200)}: wanted its answer; got {type(e).__name__}"
-        raise ShardFailed(f"{text}: {_check.cut(str(e), 300)}") from e
+        raise ShardFailed(f"{text}: {_check.cut(str(e), 300)}" if str(e) else text) from e
