@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsketch.repository.density import clusters
+from recsketch.repository.concepts.density import clusters
 
 sklearn = pytest.importorskip("sklearn")
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import recsketch.repository.emergence as emergence
-from recsketch.repository.emergence import POOR, RATE, RICH, Emergence, Group, Trial
-from recsketch.repository.modes import CHANCE, STEP, Space, chance, close, coins, divided, joined, part, valley
+import recsketch.repository.concepts.emergence as emergence
+from recsketch.repository.concepts.emergence import POOR, RATE, RICH, Emergence, Group, Trial
+from recsketch.repository.concepts.modes import CHANCE, STEP, Space, chance, close, coins, divided, joined, part, valley
 
 D = 64
 

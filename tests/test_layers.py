@@ -35,7 +35,7 @@ BELOW = {
     "datasets": {"runs"},
     "display": set(),
     "trials": {"_values", "display", "reading", "runs", "sketcher", "sketching"},
-    "demo": {"_config", "datasets", "display", "erasure", "runs", "sketcher", "sketching", "trials"},
+    "demo": {"_config", "datasets", "display", "erasure", "repository", "runs", "sketcher", "sketching", "trials"},
     "cli": {"_config", "_files", "_npz", "demo", "display", "repository", "runs", "sketcher", "sketching"},
     "__main__": {"cli"},
 }
@@ -67,9 +67,9 @@ def imports(path: Path) -> list[list[str]]:
 
 # What may be imported besides NumPy and the standard library, inside functions only: file -> packages.
 OPTIONAL = {
-    "repository/graph": {"networkx"},
+    "repository/graph/graph": {"networkx"},
     "repository/parquet": {"pyarrow"},
-    "repository/postgres_tables": {"psycopg"},
+    "repository/postgres/tables": {"psycopg"},
     "transforms/_base": {"pandas", "polars", "sklearn"},
     "transforms/_hashing": {"scipy"},
     "transforms/_linear": {"scipy"},

@@ -123,7 +123,7 @@ def test_the_hits_are_those_of_a_repository_on_a_disk(both: tuple[Any, Any]) -> 
 @pytest.mark.parametrize("spread", [0.7, 1e-4])
 def test_no_contrast_is_above_its_bound(dsn: str, spread: float) -> None:
     """Of any row, those near the mean too, where |u - m| is rounding and little else."""
-    from recsketch.repository.postgres_finding import PostgresFinder
+    from recsketch.repository.postgres.finding import PostgresFinder
 
     rng = np.random.default_rng(3)
     base = like_a_bag(1)[0] / np.linalg.norm(like_a_bag(1)[0])
@@ -149,7 +149,8 @@ def test_no_contrast_is_above_its_bound(dsn: str, spread: float) -> None:
 
 def test_the_bound_misses_nothing(both: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without spare candidates the rest is asked for; zeros, copies, the mean itself, and rows on its far side too."""
-    from recsketch.repository import postgres_finding, search
+    from recsketch.repository import search
+    from recsketch.repository.postgres import finding as postgres_finding
 
     asked = []
     monkeypatch.setattr(search, "SPARE", 0)

@@ -14,8 +14,10 @@ from crashes import CrashDisk, content, lost
 from repositories import D, contents, rows
 
 import recsketch as rs
-from recsketch.repository import columns, concepts, emergence, tables
-from recsketch.repository.emergence import Emergence
+from recsketch.repository import columns, tables
+from recsketch.repository.concepts import emergence
+from recsketch.repository.concepts import kept as concepts
+from recsketch.repository.concepts.emergence import Emergence
 from recsketch.repository.store import SketchRepository
 
 SPEC = rs.SketchSpec(D, {"eye": 2, "ear": 3}, ordered=False)

@@ -24,7 +24,8 @@ from crashes import CrashDisk, lost
 from repositories import SPEC, D, contents, rows, run
 
 import recsketch as rs
-from recsketch.repository import linking, tables
+from recsketch.repository import tables
+from recsketch.repository.graph import linking
 
 HOSTILE = (
     "</script><script>alert(1)</script>",
@@ -361,10 +362,7 @@ def with_graph(r: rs.SketchRepository) -> Any:
     with rs.SketchRepository.open(r.path) as reader:
         graph = reader.graph(k=10, least=-1)
     named = [sorted((*e[:2], round(e[2], 4)) for e in edges(graph, kind)) for kind in range(3)]
-    return {**plain(r), "nodes": sorted(graph.nodes), "edges": named} if len(graph.nodes) else {}
-
-
-plain = crashes.content
+    return {**crashes.content(r), "nodes": sorted(graph.nodes), "edges": named} if len(graph.nodes) else {}
 
 
 @pytest.mark.filterwarnings("ignore::recsketch.RepositoryWarning")
@@ -377,22 +375,21 @@ def test_a_crash_loses_no_edge(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("recsketch.repository.writing.FULL", 8 * 4 * SPEC.dim)
     monkeypatch.setattr(linking, "TOGETHER", 4)
     monkeypatch.setattr(crashes, "reopened", reopened)
-    monkeypatch.setattr(crashes, "content", with_graph)
-    states, problems = lost(folder / "r", CrashDisk(folder / "r", 0, 1), 10_000, STEPS)
+    states, problems = lost(folder / "r", CrashDisk(folder / "r", 0, 1), 10_000, STEPS, with_graph)
     assert not problems, problems
     assert states > 350
 
 
-def reopened(image: crashes.Image, folder: Path) -> Any:
+def reopened(image: crashes.Image, folder: Path, look: crashes.Look, spec: rs.SketchSpec) -> Any:
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
     for name, data in image.items():
         (folder / name).write_bytes(data)
-    with rs.SketchRepository.open(folder, SPEC, mode="a") as r:
-        found = with_graph(r)
+    with rs.SketchRepository.open(folder, spec, mode="a") as r:
+        found = look(r)
         r.graph()  # what a reader found without storing is what is stored
-        assert with_graph(r) == found
+        assert look(r) == found
         assert r.check().ok, r.check()
     return found
 
@@ -612,7 +609,7 @@ def test_the_script_can_be_parsed(tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("there is no node")
-    script = Path(linking.__file__).with_name("graph.js")
+    script = Path(linking.__file__).with_name("page.js")
     subprocess.run([node, "--check", str(script)], check=True)
 
 

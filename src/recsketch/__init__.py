@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from recsketch.reading.nearest import Neighbours
     from recsketch.reading.results import Recovery, Rest, Summary, Unrolled, UnrolledObject
     from recsketch.repository.errors import RepositoryDamaged, RepositoryInUse, RepositoryWarning, ShardFailed
-    from recsketch.repository.graph import Graph
-    from recsketch.repository.postgres import PostgresRepository
+    from recsketch.repository.graph.graph import Graph
+    from recsketch.repository.postgres.repository import PostgresRepository
     from recsketch.repository.results import Concept, ConceptEvent, Hit, RepositoryCheck, StoredRun
-    from recsketch.repository.sharded import ShardedRepository
+    from recsketch.repository.shards.sharded import ShardedRepository
     from recsketch.repository.store import SketchRepository
     from recsketch.runs.objects import TraceObject
     from recsketch.runs.reduction import ReducedModule, Reduction
@@ -92,7 +92,7 @@ _LATER = {
     "Concept": "repository.results:Concept",
     "ConceptEvent": "repository.results:ConceptEvent",
     "Difference": "reading.difference:Difference",
-    "Graph": "repository.graph:Graph",
+    "Graph": "repository.graph.graph:Graph",
     "Hit": "repository.results:Hit",
     "ModuleTrial": "trials.results:ModuleTrial",
     "Neighbours": "reading.nearest:Neighbours",
@@ -101,12 +101,12 @@ _LATER = {
     "ReducedModule": "runs.reduction:ReducedModule",
     "Reduction": "runs.reduction:Reduction",
     "RepositoryCheck": "repository.results:RepositoryCheck",
-    "PostgresRepository": "repository.postgres:PostgresRepository",
+    "PostgresRepository": "repository.postgres.repository:PostgresRepository",
     "RepositoryDamaged": "repository.errors:RepositoryDamaged",
     "RepositoryInUse": "repository.errors:RepositoryInUse",
     "RepositoryWarning": "repository.errors:RepositoryWarning",
     "ShardFailed": "repository.errors:ShardFailed",
-    "ShardedRepository": "repository.sharded:ShardedRepository",
+    "ShardedRepository": "repository.shards.sharded:ShardedRepository",
     "SketchRepository": "repository.store:SketchRepository",
     "StoredRun": "repository.results:StoredRun",
     "StoredTrial": "trials.results:StoredTrial",

@@ -19,12 +19,12 @@ PLANTED = [
     ),
     (
         "csrc/recursion/sweep.c",
-        "    rsk_scratch_free(j.scratch, workers);\n    rsk_free(j.bad);\n",
-        "    rsk_free(j.bad);\n",
+        "    rsk_scratch_free(shares.scratch, shares.workers);\n",
+        "",
     ),
     ("csrc/recursion/plan.c", "? (double)RSK_MAX_VALUE : RSK_MAX_WEIGHT", "? RSK_MAX_WEIGHT : RSK_MAX_WEIGHT"),
     ("csrc/recursion/plan.c", "return sqrt(u * r->mass[m->object[e]] / m->mass);", "return sqrt(u);"),
-    ("csrc/recursion/sweep.c", "if (counts && j->bad[t] == -1 && !rsk", "if (0 && counts && !rsk"),
+    ("csrc/recursion/sweep.c", "WEIGHTS_COUNT && j->bad[t] == -1 && !rsk", "WEIGHTS_COUNT && 0 && !rsk"),
     (
         "csrc/recursion/attributes.c",
         "(float)(log2_of(norm) / OCTAVES) : 1.0f",
@@ -39,7 +39,7 @@ PLANTED = [
     ("csrc/reading/unroll.c", "if (rsk_fit_clean(f)) break;", "break;"),
     ("csrc/reading/ties.c", "solved ? t->size[i] * t->u[k] : 0.0", "(solved ? t->size[i] : 0.0) * t->u[k]"),
     ("csrc/reading/ties.c", "if (f->spread <= WORSE * spread) return 1;", "if (spread >= 0.0) return 1;"),
-    ("csrc/reading/look.c", "if (rank_of(&next) > next.peak - LOST) found", "if (0) found"),
+    ("csrc/reading/look.c", "if (rank_of(next) > next->peak - LOST) found", "if (0) found"),
     ("csrc/reading/look.c", "w->value += fmax(0.0, nats - FAR);", ""),
     ("csrc/reading/solve.c", "* sqrt((double)q->kept) : 0.0", "* sqrt((double)q->map.spec->dim) : 0.0"),
     ("csrc/reading/solve.c", "* (double)q->kept / (double)q->map.spec->dim;", ";"),
@@ -84,6 +84,6 @@ PLANTED = [
         "a.dtype != dtype or not (a.flags.c_contiguous and a.flags.writeable)",
         "a.dtype != dtype or not a.flags.writeable",
     ),
-    ("src/recsketch/repository/linking.py", "            s.verify(at)\n", ""),
-    ("src/recsketch/repository/graph_files.py", "graph.node_kinds[i] < graph.MODULE or i == first", "True"),
+    ("src/recsketch/repository/graph/linking.py", "            s.verify(at)\n", ""),
+    ("src/recsketch/repository/graph/files.py", "graph.node_kinds[i] < graph.MODULE or i == first", "True"),
 ]

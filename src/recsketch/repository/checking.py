@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import recsketch._check as _check
-import recsketch.repository.concepts as concepts
+import recsketch.repository.concepts.kept as concepts
 import recsketch.repository.conditions as conditions
-import recsketch.repository.edges as edges
+import recsketch.repository.graph.edges as edges
+import recsketch.repository.graph.linking as linking
 import recsketch.repository.lines as lines
-import recsketch.repository.linking as linking
 import recsketch.repository.tables as tables
 from recsketch.repository.columns import Column, Columns
 from recsketch.repository.errors import RepositoryDamaged

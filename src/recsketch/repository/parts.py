@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import recsketch._check as _check
-import recsketch.repository.edges as edges
 import recsketch.repository.given as given
+import recsketch.repository.graph.edges as edges
 import recsketch.repository.tables as tables
 from recsketch.repository.columns import Columns
 from recsketch.repository.errors import RepositoryDamaged

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 import recsketch._check as _check
-import recsketch.repository.concepts as concepts_of
+import recsketch.repository.concepts.kept as concepts_of
 import recsketch.repository.conditions as conditions
-import recsketch.repository.edges as edges
 import recsketch.repository.given as given
-import recsketch.repository.graph_making as graph_making
+import recsketch.repository.graph.edges as edges
+import recsketch.repository.graph.linking as linking
+import recsketch.repository.graph.making as graph_making
 import recsketch.repository.lines as lines
-import recsketch.repository.linking as linking
 import recsketch.repository.parquet as parquet
 import recsketch.repository.parts as parts_of
 import recsketch.repository.tables as tables
@@ -28,12 +28,12 @@ from recsketch.repository.checking import check
 from recsketch.repository.columns import Columns, one
 from recsketch.repository.conditions import Metadata
 from recsketch.repository.disk import Disk
-from recsketch.repository.edges import NEAREST
 from recsketch.repository.errors import RepositoryDamaged
 from recsketch.repository.finding import Finder, selected
 from recsketch.repository.finding import queries as queries_of
 from recsketch.repository.given import Object, Parts, Runs, Sketchers, Sketches
-from recsketch.repository.graph import Graph
+from recsketch.repository.graph.edges import NEAREST
+from recsketch.repository.graph.graph import Graph
 from recsketch.repository.opening import Handle
 from recsketch.repository.results import Concept, ConceptEvent, Hit, RepositoryCheck, StoredRun
 from recsketch.repository.segments import DTYPES, Rows

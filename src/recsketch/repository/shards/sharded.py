@@ -16,14 +16,14 @@ import recsketch._check as _check
 import recsketch.repository.conditions as conditions
 import recsketch.repository.given as given
 import recsketch.repository.search as search
-import recsketch.repository.shards as shards
+import recsketch.repository.shards.shard as shards
 from recsketch._check import Floats
 from recsketch.repository.errors import ShardFailed
 from recsketch.repository.finding import Condition
 from recsketch.repository.finding import queries as queries_of
 from recsketch.repository.given import Runs, Sketchers
 from recsketch.repository.results import Hit, StoredRun
-from recsketch.repository.shards import Query, Shard, Size
+from recsketch.repository.shards.shard import Query, Shard, Size
 from recsketch.repository.state import ORDER, RUN, same_spec
 from recsketch.repository.store import TRIES, SketchRepository
 from recsketch.sketching.spec import SketchSpec

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import recsketch.repository.columns as columns
-import recsketch.repository.emergence as emergence
+import recsketch.repository.concepts.emergence as emergence
 import recsketch.repository.lines as lines
 import recsketch.repository.tables as tables
 from recsketch.repository.columns import Column
-from recsketch.repository.emergence import Emergence, Group, Trial
+from recsketch.repository.concepts.emergence import Emergence, Group, Trial
+from recsketch.repository.concepts.modes import LEAST, Space
 from recsketch.repository.errors import RepositoryDamaged
-from recsketch.repository.modes import LEAST, Space
 from recsketch.repository.results import Concept, ConceptEvent
 from recsketch.repository.segments import Rows
 

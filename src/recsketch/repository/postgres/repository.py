@@ -14,12 +14,12 @@ import numpy as np
 import recsketch._check as _check
 import recsketch.repository.conditions as conditions
 import recsketch.repository.given as given
-import recsketch.repository.postgres_tables as tables
+import recsketch.repository.postgres.tables as tables
 from recsketch.repository.conditions import Metadata
 from recsketch.repository.finding import queries as queries_of
 from recsketch.repository.given import Runs, Sketchers, Sketches
-from recsketch.repository.postgres_finding import PostgresFinder
-from recsketch.repository.postgres_tables import Database
+from recsketch.repository.postgres.finding import PostgresFinder
+from recsketch.repository.postgres.tables import Database
 from recsketch.repository.results import Hit, StoredRun
 from recsketch.repository.search import MANY
 from recsketch.repository.segments import Rows

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-import recsketch.repository.edges as edges
+import recsketch.repository.graph.edges as edges
 import recsketch.repository.search as search
 import recsketch.repository.tables as tables
 from recsketch._check import Floats
 from recsketch.reading.similarity import unit
 from recsketch.repository.columns import Column
-from recsketch.repository.edges import NEAR, NEAREST
 from recsketch.repository.errors import RepositoryDamaged
+from recsketch.repository.graph.edges import NEAR, NEAREST
 from recsketch.repository.segments import Rows
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from recsketch.runs.drawing import printable
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from recsketch.repository.graph import Graph
+    from recsketch.repository.graph.graph import Graph
 
 _VALUE = ("weight", "probability", "contrast")  # what `values` are, by kind
 
@@ -119,11 +119,11 @@ def html_text(graph: Graph, first: int, most: int) -> str:
     }
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     text = text.replace("<", r"\u003c")  # so that no name ends the script
-    folder = resources.files("recsketch.repository")
-    script = (folder / "graph.js").read_text("utf-8")
+    folder = resources.files("recsketch.repository.graph")
+    script = (folder / "page.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     parts = {"@HASH@": f"sha256-{digest}", "@DATA@": text, "@SCRIPT@": script}
-    page = (folder / "graph.html").read_text("utf-8")
+    page = (folder / "page.html").read_text("utf-8")
     return re.sub("|".join(parts), lambda found: parts[found[0]], page)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 import recsketch._check as _check
-import recsketch.repository.graph_files as graph_files
+import recsketch.repository.graph.files as graph_files
 from recsketch._files import File, written
 from recsketch._values import Record
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-import recsketch.repository.postgres_tables as tables
+import recsketch.repository.postgres.tables as tables
 import recsketch.repository.search as search
 from recsketch._check import Floats
 from recsketch.reading.similarity import unit

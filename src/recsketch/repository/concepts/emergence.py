@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recsketch.repository.density import clusters
-from recsketch.repository.modes import (
+from recsketch.repository.concepts.density import clusters
+from recsketch.repository.concepts.modes import (
     CHANCE,
     CUT,
     LEAST,

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-import recsketch.repository.concepts as concepts
-import recsketch.repository.edges as edges
+import recsketch.repository.concepts.kept as concepts
+import recsketch.repository.graph.edges as edges
 import recsketch.repository.lines as lines
 import recsketch.repository.tables as tables
 from recsketch.repository.errors import RepositoryDamaged
-from recsketch.repository.graph import Graph
-from recsketch.repository.linking import Links
+from recsketch.repository.graph.graph import Graph
+from recsketch.repository.graph.linking import Links
 from recsketch.repository.segments import Rows
 from recsketch.repository.state import OBJECT, State
 

@@ -1,0 +1,1 @@
+"""Many repositories, searched as one."""
