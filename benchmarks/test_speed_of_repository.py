@@ -8,8 +8,11 @@ of 100,000.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from functools import lru_cache, partial
@@ -125,6 +128,45 @@ def searching(effort: int) -> Iterator[Figure]:
     yield Figure("one query by type, over float32", "", ", ".join(parts), how)
 
 
+OPENED = """
+import json, sys, time
+import numpy as np
+import recsketch as rs
+from recsketch import SketchRepository
+
+def own():  # MB of this process that are no file's, which is what there must be room for beside the page cache
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) / 1024 for line in file if line.startswith("RssAnon"))
+
+before, start = own(), time.perf_counter()
+kept = SketchRepository.open(sys.argv[1], threads=1)
+opened = time.perf_counter() - start
+kept.search(np.ones(kept.spec.dim), 10)
+print(json.dumps([1e3 * opened, own() - before]))
+"""
+
+
+def opening(effort: int) -> Iterator[Figure]:
+    """A process opens a repository and searches it once: numbers of 64 int8, for it is their number that counts."""
+    n, d = {SMOKE: 2_000, QUICK: 100_000}.get(effort, 1_000_000), 64
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        with rs.SketchRepository.open(f"{folder}/r", rs.SketchSpec(d, {"eye": 2}), mode="a", dtype="int8") as r:
+            for _ in range(0, n, 2_000):
+                r.add(rng.standard_normal((2_000, d), np.float32))
+        if not os.path.exists("/proc/self/status"):
+            return
+        command = [sys.executable, "-c", OPENED, f"{folder}/r"]
+        told = [
+            json.loads(subprocess.run(command, check=True, capture_output=True).stdout.splitlines()[-1])
+            for _ in range(3)
+        ]
+    opened, own = np.median(told, axis=0)
+    how = f"{n:,} rows of {d} int8, one thread, a process of its own"
+    yield at_most("opening, in ms", 50, float(opened), how, ".3g")
+    yield at_most("memory beside the page cache after a search, in MB", 200, float(own), how, ".3g")
+
+
 def finding(effort: int) -> Iterator[Figure]:
     """Pages that were edited find the page they were made from; pages that have a line in common find each other."""
     count = {SMOKE: 100, QUICK: 1000}.get(effort, 4000)
@@ -190,7 +232,7 @@ def linking(effort: int) -> Iterator[Figure]:
     )
 
 
-FIGURES = (adding, searching, finding, linking)
+FIGURES = (adding, searching, opening, finding, linking)
 
 
 def _top(x: Any, q: Any) -> None:
