@@ -185,7 +185,10 @@ def changed(filled: Any, folder: Path, change: Any) -> Path:
     table = pq.read_table(io.BytesIO(bytes_of(filled, "parquet")))
     rows_of = table.to_pylist()
     change(rows_of)
-    pq.write_table(pa.Table.from_pylist(rows_of, schema=table.schema), folder / "y.parquet")
+    try:
+        pq.write_table(pa.Table.from_pylist(rows_of, schema=table.schema), folder / "y.parquet")
+    except pa.ArrowNotImplementedError:  # a null of a fixed-size list, before pyarrow 22
+        pytest.skip("this pyarrow cannot write it")
     return folder / "y.parquet"
 
 

@@ -40,7 +40,7 @@ def _arrow() -> Any:
 def _schema(pa: Any, dim: int, dtype: str) -> Any:
     """Without its metadata."""
     element = {"float32": pa.float32(), "float16": pa.float16(), "int8": pa.int8()}[dtype]
-    sketch = pa.list_(element, dim)
+    kinds = {RUN: pa.list_(element, dim), ORDER: pa.list_(element)}  # pyarrow 21 writes no nulls of the former
     objects = pa.struct(
         {
             "module": pa.string(),
@@ -51,8 +51,8 @@ def _schema(pa: Any, dim: int, dtype: str) -> Any:
     )
     inputs = pa.struct({"user": pa.int32(), "position": pa.int32(), "object": pa.int32(), "weight": pa.float64()})
     fields = [("key", pa.string()), ("metadata", pa.string())]
-    for names in NAMES.values():
-        fields += zip(names, (sketch, pa.float32(), pa.float64()), strict=True)
+    for kind, names in NAMES.items():
+        fields += zip(names, (kinds[kind], pa.float32(), pa.float64()), strict=True)
     return pa.schema([*fields, ("objects", pa.list_(objects)), ("inputs", pa.list_(inputs))])
 
 
@@ -81,7 +81,8 @@ def _sketches(pa: Any, form: Form | None, count: int, kind: Any) -> list[Any]:
     index[at] = np.arange(len(at))
     none = index < 0
     take = pa.array(index, mask=none)
-    values = pa.FixedSizeListArray.from_arrays(pa.array(packed.values.reshape(-1)), type=kind)
+    fixed = pa.list_(kind.value_type, packed.dim)
+    values = pa.FixedSizeListArray.from_arrays(pa.array(packed.values.reshape(-1)), type=fixed).cast(kind)
     return [x.take(take) for x in (values, pa.array(packed.scale), pa.array(packed.noise))]
 
 
@@ -158,6 +159,9 @@ def _form(found: dict[str, Any], kind: str, dtype: str, dim: int) -> Form | None
     if not all(np.array_equal(at[0], x) for x in at):
         raise ValueError(f"{', '.join(NAMES[kind])}: wanted all of them or none in a row; got some")
     values, scale, noise = (x.drop_null() for x in columns)
+    lengths = np.array(values.value_lengths(), np.int64) if kind == ORDER else dim
+    if np.any(lengths != dim):
+        raise ValueError(f"{NAMES[kind][0]}: wanted {dim} numbers a row; got others")
     flat = _numbers(NAMES[kind][0], values.flatten()).reshape(-1, dim)
     packed = PackedSketches(flat, _numbers("scale", scale), _numbers("noise", noise), dtype)
     _check.known(NAMES[kind][0], packed.unpack(), None)
