@@ -105,7 +105,7 @@ static RSK_INLINE void FN(turn_half)(FN(ends) *e, ptrdiff_t d, int c, const rsk_
     const ptrdiff_t n = d / 2;
     const int cross = !!(t[0].mask[c] & HALF) + (count == 2 ? 2 + 2 * !!(t[1].mask[c] & HALF) : 0);
     if (t->steep) {
-        const FN(turner) one = FN(turner_make)(t, d, c, 1);
+        const FN(turner) one = FN(turner_make)(t, d, c, !!(t->mask[c] & HALF));
         FN(turn_one)(e, n, &one, ints, how, 1);
         return;
     }
