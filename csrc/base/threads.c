@@ -146,8 +146,8 @@ void rsk_parallel(int threads, ptrdiff_t n, ptrdiff_t chunk, rsk_task *task, voi
 /* ---------------------------------------------------------------- short work
 
  * Threads that meet every tenth of a millisecond wait for whoever was put to sleep meanwhile. Where other processes want the cores, that
- * is a time slice of some milliseconds at every meeting: a search was 13 times slower on two threads than on one. Whether threads pay is
- * therefore measured, and short work stays serial for a while once they did not. */
+ * is a time slice of some milliseconds at every meeting, many times what the work takes. Whether threads pay is therefore measured, and
+ * short work stays serial for a while once they did not. */
 
 #if defined(_OPENMP) && defined(CLOCK_THREAD_CPUTIME_ID)
 static volatile int waiting, length = FIRST; /* pieces that stay serial from now on; after the next one that threads made slower */

@@ -130,7 +130,8 @@ static inline v16 v16_half_sums(const v16 s[8]) {
 #define LANES R64_LANES
 #include "operators.h"
 
-/* Whether one pass over a half takes the two operators: they are not steep, and above the lanes of a block their masks are not 0 or equal. */
+/* Whether one pass over a half takes the two operators: they are not steep, and above the lanes of a block their masks are not 0 or
+ * equal. */
 static inline int turns_mix(const rsk_turn *one, const rsk_turn *two, int half) {
     const ptrdiff_t a = one->mask[half] / BLOCK, b = two->mask[half] / BLOCK;
     return !one->steep && a && b && a != b;

@@ -159,8 +159,8 @@ typedef struct rsk_proposal {
     double credit;    /* nats in the score that what stands below the first of them brought */
 } rsk_proposal;
 
-/* Passes over a vector times d from which on threads share such work: about 0.1 ms, where handing it out takes 2 to 20 microseconds. A step
- * down takes 4 passes, a leaf's adjoint as many, and what is below a candidate at least 16. */
+/* Passes over a vector times d from which on threads share such work: some tenths of a millisecond, where handing it out takes microseconds.
+ * A step down takes 4 passes, a leaf's adjoint as many, and what is below a candidate at least 16. */
 #define RSK_SHARED_WORK ((ptrdiff_t)1 << 19)
 
 /* A step of a way down: a module, and whether its inputs are seen at the position of a tuple's first member or, pooled, at none. */

@@ -9,8 +9,8 @@
  * several pieces to wait for. */
 #include "recursion/recursion.h"
 
-/* Steps times d from which on a trace is split: 0.1 to 0.25 ms of a sweep. Handing out a level takes 2 microseconds, but 20 and more where
- * threads sleep meanwhile (docs/implementation.md, "Threads"), and there are three or four levels. */
+/* Steps times d from which on a trace is split: some tenths of a millisecond. Handing out a level takes microseconds, but tens of them
+ * where threads sleep meanwhile (docs/implementation.md, "Threads"), and there are three or four levels. */
 #define LEAST ((ptrdiff_t)1 << 20)
 /* A piece has at most this share of what each thread has to do. */
 #define GRAIN 0.5

@@ -12,11 +12,13 @@ static const struct variant {
     ptrdiff_t dim;
     const char *rotation;
     int weighting, unordered, ins; /* an rsk_weighting; flag; operators of T_in */
-} variants[] = {{64, "skew", RSK_WEIGHTS_ENERGY, 0, 2},    {128, "skew", RSK_WEIGHTS_LINEAR, 0, 2},
-                {1024, "skew", RSK_WEIGHTS_ENERGY, 0, 2},  {64, "hadamard", RSK_WEIGHTS_LINEAR, 0, 2},
-                {128, "hadamard", RSK_WEIGHTS_ENERGY, 0, 1}, {1024, "hadamard", RSK_WEIGHTS_ENERGY, 0, 2},
-                {128, "skew", RSK_WEIGHTS_BALANCED, 0, 2}, {1024, "hadamard", RSK_WEIGHTS_BALANCED, 0, 2},
-                {1024, "skew", RSK_WEIGHTS_BALANCED, 1, 2}, {64, "hadamard", RSK_WEIGHTS_COUNT, 1, 1}};
+    int steep;                     /* flag: operators of 90 degrees */
+} variants[] = {{64, "skew", RSK_WEIGHTS_ENERGY, 0, 2, 0},      {128, "skew", RSK_WEIGHTS_LINEAR, 0, 2, 0},
+                {1024, "skew", RSK_WEIGHTS_ENERGY, 0, 2, 0},    {64, "hadamard", RSK_WEIGHTS_LINEAR, 0, 2, 0},
+                {128, "hadamard", RSK_WEIGHTS_ENERGY, 0, 1, 0}, {1024, "hadamard", RSK_WEIGHTS_ENERGY, 0, 2, 0},
+                {128, "skew", RSK_WEIGHTS_BALANCED, 0, 2, 0},   {1024, "hadamard", RSK_WEIGHTS_BALANCED, 0, 2, 0},
+                {1024, "skew", RSK_WEIGHTS_BALANCED, 1, 2, 0},  {64, "hadamard", RSK_WEIGHTS_COUNT, 1, 1, 0},
+                {64, "skew", RSK_WEIGHTS_ENERGY, 0, 2, 1},      {128, "skew", RSK_WEIGHTS_BALANCED, 0, 2, 1}};
 enum { VARIANTS = sizeof variants / sizeof *variants, TRACES = 9, MOST = 12 };
 
 static const double UNIT = 0x1p-24; /* the unit roundoff of float32 */
@@ -26,6 +28,7 @@ static rsk_spec *spec_variant(const struct variant *v) {
     params_fill(&p, v->dim, v->rotation, 0);
     p.p.weighting = v->weighting, p.p.ordered = !v->unordered, p.p.ins = v->ins;
     p.p.spread = v->weighting == RSK_WEIGHTS_BALANCED ? 0.5 : 0;
+    if (v->steep) p.p.cosine = 0, p.p.sine = 1;
     return spec_of(&p);
 }
 

@@ -19,6 +19,7 @@ from recsketch.datasets.network import WIRING, PageNetwork
 from recsketch.datasets.pages import Page
 from recsketch.demo.unrolling import note
 from recsketch.display.terminal import progress
+from recsketch.repository.concepts.emergence import SETTLE
 from recsketch.repository.store import SketchRepository
 from recsketch.runs import drawing
 from recsketch.runs.trace import Trace
@@ -31,7 +32,10 @@ SHARES = (0.35, 0.25, 0.2, 0.12, 0.08)
 """Of the kinds of pages that are there from the start."""
 
 NEW_SHARE = 0.2
-"""Of a further kind, which appears when half of the pages have been added."""
+"""Of a further kind, which appears when half of the pages have been added, and the cold start is over."""
+
+LEAST = SETTLE + 128
+"""Fewest pages: without some beyond the cold start nothing could appear."""
 
 PART = 25
 """Pages that are added at a time."""
@@ -80,15 +84,15 @@ def run_repository(folder: str, pages: int, *, seed: int, threads: int | None = 
     FileExistsError
         There is a repository already.
     """
-    if pages < 640:
-        raise ValueError(f"pages: wanted at least 640, as concepts emerge from 512 runs; got {pages}")
+    if pages < LEAST:
+        raise ValueError(f"pages: wanted at least {LEAST}, as concepts emerge from {SETTLE} runs; got {pages}")
     place = os.path.join(folder, "pages")
     if os.path.exists(place):
         raise FileExistsError(f"{place}: wanted a folder that is not there yet; got one")
     started = time.perf_counter()
     rng, network = np.random.default_rng([seed, 29]), PageNetwork()
     kinds = [new_kind(rng) for _ in range(len(SHARES) + 1)]
-    new, half = len(SHARES), max(pages // 2, 512)
+    new, half = len(SHARES), max(pages // 2, SETTLE)
     labels = rng.choice(new, size=pages, p=SHARES)
     labels[half:][rng.random(pages - half) < NEW_SHARE] = new
     made = [page_of(kinds[k], rng) for k in progress(labels.tolist(), "writing pages")]
@@ -109,11 +113,10 @@ def run_repository(folder: str, pages: int, *, seed: int, threads: int | None = 
             "moved": _moved(kept, traces, rng),
             "digits": _digits(kept, traces, made, rng),
             "concepts": _concepts(kept, labels, new, dict(zip(keys, labels.tolist(), strict=True))),
-            "graph": str(kept.graph()),
+            "graph": str(graph := kept.graph()),
+            "page": os.path.join(folder, "graph.html"),
         }
-        page = os.path.join(folder, "graph.html")
-        kept.graph().to_html(page, keys[0])
-        figures["page"] = page
+        graph.to_html(figures["page"], keys[0])
         first = int(np.flatnonzero(labels == new)[0])
         found = Found(made[first], _prototype(kept, figures, threads), note(network))
     figures["seconds"] = time.perf_counter() - started
@@ -172,7 +175,7 @@ def _concepts(kept: SketchRepository, labels: Any, new: int, kind_of: dict[str, 
         told.append(
             {"id": concept.id, "runs": concept.count, "kind": kind, "pure": float(counts[kind] / concept.count)}
         )
-    events = [e for e in kept.events() if e.kind != "grew"]
+    events = [e for e in kept.events() if e.kind != "grew" and e.placed > SETTLE]
     of_new = [c["id"] for c in told if c["kind"] == new]
     born = next((e.placed for e in events if e.concept in of_new), None)
     seen = None if born is None else int((labels[:born] == new).sum())

@@ -64,7 +64,7 @@ def _concepts(f: Figures, found: Found, style: Style) -> str:
     parts = [
         heading("Kinds of pages that emerged", style=style),
         table(["concept", "pages", "most are of", "share"], rows, style=style),
-        *(f"  {line}" for line in told["events"] if not line.startswith("after 512 ")),
+        *(f"  {line}" for line in told["events"]),
     ]
     if found.prototype is None:
         text = "The layout that appeared on the way has not emerged; more pages may bring it."

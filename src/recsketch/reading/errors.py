@@ -10,7 +10,8 @@ PROBES = 2  # White noise is fitted so many times.
 PROBE_ITERATIONS = 60
 POOL = 6.0  # Unknowns: what all objects of a run have in common enters the error of each with the weight of so many.
 # A residual that is all rounding is that of the sketch, of which a fit leaves the share 1 - n/m, and that of the sweep
-# which measured it, whose square is about SWEEP of the first one's. Measured over nine kinds of runs at four loads.
+# which measured it, whose square is about SWEEP of the first one's. What comes of it is in docs/figures.md: "errors of
+# `recover` over those stated".
 ROUNDING, SWEEP = 1e-6, 0.5
 LEAST_ROUNDING = 1.15e-8  # of a sketch's norm: what is left of float32 rounding where an answer fits to the last bit
 # An element is rounded to float32 once it is found: a relative error of 2^-24 / sqrt(6), root mean square, where the

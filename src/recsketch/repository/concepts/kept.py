@@ -91,8 +91,7 @@ class Keeper:
         if g.count == 0:
             state.drop(g, "retired")
         elif len(g.rows) < min(LEAST, g.count):
-            rows = [row for part in parts(self._db, g.id) for row in _rows_of(self._db, part)]
-            found = self._vectors(sorted(rows)[-2 * LEAST :], state.space)
+            found = self._vectors(_members(self._db, g.id)[-2 * LEAST :], state.space)
             if not found:
                 raise _damaged(f"a member of concept {g.id}")
             g.remake([*found], [*found.values()])
@@ -301,12 +300,7 @@ def of_row(db: sqlite3.Connection, row: int) -> int | None:
     if line is None:
         return None
     name: int = tables.checked("a member of a concept", line)[1]  # type: ignore[assignment]
-    return _heir(heirs(db), name)
-
-
-def _heir(into: dict[int, int], name: int) -> int:
-    """What a concept is a part of now."""
-    seen = set[int]()
+    into, seen = heirs(db), set[int]()
     while name in into and name not in seen:
         seen.add(name)
         name = into[name]
@@ -338,14 +332,11 @@ def _keys_of(db: sqlite3.Connection, concept: int) -> list[tuple[int, str]]:
 
 def members(db: sqlite3.Connection) -> dict[int, list[int]]:
     """Rows of each concept that lives, those of the merged ones among them."""
-    into = heirs(db)
-    found: dict[int, list[int]] = {g.id: [] for g in groups(db, state_values(db))}
-    for line in db.execute("SELECT row, concept, crc FROM members ORDER BY row").fetchall():
-        row, name = (int(x) for x in tables.checked("a member of a concept", line))  # type: ignore[call-overload]
-        name = _heir(into, name)
-        if name in found:
-            found[name].append(row)
-    return found
+    return {g.id: _members(db, g.id) for g in groups(db, state_values(db))}
+
+
+def _members(db: sqlite3.Connection, concept: int) -> list[int]:
+    return sorted(row for part in parts(db, concept) for row in _rows_of(db, part))
 
 
 def warming(db: sqlite3.Connection) -> int:
