@@ -86,6 +86,30 @@ static inline int rsk_is_order(ptrdiff_t n) { return n >= RSK_LANES && n <= RSK_
 /* Bit k of packed sign words: 1 is a minus sign. */
 static inline int rsk_sign_bit(const uint16_t *bits, ptrdiff_t k) { return (bits[k >> 4] >> (k & 15)) & 1; }
 
+/* ---------------------------------------------------------------- strings of the block family (codes.c) */
+
+/* A string is `block` signs: a common sign times [+1 | signs of a code's bits | signs of a tail], a set bit for a minus. The code is a
+ * mixed payload of the block's row, the column and the module's tag, from the lowest bit on. */
+typedef struct rsk_codes {
+    int block;                            /* b, 32 or 64 */
+    int row_bits, column_bits, tag_bits;
+    int bits;                             /* of a code */
+    int tail;                             /* b - 1 - bits */
+} rsk_codes;
+
+#define RSK_LEAST_TAG 8
+/* Returns 0 where there is no such block, or where a tag would have less than RSK_LEAST_TAG bits; *codes is set in the second case. d is a
+ * power of two. */
+int rsk_codes_make(ptrdiff_t d, ptrdiff_t block, rsk_codes *codes);
+/* The code of a payload, a bijection of `bits` bits that leaves nothing of what payloads have in common, and the way back. */
+uint64_t rsk_code_of(const rsk_codes *codes, uint64_t payload);
+uint64_t rsk_code_payload(const rsk_codes *codes, uint64_t code);
+int rsk_code_sign(uint64_t payload); /* the string's common sign, 1 or -1 */
+uint64_t rsk_code_pack(const rsk_codes *codes, uint64_t tag, uint64_t column, uint64_t row);
+void rsk_code_unpack(const rsk_codes *codes, uint64_t payload, uint64_t *tag, uint64_t *column, uint64_t *row);
+/* The column that stands for a module's counter. */
+static inline uint64_t rsk_code_counter(const rsk_codes *codes) { return ((uint64_t)1 << codes->column_bits) - 1; }
+
 /* ---------------------------------------------------------------- sums (dot.c) */
 
 /* The sum of a[i] b[i], in sixteen interleaved sums that are folded in one order: the same bits however it is compiled. */
