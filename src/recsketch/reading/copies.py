@@ -21,25 +21,32 @@ def copies(objects: list[UnrolledObject]) -> list[tuple[int, ...]]:
     An object is compared with those before it whose attributes have about the same projection on one vector. Cost:
     n log n for n objects, and one comparison for each that is near.
     """
+    if not objects:
+        return []
+    ends = np.append(0, np.cumsum([o.attribute.size for o in objects]))
+    x = np.concatenate([o.attribute for o in objects]).astype(np.float64)
+    size = np.diff(ends)
+    place = np.arange(x.size) - ends[:-1].repeat(size)
+    projection = np.add.reduceat(x * np.cos(place), ends[:-1]).tolist()
+    square = np.add.reduceat(
+        np.square(np.concatenate([o.error for o in objects]), dtype=np.float64), ends[:-1]
+    ).tolist()
+
+    def tolerance(i: int, j: int) -> float:
+        """The distance of two attributes up to which they may be the same."""
+        return DEVIATIONS * math.sqrt(square[i] + square[j]) + ALIKE * max(objects[i].norm, objects[j].norm)
+
     same = list(range(len(objects)))
     near: dict[tuple[str, tuple[int, ...]], list[tuple[float, int]]] = {}
     found: dict[int, list[int]] = {}
     for i, o in enumerate(objects):  # inputs first
         seen = near.setdefault((o.module, tuple(same[c] for c in o.inputs)), [])
-        x = o.attribute.astype(np.float64)
-        at = float(x @ np.cos(np.arange(x.size)))
-        reach = math.sqrt(x.size) * _tolerance(o, o)
+        at, reach = projection[i], math.sqrt(size[i]) * tolerance(i, i)
         for _, j in seen[bisect_left(seen, (at - reach, -1)) : bisect_left(seen, (at + reach, len(objects)))]:
-            if np.linalg.norm(x - objects[j].attribute.astype(np.float64)) <= _tolerance(o, objects[j]):
+            if np.linalg.norm(x[ends[i] : ends[i + 1]] - x[ends[j] : ends[j + 1]]) <= tolerance(i, j):
                 same[i] = j
                 break
         else:
             insort(seen, (at, i))
         found.setdefault(same[i], []).append(i)
     return [tuple(group) for group in found.values() if len(group) > 1]
-
-
-def _tolerance(a: UnrolledObject, b: UnrolledObject) -> float:
-    """The distance of two attributes up to which they may be the same."""
-    square = sum(float(np.square(o.error, dtype=np.float64).sum()) for o in (a, b))
-    return DEVIATIONS * math.sqrt(square) + ALIKE * max(a.norm, b.norm)

@@ -18,9 +18,9 @@ NEPERS = OCTAVES * math.log(2.0)  # the natural logarithm over the element
 LEAST_SPREAD, LEAST_OBJECTS = 0.005, 3
 
 
-def lognormal(sigma: float) -> float:
-    """The standard deviation of a number over its median, if its logarithm is normal with this one."""
-    return math.sqrt(math.expm1(min(sigma**2, 200.0)))
+def lognormal(sigma: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The standard deviations of numbers over their medians, if their logarithms are normal with these."""
+    return np.asarray(np.sqrt(np.expm1(np.minimum(sigma**2, 200.0))))
 
 
 def likeliest_norms(

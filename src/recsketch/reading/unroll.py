@@ -110,8 +110,10 @@ class _Reader:
         self.names = [names[m] for m in self.module]
         self.ends = np.cumsum([0, *(spec.lengths[name] for name in self.names)])
         self.below: dict[int, list[int]] = {}
-        for i, p in enumerate(self.parent):
+        self.path: list[tuple[int, ...]] = []
+        for i, (p, position) in enumerate(zip(self.parent, self.position, strict=True)):
             self.below.setdefault(p, []).append(i)
+            self.path.append((*self.path[p], position) if p >= 0 else (position,))
         for members in self.below.values():
             members.sort(key=self.position.__getitem__)
 
@@ -128,22 +130,22 @@ class _Reader:
         explained = max(0.0, 1.0 - self.missing / self.energy) if self.energy > 0.0 else 0.0
         fits = self._explained()
         surest = 1.0 if fits else 1.0 - DOUBT * (1.0 - explained)
+        errors, (norms, norm_errors) = self._deviations(), self._norms()
         objects = []
         for i in kept:
             members = self.below.get(i, [])
-            norm, norm_error = self._norm(i)
             objects.append(
                 UnrolledObject(
                     module=self.names[i],
                     attribute=self._attribute(i),
                     inputs=tuple(number[same[c]] for c in members),
                     weights=weights.get(i, ()),
-                    path=self._path(i),
+                    path=self.path[i],
                     weight=share[i],
                     confidence=min(1.0 / (1.0 + math.exp(-min(self.evidence[i], 700.0))), surest),
-                    error=self._error(i),
-                    norm=norm,
-                    norm_error=norm_error,
+                    error=errors[self.begin[i] : self.begin[i + 1]],
+                    norm=float(norms[i]),
+                    norm_error=float(norm_errors[i]),
                 )
             )
         limits = self._limits(depth, fits) if objects else ()
@@ -238,7 +240,7 @@ class _Reader:
             found.append("capacity")
         if self._hidden(depth):
             found.append("noise")
-        if not fits and max(len(self._path(i)) for i in range(len(self.names))) == depth:
+        if not fits and max(map(len, self.path)) == depth:
             found.append("max_depth")
         if any(len(members) >= WINDOW for members in self.below.values()) and self.spec.max_inputs > WINDOW:
             found.append("positions")
@@ -259,7 +261,7 @@ class _Reader:
         for p in (-1, *range(len(self.names))):
             row = self.module[p] if p >= 0 else len(spec.modules)
             members = self.below.get(p, [])
-            if not allowed[row].any() or len(members) >= spec.max_inputs or (p >= 0 and len(self._path(p)) >= depth):
+            if not allowed[row].any() or len(members) >= spec.max_inputs or (p >= 0 and len(self.path[p]) >= depth):
                 continue
             k = 1 if members else min(fan, spec.max_inputs)
             if members:
@@ -297,13 +299,6 @@ class _Reader:
             stack.append((i, True))
             stack.extend((same[c], False) for c in reversed(self.below.get(i, [])))
         return list(out)
-
-    def _path(self, i: int) -> tuple[int, ...]:
-        path = []
-        while i >= 0:
-            path.append(self.position[i])
-            i = self.parent[i]
-        return tuple(reversed(path))
 
     def _weights(self, p: int) -> tuple[float, ...]:
         """Weights of the inputs of p (-1: of the network), as they were given; with "count" as they were, else in all
@@ -371,6 +366,12 @@ class _Reader:
         self.values, errors = self.coding.decode(module, self.begin, unknowns, error, 1)
         assert errors is not None
         self.errors = errors
+        # The attributes less their modules' centres, which is what all unknowns are factors of.
+        centres = self.spec.centres or {}
+        self.centred = self.values.astype(np.float64)
+        for i, name in enumerate(self.names):
+            if name in centres:
+                self.centred[self.begin[i] : self.begin[i + 1]] -= centres[name]
 
     def _whole(self, i: int) -> npt.NDArray[np.float64]:
         """All unknowns but the counter: of the attribute, and the signature."""
@@ -379,33 +380,33 @@ class _Reader:
     def _attribute(self, i: int) -> Floats:
         return self.values[self.begin[i] : self.begin[i + 1]]
 
-    def _centred(self, i: int) -> npt.NDArray[np.float64]:
-        """The attribute less its module's centre, which is what all unknowns are factors of."""
-        centre = np.asarray((self.spec.centres or {}).get(self.names[i], 0.0))
-        return np.asarray(self._attribute(i).astype(np.float64) - centre)
-
-    def _error(self, i: int) -> Floats:
-        """Standard errors of an attribute's elements: those of its unknowns, and of the counter they are divided by."""
-        own = self.errors[self.begin[i] : self.begin[i + 1]]
+    def _deviations(self) -> Floats:
+        """Standard errors of the attributes' elements: those of their unknowns, and of the counters these are divided
+        by."""
+        own = self.errors
         if self.spec.attributes == "linear":
-            own = np.hypot(own, self._centred(i) * self.relative[i])
-        return own.clip(0.0, LARGEST_FLOAT).astype(np.float32)
+            own = np.hypot(own, self.centred * self.relative.repeat(np.diff(self.begin)))
+        return np.asarray(own.clip(0.0, LARGEST_FLOAT).astype(np.float32))
 
-    def _norm(self, i: int) -> tuple[float, float]:
-        """The norm of an attribute x and its standard error.
+    def _norms(self) -> tuple[Doubles, Doubles]:
+        """The norms of the attributes x, and their standard errors.
 
-        To first order it changes by g y times a share by which y = x - centre is stretched, g = x / |x|; by what
+        To first order a norm changes by g y times a share by which y = x - centre is stretched, g = x / |x|; by what
         changes y along g; and with polar attributes the direction of y alone is wrong across itself.
         """
-        x, y = self._attribute(i).astype(np.float64), self._centred(i)
-        norm, size = float(np.linalg.norm(x)), float(np.linalg.norm(y))
-        along = float(x @ y) / norm if norm else size
+        x, y, begin = self.values.astype(np.float64), self.centred, self.begin[:-1]
+        if not begin.size:
+            return np.empty(0), np.empty(0)
+        square = np.add.reduceat(x * x, begin)
+        norm, size2 = np.sqrt(square), np.add.reduceat(y * y, begin)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            along = np.where(norm > 0.0, np.add.reduceat(x * y, begin) / norm, np.sqrt(size2))
         if self.spec.attributes == "linear":
-            elements = 1.0 if norm else math.sqrt(x.size)
-            across = float(self.error[i, 0]) / self.spec.scale(self.names[i]) * elements
-            return norm, math.hypot(across, along * float(self.relative[i]))
-        across = math.sqrt(max(size**2 - along**2, 0.0)) * float(self.error[i, 0])
-        return norm, math.hypot(across, along * lognormal(NEPERS * float(self.error[i, 1])))
+            elements = np.where(norm > 0.0, 1.0, np.sqrt(np.diff(self.begin)))
+            scale = np.array([self.spec.scale(name) for name in self.names])
+            return norm, np.hypot(self.error[:, 0] / scale * elements, along * self.relative)
+        across = np.sqrt(np.maximum(size2 - along**2, 0.0)) * self.error[:, 0]
+        return norm, np.hypot(across, along * lognormal(NEPERS * self.error[:, 1]))
 
     # ------------------------------------------------------------ signatures
 
@@ -416,7 +417,7 @@ class _Reader:
         """
         same: dict[int, int] = {}
         groups: dict[tuple[int, tuple[int, ...]], list[int]] = {}
-        inputs_first = sorted(range(len(self.names)), key=lambda i: (-len(self._path(i)), -self.amplitude[i]))
+        inputs_first = sorted(range(len(self.names)), key=lambda i: (-len(self.path[i]), -self.amplitude[i]))
         for i in inputs_first:
             key = (self.module[i], tuple(same[c] for c in self.below.get(i, [])))
             group = groups.setdefault(key, [])
