@@ -62,6 +62,7 @@ class _Factors:
     middle: float
     high: float
     zeros: bool  # whether there are others
+    widest: float  # the largest of w
 
 
 class Units(Protocol):
@@ -84,7 +85,7 @@ def sample(total: int) -> npt.NDArray[np.intp]:
 def centre(column: Column) -> Floats | None:
     """The mean of the `sample` of stored sketches of norm one, or None where there are too few."""
     total = sum(map(len, column.segments))
-    live = tuple((s.number, len(s), int(s.alive.sum())) for s in column.segments)  # rows only ever die
+    live = tuple((s.number, len(s), int(np.count_nonzero(s.alive))) for s in column.segments)  # rows only ever die
     if column.kept.get("live") == live:
         known: Floats | None = column.kept["mean"]
         return known
@@ -230,7 +231,7 @@ def _chosen(s: Segment, chosen: Rows) -> npt.NDArray[np.intp]:
 
 def _factors(column: Column, s: Segment, m: Floats, threads: int) -> _Factors:
     """Kept for the next search: <u, m> is a pass over the rows, and is only computed of those that are new."""
-    key, alive = ("factors", s.number), int(s.alive.sum())
+    key, alive = ("factors", s.number), int(np.count_nonzero(s.alive))
     old: _Factors | None = column.kept.get(key)
     if old is not None and not np.array_equal(old.mean, m):
         old = None
@@ -251,7 +252,7 @@ def _factors(column: Column, s: Segment, m: Floats, threads: int) -> _Factors:
     w = np.where(there, 1 / np.sqrt(np.maximum(square, 1e-12)), 0).astype(np.float32)
     a = along[there].astype(np.float64)
     bounds = (float(a.min()), float(a.mean()), float(a.max())) if len(a) else (0.0, 0.0, 0.0)
-    made = _Factors(m, units, units * w, w, along, alive, *bounds, len(a) < alive)
+    made = _Factors(m, units, units * w, w, along, alive, *bounds, len(a) < alive, float(w.max(initial=0.0)))
     column.kept[key] = made
     return made
 
@@ -285,7 +286,7 @@ def _candidates(
         contrast = np.where((index < 0) | dead[place], -np.inf, contrast)
         parts.append((contrast, s.rows[place]))
         if n < len(values):
-            size = np.linalg.norm(x, axis=1) * max(1.0, float(f.w.max()))
+            size = np.linalg.norm(x, axis=1) * max(1.0, f.widest)
             slack = (q.shape[1] / 16 + 8) * 2.0**-23 * size  # twice the rounding of a scan
             others = scores[:, -1] + most_h + slack
             bound = np.maximum(bound, np.maximum(others, 0) if f.zeros else others)

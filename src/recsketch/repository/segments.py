@@ -158,8 +158,9 @@ class Segment:
         """
         if places is None and self._checked == len(self):
             return
-        due = self.alive if again else self.alive & ~self._seen
-        at = np.flatnonzero(due) if places is None else places[due[places]]
+        which = slice(None) if places is None else places
+        due = self.alive[which] if again else self.alive[which] & ~self._seen[which]
+        at = np.flatnonzero(due) if places is None else places[due]
         values, step = self.values(), max(1, (1 << 22) // (self.dim * self._stored.itemsize))
         for first in range(0, len(at), step):  # nothing where there is nothing to check
             part = at[first : first + step]
