@@ -27,9 +27,9 @@ import sys
 import numpy as np
 import recsketch as rs
 from repositories import SPEC
-path, start = sys.argv[1], int(sys.argv[2])
+path, start, concepts = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "True"
 rng = np.random.default_rng(start)
-r = rs.SketchRepository.open(path, SPEC, mode="a")
+r = rs.SketchRepository.open(path, SPEC, mode="a", concepts=concepts)
 def say(*words):
     sys.stdout.write(" ".join(map(str, words)) + "\\n")
     sys.stdout.flush()
@@ -51,10 +51,10 @@ while True:
 
 
 @contextlib.contextmanager
-def worker(path: Path, start: int) -> Iterator[Any]:
+def worker(path: Path, start: int, concepts: bool = False) -> Iterator[Any]:
     """A process that does the above, once it has the repository open; it is killed at the end."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    command = [sys.executable, "-c", WORKER, str(path), str(start)]
+    command = [sys.executable, "-c", WORKER, str(path), str(start), str(concepts)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as p:
         assert p.stdout is not None
         try:
@@ -67,14 +67,15 @@ def worker(path: Path, start: int) -> Iterator[Any]:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
-def test_nothing_is_lost_by_a_kill(folder: Path) -> None:
+@pytest.mark.parametrize("concepts", [False, True])
+def test_nothing_is_lost_by_a_kill(folder: Path, concepts: bool) -> None:
     """A writer is killed after a number of lines that is drawn with a fixed seed, again and again, on one repository:
-    what it said was done is there, what it had begun may be, and nothing else."""
+    what it said was done is there, what it had begun may be, and nothing else; and concepts have looked at all of it."""
     path, rng = folder / "r", np.random.default_rng(0)
     sure: set[str] = set()
     for number in range(ROUNDS):
         begun: list[str] = []
-        with worker(path, 10_000 * number) as p:
+        with worker(path, 10_000 * number, concepts) as p:
             said = [p.stdout.readline().split() for _ in range(int(rng.integers(0, 40)))]
             p.send_signal(signal.SIGKILL)
             said += [line.split() for line in p.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
@@ -96,6 +97,7 @@ def test_nothing_is_lost_by_a_kill(folder: Path) -> None:
                     assert one.metadata == {"n": int(key[1:])}
                 checked = r.check()
                 assert checked.ok, checked
+                assert not concepts or all(set(c.members) <= found for c in r.concepts())
                 sure = found
 
 
