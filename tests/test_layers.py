@@ -67,6 +67,7 @@ def imports(path: Path) -> list[list[str]]:
 
 # What may be imported besides NumPy and the standard library, inside functions only: file -> packages.
 OPTIONAL = {
+    "repository/approximate/index": {"faiss"},
     "repository/graph/graph": {"networkx"},
     "repository/parquet": {"pyarrow"},
     "repository/postgres/tables": {"psycopg"},
