@@ -6,7 +6,6 @@ import errno
 import importlib.util
 import pickle
 import shutil
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,10 +21,8 @@ import recsketch as rs
 from recsketch.repository import search
 from recsketch.repository.store import SketchRepository
 
-pytestmark = [
-    pytest.mark.skipif(importlib.util.find_spec("faiss") is None, reason="needs faiss: pip install 'recsketch[ann]'"),
-    pytest.mark.filterwarnings("ignore:builtin type .* has no __module__ attribute:DeprecationWarning"),  # of SWIG
-]
+NEEDS = "needs faiss: pip install 'recsketch[ann]'"
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("faiss") is None, reason=NEEDS)
 
 N, KINDS = 5000, 100
 LISTS = 71  # the square root of N
@@ -39,11 +36,20 @@ def kinds(n: int, seed: int = 0) -> np.ndarray:
     return np.asarray(centres[rng.integers(0, KINDS, n)] + rng.standard_normal((n, D)) / 2, np.float32)
 
 
-@pytest.fixture
-def filled(folder: Path) -> Iterator[rs.SketchRepository]:
-    with rs.SketchRepository.open(folder / "r", SPEC, mode="a", threads=2) as r:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("whole") / "r"
+    with rs.SketchRepository.open(place, SPEC, mode="a", threads=2) as r:
         r.add(kinds(N), metadata=[{"n": i} for i in range(N)])
         r.build_index()
+    return place
+
+
+@pytest.fixture
+def filled(whole: Path, folder: Path) -> Iterator[rs.SketchRepository]:
+    """N runs of kinds, with an index."""
+    shutil.copytree(whole, folder / "r")
+    with rs.SketchRepository.open(folder / "r", mode="a", threads=2) as r:
         yield r
 
 
@@ -63,7 +69,7 @@ def test_recall(folder: Path, dtype: str, monkeypatch: pytest.MonkeyPatch) -> No
         r.add(kinds(N))
         r.build_index()
         q = kinds(500, 1)
-        exact, all_of_them = r.search(q, 10), r.search(q[:10], N)
+        exact, all_of_them = r.search(q, 10), r.search(q[:3], N)
         scanned = []
         best = search.best
 
@@ -76,7 +82,7 @@ def test_recall(folder: Path, dtype: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert sum(scanned) == 0  # it was the index
     good = [len({hit.key for hit in a} & {hit.key for hit in b}) for a, b in zip(found, exact, strict=True)]
     assert np.mean(good) / 10 >= 0.95
-    for hits, those in zip(found[:10], all_of_them, strict=True):  # and what it finds is what the scan says of it
+    for hits, those in zip(found[:3], all_of_them, strict=True):  # and what it finds is what the scan says of it
         of = {hit.key: hit for hit in those}
         assert len(hits) == 10
         order = sorted(hits, key=lambda hit: -hit.contrast)
@@ -99,7 +105,7 @@ def test_all_lists_are_all_rows(filled: rs.SketchRepository) -> None:
 def test_more_hits_than_the_lists_have(filled: rs.SketchRepository) -> None:
     """One list has some seventy rows; where they do not do, all are looked at."""
     q = kinds(3, 2)
-    for k in (1000, 1300, N, N + 1):
+    for k in (1000, 1300, N + 1):
         assert all(map(alike, filled.search(q, k, probes=1), filled.search(q, k)))
 
 
@@ -108,16 +114,16 @@ def test_rows_that_went_never_come_up_and_rows_that_came_do(folder: Path) -> Non
     with rs.SketchRepository.open(folder / "r", SPEC, mode="a", threads=2) as r:
         keys = r.add(x)
         r.build_index()
-        near = [hit.key for hit in r.search(x[0], 30)]
-        r.delete(near[:20])
+        near = [hit.key for hit in r.search(x[0], 80)]
+        r.delete(near[:60])  # more than there are candidates
         assert alike(r.search(x[0], 10, probes=LISTS), r.search(x[0], 10))
-        assert not {hit.key for hit in r.search(x[0], 100, probes=1)} & set(near[:20])
-        moved = near[25]
+        assert not {hit.key for hit in r.search(x[0], 100, probes=1)} & set(near[:60])
+        moved = near[65]
         r.update(moved, -x[0])
         assert moved not in {hit.key for hit in r.search(x[0], 60, probes=1)}
         assert r.search(-x[0], 1, probes=1)[0].key == moved
-        r.update(near[26], metadata={"new": 1})
-        assert [hit.key for hit in r.search(x[0], 9, {"new": 1}, probes=LISTS)] == [near[26]]
+        r.update(near[66], metadata={"new": 1})
+        assert [hit.key for hit in r.search(x[0], 9, {"new": 1}, probes=LISTS)] == [near[66]]
         later = r.add(rows(300, 5))  # of no kind
         for i in (0, 150, 299):
             hit = r.search(rows(300, 5)[i], 1, probes=1)[0]
@@ -150,7 +156,7 @@ def test_conditions(filled: rs.SketchRepository, where: Any) -> None:
     q = kinds(20, 2)
     for _ in range(2):
         assert all(map(alike, filled.search(q, 10, where, probes=LISTS), filled.search(q, 10, where)))
-        for a, b in zip(filled.search(q, 10, where, probes=2), filled.search(q, N, where), strict=True):
+        for a, b in zip(filled.search(q[:3], 10, where, probes=2), filled.search(q[:3], N, where), strict=True):
             of = {hit.key: hit for hit in b}
             assert len(a) == min(10, len(b))
             assert alike(a, [of[hit.key] for hit in a])
@@ -283,6 +289,7 @@ def test_files_of_no_use_cost_one_warning(filled: rs.SketchRepository, what: str
     """The index that is in memory is not used once its file is another."""
     spoil, message = BAD[what]
     path = Path(filled.path) / FILE
+    filled.search(kinds(1), probes=1)
     spoil(path)
     told(filled, message)
     with rs.SketchRepository.open(filled.path) as reader:
@@ -318,13 +325,13 @@ def test_lies_of_a_file_change_no_hit(filled: rs.SketchRepository) -> None:
 
 
 def test_no_flipped_bit_makes_a_lie(folder: Path) -> None:
-    """Bits of the whole file, one in 61, seed fixed: a warning and the answer of a scan, or what was there before."""
+    """Bits of the whole file, one in 211: a warning and the answer of a scan, or what was there before."""
     with rs.SketchRepository.open(folder / "r", SPEC, mode="a") as r:
         r.add(kinds(60), metadata=[{"n": i} for i in range(60)])
         r.build_index(lists=3)
         whole = (folder / "r" / FILE).read_bytes()
         exact, warned = r.search(kinds(2, 2), 5), 0
-        for bit in range(0, 8 * len(whole), 61):
+        for bit in range(0, 8 * len(whole), 211):
             spoilt = bytearray(whole)
             spoilt[bit // 8] ^= 1 << bit % 8
             (folder / "r" / FILE).write_bytes(spoilt)
@@ -333,7 +340,7 @@ def test_no_flipped_bit_makes_a_lie(folder: Path) -> None:
                 assert all(map(alike, reader.search(kinds(2, 2), 5, probes=3), exact))
             warned += len(record)
             assert len(record) <= 1
-    assert warned > 0.8 * 8 * len(whole) / 61  # zip has some bytes that nobody reads
+    assert warned > 0.8 * 8 * len(whole) / 211  # zip has some bytes that nobody reads
 
 
 def test_an_index_of_another_history(folder: Path) -> None:
@@ -538,16 +545,3 @@ def test_damage_is_no_index(folder: Path) -> None:
         with pytest.raises(rs.RepositoryDamaged, match="wanted row 9 as it was written; got other bytes"):
             r.build_index()
         assert not (folder / "r" / FILE).exists()
-
-
-def test_without_faiss(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    with rs.SketchRepository.open(folder / "r", SPEC, mode="a") as r:
-        r.add(rows(20))
-        wanted = r"^approximate search: wanted faiss-cpu, of pip install 'recsketch\[ann\]'; got none"
-        with pytest.raises(ImportError, match=wanted):
-            r.build_index()
-        with pytest.raises(ImportError, match=wanted):
-            r.search(rows(1), probes=3)
-        assert len(r.search(rows(1)[0])) == 10
-        r.compact()

@@ -8,7 +8,9 @@ and never change one.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -251,6 +253,10 @@ class Approximate:
 
 def _faiss() -> Any:
     try:
+        if "faiss" not in sys.modules:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # older ones cause some, of NumPy and of SWIG
+                importlib.import_module("faiss")
         import faiss
     except ImportError:
         wanted = "wanted faiss-cpu, of pip install 'recsketch[ann]'"
