@@ -163,7 +163,7 @@ def approximate(effort: int) -> Iterator[Figure]:
                         ROUNDS[effort],
                     )
                     text = f"recall of the ten best {recall:.1%}, time over exact {t['some'] / t['exact']:.3f}"
-                    how = f"{n} rows of {D}, {round(n**0.5)} lists, one query, one thread; made in {made:.0f} s"
+                    how = f"{n} rows of {D}, {round(4 * n**0.5)} lists, one query, one thread; made in {made:.0f} s"
                     yield Figure(f"approximate, {what}, probes = {probes}", "", text, how)
 
 

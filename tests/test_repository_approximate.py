@@ -25,7 +25,7 @@ NEEDS = "needs faiss: pip install 'recsketch[ann]'"
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("faiss") is None, reason=NEEDS)
 
 N, KINDS = 5000, 100
-LISTS = 71  # the square root of N
+LISTS = 283  # four times the square root of N
 FILE = "approximate-run.npz"
 
 
@@ -63,8 +63,9 @@ def alike(found: Any, exact: Any) -> bool:
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "int8+float16"])
 def test_recall(folder: Path, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """500 new rows of the kinds, seed fixed, find 99.9% of their ten best in 4 of 71 lists. If that share were 0.99 for
-    a query drawn at random, a mean below 0.95 had a probability of 5e-8 (Bernstein: variance at most 0.0099)."""
+    """500 new rows of the kinds, seed fixed, find all of their ten best in 8 of 283 lists, and 99.6% in 4. If the share
+    were 0.99 for a query drawn at random, a mean below 0.95 had a probability of 5e-8 (Bernstein: variance at most
+    0.0099)."""
     with rs.SketchRepository.open(folder / "r", SPEC, mode="a", dtype=dtype, threads=2) as r:
         r.add(kinds(N))
         r.build_index()
@@ -78,7 +79,7 @@ def test_recall(folder: Path, dtype: str, monkeypatch: pytest.MonkeyPatch) -> No
             return best(column, some, k, mean, chosen, threads)
 
         monkeypatch.setattr(search, "best", counted)
-        found = r.search(q, 10, probes=4)
+        found = r.search(q, 10, probes=8)
     assert sum(scanned) == 0  # it was the index
     good = [len({hit.key for hit in a} & {hit.key for hit in b}) for a, b in zip(found, exact, strict=True)]
     assert np.mean(good) / 10 >= 0.95
@@ -103,9 +104,9 @@ def test_all_lists_are_all_rows(filled: rs.SketchRepository) -> None:
 
 
 def test_more_hits_than_the_lists_have(filled: rs.SketchRepository) -> None:
-    """One list has some seventy rows; where they do not do, all are looked at."""
+    """One list has some twenty rows; where they do not do, all are looked at."""
     q = kinds(3, 2)
-    for k in (1000, 1300, N + 1):
+    for k in (200, 1000, N + 1):
         assert all(map(alike, filled.search(q, k, probes=1), filled.search(q, k)))
 
 

@@ -70,8 +70,8 @@ class Finder:
         condition: Condition | None,
         base: str,
         kept: npt.NDArray[np.bool_] | None = None,
-        centre: Callable[[Column], Floats | None] = search.centre,
         probes: int | None = None,
+        centre: Callable[[Column], Floats | None] = search.centre,
     ) -> list[list[Hit]]:
         """The hits of each query, with the mean that `centre` says is to be subtracted; of all rows, or by an index of
         which so many lists are looked at."""

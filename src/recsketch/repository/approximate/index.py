@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 Places: TypeAlias = "npt.NDArray[np.intp]"
 
-ROUNDS = 10  # of k-means
-TAUGHT = 64  # rows a list, at most, that centres and ranges are learned from
+LISTS = 4  # so many times the square root of the number of rows
+ROUNDS = 8  # of k-means
+TAUGHT = 40  # rows a list, at most, that centres and ranges are learned from
 MOVED = 0.5  # how far the mean may have moved, over the usual distance of rows from it
 
 
@@ -67,14 +68,14 @@ def build(column: Column, identity: bytes, lists: int | None, threads: int) -> A
 
     Notes
     -----
-    Cost: k-means of 64 rows a list; 2 d bytes of memory a row.
+    Cost: k-means of 40 rows a list in 8 rounds, and each row with each centre; 2 d bytes of memory a row.
     """
     faiss = _faiss()
     if not column.live:
         raise ValueError("repository: wanted rows to make an index of; got none")
     records = np.concatenate([s.records[s.alive] for s in column.segments])
     n, dim = len(records), column.segments[0].dim
-    count = min(n, round(n**0.5) if lists is None else lists)
+    count = min(n, round(LISTS * n**0.5) if lists is None else lists)
     found = search.centre(column)
     mean = np.zeros(dim, np.float32) if found is None else found
     taught = np.random.default_rng(0).choice(n, min(n, TAUGHT * count), replace=False)
