@@ -1,8 +1,7 @@
 """The file of an index: plain arrays, written whole or not at all, and read without trust.
 
 Of each row it has the CRC-32 that the repository has of the stored bytes. A row counts as in the index if both say the
-same, whatever happened to the file or to the repository since. faiss, whose own files are programs of a kind, reads
-none.
+same, whatever happened to the file or to the repository since. faiss reads and writes no file.
 """
 
 from __future__ import annotations
