@@ -273,7 +273,9 @@ def test_the_network_keeps_what_is_best_on_held_out_rows() -> None:
     net = Network().fit(x, y)
     new = rng.standard_normal((2000, 20))
     assert net.epochs_ < 100
-    assert np.mean(net.predict(new) ** 2) < 1.5  # 300 numbers learned by heart are some 20 at other places
+    assert np.mean(net.predict(new) ** 2) < 0.5
+    longer = Network(patience=1000, epochs=150).fit(x, y)  # which learns them by heart, and ends without going back
+    assert np.mean(longer.predict(new) ** 2) < 0.5
     assert Network().fit(x[:5], y[:5]).predict(x).shape == (300, 2)  # too few to hold any out
     assert np.allclose(Network().fit(x * 0, y * 0 + 7).predict(x), 7)
 
@@ -411,6 +413,20 @@ def test_known_outputs_take_the_place_of_those_read() -> None:
     for bad in (other[:, :9], other[:79], other[0], other.astype(str), np.where(other > 0, np.nan, other)):
         with pytest.raises((ValueError, TypeError), match="y: wanted"):
             rs.fit_modules(x, s, STRUCTURE, spec=sk, raw=RAW, y=bad)
+
+
+def test_known_outputs_have_no_error_that_hides_that_they_are_continuous() -> None:
+    x = np.random.default_rng(0).standard_normal((100, 1))
+    trace = rs.Trace()
+    trace.outputs([trace.add("a", [0])])
+    reader = Reader([np.sign(x).astype(np.float32)], 0.3)
+
+    def fitted(**more: Any) -> rs.ModularRegressor:
+        return rs.fit_modules(x, np.zeros((100, 8)), trace, spec=reader, estimator="ridge", **more)
+
+    assert fitted().levels_.keys() == {"a"}
+    assert fitted(y=np.tanh(10 * x)).levels_ == {}
+    assert fitted(y=np.tanh(10 * x[:, 0])).score(x, x) < 1  # one element may be a vector
 
 
 # ---------------------------------------------------------------- hostile input
