@@ -23,6 +23,7 @@ from teachers import NETWORKS, OWN_SHAPE, Teacher, shown  # noqa: E402
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = (250, 500, 1000, 2000, 4000, 8000)
 EPOCHS = 150
+BITS = (0.02, 0.05, 0.1, 0.2, 0.4)  # ticks
 BEST = ((96, 96, 96), "relu", 1e-4), OWN_SHAPE, ((128, 128, 128), "tanh", 1e-4)  # of NETWORKS, at 8,000 runs
 TITLES = {False: "modules of bits: output bits wrong", True: "modules of numbers: variance unexplained"}
 
@@ -68,7 +69,10 @@ def draw(sizes: tuple[int, ...], found: dict[bool, Lines], path: Path) -> None:
             ax.loglog(sizes, values, style, marker=mark, markersize=3.5, linewidth=1.2, label=name)
         title, _, axis = TITLES[smooth].partition(": ")
         ax.set(title=title, xlabel="runs", ylabel=axis, xticks=sizes, xticklabels=[f"{n:,}" for n in sizes])
-        ax.minorticks_off()
+        ax.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+        if not smooth:
+            ax.set(yticks=BITS, yticklabels=map(str, BITS))
+            ax.yaxis.set_minor_locator(mpl.ticker.NullLocator())
         ax.grid(alpha=0.3)
         ax.legend(frameon=False, fontsize=8)
     figure.savefig(path, metadata={"Date": None, "Creator": None})

@@ -45,8 +45,8 @@ class ModularRegressor(Estimator):
         What learns a module: something with ``fit(X, y)`` and ``predict(X)``, of which every module gets a copy (by
         `get_params`, if it has that, else `copy.deepcopy`). y is (n,) where attributes have one element. None is
         "logistic" for modules whose attributes take two values an element, and "network", one hidden layer of 64 tanh
-        units, for all others. "ridge" is linear: on modules that are not, it is no better than a network trained end
-        to end (docs/learning.md).
+        units, for all others. "ridge" is linear: on modules that are not, and that give numbers, it is no better than
+        a network trained end to end (docs/learning.md).
     estimators : mapping of str to these, optional
         For modules of these names.
     raw : mapping of str or int to slice or vector of int, optional
