@@ -83,12 +83,12 @@ class ModularRegressor(Estimator):
 
     Cost: that of `Sketcher.recover` for n sketches, which grows with d, and a regression a module. "logistic" takes
     some 20 iterations of n k^2 operations an element, k features; "network" some 100 to 500 epochs of 6 n 64 (k + a)
-    operations. Memory: the attributes and errors of all runs in float32, and twice the samples of one module.
+    operations. Memory: the attributes of all runs in float32 and once more in float64, and the samples of one
+    module twice.
 
     References
     ----------
-    Ghazi, Panigrahy, Wang, "Recursive Sketches for Modular Deep Learning", ICML 2019, which has sketches teach modules
-    as an application without figures.
+    Ghazi, Panigrahy, Wang, "Recursive Sketches for Modular Deep Learning", ICML 2019, from which the idea is.
 
     Examples
     --------
