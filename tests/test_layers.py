@@ -31,6 +31,7 @@ BELOW = {
     "sketching": {"_files", "_npz", "_streams", "_values", "runs"},
     "reading": {"_scan", "_values", "runs", "sketching"},
     "sketcher": {"runs", "sketching", "reading"},
+    "learning": {"runs", "sketcher", "sketching", "transforms"},
     "repository": {"_files", "_npz", "_scan", "_values", "reading", "runs", "sketcher", "sketching"},
     "datasets": {"runs"},
     "display": set(),
@@ -68,6 +69,7 @@ def imports(path: Path) -> list[list[str]]:
 # What may be imported besides NumPy and the standard library, inside functions only: file -> packages.
 OPTIONAL = {
     "repository/approximate/index": {"faiss"},
+    "learning/modular": {"sklearn"},
     "repository/graph/graph": {"networkx"},
     "repository/parquet": {"pyarrow"},
     "repository/postgres/tables": {"psycopg"},

@@ -18,6 +18,7 @@ from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
     from recsketch import erasure, sparse, transforms
+    from recsketch.learning.modular import ModularRegressor, fit_modules
     from recsketch.reading.difference import Change, Difference, diff
     from recsketch.reading.nearest import Neighbours
     from recsketch.reading.results import Recovery, Rest, Summary, Unrolled, UnrolledObject
@@ -43,6 +44,7 @@ __all__ = [
     "Difference",
     "Graph",
     "Hit",
+    "ModularRegressor",
     "ModuleTrial",
     "Neighbours",
     "PackedSketches",
@@ -74,6 +76,7 @@ __all__ = [
     "UnrolledObject",
     "diff",
     "erasure",
+    "fit_modules",
     "isa",
     "pack",
     "scan",
@@ -94,6 +97,7 @@ _LATER = {
     "Difference": "reading.difference:Difference",
     "Graph": "repository.graph.graph:Graph",
     "Hit": "repository.results:Hit",
+    "ModularRegressor": "learning.modular:ModularRegressor",
     "ModuleTrial": "trials.results:ModuleTrial",
     "Neighbours": "reading.nearest:Neighbours",
     "PackedSketches": "sketching.packing:PackedSketches",
@@ -120,6 +124,7 @@ _LATER = {
     "__version__": "_config:version",
     "datasets": "datasets",
     "diff": "reading.difference:diff",
+    "fit_modules": "learning.modular:fit_modules",
     "erasure": "erasure",
     "pack": "sketching.packing:pack",
     "sparse": "sparse",
