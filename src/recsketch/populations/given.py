@@ -30,8 +30,8 @@ def statistics(name: str, x: npt.ArrayLike, rows: str, least: int) -> Doubles:
 
 
 def within(name: str, array: npt.NDArray[np.generic]) -> Doubles:
-    """A copy as float64, refused if a number is infinite or above 1e30."""
-    out = np.array(array, np.float64)
+    """A copy as float64 without negative zeros, refused if a number is infinite or above 1e30."""
+    out = np.array(array, np.float64, order="C") + 0.0
     if np.any(np.abs(out) > _check.LARGEST):  # False for NaN
         raise ValueError(
             f"{name}: wanted numbers of at most 1e30, or NaN for what is not there; got infinity or larger"

@@ -153,10 +153,8 @@ class Monitor:
     ) -> None:
         self._elements, self._weights, self._alpha, self._block = elements, weights, alpha, block
         self._seed, self._reference, self._blocks, self._wealth = seed, reference, blocks, wealth
-        self._past, self._alarm = Past(past), None
+        self._past = Past(past)
         self._alarm = self._judged()
-
-    _alarm: Alarm | None
 
     @property
     def elements(self) -> tuple[str, ...]:
@@ -228,13 +226,16 @@ class Monitor:
             self._alarm = self._judged()
         return self._alarm
 
-    def _bet(self, x: Doubles) -> None:
+    def _ranks(self, x: Doubles) -> Doubles:
+        """(E,) u of each value: its rank in its bag, uniform in the place that it shares with equal ones."""
         below, equal, n = self._past.place(x)
         word = _streams.words(self._seed, "monitor", "", self._blocks % PARTS, 2 * len(x))
         uniform = ((word[::2] >> 5) * 2.0**26 + (word[1::2] >> 6)) / 2.0**53
-        u = np.clip((below + uniform * (equal + 1)) / (n + 1), CERTAIN, 1 - CERTAIN)
+        return np.asarray((below + uniform * (equal + 1)) / (n + 1))
+
+    def _bet(self, x: Doubles) -> None:
         quantile = NormalDist().inv_cdf
-        z = np.array([quantile(p) for p in u.tolist()])[:, None]
+        z = np.array([quantile(u) for u in np.clip(self._ranks(x), CERTAIN, 1 - CERTAIN).tolist()])[:, None]
         shifts = np.exp(SHIFTS * z - SHIFTS**2 / 2)
         scales = np.exp(z * z * (1 - SCALES**-2.0) / 2) / SCALES
         won = np.where(np.isnan(x)[:, None], 1.0, np.concatenate([shifts, scales], axis=1))
