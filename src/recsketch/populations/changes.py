@@ -89,8 +89,8 @@ def compare_groups(
     is the share of labellings whose |t| is as large, the one that is counted with them. Adjusted p-values are those of
     the step-down maximum [2]_. A path's statistic is the mean of t^2 over its elements, whose rank among all labellings
     is its p; adjusted p-values are those of the step-down minimum of these. With p-values by rank a false change is no
-    more frequent than stated where all is exchangeable, whatever the distribution. Where variances differ and means do
-    not, Welch's t keeps this nearly so.
+    more frequent than stated where all is exchangeable, whatever the distribution. Where scatter alone changed, that is
+    about so if it changed little, or both populations have equal numbers of groups.
 
     Cost: (B + 1)(n + m) E products thrice and some ten passes over (B + 1) E numbers, for B relabellings; memory for
     (B + 1) P numbers, some pieces of 8 MiB, and the groups thrice.
@@ -135,13 +135,12 @@ def compare_groups(
     seen, least = head[0], tied(head[0])
     order = np.argsort(of, kind="stable")
     starts = np.searchsorted(of[order], np.arange(len(names)))
-    sizes = np.bincount(of, minlength=len(names))
-    step, reached, means = StepDown(seen, least), np.zeros(len(seen), np.int64), []
+    step, reached, sums = StepDown(seen, least), np.zeros(len(seen), np.int64), []
     for squares in chain([head], parts):
         step.add(squares)
         reached += np.count_nonzero(squares >= least, axis=0)
-        means.append(np.add.reduceat(squares[:, order], starts, axis=1) / sizes)
-    rank = ranked(np.concatenate(means))
+        sums.append(np.add.reduceat(squares[:, order], starts, axis=1))  # of a path; they rank as the means do
+    rank = ranked(np.concatenate(sums))
     down = StepDown(-rank[0], -rank[0])
     down.add(-rank)
 

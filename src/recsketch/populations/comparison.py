@@ -163,7 +163,7 @@ class Comparison(Record):
         mine = mine[np.lexsort((-np.abs(self.t[mine]), self.adjusted[mine]))]
         sure = int(np.count_nonzero(self.adjusted[mine] <= alpha / 2))
         name = drawing.printable(self.paths[k])
-        elements = f"{sure} of {_check.count(len(mine), 'element')} by itself"
+        elements = f"{sure} of {_check.count(len(mine), 'element')} on their own"
         yield f"~ {name}: p = {self.path_adjusted[k]:.2g} for the path, {elements}"
         for e in mine[: min(SHOWN, max(sure, 1))].tolist():
             means = f"{self.before[e]:.4g} -> {self.after[e]:.4g}"

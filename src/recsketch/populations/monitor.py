@@ -93,7 +93,7 @@ class Monitor:
 
     References
     ----------
-    .. [1] V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random World", Springer, 2005, chapter 8.
+    .. [1] V. Vovk, I. Nouretdinov, A. Gammerman, "Testing exchangeability on-line", ICML 2003.
     .. [2] J. Ville, "Étude critique de la notion de collectif", Gauthier-Villars, 1939.
 
     Examples

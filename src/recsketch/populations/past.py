@@ -75,6 +75,6 @@ def _count(piece: Doubles, x: Doubles, before: np.ufunc) -> Places:
     step = 1 << size.bit_length() >> 1
     while step:
         more = np.minimum(found + step, size)
-        found = np.where((found + step <= size) & before(flat[first + more], x), more, found)
+        found = np.where(before(flat[first + more], x), more, found)
         step >>= 1
     return found
