@@ -18,6 +18,7 @@ import numpy as np
 import recsketch as rs
 import recsketch._npz as _npz
 from recsketch.cli.files import write_sketches
+from recsketch.populations.monitor import Monitor
 
 HERE = Path(__file__).resolve().parent / "fixtures"
 DTYPES = ("float32", "float16", "bfloat16", "int8")
@@ -70,6 +71,13 @@ def packed(dtype: str) -> rs.PackedSketches:
     return rs.PackedSketches(values[dtype], [0.5, 2.0], [0.25, 0.0], dtype)
 
 
+def monitor() -> Monitor:
+    """Before its first block, whose evidence would be made of exponentials."""
+    reference = np.random.RandomState(7).randint(0, 9, (128, 2)) / 8  # whose numbers no version of NumPy changes
+    reference[5, 1] = np.nan
+    return Monitor(reference, 50, ["page count", "ä b"], alpha=0.125, weights={"ä b": 0.25}, seed=2**64 - 1)
+
+
 REPOSITORY = rs.SketchSpec(64, {"page": 2, "ä b": 3}, seed=7)
 
 
@@ -96,6 +104,7 @@ def main() -> None:
     for dtype in DTYPES:
         packed(dtype).save(folder / f"packed-{dtype}.npz")
     packed("int8")[1].save(folder / "packed-one.npz")
+    monitor().save(folder / "monitor.npz")
     with open(folder / "sketches.npz", "wb") as file:
         write_sketches(file, spec(), sketches())
     with tempfile.TemporaryDirectory() as place:

@@ -15,10 +15,11 @@ import recsketch as rs
 import recsketch._npz as _npz
 import recsketch.sketching.spec as specs
 from recsketch.cli import files as cli_files
+from recsketch.populations.monitor import Monitor
 
 FOLDERS = sorted(made.HERE.iterdir())
 PACKED = {"packed-one.npz", *(f"packed-{d}.npz" for d in made.DTYPES)}
-NAMES = {"spec.json", "repository.zip", "traces.npz", "sketches.npz", *PACKED}
+NAMES = {"spec.json", "repository.zip", "monitor.npz", "traces.npz", "sketches.npz", *PACKED}
 
 
 def test_every_format_has_its_files() -> None:
@@ -37,6 +38,9 @@ def test_they_are_read(folder: Path) -> None:
     for dtype in made.DTYPES:
         assert rs.PackedSketches.load(folder / f"packed-{dtype}.npz") == made.packed(dtype)
     assert rs.PackedSketches.load(folder / "packed-one.npz") == made.packed("int8")[1]
+    read = Monitor.load(folder / "monitor.npz")
+    assert repr(read) == repr(made.monitor())
+    assert np.array_equal(read.weights, made.monitor().weights)
     spec, sketches = cli_files.read_sketches(str(folder / "sketches.npz"))
     assert spec == made.spec()
     assert np.array_equal(sketches, made.sketches())
@@ -72,6 +76,7 @@ def test_what_is_written_now_is_of_the_newest_format() -> None:
     files = {"sketches.npz": sketches}
     for name, value in {
         "traces.npz": made.traces(),
+        "monitor.npz": made.monitor(),
         **{f"packed-{d}.npz": made.packed(d) for d in made.DTYPES},
     }.items():
         files[name] = io.BytesIO()
@@ -89,7 +94,7 @@ def test_formats_to_come_are_refused_by_number() -> None:
     file = io.BytesIO()
     np.savez(file, recsketch=_npz.FORMAT + 1, something=np.zeros(3))
     wanted = f"wanted format {_npz.FORMAT}; got {_npz.FORMAT + 1}"
-    for read in (rs.TraceBatch.load, rs.PackedSketches.load):
+    for read in (rs.TraceBatch.load, rs.PackedSketches.load, Monitor.load):
         file.seek(0)
         with pytest.raises(ValueError, match=wanted):
             read(file)

@@ -33,6 +33,7 @@ BELOW = {
     "sketcher": {"runs", "sketching", "reading"},
     "learning": {"runs", "sketcher", "sketching", "transforms"},
     "repository": {"_files", "_npz", "_scan", "_values", "reading", "runs", "sketcher", "sketching"},
+    "populations": {"_files", "_npz", "_streams", "_values", "runs"},
     "datasets": {"runs"},
     "display": set(),
     "trials": {"_values", "display", "reading", "runs", "sketcher", "sketching"},

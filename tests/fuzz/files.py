@@ -13,6 +13,7 @@ what it has after its first input; a crash leaves the input in the folder that i
 from __future__ import annotations
 
 import argparse
+import copy
 import io
 import os
 import random
@@ -32,6 +33,7 @@ import numpy as np
 
 import recsketch as rs
 from recsketch.cli import files as cli_files
+from recsketch.populations.monitor import Monitor
 
 FIXTURES = sorted((Path(__file__).resolve().parent.parent / "fixtures").iterdir())[-1]
 EXTRA = 64 << 20  # bytes of memory beyond those after the first input
@@ -103,6 +105,11 @@ def targets() -> dict[str, Target]:
         assert np.isfinite(packed.unpack()).all()
         refusing(lambda: sketcher.similarity(packed, packed))
 
+    def use_monitor(monitor: Monitor) -> None:
+        assert len(repr(monitor)) < 1000
+        other = copy.deepcopy(monitor)  # which changes
+        refusing(lambda: other.update(np.ones(len(other.elements)), other.block))
+
     def write_sketches(read: Any, path: Path) -> None:
         with open(path, "wb") as file:
             cli_files.write_sketches(file, *read)
@@ -112,6 +119,7 @@ def targets() -> dict[str, Target]:
 
     found = {
         "traces.npz": Target(b"", rs.TraceBatch.load, rs.TraceBatch.save, use_batch),
+        "monitor.npz": Target(b"", Monitor.load, Monitor.save, use_monitor, lambda a, b: saved(a) == saved(b)),
         "sketches.npz": Target(b"", lambda p: cli_files.read_sketches(str(p)), write_sketches, repr, same),
         "spec.json": Target(
             b"",
@@ -134,6 +142,12 @@ def targets() -> dict[str, Target]:
         np.array_equal,
     )
     return made
+
+
+def saved(monitor: Monitor) -> bytes:
+    file = io.BytesIO()
+    monitor.save(file)
+    return file.getvalue()
 
 
 def refusing(use: Callable[[], object]) -> None:
