@@ -227,6 +227,20 @@ typedef struct rsk_projection {
 rsk_status rsk_project_f32(const rsk_projection *p, int transpose, const float *x, ptrdiff_t rows, float *out, int threads);
 rsk_status rsk_project_f64(const rsk_projection *p, int transpose, const double *x, ptrdiff_t rows, double *out, int threads);
 
+/* ---------------------------------------------------------------- sums in fixed point (sums.c) */
+
+/* sums[group[r]] += row r of x times 2^32, rounded to whole numbers, halves to even: sums have the same bits in whatever order rows come.
+ *   x      (rows, dim)
+ *   group  (rows,) from 0 to groups - 1
+ *   sums   (groups, dim)
+ *   where  NULL, or the number of the first bad row
+ * The caller sees to it that no sum leaves int64: 2^13 rows of the largest numbers are possible, and 2^30 of numbers of 2.
+ * RSK_EINVAL  a NULL pointer, a group outside its range, dim or groups < 1, rows < 0
+ * RSK_EVALUE  a number that is NaN or above RSK_LARGEST_FIXED in magnitude; nothing is added */
+#define RSK_LARGEST_FIXED 262144.0
+rsk_status rsk_add_fixed(const float *x, ptrdiff_t rows, ptrdiff_t dim, const int32_t *group, ptrdiff_t groups, int64_t *sums,
+                         ptrdiff_t *where);
+
 /* ---------------------------------------------------------------- hashing (hashing.c) */
 
 /* A (width, length) matrix with `nonzeros` numbers +-factor a column.

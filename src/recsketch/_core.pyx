@@ -554,5 +554,6 @@ cdef class Plan:
 
 
 include "_transforms.pxi"
+include "_sums.pxi"
 include "_unrolling.pxi"
 include "_solvers.pxi"

@@ -49,6 +49,24 @@ def modules(given: object, more: int) -> Modules:
     return MappingProxyType(found)
 
 
+def second_moment(given: object, modules: Modules, attributes: str, signature: int) -> tuple[str, ...] | None:
+    """Names of the modules whose attributes' products are sketched, in the order of `modules`; None if there are none."""
+    if given is None or given is False:
+        return None
+    names = list(modules) if given is True else _check.members("second_moment", given, "a bool or module names")
+    strangers = [name for name in names if name not in modules]
+    if strangers:
+        raise ValueError(f"second_moment: wanted names of modules; got {_check.listed(strangers)}")
+    if attributes != "linear":
+        raise ValueError(f"second_moment: wanted attributes='linear', whose sums tell something; got {attributes!r}")
+    for name in names:
+        longest = 1446  # a (a + 3) / 2 numbers are at most MAX_LENGTH
+        if modules[name] > longest or modules[name] * (modules[name] + 3) // 2 + signature > MAX_LENGTH:
+            wanted = f"attributes of at most {longest} numbers"
+            raise ValueError(f"second_moment: wanted {wanted}; got {modules[name]} of {_check.shown(name)}")
+    return tuple(name for name in modules if name in set(names)) or None
+
+
 def scales(given: object, modules: Modules) -> Scales | None:
     """Factors of modules, without those that are 1, read-only; None if there are no others."""
     if given is None:

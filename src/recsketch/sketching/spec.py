@@ -10,6 +10,7 @@ import numpy as np
 
 import recsketch._check as _check
 import recsketch.sketching.blocks as blocks
+import recsketch.sketching.moments as moments
 import recsketch.sketching.parameters as parameters
 
 if TYPE_CHECKING:
@@ -90,6 +91,10 @@ class SketchSpec:
     blocks_per_column : int, optional
         Of the rotation "block" alone: blocks that hold each number of an attribute, 1 to 8; 2 if not given.
 
+    second_moment : bool or sequence of str
+        Modules, or with True all, of which the products of an attribute's elements are sketched behind it, a (a + 1) / 2
+        numbers more, so that sums of sketches hold covariances. Wants linear attributes.
+
     Raises
     ------
     ValueError, TypeError
@@ -122,6 +127,7 @@ class SketchSpec:
         "rotation",
         "scales",
         "scaling",
+        "second_moment",
         "seed",
         "signature",
         "spread",
@@ -147,6 +153,7 @@ class SketchSpec:
     signature: int
     block_size: int | None
     blocks_per_column: int | None
+    second_moment: tuple[str, ...] | None
 
     def __init__(
         self,
@@ -169,12 +176,14 @@ class SketchSpec:
         signature: int = 0,
         block_size: int | None = None,
         blocks_per_column: int | None = None,
+        second_moment: bool | Sequence[str] | None = None,
     ) -> None:
         put = object.__setattr__
         put(self, "signature", _check.integer("signature", signature, 0, MAX_SIGNATURE))
         put(self, "attributes", _check.choice("attributes", attributes, ("polar", "linear")))
         put(self, "dim", parameters.dim(dim))
         put(self, "modules", parameters.modules(modules, self._more()))
+        put(self, "second_moment", parameters.second_moment(second_moment, self.modules, self.attributes, self.signature))
         put(self, "seed", _check.integer("seed", seed, 0, 2**64 - 1))
         put(self, "max_inputs", _check.integer("max_inputs", max_inputs, 1, parameters.MAX_INPUTS))
         put(self, "rotation", _check.choice("rotation", rotation, ("skew", "hadamard", "block")))
@@ -223,6 +232,52 @@ class SketchSpec:
             weighting="linear",
             scaling="paper",
         )
+
+    @classmethod
+    def additive(
+        cls,
+        dim: int,
+        modules: Mapping[str, int],
+        seed: int = 0,
+        *,
+        second_moment: bool | Sequence[str] | None = None,
+        max_inputs: int | None = None,
+        **parameters_: Any,
+    ) -> SketchSpec:
+        """For populations: sketches whose sum is a linear function of what the runs held, path by path.
+
+        Unordered, with weighting "count" and linear attributes. Of each path of modules from the outputs down the sum
+        of many sketches then tells how often it occurred, and the sum of its attributes: `recsketch.Population`.
+
+        Parameters
+        ----------
+        max_inputs : int, optional
+            4,096 if not given; of the "block" rotation 13, the most that its shortest sketches allow.
+        dim, modules, seed, second_moment
+            As of the class. A population is read exactly while dim has room for its paths: (a + 1) numbers each, or
+            with second moments a (a + 1) / 2 more, up to some 0.65 dim in all.
+        **parameters
+            Others of the class, by name: `angle`, `rotation`, `wiring`, `scales`, `centres`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As of the class.
+
+        Examples
+        --------
+        >>> spec = SketchSpec.additive(2048, {"page": 24, "line": 120}, second_moment=["page"])
+        >>> spec.weighting, spec.ordered, spec.attributes, dict(spec.lengths)
+        ('count', False, 'linear', {'page': 324, 'line': 120})
+        """
+        fixed = {"ordered": False, "weighting": "count", "attributes": "linear"}
+        both = sorted(set(fixed) & set(parameters_))
+        if both:
+            raise TypeError(f"additive: wanted parameters that it leaves open; got {_check.listed(both)}")
+        if max_inputs is None:
+            max_inputs = 13 if parameters_.get("rotation") == blocks.BLOCK else 4096
+        more: dict[str, Any] = {"second_moment": second_moment, "max_inputs": max_inputs}
+        return cls(dim, modules, seed, **fixed, **more, **parameters_)
 
     @classmethod
     def fitted(
@@ -439,8 +494,18 @@ class SketchSpec:
     def lengths(self) -> Mapping[str, int]:
         """Unknowns of each module's objects: the attribute and what is sketched behind it (docs/format.md,
         "Attributes")."""
-        more = self._more()
-        return {name: length + more for name, length in self.modules.items()} if more else self.modules
+        more, of = self._more(), self.second_moment or ()
+        if not more and not of:
+            return self.modules
+        return {n: a + more + (moments.products(a) if n in of else 0) for n, a in self.modules.items()}
+
+    @property
+    def inner(self) -> SketchSpec:
+        """What sketches under this specification are made with: itself, or where modules have second moments one whose
+        modules have attributes as long as `lengths`, neither centred nor scaled."""
+        if self.second_moment is None:
+            return self
+        return self.replace(modules=self.lengths, second_moment=None, centres=None, scales=None)
 
     @property
     def least_dim(self) -> int:
@@ -536,6 +601,7 @@ class SketchSpec:
         names = ("dim", "modules", "seed", "max_inputs", "angle", "rotation", "attributes", "weighting", "balance")
         more = ("spread", "ordered", "scaling", "scales", "centres", "wiring", "signature")
         own = ("block_size", "blocks_per_column") if self.rotation == blocks.BLOCK else ()
+        own = own if self.second_moment is None else (*own, "second_moment")
         fields = {name: getattr(self, name) for name in (*names, *more, *own)}
         return {k: dict(v) if isinstance(v, Mapping) else v for k, v in fields.items()}
 
