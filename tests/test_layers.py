@@ -32,6 +32,7 @@ BELOW = {
     "reading": {"_scan", "_values", "runs", "sketching"},
     "sketcher": {"runs", "sketching", "reading"},
     "repository": {"_files", "_npz", "_scan", "_values", "reading", "runs", "sketcher", "sketching"},
+    "populations": {"_npz", "_values", "sketching"},
     "datasets": {"runs"},
     "display": set(),
     "trials": {"_values", "display", "reading", "runs", "sketcher", "sketching"},

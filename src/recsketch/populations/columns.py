@@ -41,7 +41,7 @@ class Operator:
         self.c, self.s = f.norm * f.cosine, f.norm * f.sine
         self.partner: npt.NDArray[np.intp] | None = None
         if spec.rotation != "hadamard":
-            k = np.arange(spec.dim)
+            k = np.arange(spec.dim, dtype=np.float64)
             signed = [self._floats(x, False) - self.c * x for x in (np.ones(spec.dim), k % LOW, k // LOW)]
             self.sign = np.sign(signed[0])
             low, high = (np.rint(x / (self.s * self.sign)).astype(np.intp) for x in signed[1:])

@@ -54,17 +54,21 @@ def statistics(spec: SketchSpec, path: tuple[str, ...], x: Doubles, spread: Doub
             square = moments.matrix(a, s[a:-1].T).transpose(1, 2, 0)
             return np.asarray((square - s[-1] * m[:, None] * m) / (s[-1] - 1.0) / scale**2)
 
+    def told_of(value: Doubles) -> Doubles:  # groups that there are show it, too
+        return np.where(spread[-1] > 0, value, np.nan)
+
     all_of = x[:, :1], runs[:1]
     count = float(x[-1, 0])
-    told = spread[:a] / max(count, LEAST) / scale
+    pooled = x[:a, 0] / max(count, LEAST)
+    told = np.hypot(spread[:a], np.abs(pooled) * spread[-1]) / max(count, LEAST) / scale
     second = module in (spec.second_moment or ())
     return PathStatistics(
         path=path,
         count=count,
         per_run=float(per_run(*all_of)[0]),
-        per_run_error=float(np.hypot(error(per_run), spread[-1] / runs[0])),
+        per_run_error=float(np.fmax(error(per_run), told_of(spread[-1] / runs[0]))),
         mean=mean(*all_of)[:, 0],
-        mean_error=np.hypot(error(mean), told),
+        mean_error=np.fmax(error(mean), told_of(told)),
         covariance=covariance(*all_of)[..., 0] if second else None,
         covariance_error=error(covariance) if second else None,
     )

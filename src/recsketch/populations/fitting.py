@@ -1,9 +1,10 @@
 """Least squares of sums of sketches over the paths of modules that are in them, and which these are.
 
 A path's block of columns holds, of a residual that it has nothing to do with, a share of the energy of about its width
-over d, with a relative deviation of sqrt(2 / width). Paths that hold clearly more are taken in, the loudest first, with all
-above them; after every fit, those that the residual does not need are given up again. Two paths that end in one module have
-columns of a coherence of cos(angle)**2 or less, so that a loud path casts shadows where there is none, which go with it.
+over d, with a relative deviation of sqrt(2 / width). Paths that hold clearly more are taken in, the loudest first, with
+all above them; after every fit, those that the residual does not need are given up again. Two paths that end in one
+module have columns of a coherence of cos(angle)**2 or less, so that a loud path casts shadows where there is none,
+which go with it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import recsketch._npz as _npz
 import recsketch.sketching.packing as packing
 from recsketch.populations.columns import Columns, Path
 from recsketch.populations.estimates import statistics
-from recsketch.populations.fitting import fit
+from recsketch.populations.fitting import fit, prefixes
 from recsketch.populations.results import PopulationReading
 from recsketch.sketching.spec import SketchSpec
 
@@ -33,7 +33,6 @@ STEP = 2.0**-32  # of fixed point
 LARGEST = 2.0**18  # RSK_LARGEST_FIXED
 SLICE = 4096  # sketches that are added before their sums' size is looked at again
 MAX_DEPTH = 64
-MEMORY = 1 << 28  # doubles of the columns of paths
 
 
 class Population:
@@ -42,8 +41,8 @@ class Population:
     Parameters
     ----------
     spec : SketchSpec
-        Of `SketchSpec.additive`, or another without order, with weighting "count" and linear attributes: of others a sum
-        is no linear function of what the runs hold.
+        Of `SketchSpec.additive`, or another without order, with weighting "count" and linear attributes: of others a
+        sum is no linear function of what the runs hold.
 
     Raises
     ------
@@ -52,8 +51,8 @@ class Population:
 
     Notes
     -----
-    Sums are whole numbers of 2**-32: they have the same bits in whatever order, by whichever partition over processes
-    and by whichever tree of merges the runs were added. Each of 32 groups of runs has a sum, from which `read` tells
+    Sums are whole numbers of 2**-32: they have the same bits in whatever order, by whichever partition over workers and
+    by whichever tree of merges the runs were added. Each of 32 groups of runs has a sum, from which `read` tells
     errors. Memory: 256 d bytes. A number of a sketch may be up to 2**18, and sums up to 2**31.
 
     Examples
@@ -208,12 +207,13 @@ class Population:
         by : {"path", "module"}
             "module": all paths that end in one module are taken together.
         paths : sequence of sequences of str, optional
-            Paths that are read whether they show or not, from the outputs down, beside those that are found.
+            Paths that are read whether they show or not, from the outputs down, with all above them, beside those that
+            are found.
         max_depth : int
             Levels of paths that are looked for, 1 to 64.
         noise : float
             Root mean square error of a coordinate of the total that somebody has added, as for differential privacy. It
-            is counted in the errors, and not taken for objects.
+            is not taken for objects, and errors are at least what it makes.
 
         Returns
         -------
@@ -222,19 +222,20 @@ class Population:
         Raises
         ------
         ValueError, TypeError
-            Arguments out of range; no run was added; paths that need more than 2 GB.
+            Arguments out of range; no run was added.
 
         Notes
         -----
         Least squares over the paths that are in the sum, exact but for rounding while their unknowns, a + 1 a path or
-        with second moments a (a + 1) / 2 more, are less than some 0.8 d. Paths are found as they stand out of what the
+        with second moments a (a + 1) / 2 more, are less than some 0.8 d. Paths are found as they stand out of what
         others leave; the wiring, if there is one, says where they may be. Cost: d n^2 and n^3 operations for n unknowns,
         a few times: a second at n = 1,000, and 8 d n bytes.
         """
         _check.choice("by", by, ("path", "module"))
         depth = _check.integer("max_depth", max_depth, 1, MAX_DEPTH)
         told = _check.number("noise", noise, "a number from 0", -1e-300, 1e30)
-        wanted = [] if paths is None else [self._path(p) for p in _check.members("paths", paths, "sequences of names")]
+        given = [] if paths is None else [self._path(p) for p in _check.members("paths", paths, "sequences of names")]
+        wanted = list(dict.fromkeys(above for p in given for above in prefixes(p)))
         if not len(self):
             raise ValueError("read: wanted at least one run; got none")
         if self._columns is None:

@@ -22,7 +22,8 @@ class PathStatistics(Record):
     """All objects at one path of modules, or of one module. Two are equal if all fields are.
 
     Errors are standard errors of what other runs like these would give, by the jackknife over the population's groups;
-    NaN where less than two groups have runs. A 95% interval is 2.04 of them to either side with 32 groups (Student's t).
+    NaN where less than two groups have runs. A 95% interval is 2.04 of them to either side with 32 groups (Student's
+    t).
 
     Attributes
     ----------

@@ -1,9 +1,9 @@
 """Second moments: the products of an attribute's elements, sketched behind it (docs/format.md, "Second moments").
 
-An object of a module that wants them has y = [x', q] for unknowns, x' its centred and scaled attribute and q the products
-x'_i x'_j for i <= j, those of different elements times sqrt(2): a vector as long as x' (x) x', of the same inner products.
-All else sees a linear attribute of a + a (a + 1) / 2 elements. Sums of sketches then hold sums of q, and a population has
-covariances.
+An object of a module that wants them has y = [x', q] for unknowns, x' its centred and scaled attribute and q the
+products x'_i x'_j for i <= j, those of different elements times sqrt(2): a vector with the inner products of x' (x) x'.
+All else sees a linear attribute of a + a (a + 1) / 2 elements. Sums of sketches then hold sums of q, and a population
+has covariances.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def pairs(length: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Doub
 def widened(spec: SketchSpec, batch: TraceBatch) -> TraceBatch:
     """The batch as `spec.inner` takes it: attributes centred and scaled, with their products behind them.
 
-    What does not fit the specification stays as it is, to be refused by those who look. Cost: a pass over the attributes
-    and the products.
+    What does not fit the specification stays as it is, to be refused by those who look. Cost: a pass over attributes
+    and products.
     """
     if spec.second_moment is None:
         return batch

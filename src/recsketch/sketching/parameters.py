@@ -50,7 +50,7 @@ def modules(given: object, more: int) -> Modules:
 
 
 def second_moment(given: object, modules: Modules, attributes: str, signature: int) -> tuple[str, ...] | None:
-    """Names of the modules whose attributes' products are sketched, in the order of `modules`; None if there are none."""
+    """Names of the modules whose attributes' products are sketched, in the order of `modules`; None for none."""
     if given is None or given is False:
         return None
     names = list(modules) if given is True else _check.members("second_moment", given, "a bool or module names")

@@ -92,8 +92,8 @@ class SketchSpec:
         Of the rotation "block" alone: blocks that hold each number of an attribute, 1 to 8; 2 if not given.
 
     second_moment : bool or sequence of str
-        Modules, or with True all, of which the products of an attribute's elements are sketched behind it, a (a + 1) / 2
-        numbers more, so that sums of sketches hold covariances. Wants linear attributes.
+        Modules, or with True all, of which the products of an attribute's elements are sketched behind it, a (a + 1) /
+        2 numbers more, so that sums of sketches hold covariances. Wants linear attributes.
 
     Raises
     ------
@@ -183,7 +183,11 @@ class SketchSpec:
         put(self, "attributes", _check.choice("attributes", attributes, ("polar", "linear")))
         put(self, "dim", parameters.dim(dim))
         put(self, "modules", parameters.modules(modules, self._more()))
-        put(self, "second_moment", parameters.second_moment(second_moment, self.modules, self.attributes, self.signature))
+        put(
+            self,
+            "second_moment",
+            parameters.second_moment(second_moment, self.modules, self.attributes, self.signature),
+        )
         put(self, "seed", _check.integer("seed", seed, 0, 2**64 - 1))
         put(self, "max_inputs", _check.integer("max_inputs", max_inputs, 1, parameters.MAX_INPUTS))
         put(self, "rotation", _check.choice("rotation", rotation, ("skew", "hadamard", "block")))
@@ -270,7 +274,7 @@ class SketchSpec:
         >>> spec.weighting, spec.ordered, spec.attributes, dict(spec.lengths)
         ('count', False, 'linear', {'page': 324, 'line': 120})
         """
-        fixed = {"ordered": False, "weighting": "count", "attributes": "linear"}
+        fixed: dict[str, Any] = {"ordered": False, "weighting": "count", "attributes": "linear"}
         both = sorted(set(fixed) & set(parameters_))
         if both:
             raise TypeError(f"additive: wanted parameters that it leaves open; got {_check.listed(both)}")
