@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ROUNDING = 1.5e-7  # of a sum, as a norm: sketches round to 5e-8 of theirs, and the rounding of many averages out
 CLEAR = 6.0  # deviations of a block's energy from which on it is taken in, and below which it is given up
 ALIKE = 0.25  # share of the loudest block's energy below which a block waits: it may be another one's shadow
+ROUNDS = 64  # of looking and fitting
 FULL = 0.8  # share of d that unknowns may be
 AHEAD = 3  # levels below known paths that are looked at: what stands above a loud path may not be seen before it
 WIDE = 1024  # paths of a level, at most, that are looked at
@@ -115,18 +116,18 @@ def fit(columns: Columns, s: Doubles, known: list[Path], noise: float, depth: in
     total = float(np.linalg.norm(s[:, 0]))
     floor = max(ROUNDING * total, noise * np.sqrt(d) * (1.0 + 4.0 / np.sqrt(2.0 * d)))
     refused: set[Path] = set()
-    while float(np.linalg.norm(normal.rest[:, 0])) > floor:
-        found = _seen(columns, normal, refused, depth)
+    for _ in range(ROUNDS):
+        before, left = set(normal.paths), float(np.linalg.norm(normal.rest[:, 0]))
+        found = _seen(columns, normal, refused, depth) if left > floor else []
         if not found:
             break
-        before = set(normal.paths)
         normal.set([*normal.paths, *found])
         kept = _kept(normal, known)
-        refused |= set(normal.paths) - set(kept)
+        given_up = set(normal.paths) - set(kept)
         if kept != normal.paths:
             normal.set(kept)
-        if set(kept) == before:
-            break
+        further = set(kept) - before and float(np.linalg.norm(normal.rest[:, 0])) < left
+        refused = given_up if further else refused | given_up | set(found)
     kept = _kept(normal, known)
     if kept != normal.paths:
         normal.set(kept)
