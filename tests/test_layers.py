@@ -37,7 +37,7 @@ BELOW = {
     "display": set(),
     "trials": {"_values", "display", "reading", "runs", "sketcher", "sketching"},
     "demo": {"_config", "datasets", "display", "erasure", "repository", "runs", "sketcher", "sketching", "trials"},
-    "cli": {"_config", "_files", "_npz", "demo", "display", "repository", "runs", "sketcher", "sketching"},
+    "cli": {"_config", "_files", "_npz", "demo", "display", "populations", "repository", "runs", "sketcher", "sketching"},
     "__main__": {"cli"},
 }
 FRONT = {"cli", "demo", "datasets", "display", "__main__"}  # not loaded by `import recsketch`
