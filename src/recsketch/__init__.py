@@ -18,6 +18,15 @@ from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
     from recsketch import erasure, sparse, transforms
+    from recsketch.populations.alarm import Alarm
+    from recsketch.populations.changes import compare_groups
+    from recsketch.populations.compared import compare
+    from recsketch.populations.comparison import Comparison
+    from recsketch.populations.elements import GroupStatistics
+    from recsketch.populations.exchangeable import ExchangeabilityWarning
+    from recsketch.populations.monitor import Monitor
+    from recsketch.populations.population import Population
+    from recsketch.populations.results import PathStatistics, PopulationReading
     from recsketch.reading.difference import Change, Difference, diff
     from recsketch.reading.nearest import Neighbours
     from recsketch.reading.results import Recovery, Rest, Summary, Unrolled, UnrolledObject
@@ -36,14 +45,19 @@ if TYPE_CHECKING:
     from recsketch.trials.trial import trial
 
 __all__ = [
+    "Alarm",
     "CapacityWarning",
     "Change",
+    "Comparison",
     "Concept",
     "ConceptEvent",
     "Difference",
+    "ExchangeabilityWarning",
     "Graph",
+    "GroupStatistics",
     "Hit",
     "ModuleTrial",
+    "Monitor",
     "Neighbours",
     "PackedSketches",
     "PathStatistics",
@@ -75,6 +89,8 @@ __all__ = [
     "Trial",
     "Unrolled",
     "UnrolledObject",
+    "compare",
+    "compare_groups",
     "diff",
     "erasure",
     "isa",
@@ -91,6 +107,13 @@ __all__ = [
 
 # Loaded when asked for, so that a program that only sketches starts fast: name -> module, or module:attribute.
 _LATER = {
+    "compare_groups": "populations.changes:compare_groups",
+    "compare": "populations.compared:compare",
+    "Monitor": "populations.monitor:Monitor",
+    "GroupStatistics": "populations.elements:GroupStatistics",
+    "ExchangeabilityWarning": "populations.exchangeable:ExchangeabilityWarning",
+    "Comparison": "populations.comparison:Comparison",
+    "Alarm": "populations.alarm:Alarm",
     "Change": "reading.difference:Change",
     "Concept": "repository.results:Concept",
     "ConceptEvent": "repository.results:ConceptEvent",

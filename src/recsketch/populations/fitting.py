@@ -43,6 +43,8 @@ class Fit:
         The standard error of each, for an error of one in every coordinate of a sum.
     unexplained : float
         Norm of what the first sum has beside these, over its own.
+    left : (n,) array
+        Norms of what all sums have beside these.
     complete : bool
         That is rounding, or noise of the size that was told, and there are fewer unknowns than coordinates.
     """
@@ -51,6 +53,7 @@ class Fit:
     x: list[Doubles]
     spread: list[Doubles]
     unexplained: float
+    left: Doubles
     complete: bool
 
 
@@ -118,7 +121,7 @@ def fit(columns: Columns, s: Doubles, known: list[Path], noise: float, depth: in
     refused: set[Path] = set()
     for _ in range(ROUNDS):
         before, left = set(normal.paths), float(np.linalg.norm(normal.rest[:, 0]))
-        found = _seen(columns, normal, refused, depth) if left > floor else []
+        found = _seen(columns, normal, refused, depth) if left > floor and depth else []
         if not found:
             break
         normal.set([*normal.paths, *found])
@@ -138,6 +141,7 @@ def fit(columns: Columns, s: Doubles, known: list[Path], noise: float, depth: in
         x=[normal.scaled[p] / normal.size[p, None] for p in pieces],
         spread=[np.sqrt(np.diag(normal.inverse)[p]) / normal.size[p] for p in pieces],
         unexplained=left / total if total else 0.0,
+        left=np.linalg.norm(normal.rest, axis=0),
         complete=bool(left <= floor and len(normal.size) < d),
     )
 

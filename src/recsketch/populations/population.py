@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ import recsketch._core as _core
 import recsketch._npz as _npz
 import recsketch.sketching.packing as packing
 from recsketch.populations.columns import Columns, Path
+from recsketch.populations.elements import UNKNOWN, GroupStatistics, of_sums, unknown
 from recsketch.populations.estimates import statistics
 from recsketch.populations.fitting import fit, prefixes
 from recsketch.populations.results import PopulationReading
@@ -75,7 +77,7 @@ class Population:
     True
     """
 
-    __slots__ = ("_bound", "_columns", "_runs", "_sums", "spec")
+    __slots__ = ("_bound", "_columns", "_own", "_runs", "_sums", "spec")
 
     def __init__(self, spec: SketchSpec) -> None:
         if not isinstance(spec, SketchSpec):
@@ -87,6 +89,7 @@ class Population:
         self.spec = spec
         self._sums: Sums = np.zeros((GROUPS, spec.dim), np.int64)
         self._runs: Sums = np.zeros(GROUPS, np.int64)
+        self._own = 0  # runs that were spread by their own bits
         self._bound = 0.0  # of |sums|
         self._columns: Columns | None = None
 
@@ -128,6 +131,7 @@ class Population:
                 self._sums = before
             raise
         np.add.at(self._runs, of, 1)
+        self._own += 0 if groups is not None else len(s)
 
     def _add(self, s: npt.NDArray[np.float32], of: npt.NDArray[np.int32], first: int) -> None:
         if self._bound + len(s) * LARGEST / STEP >= 2.0**63:
@@ -163,6 +167,7 @@ class Population:
             raise OverflowError(f"other: wanted sums below 2**31; got {bound * STEP:.3g}")
         self._sums += other._sums
         self._runs += other._runs
+        self._own += other._own
         self._bound = bound
 
     def __add__(self, other: Population) -> Population:
@@ -180,7 +185,7 @@ class Population:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Population):
             return NotImplemented
-        same = self.spec == other.spec and np.array_equal(self._runs, other._runs)
+        same = self.spec == other.spec and np.array_equal(self._runs, other._runs) and self._own == other._own
         return bool(same and np.array_equal(self._sums, other._sums))
 
     __hash__ = None  # type: ignore[assignment]  # it changes
@@ -238,10 +243,8 @@ class Population:
         wanted = list(dict.fromkeys(above for p in given for above in prefixes(p)))
         if not len(self):
             raise ValueError("read: wanted at least one run; got none")
-        if self._columns is None:
-            self._columns = Columns(self.spec)
         sums = np.concatenate([self.total[:, None], self._sums.T * STEP], axis=1)
-        found = fit(self._columns, sums, wanted, max(told, 0.0), depth)
+        found = fit(self._matrices(), sums, wanted, max(told, 0.0), depth)
         runs = np.append(len(self), self._runs).astype(np.float64)
         x, spread = dict(zip(found.paths, found.x, strict=True)), dict(zip(found.paths, found.spread, strict=True))
         keys: dict[Path, list[Path]] = {}
@@ -259,6 +262,68 @@ class Population:
         ]
         return PopulationReading(tuple(each), len(self), found.complete, found.unexplained)
 
+    def groups(self, paths: Sequence[Sequence[str]] | None = None) -> GroupStatistics:
+        """Statistics of the groups that have runs, for `compare`: of some paths, or of all that `read` finds."""
+        return self._of_groups([self._path(p) for p in self._known(paths)])
+
+    def blocks(
+        self, sketches: npt.ArrayLike | PackedSketches, block: int, paths: Sequence[Sequence[str]] | None = None
+    ) -> GroupStatistics:
+        """Statistics of blocks of runs that follow each other, for `Monitor`.
+
+        Parameters
+        ----------
+        sketches : (n, d) array_like, or PackedSketches
+            In the order of the runs; n a multiple of `block`. They are not added to the population.
+        block : int
+            Runs of a block.
+        paths : sequence of sequences of str, optional
+            If not given, those that are found in the population: earlier runs should be in it, and not these ones.
+
+        Returns
+        -------
+        GroupStatistics
+            With one more element, "unknown paths": the share of a block's sum, as a norm, that other paths have.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Shapes that do not fit, NaN, another number of sketches; no paths.
+        """
+        size = _check.integer("block", block, 1, 10**9)
+        s = _check.sketches("sketches", packing.unpacked(sketches)[0], self.spec.dim).reshape(-1, self.spec.dim)
+        if len(s) % size or not len(s):
+            raise ValueError(f"sketches: wanted a multiple of {size}; got {len(s)}")
+        _check.known("sketches", s, None)
+        sums = s.reshape(-1, size, self.spec.dim).sum(axis=1, dtype=np.float64).T
+        of = [self._path(p) for p in self._known(paths)]
+        found = of_sums(self._matrices(), sums, np.full(sums.shape[1], size), of)
+        left = unknown(self._matrices(), sums, of)
+        return replace(
+            found,
+            values=np.concatenate([found.values, left[:, None]], axis=1),
+            elements=(*found.elements, UNKNOWN),
+            paths=(*found.paths, UNKNOWN),
+            path=np.append(found.path, len(found.paths)),
+        )
+
+    def _known(self, paths: Sequence[Sequence[str]] | None) -> Sequence[Sequence[str]]:
+        found: Sequence[Sequence[str]]
+        found = [p.path for p in self.read()] if paths is None else _check.members("paths", paths, "sequences of names")
+        if not found:
+            raise ValueError("paths: wanted at least one, in the population or given; got none")
+        return found
+
+    def _of_groups(self, paths: list[Path]) -> GroupStatistics:
+        there = self._runs > 0
+        sums = self._sums[there].T.astype(np.float64) * STEP
+        return of_sums(self._matrices(), sums, self._runs[there], paths)
+
+    def _matrices(self) -> Columns:
+        if self._columns is None:
+            self._columns = Columns(self.spec)
+        return self._columns
+
     def _path(self, given: Sequence[str]) -> Path:
         names = _check.members("paths", given, "sequences of module names")
         for name in names:
@@ -271,7 +336,7 @@ class Population:
 
     def save(self, path: File) -> None:
         """Write it to a file, that `load` reads. Equal populations make equal bytes."""
-        _npz.save(path, {"spec": self.spec.to_json(), "sums": self._sums, "runs": self._runs})
+        _npz.save(path, {"spec": self.spec.to_json(), "sums": self._sums, "runs": self._runs, "own": self._own})
 
     @classmethod
     def load(cls, path: File) -> Population:
@@ -294,10 +359,13 @@ class Population:
                 setattr(found, f"_{name}", np.array(array, np.int64))
             if found._runs.min() < 0 or (found._sums == np.iinfo(np.int64).min).any():
                 raise ValueError("runs: wanted numbers from 0; got others")
-            found._bound = float(np.abs(found._sums).max())
+            own = arrays["own"]
+            if own.shape or own.dtype.kind != "i" or not 0 <= int(own) <= len(found):
+                raise ValueError(f"own: wanted an integer from 0 to {len(found)}; got {_check.describe(own)}")
+            found._own, found._bound = int(own), float(np.abs(found._sums).max())
             return found
 
-        return _npz.load(path, {"spec", "sums", "runs"}, "Population.save", make)
+        return _npz.load(path, {"spec", "sums", "runs", "own"}, "Population.save", make)
 
     def __repr__(self) -> str:
         return f"<Population of {_check.count(len(self), 'run')}, sums of {self.spec.dim} numbers in {GROUPS} groups>"
