@@ -142,8 +142,8 @@ def test_columns_are_what_sketches_are_made_of(rotation: Any) -> None:
 
 def test_what_a_population_holds() -> None:
     """Counts to the integer, means and covariances to what rounding leaves: sketches of norm up to 10 round to 5e-8
-    of it, an element of a sum of 300 to some 5e-8 * 10 * sqrt(300) / sqrt(d) = 3e-7, and so a mean of 300 to 1e-9 times the
-    condition number, below 100. The test allows 1e-6."""
+    of it, an element of a sum of 300 to some 5e-8 * 10 * sqrt(300) / sqrt(d) = 3e-7, and so a mean of 300 to 1e-9 times
+    the condition number, below 100. The test allows 1e-6."""
     spec = SPEC.replace(second_moment=["char"], centres={"line": [1, 2, 3, 4, 5]}, scales={"char": 0.5})
     runs = pages(300)
     found = population(spec, runs).read()
@@ -173,8 +173,8 @@ def test_what_a_population_holds() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_paths_are_found_without_a_wiring(seed: int) -> None:
-    """Ten random paths of six modules, up to four deep, at a load of 0.09: all and no others. Of 100 such specifications
-    all were right (docs/figures.md): one in six failing would be a fault."""
+    """Ten random paths of six modules, up to four deep, at a load of 0.09: all and no others. Of 100 such
+    specifications all were right (docs/figures.md): one in six failing would be a fault."""
     rng = np.random.default_rng(seed)
     names = [f"m{i}" for i in range(6)]
     spec = rs.SketchSpec.additive(1024, dict.fromkeys(names, 8), seed=seed)

@@ -94,8 +94,8 @@ def _finite(value: Any) -> Any:
 
 
 def _compare(parser: argparse.ArgumentParser) -> Run:
-    """Say what changed from one population to another, path by path, with p-values. Files are populations whose runs were
-    added with groups, a day or a session each."""
+    """Say what changed from one population to another, path by path, with p-values. Files are populations whose runs
+    were added with groups, a day or a session each."""
     parser.add_argument("before", metavar="BEFORE.npz", help="as Population.save writes it")
     parser.add_argument("after", metavar="AFTER.npz", help="the same")
     parser.add_argument("--level", type=float, default=0.95, metavar="X", help="of intervals (default: 0.95)")
