@@ -369,7 +369,7 @@ def test_groups_and_blocks_are_what_their_runs_have() -> None:
 
 def test_populations_are_compared_and_watched() -> None:
     """A line's third number rises by one of its deviations of 3 in the second population: found, and nothing else of 24
-    elements, by a test that has a false change in one of 20 and an alarm that has one in 100."""
+    elements, by tests that have a false change in one of 100 and an alarm that has one in 100."""
 
     def day(seed: int, rise: float, groups: int) -> tuple[rs.Population, Any]:
         rng, found, runs = np.random.default_rng(seed), rs.Population(SPEC), []
@@ -386,9 +386,9 @@ def test_populations_are_compared_and_watched() -> None:
 
     (before, _), (after, changed) = day(0, 0.0, 32), day(1, 1.5, 32)
     found = rs.compare(before, after)
-    assert found.changed() == ("page > line",)
+    assert found.changed(0.01) == ("page > line",)
     assert found.elements[int(np.argmin(found.adjusted))] == "mean 2"
-    assert not rs.compare(before, day(2, 0.0, 32)[0]).changed()
+    assert not rs.compare(before, day(2, 0.0, 32)[0]).changed(0.01)
     usual = before.blocks(day(3, 0.0, 130)[1], 20)
     monitor = rs.Monitor(usual.values, 20, usual.elements, alpha=0.01, weights={"unknown paths": 0.2})
     for block in before.blocks(changed, 20).values:

@@ -90,7 +90,7 @@ def _finite(value: Any) -> Any:
     """JSON has no NaN."""
     if isinstance(value, list):
         return [_finite(v) for v in value]
-    return value if np.isfinite(value) else None
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _compare(parser: argparse.ArgumentParser) -> Run:

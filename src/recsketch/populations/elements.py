@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
 
+COARSE = 16.0  # times what the rounding of a sum makes of an unknown
 LEAST = 0.5  # objects of a group below which it has no mean
 UNKNOWN = "unknown paths"
 
@@ -60,14 +61,23 @@ def of_sums(columns: Columns, sums: Doubles, runs: npt.NDArray[np.int64], paths:
     names: list[str] = []
     of: list[int] = []
     parts: list[Doubles] = []
+    size = float(np.linalg.norm(sums, axis=0).max(initial=0.0))
     for k, path in enumerate(paths):
-        x, module = found.x[found.paths.index(path)][:, 1:], path[-1]
+        at, module = found.paths.index(path), path[-1]
+        x = _settled(found.x[at][:, 1:], found.spread[at] * size / np.sqrt(len(sums)))
         for name, values in _of_path(spec, module, x, runs).items():
             names.append(f"{' > '.join(path)}: {name}")
             of.append(k)
             parts.append(values)
     texts = tuple(" > ".join(path) for path in paths)
     return GroupStatistics(np.stack(parts, axis=1), runs, tuple(names), texts, np.array(of, np.int64))
+
+
+def _settled(x: Doubles, spread: Doubles) -> Doubles:
+    """Sums (u + 1, n) without what may be rounding, if an error of the sums' size makes so much of them: counts are
+    whole again. What differs by rounding alone would else seem to change with whatever else is in the sums."""
+    step = np.exp2(np.ceil(np.log2(np.maximum(COARSE * ROUNDING * spread, 1e-300))))[:, None]
+    return np.asarray(np.rint(x / step) * step)
 
 
 def _of_path(spec: SketchSpec, module: str, x: Doubles, runs: npt.NDArray[np.int64]) -> dict[str, Doubles]:
