@@ -33,6 +33,7 @@ TOPICS = {
     "test_accuracy_of_statements": "rely on confidences, intervals and `complete`",
     "test_accuracy_of_rests": "read what tuples lack, as a sum",
     "test_accuracy_of_search": "search runs by their sketches",
+    "test_accuracy_of_populations": "read counts, means and covariances from sums of sketches",
     "test_accuracy_of_concepts": "rely on concepts that emerge",
     "test_accuracy_of_learning": "learn modules from sketches",
     "test_accuracy_of_changes": "compare populations of runs, or wait for alarms",

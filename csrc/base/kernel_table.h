@@ -96,6 +96,8 @@ typedef struct rsk_kernels {
     /* the transpose of spread: row[j] = sum of ±x[k], k mod width = j; counter = sum of ±x[k]. width <= d */
     void (*collect)(const float *x, ptrdiff_t d, const rsk_spread *shape, float *row, float *counter);
     /* whether |x[k]| <= most for all k, most finite and >= 0; n >= 0 */
+    /* sum += x 2^32, rounded to whole numbers, halves to even; |x[k]| is at most 2^18 */
+    void (*add_fixed)(int64_t *sum, const float *x, ptrdiff_t n);
     int (*within_f32)(const float *x, ptrdiff_t n, float most);
     int (*within_f64)(const double *x, ptrdiff_t n, double most);
     /* sum of a[k] b[k]: rsk_dot; n >= 0 */

@@ -287,6 +287,7 @@ const rsk_kernels RSK_TABLE = {
     .spread = spread,
     .spread_wide = spread_wide,
     .collect = collect,
+    .add_fixed = add_fixed,
     .within_f32 = within_f32,
     .within_f64 = within_f64,
     .dot = dot,

@@ -30,6 +30,17 @@ static int within_f64(const double *x, ptrdiff_t n, double most) {
     return largest <= limit;
 }
 
+/* sum[k] += rint(x[k] 2^32), |x[k]| at most 2^18: adding 1.5 2^52 rounds to a whole number, halves to even, and leaves it in the low bits.
+ * Both steps are exact or round alike everywhere. */
+static void add_fixed(int64_t *RSK_RESTRICT sum, const float *RSK_RESTRICT x, ptrdiff_t n) {
+    for (ptrdiff_t k = 0; k < n; k++) {
+        const double rounded = (double)x[k] * 0x1p32 + 0x1.8p52;
+        int64_t bits;
+        memcpy(&bits, &rounded, sizeof bits);
+        sum[k] += bits - 0x4338000000000000;
+    }
+}
+
 static double folded(w16 sum, const double *a, const double *b, ptrdiff_t rest) {
     double lane[BLOCK];
     w16_store(lane, sum);

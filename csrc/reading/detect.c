@@ -128,13 +128,11 @@ void rsk_detector_share(const rsk_detector *q, ptrdiff_t passes, ptrdiff_t n, rs
 static void correlate(const rsk_detector *q, const float *b, ptrdiff_t m, ptrdiff_t from, ptrdiff_t positions) {
     const rsk_spec *spec = q->spec;
     const double t2 = spec->stretch2;
-    const float unit = (float)(1.0 / (t2 * sqrt(t2 * q->share)));
-    const rsk_module *plain = &spec->module[m];
+    const double unit = 1.0 / (t2 * sqrt(t2 * q->share));
+    const ptrdiff_t a = spec->module[m].length;
     for (ptrdiff_t j = from; j < positions && !rsk_stopped(q->stop, q->worker); j++) {
-        float *out = q->scores + j * (plain->length + 1);
-        spec->family->leaf_adjoint(spec, m, j, unit * (float)rsk_embed_norm(spec, plain), unit / sqrtf((float)spec->dim), b, q->padded,
-                                   &out[plain->length], q->work);
-        rsk_embed_end(spec, plain, q->padded, out);
+        float *out = q->scores + j * (a + 1);
+        spec->family->leaf_adjoint(spec, m, j, unit, b, out, &out[a], q->padded, q->work);
     }
 }
 
@@ -272,16 +270,13 @@ static int is_leaf(const rsk_detector *q, const float *b, double square, const u
         if (allowed[m]) noise2 += 2.0 * (double)spec->module[m].length + 1.0, rho2 = fmin(rho2, q->unseen[m] ? 0.0 : q->rho2[m]);
     const double expected = g * square * (1.0 + rho2);
     if (expected < CLEAR * sqrt(noise2)) return 0;
-    const float unit = (float)(1.0 / (t2 * sqrt(q->share) * q->noise));
+    const double unit = 1.0 / (t2 * sqrt(q->share) * q->noise);
     for (ptrdiff_t m = 0; m < spec->modules; m++) {
         if (!allowed[m]) continue;
-        const rsk_module *plain = &spec->module[m];
         float z;
-        spec->family->leaf_adjoint(spec, m, RSK_NO_POSITION, unit * (float)rsk_embed_norm(spec, plain),
-                                   unit / sqrtf((float)spec->dim), b, q->padded, &z, q->work);
-        rsk_embed_end(spec, plain, q->padded, q->scores);
+        spec->family->leaf_adjoint(spec, m, RSK_NO_POSITION, unit, b, q->scores, &z, q->padded, q->work);
         if (z > 0.0f) sum += (double)z * (double)z;
-        for (ptrdiff_t i = 0; i < plain->length; i++) sum += (double)q->scores[i] * (double)q->scores[i] - 1.0;
+        for (ptrdiff_t i = 0; i < spec->module[m].length; i++) sum += (double)q->scores[i] * (double)q->scores[i] - 1.0;
     }
     return sum < LEAF * expected;
 }

@@ -19,6 +19,15 @@ from recsketch.sketching.spec import SketchSpec
 if TYPE_CHECKING:
     from recsketch import erasure, sparse, transforms
     from recsketch.learning.modular import ModularRegressor, fit_modules
+    from recsketch.populations.alarm import Alarm
+    from recsketch.populations.changes import compare_groups
+    from recsketch.populations.compared import compare
+    from recsketch.populations.comparison import Comparison
+    from recsketch.populations.elements import GroupStatistics
+    from recsketch.populations.exchangeable import ExchangeabilityWarning
+    from recsketch.populations.monitor import Monitor
+    from recsketch.populations.population import Population
+    from recsketch.populations.results import PathStatistics, PopulationReading
     from recsketch.reading.difference import Change, Difference, diff
     from recsketch.reading.nearest import Neighbours
     from recsketch.reading.results import Recovery, Rest, Summary, Unrolled, UnrolledObject
@@ -37,17 +46,25 @@ if TYPE_CHECKING:
     from recsketch.trials.trial import trial
 
 __all__ = [
+    "Alarm",
     "CapacityWarning",
     "Change",
+    "Comparison",
     "Concept",
     "ConceptEvent",
     "Difference",
+    "ExchangeabilityWarning",
     "Graph",
+    "GroupStatistics",
     "Hit",
     "ModularRegressor",
     "ModuleTrial",
+    "Monitor",
     "Neighbours",
     "PackedSketches",
+    "PathStatistics",
+    "Population",
+    "PopulationReading",
     "PostgresRepository",
     "Recovery",
     "ReducedModule",
@@ -74,6 +91,8 @@ __all__ = [
     "Trial",
     "Unrolled",
     "UnrolledObject",
+    "compare",
+    "compare_groups",
     "diff",
     "erasure",
     "fit_modules",
@@ -91,6 +110,13 @@ __all__ = [
 
 # Loaded when asked for, so that a program that only sketches starts fast: name -> module, or module:attribute.
 _LATER = {
+    "compare_groups": "populations.changes:compare_groups",
+    "compare": "populations.compared:compare",
+    "Monitor": "populations.monitor:Monitor",
+    "GroupStatistics": "populations.elements:GroupStatistics",
+    "ExchangeabilityWarning": "populations.exchangeable:ExchangeabilityWarning",
+    "Comparison": "populations.comparison:Comparison",
+    "Alarm": "populations.alarm:Alarm",
     "Change": "reading.difference:Change",
     "Concept": "repository.results:Concept",
     "ConceptEvent": "repository.results:ConceptEvent",
@@ -101,6 +127,9 @@ _LATER = {
     "ModuleTrial": "trials.results:ModuleTrial",
     "Neighbours": "reading.nearest:Neighbours",
     "PackedSketches": "sketching.packing:PackedSketches",
+    "PathStatistics": "populations.results:PathStatistics",
+    "Population": "populations.population:Population",
+    "PopulationReading": "populations.results:PopulationReading",
     "Recovery": "reading.results:Recovery",
     "ReducedModule": "runs.reduction:ReducedModule",
     "Reduction": "runs.reduction:Reduction",

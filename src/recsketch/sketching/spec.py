@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 import recsketch._check as _check
+import recsketch.sketching.blocks as blocks
+import recsketch.sketching.moments as moments
 import recsketch.sketching.parameters as parameters
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from recsketch.runs.trace import Trace
 
 FORMAT = 1  # of JSON
-MAX_INPUTS = 1 << 16
 MAX_SIGNATURE = 64
 
 
@@ -40,11 +41,14 @@ class SketchSpec:
         0 to 2**64 - 1.
     max_inputs : int
         The largest number of inputs of positive weight an object, or the network's output, may have.
-    angle : float
-        Of the transparent operators T = cos I + sin R, in degrees, above 0 and at most 90.
-    rotation : {"skew", "hadamard"}
+    angle : float, optional
+        Of the transparent operators T = cos I + sin R, in degrees, above 0 and at most 90. If not given 75 for "block"
+        and 60 for the others.
+    rotation : {"skew", "hadamard", "block"}
         The random rotation R. "skew" makes T exactly orthonormal and costs one pass over the sketch; "hadamard" is the
-        paper's up to its distribution, and costs a transform.
+        paper's up to its distribution, and costs a transform. "block" is "skew" over whole blocks of coordinates, with
+        attributes that are embedded as strings of signs: matrices can be learned from sketches alone, and reading is a
+        little less exact.
     attributes : {"polar", "linear"}
         "polar": of an attribute its direction is sketched, and the logarithm of its norm beside it, so that attributes
         of any norm, 1e-30 or 1e30, are read back alike well. "linear": the attribute itself, so that what a sketch
@@ -81,6 +85,15 @@ class SketchSpec:
         Length of object signatures, 0 (none) to 64. The number of an object in its run is sketched as a unit vector
         beside its attribute, so that copies of one object can be told from look-alikes, and `unroll` fits them as
         one. It costs an object as many unknowns more.
+    block_size : int, optional
+        Of the rotation "block" alone: coordinates of a block, 32 or 64; 32 if not given. With 32 an object has at most
+        1,022 numbers, 65,534 with 64, and modules are told by shorter tags: two of one tag are refused.
+    blocks_per_column : int, optional
+        Of the rotation "block" alone: blocks that hold each number of an attribute, 1 to 8; 2 if not given.
+
+    second_moment : bool or sequence of str
+        Modules, or with True all, of which the products of an attribute's elements are sketched behind it, a (a + 1) /
+        2 numbers more, so that sums of sketches hold covariances. Wants linear attributes.
 
     Raises
     ------
@@ -104,6 +117,8 @@ class SketchSpec:
         "angle",
         "attributes",
         "balance",
+        "block_size",
+        "blocks_per_column",
         "centres",
         "dim",
         "max_inputs",
@@ -112,6 +127,7 @@ class SketchSpec:
         "rotation",
         "scales",
         "scaling",
+        "second_moment",
         "seed",
         "signature",
         "spread",
@@ -135,6 +151,9 @@ class SketchSpec:
     centres: Mapping[str, tuple[float, ...]] | None
     wiring: Mapping[str | None, tuple[str, ...]] | None
     signature: int
+    block_size: int | None
+    blocks_per_column: int | None
+    second_moment: tuple[str, ...] | None
 
     def __init__(
         self,
@@ -143,8 +162,8 @@ class SketchSpec:
         seed: int = 0,
         *,
         max_inputs: int = 16,
-        angle: float = 60.0,
-        rotation: Literal["skew", "hadamard"] = "skew",
+        angle: float | None = None,
+        rotation: Literal["skew", "hadamard", "block"] = "skew",
         attributes: Literal["polar", "linear"] = "polar",
         weighting: Literal["balanced", "energy", "linear", "count"] = "balanced",
         balance: float = 0.5,
@@ -155,16 +174,24 @@ class SketchSpec:
         centres: Mapping[str, npt.ArrayLike] | None = None,
         wiring: Mapping[str, Sequence[str]] | Mapping[str | None, Sequence[str]] | None = None,
         signature: int = 0,
+        block_size: int | None = None,
+        blocks_per_column: int | None = None,
+        second_moment: bool | Sequence[str] | None = None,
     ) -> None:
         put = object.__setattr__
         put(self, "signature", _check.integer("signature", signature, 0, MAX_SIGNATURE))
         put(self, "attributes", _check.choice("attributes", attributes, ("polar", "linear")))
         put(self, "dim", parameters.dim(dim))
         put(self, "modules", parameters.modules(modules, self._more()))
+        put(
+            self,
+            "second_moment",
+            parameters.second_moment(second_moment, self.modules, self.attributes, self.signature),
+        )
         put(self, "seed", _check.integer("seed", seed, 0, 2**64 - 1))
-        put(self, "max_inputs", _check.integer("max_inputs", max_inputs, 1, MAX_INPUTS))
-        put(self, "angle", _check.number("angle", angle, "degrees above 0 and at most 90", 0.0, 90.0))
-        put(self, "rotation", _check.choice("rotation", rotation, ("skew", "hadamard")))
+        put(self, "max_inputs", _check.integer("max_inputs", max_inputs, 1, parameters.MAX_INPUTS))
+        put(self, "rotation", _check.choice("rotation", rotation, ("skew", "hadamard", "block")))
+        put(self, "angle", parameters.angle(angle, self.rotation))
         put(self, "weighting", _check.choice("weighting", weighting, ("balanced", "energy", "linear", "count")))
         put(self, "balance", abs(_check.number("balance", balance, "a number from 0 to 1", -math.ulp(0.0), 1.0)))
         put(self, "spread", parameters.spread(spread, self.weighting))
@@ -173,6 +200,10 @@ class SketchSpec:
         put(self, "scales", parameters.scales(scales, self.modules))
         put(self, "centres", parameters.centres(centres, self.modules))
         put(self, "wiring", parameters.wiring(wiring, self.modules))
+        put(self, "block_size", blocks.size(block_size, self.rotation))
+        put(self, "blocks_per_column", blocks.per_column(blocks_per_column, self.rotation))
+        if self.block_size is not None:
+            blocks.check(self.dim, self.block_size, self.max_inputs, self.lengths)
 
     @classmethod
     def paper(cls, *, dim: int, modules: Mapping[str, int], seed: int = 0, max_inputs: int = 16) -> SketchSpec:
@@ -205,6 +236,52 @@ class SketchSpec:
             weighting="linear",
             scaling="paper",
         )
+
+    @classmethod
+    def additive(
+        cls,
+        dim: int,
+        modules: Mapping[str, int],
+        seed: int = 0,
+        *,
+        second_moment: bool | Sequence[str] | None = None,
+        max_inputs: int | None = None,
+        **parameters_: Any,
+    ) -> SketchSpec:
+        """For populations: sketches whose sum is a linear function of what the runs held, path by path.
+
+        Unordered, with weighting "count" and linear attributes. Of each path of modules from the outputs down the sum
+        of many sketches then tells how often it occurred, and the sum of its attributes: `recsketch.Population`.
+
+        Parameters
+        ----------
+        max_inputs : int, optional
+            4,096 if not given; of the "block" rotation 13, the most that its shortest sketches allow.
+        dim, modules, seed, second_moment
+            As of the class. A population is read exactly while dim has room for its paths: (a + 1) numbers each, or
+            with second moments a (a + 1) / 2 more, up to some 0.65 dim in all.
+        **parameters
+            Others of the class, by name: `angle`, `rotation`, `wiring`, `scales`, `centres`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As of the class.
+
+        Examples
+        --------
+        >>> spec = SketchSpec.additive(2048, {"page": 24, "line": 120}, second_moment=["page"])
+        >>> spec.weighting, spec.ordered, spec.attributes, dict(spec.lengths)
+        ('count', False, 'linear', {'page': 324, 'line': 120})
+        """
+        fixed: dict[str, Any] = {"ordered": False, "weighting": "count", "attributes": "linear"}
+        both = sorted(set(fixed) & set(parameters_))
+        if both:
+            raise TypeError(f"additive: wanted parameters that it leaves open; got {_check.listed(both)}")
+        if max_inputs is None:
+            max_inputs = 13 if parameters_.get("rotation") == blocks.BLOCK else 4096
+        more: dict[str, Any] = {"second_moment": second_moment, "max_inputs": max_inputs}
+        return cls(dim, modules, seed, **fixed, **more, **parameters_)
 
     @classmethod
     def fitted(
@@ -373,7 +450,8 @@ class SketchSpec:
         return out
 
     def replace(self, **changes: Any) -> SketchSpec:
-        """A copy with some parameters changed; a `spread` that is the weighting's default becomes that of the new one.
+        """A copy with some parameters changed. A `spread` or an `angle` that is its default becomes that of the new
+        weighting or rotation, and parameters of blocks end with the rotation.
 
         Parameters
         ----------
@@ -393,6 +471,10 @@ class SketchSpec:
         fields = self._fields()
         if self.spread == parameters.default_spread(self.weighting):
             fields["spread"] = None
+        if self.angle == parameters.default_angle(self.rotation):
+            fields["angle"] = None
+        if changes.get("rotation", self.rotation) != blocks.BLOCK:
+            fields["block_size"] = fields["blocks_per_column"] = None
         return SketchSpec(**{**fields, **changes})
 
     __replace__ = replace  # for copy.replace
@@ -416,8 +498,23 @@ class SketchSpec:
     def lengths(self) -> Mapping[str, int]:
         """Unknowns of each module's objects: the attribute and what is sketched behind it (docs/format.md,
         "Attributes")."""
-        more = self._more()
-        return {name: length + more for name, length in self.modules.items()} if more else self.modules
+        more, of = self._more(), self.second_moment or ()
+        if not more and not of:
+            return self.modules
+        return {n: a + more + (moments.products(a) if n in of else 0) for n, a in self.modules.items()}
+
+    @property
+    def inner(self) -> SketchSpec:
+        """What sketches under this specification are made with: itself, or where modules have second moments one whose
+        modules have attributes as long as `lengths`, neither centred nor scaled."""
+        if self.second_moment is None:
+            return self
+        return self.replace(modules=self.lengths, second_moment=None, centres=None, scales=None)
+
+    @property
+    def least_dim(self) -> int:
+        """The shortest sketch that the rotation, its parameters and `max_inputs` allow."""
+        return parameters.least_dim(self.rotation, self.block_size, self.max_inputs)
 
     def allowed(self) -> npt.NDArray[np.uint8]:
         """The wiring as a matrix.
@@ -504,10 +601,12 @@ class SketchSpec:
         return (self.attributes == "polar") + self.signature
 
     def _fields(self) -> dict[str, Any]:
-        """All parameters, in the order of the documentation, as plain types."""
+        """All parameters, in the order of the documentation, as plain types; those of blocks where the rotation has any."""
         names = ("dim", "modules", "seed", "max_inputs", "angle", "rotation", "attributes", "weighting", "balance")
         more = ("spread", "ordered", "scaling", "scales", "centres", "wiring", "signature")
-        fields = {name: getattr(self, name) for name in (*names, *more)}
+        own = ("block_size", "blocks_per_column") if self.rotation == blocks.BLOCK else ()
+        own = own if self.second_moment is None else (*own, "second_moment")
+        fields = {name: getattr(self, name) for name in (*names, *more, *own)}
         return {k: dict(v) if isinstance(v, Mapping) else v for k, v in fields.items()}
 
     def __setattr__(self, name: str, value: object) -> None:
