@@ -17,6 +17,11 @@ LEAST_BLOCKS = 32  # of a sketch
 LEAST_TAG = 8  # bits: a random string is then one of a module's in less than 1 of 256 cases
 
 
+def has(rotation: object) -> bool:
+    """Whether this is the rotation of blocks."""
+    return isinstance(rotation, str) and rotation == BLOCK
+
+
 def size(given: object, rotation: str) -> int | None:
     """Coordinates of a block; None for other rotations."""
     value = _parameter("block_size", given, rotation, DEFAULT_SIZE, SIZES[0], SIZES[-1])
@@ -31,7 +36,7 @@ def per_column(given: object, rotation: str) -> int | None:
 
 
 def _parameter(name: str, given: object, rotation: str, default: int, low: int, high: int) -> int | None:
-    if rotation == BLOCK:
+    if has(rotation):
         return default if given is None else _check.integer(name, given, low, high)
     if given is not None:
         raise ValueError(f'{name}: wanted None unless rotation="{BLOCK}"; got {_check.describe(given)}')
