@@ -26,12 +26,6 @@ static double behind(const rsk_spec *spec, const double *energy, const rsk_rotat
     return c2 * behind(spec, energy, row + 1, count - 1, k) + (1.0 - c2) * behind(spec, energy, row + 1, count - 1, other);
 }
 
-void rsk_block_step(const rsk_spec *spec, const rsk_rotation *const *row, int count, const double *energy, double *out) {
-    const ptrdiff_t blocks = rsk_blocks(spec);
-    for (ptrdiff_t k = 0; k < blocks; k++) out[k] = behind(spec, energy, row, count, k);
-    out[blocks] = energy[blocks];
-}
-
 double rsk_counter_weight(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, const double *energy, double score) {
     if (!rsk_blocks(spec) || !(energy[rsk_blocks(spec)] > 0.0)) return 1.0;
     const rsk_rotation *row[RSK_ROW_OF];

@@ -105,7 +105,8 @@ def check(dim: int, size: int, max_inputs: int, lengths: Mapping[str, int]) -> N
     if found.tag < LEAST_TAG:
         wanted = f"blocks that leave {LEAST_TAG} bits for modules' tags at dim {dim}, {other}"
         raise ValueError(f"block_size: wanted {wanted}; got {size}, which leaves {max(found.tag, 0)}")
-    most, names = (1 << found.column) - 2, {}
+    most = (1 << found.column) - 2
+    names: dict[int, str] = {}
     for name, length in lengths.items():
         if length > most:
             wanted = f"at most {most} numbers an object with block_size={size}, or {other}"
