@@ -443,7 +443,7 @@ class SketchSpec:
         return {name: length + more for name, length in self.modules.items()} if more else self.modules
 
     @property
-    def least_dim(self) -> int:
+    def _least_dim(self) -> int:
         """The shortest sketch that the rotation, its parameters and `max_inputs` allow."""
         return parameters.least_dim(self.rotation, self.block_size, self.max_inputs)
 
