@@ -1,4 +1,4 @@
-"""What sums of sketches give back: counts, means, covariances, paths that nobody told of, and whether intervals hold."""
+"""What sums of sketches give back: counts, means, covariances, paths nobody told of, and whether intervals hold."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ import recsketch._check as _check
 import recsketch._core as _core
 from recsketch.sketching.load import DECODERS, faintest, length_for, shared, widest
 from recsketch.sketching.matrices import Matrices
-from recsketch.sketching.plan import joined
 from recsketch.sketching.parameters import MAX_INPUTS, least_dim
+from recsketch.sketching.plan import joined
 from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def fitted(
 def loud_enough(spec: SketchSpec, batch: TraceBatch) -> SketchSpec:
     """The specification with the least balance at which no object of these runs is fainter than LOUD; or 1."""
     for balance in BALANCES:
-        trial = spec.replace(dim=spec.least_dim, balance=balance)
+        trial = spec.replace(dim=spec._least_dim, balance=balance)
         if faintest(Matrices(trial), batch, _core.max_threads()).min() >= LOUD:
             break
     return spec.replace(balance=balance)

@@ -279,7 +279,7 @@ class SketchSpec:
         if both:
             raise TypeError(f"additive: wanted parameters that it leaves open; got {_check.listed(both)}")
         if max_inputs is None:
-            max_inputs = 13 if parameters_.get("rotation") == blocks.BLOCK else 4096
+            max_inputs = 13 if blocks.has(str(parameters_.get("rotation"))) else 4096
         more: dict[str, Any] = {"second_moment": second_moment, "max_inputs": max_inputs}
         return cls(dim, modules, seed, **fixed, **more, **parameters_)
 
@@ -473,7 +473,7 @@ class SketchSpec:
             fields["spread"] = None
         if self.angle == parameters.default_angle(self.rotation):
             fields["angle"] = None
-        if changes.get("rotation", self.rotation) != blocks.BLOCK:
+        if not blocks.has(changes.get("rotation", self.rotation)):
             fields["block_size"] = fields["blocks_per_column"] = None
         return SketchSpec(**{**fields, **changes})
 
@@ -506,13 +506,14 @@ class SketchSpec:
     @property
     def inner(self) -> SketchSpec:
         """What sketches under this specification are made with: itself, or where modules have second moments one whose
-        modules have attributes as long as `lengths`, neither centred nor scaled."""
+        attributes have the products behind them, neither centred nor scaled."""
         if self.second_moment is None:
             return self
-        return self.replace(modules=self.lengths, second_moment=None, centres=None, scales=None)
+        modules = {n: a + (moments.products(a) if n in self.second_moment else 0) for n, a in self.modules.items()}
+        return self.replace(modules=modules, second_moment=None, centres=None, scales=None)
 
     @property
-    def least_dim(self) -> int:
+    def _least_dim(self) -> int:
         """The shortest sketch that the rotation, its parameters and `max_inputs` allow."""
         return parameters.least_dim(self.rotation, self.block_size, self.max_inputs)
 
@@ -601,10 +602,11 @@ class SketchSpec:
         return (self.attributes == "polar") + self.signature
 
     def _fields(self) -> dict[str, Any]:
-        """All parameters, in the order of the documentation, as plain types; those of blocks where the rotation has any."""
+        """All parameters, in the order of the documentation, as plain types; without those of blocks where there are
+        none."""
         names = ("dim", "modules", "seed", "max_inputs", "angle", "rotation", "attributes", "weighting", "balance")
         more = ("spread", "ordered", "scaling", "scales", "centres", "wiring", "signature")
-        own = ("block_size", "blocks_per_column") if self.rotation == blocks.BLOCK else ()
+        own = ("block_size", "blocks_per_column") if blocks.has(self.rotation) else ()
         own = own if self.second_moment is None else (*own, "second_moment")
         fields = {name: getattr(self, name) for name in (*names, *more, *own)}
         return {k: dict(v) if isinstance(v, Mapping) else v for k, v in fields.items()}
