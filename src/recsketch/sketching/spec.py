@@ -279,7 +279,7 @@ class SketchSpec:
         if both:
             raise TypeError(f"additive: wanted parameters that it leaves open; got {_check.listed(both)}")
         if max_inputs is None:
-            max_inputs = 13 if blocks.has(str(parameters_.get("rotation"))) else 4096
+            max_inputs = 13 if blocks.has(parameters_.get("rotation")) else 4096
         more: dict[str, Any] = {"second_moment": second_moment, "max_inputs": max_inputs}
         return cls(dim, modules, seed, **fixed, **more, **parameters_)
 
