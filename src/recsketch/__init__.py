@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from recsketch.repository.store import SketchRepository
     from recsketch.runs.objects import TraceObject
     from recsketch.runs.reduction import ReducedModule, Reduction
+    from recsketch.runs.statistics import AttributeStatistics, ModuleStatistics
     from recsketch.sketching import packing as storage
     from recsketch.sketching.packing import PackedSketches, pack
     from recsketch.sparse import SubsampledHadamard
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Alarm",
+    "AttributeStatistics",
     "CapacityWarning",
     "Change",
     "Comparison",
@@ -56,6 +58,7 @@ __all__ = [
     "Graph",
     "GroupStatistics",
     "Hit",
+    "ModuleStatistics",
     "ModuleTrial",
     "Monitor",
     "Neighbours",
@@ -114,12 +117,14 @@ _LATER = {
     "ExchangeabilityWarning": "populations.exchangeable:ExchangeabilityWarning",
     "Comparison": "populations.comparison:Comparison",
     "Alarm": "populations.alarm:Alarm",
+    "AttributeStatistics": "runs.statistics:AttributeStatistics",
     "Change": "reading.difference:Change",
     "Concept": "repository.results:Concept",
     "ConceptEvent": "repository.results:ConceptEvent",
     "Difference": "reading.difference:Difference",
     "Graph": "repository.graph.graph:Graph",
     "Hit": "repository.results:Hit",
+    "ModuleStatistics": "runs.statistics:ModuleStatistics",
     "ModuleTrial": "trials.results:ModuleTrial",
     "Neighbours": "reading.nearest:Neighbours",
     "PackedSketches": "sketching.packing:PackedSketches",
