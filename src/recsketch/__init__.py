@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from recsketch.populations.elements import GroupStatistics
     from recsketch.populations.exchangeable import ExchangeabilityWarning
     from recsketch.populations.monitor import Monitor
+    from recsketch.populations.fixed import fixed_point
     from recsketch.populations.population import Population
     from recsketch.populations.results import PathStatistics, PopulationReading
     from recsketch.reading.difference import Change, Difference, diff
@@ -96,6 +97,7 @@ __all__ = [
     "compare_groups",
     "diff",
     "erasure",
+    "fixed_point",
     "isa",
     "pack",
     "scan",
@@ -155,6 +157,7 @@ _LATER = {
     "datasets": "datasets",
     "diff": "reading.difference:diff",
     "erasure": "erasure",
+    "fixed_point": "populations.fixed:fixed_point",
     "pack": "sketching.packing:pack",
     "sparse": "sparse",
     "storage": "sketching.packing",
