@@ -32,7 +32,7 @@ BELOW = {
     "reading": {"_scan", "_values", "runs", "sketching"},
     "sketcher": {"runs", "sketching", "reading"},
     "repository": {"_files", "_npz", "_scan", "_values", "reading", "runs", "sketcher", "sketching"},
-    "populations": {"_files", "_npz", "_streams", "_values", "runs", "sketching"},
+    "populations": {"_files", "_npz", "_streams", "_values", "reading", "runs", "sketching"},
     "datasets": {"runs"},
     "display": set(),
     "trials": {"_values", "display", "reading", "runs", "sketcher", "sketching"},
@@ -90,6 +90,7 @@ def imports(path: Path) -> list[list[str]]:
 
 # What may be imported besides NumPy and the standard library, inside functions only: file -> packages.
 OPTIONAL = {
+    "populations/cooccurrence": {"matplotlib"},
     "repository/graph/graph": {"networkx"},
     "repository/parquet": {"pyarrow"},
     "repository/postgres/tables": {"psycopg"},

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from recsketch.populations.changes import compare_groups
     from recsketch.populations.compared import compare
     from recsketch.populations.comparison import Comparison
+    from recsketch.populations.cooccurrence import Cooccurrence, cooccurrence
     from recsketch.populations.elements import GroupStatistics
     from recsketch.populations.exchangeable import ExchangeabilityWarning
-    from recsketch.populations.monitor import Monitor
     from recsketch.populations.fixed import fixed_point
+    from recsketch.populations.monitor import Monitor
     from recsketch.populations.population import Population
     from recsketch.populations.results import PathStatistics, PopulationReading
     from recsketch.reading.difference import Change, Difference, diff
@@ -54,6 +55,7 @@ __all__ = [
     "Comparison",
     "Concept",
     "ConceptEvent",
+    "Cooccurrence",
     "Difference",
     "ExchangeabilityWarning",
     "Graph",
@@ -95,6 +97,7 @@ __all__ = [
     "UnrolledObject",
     "compare",
     "compare_groups",
+    "cooccurrence",
     "diff",
     "erasure",
     "fixed_point",
@@ -123,6 +126,7 @@ _LATER = {
     "Change": "reading.difference:Change",
     "Concept": "repository.results:Concept",
     "ConceptEvent": "repository.results:ConceptEvent",
+    "Cooccurrence": "populations.cooccurrence:Cooccurrence",
     "Difference": "reading.difference:Difference",
     "Graph": "repository.graph.graph:Graph",
     "Hit": "repository.results:Hit",
@@ -154,6 +158,7 @@ _LATER = {
     "Unrolled": "reading.results:Unrolled",
     "UnrolledObject": "reading.results:UnrolledObject",
     "__version__": "_config:version",
+    "cooccurrence": "populations.cooccurrence:cooccurrence",
     "datasets": "datasets",
     "diff": "reading.difference:diff",
     "erasure": "erasure",
