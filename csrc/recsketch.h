@@ -241,6 +241,22 @@ rsk_status rsk_project_f64(const rsk_projection *p, int transpose, const double 
 rsk_status rsk_add_fixed(const float *x, ptrdiff_t rows, ptrdiff_t dim, const int32_t *group, ptrdiff_t groups, int64_t *sums,
                          ptrdiff_t *where);
 
+/* Sums over n vectors of floats, vector r of kind module[r] and from x[ends[r]] to x[ends[r + 1] - 1], for each kind: element by element
+ * those of x - shift and of its square, whose place in these arrays is from place[k] to place[k + 1] - 1; and a tally. With shift one of
+ * the vectors, square - sum^2 / count is the sum of squared deviations from the mean, off by at most `count` roundings.
+ *   place               (kinds + 1,) from 0, never decreasing
+ *   shift, sum, square  (place[kinds],); sum and square are overwritten
+ *   counts              (kinds, 2) overwritten: vectors, and elements that are zero
+ *   tally               (kinds, 4) overwritten: the Euclidean norm of the kind's first vector, the sum of norms less that one and of the
+ *                       squares of these, and the largest magnitude of an element
+ *   where               NULL, or the number of the first bad vector
+ * RSK_EINVAL  a NULL pointer, n or kinds < 0, a kind outside its range, a kind of more than 2^30 elements
+ * RSK_ESIZE   a vector that is not as long as its kind's place
+ * RSK_EVALUE  a number that is NaN or above RSK_MAX_VALUE in magnitude
+ * After an error what is overwritten is of no use. */
+rsk_status rsk_moments(const float *x, const int64_t *ends, const int32_t *module, ptrdiff_t n, const int64_t *place, ptrdiff_t kinds,
+                       const double *shift, double *sum, double *square, int64_t *counts, double *tally, ptrdiff_t *where);
+
 /* ---------------------------------------------------------------- hashing (hashing.c) */
 
 /* A (width, length) matrix with `nonzeros` numbers +-factor a column.

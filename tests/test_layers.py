@@ -33,7 +33,7 @@ BELOW = {
     "sketcher": {"runs", "sketching", "reading"},
     "learning": {"runs", "sketcher", "sketching", "transforms"},
     "repository": {"_files", "_npz", "_scan", "_values", "reading", "runs", "sketcher", "sketching"},
-    "populations": {"_files", "_npz", "_streams", "_values", "runs", "sketching"},
+    "populations": {"_files", "_npz", "_streams", "_values", "reading", "runs", "sketching"},
     "datasets": {"runs"},
     "display": set(),
     "trials": {"_values", "display", "reading", "runs", "sketcher", "sketching"},
@@ -93,6 +93,7 @@ def imports(path: Path) -> list[list[str]]:
 OPTIONAL = {
     "repository/approximate/index": {"faiss"},
     "learning/modular": {"sklearn"},
+    "populations/cooccurrence": {"matplotlib"},
     "repository/graph/graph": {"networkx"},
     "repository/parquet": {"pyarrow"},
     "repository/postgres/tables": {"psycopg"},

@@ -288,6 +288,7 @@ const rsk_kernels RSK_TABLE = {
     .spread_wide = spread_wide,
     .collect = collect,
     .add_fixed = add_fixed,
+    .moments = moments,
     .within_f32 = within_f32,
     .within_f64 = within_f64,
     .dot = dot,

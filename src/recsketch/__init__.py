@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from recsketch.populations.changes import compare_groups
     from recsketch.populations.compared import compare
     from recsketch.populations.comparison import Comparison
+    from recsketch.populations.cooccurrence import Cooccurrence, cooccurrence
     from recsketch.populations.elements import GroupStatistics
     from recsketch.populations.exchangeable import ExchangeabilityWarning
+    from recsketch.populations.fixed import fixed_point
     from recsketch.populations.monitor import Monitor
     from recsketch.populations.population import Population
     from recsketch.populations.results import PathStatistics, PopulationReading
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from recsketch.repository.store import SketchRepository
     from recsketch.runs.objects import TraceObject
     from recsketch.runs.reduction import ReducedModule, Reduction
+    from recsketch.runs.statistics import AttributeStatistics, ModuleStatistics
     from recsketch.sketching import packing as storage
     from recsketch.sketching.packing import PackedSketches, pack
     from recsketch.sparse import SubsampledHadamard
@@ -47,17 +50,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Alarm",
+    "AttributeStatistics",
     "CapacityWarning",
     "Change",
     "Comparison",
     "Concept",
     "ConceptEvent",
+    "Cooccurrence",
     "Difference",
     "ExchangeabilityWarning",
     "Graph",
     "GroupStatistics",
     "Hit",
     "ModularRegressor",
+    "ModuleStatistics",
     "ModuleTrial",
     "Monitor",
     "Neighbours",
@@ -93,9 +99,11 @@ __all__ = [
     "UnrolledObject",
     "compare",
     "compare_groups",
+    "cooccurrence",
     "diff",
     "erasure",
     "fit_modules",
+    "fixed_point",
     "isa",
     "pack",
     "scan",
@@ -117,13 +125,16 @@ _LATER = {
     "ExchangeabilityWarning": "populations.exchangeable:ExchangeabilityWarning",
     "Comparison": "populations.comparison:Comparison",
     "Alarm": "populations.alarm:Alarm",
+    "AttributeStatistics": "runs.statistics:AttributeStatistics",
     "Change": "reading.difference:Change",
     "Concept": "repository.results:Concept",
     "ConceptEvent": "repository.results:ConceptEvent",
+    "Cooccurrence": "populations.cooccurrence:Cooccurrence",
     "Difference": "reading.difference:Difference",
     "Graph": "repository.graph.graph:Graph",
     "Hit": "repository.results:Hit",
     "ModularRegressor": "learning.modular:ModularRegressor",
+    "ModuleStatistics": "runs.statistics:ModuleStatistics",
     "ModuleTrial": "trials.results:ModuleTrial",
     "Neighbours": "reading.nearest:Neighbours",
     "PackedSketches": "sketching.packing:PackedSketches",
@@ -151,10 +162,12 @@ _LATER = {
     "Unrolled": "reading.results:Unrolled",
     "UnrolledObject": "reading.results:UnrolledObject",
     "__version__": "_config:version",
+    "cooccurrence": "populations.cooccurrence:cooccurrence",
     "datasets": "datasets",
     "diff": "reading.difference:diff",
     "fit_modules": "learning.modular:fit_modules",
     "erasure": "erasure",
+    "fixed_point": "populations.fixed:fixed_point",
     "pack": "sketching.packing:pack",
     "sparse": "sparse",
     "storage": "sketching.packing",

@@ -16,6 +16,7 @@ from recsketch.populations.columns import Columns, Path
 from recsketch.populations.elements import UNKNOWN, GroupStatistics, of_sums, unknown
 from recsketch.populations.estimates import statistics
 from recsketch.populations.fitting import fit, prefixes
+from recsketch.populations.fixed import STEP, whole_sums
 from recsketch.populations.results import PopulationReading
 from recsketch.sketching.spec import SketchSpec
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     File: TypeAlias = str | os.PathLike[str] | BinaryIO
 
 GROUPS = 32
-STEP = 2.0**-32  # of fixed point
 LARGEST = 2.0**18  # RSK_LARGEST_FIXED
 SLICE = 4096  # sketches that are added before their sums' size is looked at again
 MAX_DEPTH = 64
@@ -146,6 +146,49 @@ class Population:
             what = "NaN" if np.isnan(s[bad]).any() else f"{np.abs(s[bad]).max():.3g}"
             raise ValueError(f"sketches[{first + bad}]: wanted finite numbers of at most 2**18; got {what}")
         self._bound += more
+
+    @classmethod
+    def of_fixed_point(cls, spec: SketchSpec, total: npt.ArrayLike, runs: int, step: float | None = None) -> Population:
+        """The population of runs of whose sketches only the sum is known, in fixed point, as of `fixed_point`.
+
+        Parameters
+        ----------
+        spec : SketchSpec
+        total : (d,) uint64 or uint32
+            The sum modulo 2**64 or 2**32 of what `fixed_point` made of all sketches.
+        runs : int
+            How many these are, from 1.
+        step : float, optional
+            As it was given to `fixed_point`.
+
+        Returns
+        -------
+        Population
+            Of a single group: counts and means are as good as of any other, but without groups there are no errors.
+            What was added on purpose, as for differential privacy, and steps longer than 2**-32 are told to `read` as
+            its `noise`, and make errors.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Another specification than the class takes; no such integers; numbers of 2**31 or more, in magnitude.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> spec = rs.SketchSpec.additive(64, {"eye": 2})
+        >>> run = rs.Trace()
+        >>> run.outputs([run.add("eye", [1.0, 2.0])])
+        >>> parts = [rs.fixed_point(rs.Sketcher(spec).sketch(run)) for _ in range(5)]
+        >>> rs.Population.of_fixed_point(spec, sum(parts), runs=5).read()
+        Population of 5 runs, all of it
+          eye: 5 objects, 1 a run
+        """
+        found = cls(spec)
+        found._sums[0] = whole_sums(total, spec.dim, step)
+        found._runs[0] = _check.integer("runs", runs, 1, 2**62)
+        found._bound = float(np.abs(found._sums).max())
+        return found
 
     def merge(self, other: Population) -> None:
         """Add all runs of another population under an equal specification.

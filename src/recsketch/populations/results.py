@@ -77,7 +77,7 @@ class PathStatistics(Record):
         return self.covariance
 
     def __repr__(self) -> str:
-        known = "" if self.per_run_error <= 1e-6 * abs(self.per_run) else f" ± {self.per_run_error:.2g}"
+        known = f" ± {self.per_run_error:.2g}" if self.per_run_error > 1e-6 * abs(self.per_run) else ""
         return f"{' > '.join(self.path)}: {self.count:.6g} objects, {self.per_run:.4g}{known} a run"
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recsketch.runs.batch import TraceBatch
+    from recsketch.runs.statistics import ModuleStatistics
     from recsketch.runs.trace import Trace
 
 FORMAT = 1  # of JSON
@@ -404,7 +405,7 @@ class SketchSpec:
 
         Notes
         -----
-        Cost: one pass over the attributes, and 8 bytes an element while it runs.
+        Cost: one pass over the attributes.
 
         Examples
         --------
@@ -419,35 +420,78 @@ class SketchSpec:
         batch = as_batch(traces)[0]
         if not len(batch):
             raise ValueError("traces: wanted at least one; got none")
-        scales = dict(self.scales or {})
-        for name, norm in self._usual_norms(batch).items():
-            if not math.isfinite(norm):
-                wanted = f"finite attributes of {_check.shown(name)}"
-                raise ValueError(f"traces: wanted {wanted}; got NaN or infinity")
-            if norm > 0.0:
-                scales[name] = 1.0 / norm
-        return self.replace(scales=scales)
+        return self._scaled(self._usual_norms(batch))
+
+    def with_statistics(self, statistics: ModuleStatistics) -> SketchSpec:
+        """This specification with `centres` set to the means that were seen, and of linear attributes `scales` such
+        that what is left has a root mean square norm of one.
+
+        Modules that were not seen keep theirs, and so does the scale of one whose attributes were all the same. Nothing
+        adapts by itself: the specification stays what it is, whatever is seen later.
+
+        Parameters
+        ----------
+        statistics : ModuleStatistics
+            Of at least one module.
+
+        Raises
+        ------
+        ValueError
+            No module, one or a length that the specification does not have, or so large or small attributes that a
+            scale would lie outside 1e-30 to 1e30.
+        TypeError
+            `statistics` is something else.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> seen, run = rs.ModuleStatistics(), rs.Trace()
+        >>> run.outputs([run.add("eye", x) for x in ([5.0, 1.0], [7.0, 1.0])])
+        >>> seen.update(run)
+        >>> spec = rs.SketchSpec(64, {"eye": 2}, attributes="linear", scales={"eye": 9.0}).with_statistics(seen)
+        >>> spec.centres["eye"], spec.scale("eye")
+        ((6.0, 1.0), 1.0)
+        """
+        from recsketch.runs.statistics import ModuleStatistics
+
+        if not isinstance(statistics, ModuleStatistics):
+            raise TypeError(f"statistics: wanted ModuleStatistics; got {_check.describe(statistics)}")
+        if not len(statistics):
+            raise ValueError("statistics: wanted those of at least one module; got none")
+        centres: dict[str, Any] = dict(self.centres or {})
+        for name in statistics.names:
+            mean, length = statistics.of(name).mean, self.modules.get(name)
+            if mean.size != length:
+                wanted = f"a module among {_check.listed(self.modules)}"
+                if length is not None:
+                    wanted = f"{length} elements of {_check.shown(name)}"
+                raise ValueError(f"statistics: wanted {wanted}; got {_check.shown(name)} of {mean.size}")
+            centres[name] = mean
+        centred = self.replace(centres=centres)
+        return centred._scaled(centred._norms_of(statistics)) if self.attributes == "linear" else centred
+
+    def _scaled(self, norms: Mapping[str, float]) -> SketchSpec:
+        """With scales that make root mean square norms one; those of modules without objects or norms stay."""
+        more = {name: 1.0 / norm for name, norm in norms.items() if norm > 0.0}
+        return self.replace(scales={**(self.scales or {}), **more})
 
     def _usual_norms(self, batch: TraceBatch) -> dict[str, float]:
         """Root mean square norm of each module's attributes in a batch, less the module's centre, not scaled."""
+        from recsketch.runs.statistics import ModuleStatistics
         from recsketch.sketching.plan import module_numbers
 
         module_numbers(batch, self.modules)
-        square = np.square(self._centred(batch))
-        norms = np.add.reduceat(square, batch.attribute_ends[:-1]) if square.size else np.zeros(0)
-        number = np.bincount(batch.module, minlength=len(batch.names))
-        total = np.bincount(batch.module, norms, len(batch.names))
-        return {name: math.sqrt(t / n) for name, n, t in zip(batch.names, number, total, strict=True) if n}
+        statistics = ModuleStatistics()
+        statistics.update(batch)
+        return self._norms_of(statistics)
 
-    def _centred(self, batch: TraceBatch) -> npt.NDArray[np.float64]:
-        """The attributes of a batch of this specification's modules, less their centres."""
-        out = batch.attributes.astype(np.float64)
-        for index, name in enumerate(batch.names):
-            centre = (self.centres or {}).get(name)
-            if centre is not None:
-                begin = batch.attribute_ends[:-1][batch.module == index]
-                out[begin[:, None] + np.arange(len(centre))] -= centre
-        return out
+    def _norms_of(self, statistics: ModuleStatistics) -> dict[str, float]:
+        """The same of what was seen."""
+        found = {}
+        for name in statistics.names:
+            s = statistics.of(name)
+            found[name] = s.norm_about((self.centres or {}).get(name, np.zeros(s.mean.size)))
+        return found
 
     def replace(self, **changes: Any) -> SketchSpec:
         """A copy with some parameters changed. A `spread` or an `angle` that is its default becomes that of the new
