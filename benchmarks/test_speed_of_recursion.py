@@ -93,9 +93,9 @@ def one_object(effort: int) -> Iterator[Figure]:
         own, whole = ({n: t[name] / t[n] / (RUNS * OBJECTS) * COPIES for n in copies} for name in ("sweep", "sketch"))
         each = {name: t[name].median / RUNS / OBJECTS * 1e9 for name in work}
         how = (
-            f"copies by vector loop, {8 * d * COPIES / t['vector loop'].median / 1e9:.0f} GB/s load and store; by memcpy "
-            f"{own['memcpy']:.1f}; {each['sweep']:.0f} ns an object, {each['sketch']:.0f} with encoding and planning, "
-            f"which are {whole['vector loop']:.1f} copies"
+            f"copies by vector loop, {8 * d * COPIES / t['vector loop'].median / 1e9:.0f} GB/s load and store; by "
+            f"memcpy {own['memcpy']:.1f}; {each['sweep']:.0f} ns an object, {each['sketch']:.0f} with encoding and "
+            f"planning, which are {whole['vector loop']:.1f} copies"
         )
         name = f"one object of the recursion in copies of d floats in L1, d = {d}"
         yield at_most(name, most, own["vector loop"], how, ".1f")

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from functools import lru_cache, partial
 from pathlib import Path
@@ -24,7 +25,7 @@ import pytest
 from cases import Contender, limit, ours
 from figure import QUICK, SMOKE, Figure, at_most, share
 from machine import blas, interleaved
-from peers import faiss_search
+from peers import faiss_search, optional
 from test_accuracy_of_search import EDITS, MODULES, D, edited, new_page
 
 import recsketch as rs
@@ -126,6 +127,44 @@ def searching(effort: int) -> Iterator[Figure]:
     )
     parts = [f"{k} {u['one'].median / t['one'].median:.2f}" for k, u in times.items()]
     yield Figure("one query by type, over float32", "", ", ".join(parts), how)
+
+
+def grouped(n: int) -> tuple[Any, Any]:
+    """Rows of which 50 each are of a kind, as far from it as it is from the middle, and new ones of them."""
+    rng = np.random.default_rng(2)
+    kinds = rng.standard_normal((n // 50, D), np.float32) + rng.standard_normal(D, np.float32)
+    x = kinds[rng.integers(0, len(kinds), n)]
+    x += rng.standard_normal((n, D), np.float32)
+    return x, kinds[rng.integers(0, len(kinds), QUERIES)] + rng.standard_normal((QUERIES, D), np.float32)
+
+
+def approximate(effort: int) -> Iterator[Figure]:
+    """What an index of faiss finds of the ten best of all rows, and how long that takes."""
+    n = ALL.get(effort, 100_000)
+    if optional("faiss") is None:
+        return
+    for what, (x, q) in {
+        "rows in kinds of 50": grouped(n),
+        "rows that are alike by chance": (rows(n), queries(QUERIES, n)),
+    }.items():
+        with tempfile.TemporaryDirectory() as folder:
+            with rs.SketchRepository.open(f"{folder}/r", SPEC, mode="a") as r:
+                r.add(x)
+                start = time.perf_counter()
+                r.build_index()
+                made = time.perf_counter() - start
+            with rs.SketchRepository.open(f"{folder}/r", threads=1) as r:
+                truth = [{h.key for h in hits} for hits in r.search(q, K)]
+                for probes in (1, 4, 16):
+                    found = [{h.key for h in hits} for hits in r.search(q, K, probes=probes)]
+                    recall = sum(len(a & b) for a, b in zip(truth, found, strict=True)) / K / QUERIES
+                    t = interleaved(
+                        {"exact": partial(r.search, q[0], K), "some": partial(r.search, q[0], K, probes=probes)},
+                        ROUNDS[effort],
+                    )
+                    text = f"recall of the ten best {recall:.1%}, time over exact {t['some'] / t['exact']:.3f}"
+                    how = f"{n} rows of {D}, {round(4 * n**0.5)} lists, one query, one thread; made in {made:.0f} s"
+                    yield Figure(f"approximate, {what}, probes = {probes}", "", text, how)
 
 
 OPENED = """
@@ -232,7 +271,7 @@ def linking(effort: int) -> Iterator[Figure]:
     )
 
 
-FIGURES = (adding, searching, opening, finding, linking)
+FIGURES = (adding, searching, approximate, opening, finding, linking)
 
 
 def _top(x: Any, q: Any) -> None:

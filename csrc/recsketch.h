@@ -29,6 +29,7 @@ extern "C" {
 #define RSK_MAX_VALUE 1e30f                 /* of |scale * attribute element|: leaves room for 2^27 summands */
 #define RSK_MAX_WEIGHT 1e300                /* of a tuple's weights in all; RSK_MAX_VALUE where weights count */
 #define RSK_MIN_STRETCH 1e-12               /* of cosine^2 + sine^2 */
+#define RSK_MAX_BLOCKS 8                    /* of a column of the block family */
 
 typedef enum rsk_status {
     RSK_OK = 0,
@@ -226,6 +227,36 @@ typedef struct rsk_projection {
 rsk_status rsk_project_f32(const rsk_projection *p, int transpose, const float *x, ptrdiff_t rows, float *out, int threads);
 rsk_status rsk_project_f64(const rsk_projection *p, int transpose, const double *x, ptrdiff_t rows, double *out, int threads);
 
+/* ---------------------------------------------------------------- sums in fixed point (sums.c) */
+
+/* sums[group[r]] += row r of x times 2^32, rounded to whole numbers, halves to even: sums have the same bits in whatever order rows come.
+ *   x      (rows, dim)
+ *   group  (rows,) from 0 to groups - 1
+ *   sums   (groups, dim)
+ *   where  NULL, or the number of the first bad row
+ * The caller sees to it that no sum leaves int64: 2^13 rows of the largest numbers are possible, and 2^30 of numbers of 2.
+ * RSK_EINVAL  a NULL pointer, a group outside its range, dim or groups < 1, rows < 0
+ * RSK_EVALUE  a number that is NaN or above RSK_LARGEST_FIXED in magnitude; nothing is added */
+#define RSK_LARGEST_FIXED 262144.0
+rsk_status rsk_add_fixed(const float *x, ptrdiff_t rows, ptrdiff_t dim, const int32_t *group, ptrdiff_t groups, int64_t *sums,
+                         ptrdiff_t *where);
+
+/* Sums over n vectors of floats, vector r of kind module[r] and from x[ends[r]] to x[ends[r + 1] - 1], for each kind: element by element
+ * those of x - shift and of its square, whose place in these arrays is from place[k] to place[k + 1] - 1; and a tally. With shift one of
+ * the vectors, square - sum^2 / count is the sum of squared deviations from the mean, off by at most `count` roundings.
+ *   place               (kinds + 1,) from 0, never decreasing
+ *   shift, sum, square  (place[kinds],); sum and square are overwritten
+ *   counts              (kinds, 2) overwritten: vectors, and elements that are zero
+ *   tally               (kinds, 4) overwritten: the Euclidean norm of the kind's first vector, the sum of norms less that one and of the
+ *                       squares of these, and the largest magnitude of an element
+ *   where               NULL, or the number of the first bad vector
+ * RSK_EINVAL  a NULL pointer, n or kinds < 0, a kind outside its range, a kind of more than 2^30 elements
+ * RSK_ESIZE   a vector that is not as long as its kind's place
+ * RSK_EVALUE  a number that is NaN or above RSK_MAX_VALUE in magnitude
+ * After an error what is overwritten is of no use. */
+rsk_status rsk_moments(const float *x, const int64_t *ends, const int32_t *module, ptrdiff_t n, const int64_t *place, ptrdiff_t kinds,
+                       const double *shift, double *sum, double *square, int64_t *counts, double *tally, ptrdiff_t *where);
+
 /* ---------------------------------------------------------------- hashing (hashing.c) */
 
 /* A (width, length) matrix with `nonzeros` numbers +-factor a column.
@@ -289,7 +320,7 @@ typedef struct rsk_spec_params {
     ptrdiff_t modules;         /* 1..INT32_MAX */
     ptrdiff_t max_inputs;      /* 1..INT32_MAX; operators T_0 .. T_{max_inputs-1} */
     uint64_t seed;
-    const char *rotation;      /* "skew" or "hadamard" */
+    const char *rotation;      /* "skew", "hadamard" or "block" */
     double cosine, sine;       /* T = cosine I + sine R; each from -1 to 1, cosine^2 + sine^2 >= RSK_MIN_STRETCH */
     double gain;               /* g: of the attribute and of the counter in z; above 0, at most 1 */
     double branch;             /* b: of T_attr z and of T_in s_input in an object, unless the weighting is balanced; above 0, at most 1 */
@@ -302,15 +333,21 @@ typedef struct rsk_spec_params {
     const uint64_t *operators; /* (modules,) stream ids of T_M */
     const uint64_t *embeddings, *counters; /* (modules,) stream ids */
     uint64_t branch_attr, branch_in[2];    /* stream ids; those of both operators of T_in are read */
-    int ins;                               /* how many operators T_in has, 1 or 2 */
+    int ins;                               /* how many operators T_in has, 1 or 2; 1 for "block" */
+    /* Read only for "block" (docs/format.md, "Blocks"). d / block is at least 32 and 2 (max_inputs + 3), a module's length less than
+     * 2^10 - 1, or 2^16 - 1 where block is 64. */
+    ptrdiff_t block;             /* b, 32 or 64 */
+    ptrdiff_t blocks_per_column; /* r, 1..RSK_MAX_BLOCKS */
+    const uint64_t *tags;        /* (modules,) what tells modules apart, below 2^t, t = 21 - log2(d / 32), or 32 - log2(d / 64); t is at least 8.
+                                  * The caller sees to it that they differ */
 } rsk_spec_params;
 
 /* What an input of weight w counts with in its tuple (u as above, M the mass of an object): sqrt(u); u; sqrt(u M / mean M), with
  * branches of an object that follow from its mass; w as it is given, nothing normalised. */
 typedef enum rsk_weighting { RSK_WEIGHTS_ENERGY, RSK_WEIGHTS_LINEAR, RSK_WEIGHTS_BALANCED, RSK_WEIGHTS_COUNT } rsk_weighting;
 
-/* Draws all matrices: about (max_inputs + 3 modules + 4) d / 8 bytes, with "hadamard" (2 max_inputs + 4 modules + 7) d / 8, at about 1 ns
- * a byte. With "skew", sweeps add d / 2 bytes for every module and position that they meet, up to 256 MiB. stop: or NULL.
+/* Draws all matrices: about (max_inputs + 3 modules + 4) d / 8 bytes, with "hadamard" (2 max_inputs + 4 modules + 7) d / 8, with "block"
+ * (max_inputs + modules + 4) d / 8 and 8 to 12 bytes a string, r for each number and counter of a module; at about 1 ns a byte. With "skew", sweeps add d / 2 bytes for every module and position that they meet, up to 256 MiB. stop: or NULL.
  * Two specifications of equal parameters are interchangeable.
  *
  *   out   free with rsk_spec_free, in any order with what was made with it
@@ -424,7 +461,7 @@ rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t 
  * RSK_EINVAL  NULL, threads < 1, the plan is not one of this spec's
  * RSK_EVALUE  scale times an element is NaN or larger than RSK_MAX_VALUE; where says which object's, the first in trace order
  * RSK_EOVERFLOW  (RSK_WEIGHTS_COUNT) weights multiply up to a sketch of infinite numbers; where says which trace, the first
- * RSK_ENOMEM  scratch: with "skew" about (rsk_plan_vectors + 11) max(d, a') + 162 D floats a thread, a' the longest attribute padded to a
+ * RSK_ENOMEM  scratch: with "skew" and "block" about (rsk_plan_vectors + 11) max(d, a') + 162 D floats a thread, a' the longest attribute padded to a
  *             power of two, and D the longest that is at most d / 16; with "hadamard" (2 rsk_plan_vectors + 15) max(d, a').
  *             24 bytes a trace. A trace that several threads share takes d floats more for each of at most 256 pieces, and 100
  *             bytes a tuple; it is done by one thread where there is no memory for these
@@ -536,7 +573,7 @@ typedef struct rsk_unrolled rsk_unrolled;
  *             d, where a module is not RSK_DENSE (1456 + 4 max_depth) d, and with both (1664 + 4 max_depth) d; 116 bytes an object,
  *             of which there may be d / (1 + the shortest attribute), with signatures 3 times as many, where a module is not RSK_DENSE
  *             12 times, and 306 bytes, with signatures 354, for each of these and of d / (1 + the shortest attribute) more;
- *             for each of min(max_inputs, 256) positions 4 bytes an element of the longest attribute and 24 a module; and for each
+ *             for each of min(max_inputs, 256) positions 4 bytes an element of the longest attribute and 32 a module; and for each
  *             module 8 bytes an element of the longest attribute and 120 more. Where there are fewer sketches than threads, or few
  *             more, 64 d bytes, and of each thread but one the scratch of rsk_sketch for max_depth vectors
  * RSK_ESTOP */

@@ -115,6 +115,11 @@ class CrashDisk(Disk):
         self.now.pop(os.path.basename(path), None)
         self.moment()
 
+    def rename(self, path: str, to: str) -> None:
+        super().rename(path, to)
+        self.now[os.path.basename(to)] = self.now.pop(os.path.basename(path))
+        self.moment()
+
     def commit(self, connection: sqlite3.Connection) -> None:
         before = self.index()
         super().commit(connection)

@@ -96,6 +96,7 @@ def columns(**changes: Any) -> dict[str, Any]:
 S = SK.sketch(run())
 FOUND = SK.unroll(S)
 BATCH = rs.TraceBatch.from_traces([run(), run()])
+SUMS, TOTAL = rs.SketchSpec.additive(DIM, {"a": 3}), np.zeros(DIM, np.uint64)
 NONE = {"[]", "()", "empty array"}
 NAMES = {"True", "[]", "()", "{}"}  # a flag, or names of modules
 NUMBERS = {"0-d array", "5"}  # of types that float() takes
@@ -117,7 +118,7 @@ TABLE: dict[str, tuple[Callable[[Any], Any], str, set[str]]] = {
     "SketchSpec modules' name": (lambda v: rs.SketchSpec(DIM, {key(v): 3}), "modules", {"zz", "long text"}),
     "SketchSpec seed": (lambda v: rs.SketchSpec(DIM, {"a": 3}, v), "seed", {"0", "5"}),
     "SketchSpec max_inputs": (lambda v: SPEC.replace(max_inputs=v), "max_inputs", {"5"}),
-    "SketchSpec angle": (lambda v: SPEC.replace(angle=v), "angle", {"5", "2.5", "0-d array"}),
+    "SketchSpec angle": (lambda v: SPEC.replace(angle=v), "angle", {"None", "5", "2.5", "0-d array"}),
     "SketchSpec rotation": (lambda v: SPEC.replace(rotation=v), "rotation", set()),
     "SketchSpec weighting": (lambda v: SPEC.replace(weighting=v), "weighting", set()),
     "SketchSpec scaling": (lambda v: SPEC.replace(scaling=v), "scaling", set()),
@@ -246,6 +247,21 @@ TABLE: dict[str, tuple[Callable[[Any], Any], str, set[str]]] = {
         f"TraceBatch {name}": ((lambda v, name=name: rs.TraceBatch(**columns(**{name: v}))), partner, right)
         for name, (partner, right) in PARTNERS.items()
     },
+    "ModuleStatistics.update": (rs.ModuleStatistics().update, "traces", NONE),
+    "ModuleStatistics.merge": (rs.ModuleStatistics().merge, "other", set()),
+    "ModuleStatistics.of": (rs.ModuleStatistics().of, "module", set()),
+    "SketchSpec.with_statistics": (SPEC.with_statistics, "statistics", set()),
+    "cooccurrence": (rs.cooccurrence, "runs", set()),
+    "fixed_point sketches": (
+        rs.fixed_point,
+        "sketches",
+        {*NONE, "long list", "(2, 3) of float32"},
+    ),
+    "fixed_point bits": (lambda v: rs.fixed_point(S, v), "bits", set()),
+    "fixed_point step": (lambda v: rs.fixed_point(S, step=v), "step", {"None"}),
+    "Population.of_fixed_point total": (lambda v: rs.Population.of_fixed_point(SUMS, v, 1), "total", set()),
+    "Population.of_fixed_point runs": (lambda v: rs.Population.of_fixed_point(SUMS, TOTAL, v), "runs", {"5"}),
+    "Population.of_fixed_point step": (lambda v: rs.Population.of_fixed_point(SUMS, TOTAL, 1, v), "step", {"None"}),
     "Unrolled.tree": (FOUND.tree, "most", {"5"}),
     "UnrolledObject.interval": (FOUND.objects[0].interval, "level", set()),
 }

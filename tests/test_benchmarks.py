@@ -133,7 +133,7 @@ def test_without_matplotlib_the_extra_is_named(report: Any, tmp_path: Path, monk
 def test_every_speed_has_a_section() -> None:
     page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     topics = {p.stem for p in (ROOT / "benchmarks").glob("test_speed_of_*.py") if "contest(" in p.read_text("utf-8")}
-    assert len(topics) == 11
+    assert len(topics) == 12
     names = {t.removeprefix("test_speed_of_") for t in topics}
     assert set(re.findall(r"^## Speed of (\w+)$", page, flags=re.M)) == names
     assert set(re.findall(r"\]\(benchmarks/(\w+)\.svg\)", page)) == names

@@ -148,6 +148,11 @@ class FailingDisk(Disk):
             raise self._fail()
         super().sync_folder(path)
 
+    def rename(self, path: str, to: str) -> None:
+        if self._step():
+            raise self._fail()
+        super().rename(path, to)
+
     def remove(self, path: str) -> None:
         if self._step():
             raise self._fail()

@@ -70,7 +70,7 @@ def worker(path: Path, start: int, concepts: bool = False) -> Iterator[Any]:
 @pytest.mark.parametrize("concepts", [False, True])
 def test_nothing_is_lost_by_a_kill(folder: Path, concepts: bool) -> None:
     """A writer is killed after a number of lines that is drawn with a fixed seed, again and again, on one repository:
-    what it said was done is there, what it had begun may be, and nothing else; and concepts have looked at all of it."""
+    what it said was done is there, what it had begun may be, and nothing else; concepts have looked at all of it."""
     path, rng = folder / "r", np.random.default_rng(0)
     sure: set[str] = set()
     for number in range(ROUNDS):

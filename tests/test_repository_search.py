@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -343,6 +344,19 @@ def test_what_other_searches_refuse(folder: Path) -> None:
         r.add(run(0), "a")
         assert r.get("a").order is None
         assert r.search(run(0), 1)[0].key == "a"
+
+
+def test_without_faiss(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with rs.SketchRepository.open(folder / "r", SPEC, mode="a") as r:
+        r.add(rows(20))
+        wanted = r"^approximate search: wanted faiss-cpu, of pip install 'recsketch\[ann\]'; got none"
+        with pytest.raises(ImportError, match=wanted):
+            r.build_index()
+        with pytest.raises(ImportError, match=wanted):
+            r.search(rows(1), probes=3)
+        assert len(r.search(rows(1)[0])) == 10
+        r.compact()
 
 
 def test_no_value_escapes_into_sql(folder: Path) -> None:

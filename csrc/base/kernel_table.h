@@ -13,6 +13,7 @@ typedef struct rsk_turn {
     int steep;
 } rsk_turn;
 
+enum { RSK_ROWS = 4 };       /* vectors whose moments are taken in one pass, at most */
 enum { RSK_TOGETHER = 32 }; /* leaves that are added to a tuple's vector in one pass, at most */
 
 /* A leaf of a tuple, seen through its position's operator, in whole numbers: at k, in the c-th half and the j-th run of d / 2 width
@@ -95,6 +96,12 @@ typedef struct rsk_kernels {
     void (*spread_wide)(double *out, ptrdiff_t d, const rsk_spread *shape, const double *row, float counter);
     /* the transpose of spread: row[j] = sum of ±x[k], k mod width = j; counter = sum of ±x[k]. width <= d */
     void (*collect)(const float *x, ptrdiff_t d, const rsk_spread *shape, float *row, float *counter);
+    /* sum += x 2^32, rounded to whole numbers, halves to even; |x[k]| is at most 2^18; n >= 0 */
+    void (*add_fixed)(int64_t *sum, const float *x, ptrdiff_t n);
+    /* Of each of at most RSK_ROWS vectors x of n floats, n >= 0, in this order: sum += x - shift and square += (x - shift)^2, element by
+     * element; *zeros += its zeros; its sum of x[k]^2 as rsk_dot has it, and the bits of its largest |x[k]| */
+    void (*moments)(const float *const *x, int rows, ptrdiff_t n, const double *shift, double *sum, double *square, double *norms,
+                    int64_t *zeros, uint32_t *largest);
     /* whether |x[k]| <= most for all k, most finite and >= 0; n >= 0 */
     int (*within_f32)(const float *x, ptrdiff_t n, float most);
     int (*within_f64)(const double *x, ptrdiff_t n, double most);

@@ -30,6 +30,84 @@ static int within_f64(const double *x, ptrdiff_t n, double most) {
     return largest <= limit;
 }
 
+/* sum[k] += rint(x[k] 2^32), |x[k]| at most 2^18: adding 1.5 2^52 rounds to a whole number, halves to even, and leaves it in the low bits.
+ * Both steps are exact or round alike everywhere. */
+static void add_fixed(int64_t *RSK_RESTRICT sum, const float *RSK_RESTRICT x, ptrdiff_t n) {
+    for (ptrdiff_t k = 0; k < n; k++) {
+        const double rounded = (double)x[k] * 0x1p32 + 0x1.8p52;
+        int64_t bits;
+        memcpy(&bits, &rounded, sizeof bits);
+        sum[k] += bits - 0x4338000000000000;
+    }
+}
+
+/* One object after the other is added, so that the bits are those of one at a time; sums stay in registers for ROWS of them. */
+#define WIDE(operation) RSK_JOIN(r64, operation)
+#define ROWS (R64_LANES < 8 ? 2 : 4) /* whose sums of squares fit the registers beside */
+
+static RSK_INLINE void moments_of(const float *const *x, const int rows, ptrdiff_t n, const double *RSK_RESTRICT shift,
+                                  double *RSK_RESTRICT sum, double *RSK_RESTRICT square, double *norms) {
+    r64 own[4][BLOCK / R64_LANES];
+    double lane[4][BLOCK];
+    for (int r = 0; r < rows; r++)
+        for (int j = 0; j < BLOCK / R64_LANES; j++) own[r][j] = WIDE(set1)(0.0);
+    /* what comes next lies behind these vectors as a rule, and rows of a few hundred bytes are too short for the hardware to see it */
+    const ptrdiff_t ahead = n < 256 ? 4096 : 16 * n;
+    ptrdiff_t i = 0;
+    for (; i + BLOCK <= n; i += BLOCK) {
+        for (int r = 0; r < rows; r++) RSK_PREFETCH_AT(x[r] + i, ahead);
+        RSK_UNROLL
+        for (int j = 0; j < BLOCK / R64_LANES; j++) {
+            const ptrdiff_t k = i + j * R64_LANES;
+            const r64 from = WIDE(load)(shift + k);
+            r64 s = WIDE(load)(sum + k), q = WIDE(load)(square + k);
+            RSK_UNROLL
+            for (int r = 0; r < rows; r++) {
+                const r64 v = WIDE(of)(x[r] + k), apart = WIDE(sub)(v, from);
+                s = WIDE(add)(s, apart);
+                q = WIDE(add)(q, WIDE(mul)(apart, apart));
+                own[r][j] = WIDE(add)(own[r][j], WIDE(mul)(v, v));
+            }
+            WIDE(store)(sum + k, s);
+            WIDE(store)(square + k, q);
+        }
+    }
+    for (int r = 0; r < rows; r++) {
+        for (int j = 0; j < BLOCK / R64_LANES; j++) WIDE(store)(lane[r] + j * R64_LANES, own[r][j]);
+        for (ptrdiff_t k = i; k < n; k++) {
+            const double v = (double)x[r][k], apart = v - shift[k];
+            sum[k] += apart;
+            square[k] += apart * apart;
+            lane[r][k - i] += v * v;
+        }
+        for (int h = BLOCK / 2; h > 0; h /= 2)
+            for (int k = 0; k < h; k++) lane[r][k] += lane[r][k + h];
+        norms[r] = lane[r][0];
+    }
+}
+
+static void moments(const float *const *x, int rows, ptrdiff_t n, const double *shift, double *sum, double *square, double *norms,
+                    int64_t *zeros, uint32_t *largest) {
+    int r = 0;
+    for (; r + ROWS <= rows; r += ROWS) moments_of(x + r, ROWS, n, shift, sum, square, norms + r);
+    for (; r < rows; r++) moments_of(x + r, 1, n, shift, sum, square, norms + r);
+    for (r = 0; r < rows; r++) {
+        const float *one = x[r];
+        int32_t most = 0, none = 0; /* n is at most 2^30 */
+        for (ptrdiff_t i = 0; i < n; i++) {
+            int32_t bits;
+            memcpy(&bits, one + i, sizeof bits);
+            bits &= INT32_MAX;
+            most = bits > most ? bits : most;
+            none += bits == 0;
+        }
+        largest[r] = (uint32_t)most;
+        *zeros += none;
+    }
+}
+#undef WIDE
+#undef ROWS
+
 static double folded(w16 sum, const double *a, const double *b, ptrdiff_t rest) {
     double lane[BLOCK];
     w16_store(lane, sum);

@@ -18,6 +18,18 @@ from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
     from recsketch import erasure, sparse, transforms
+    from recsketch.learning.modular import ModularRegressor, fit_modules
+    from recsketch.populations.alarm import Alarm
+    from recsketch.populations.changes import compare_groups
+    from recsketch.populations.compared import compare
+    from recsketch.populations.comparison import Comparison
+    from recsketch.populations.cooccurrence import Cooccurrence, cooccurrence
+    from recsketch.populations.elements import GroupStatistics
+    from recsketch.populations.exchangeable import ExchangeabilityWarning
+    from recsketch.populations.fixed import fixed_point
+    from recsketch.populations.monitor import Monitor
+    from recsketch.populations.population import Population
+    from recsketch.populations.results import PathStatistics, PopulationReading
     from recsketch.reading.difference import Change, Difference, diff
     from recsketch.reading.nearest import Neighbours
     from recsketch.reading.results import Recovery, Rest, Summary, Unrolled, UnrolledObject
@@ -29,6 +41,7 @@ if TYPE_CHECKING:
     from recsketch.repository.store import SketchRepository
     from recsketch.runs.objects import TraceObject
     from recsketch.runs.reduction import ReducedModule, Reduction
+    from recsketch.runs.statistics import AttributeStatistics, ModuleStatistics
     from recsketch.sketching import packing as storage
     from recsketch.sketching.packing import PackedSketches, pack
     from recsketch.sparse import SubsampledHadamard
@@ -36,16 +49,28 @@ if TYPE_CHECKING:
     from recsketch.trials.trial import trial
 
 __all__ = [
+    "Alarm",
+    "AttributeStatistics",
     "CapacityWarning",
     "Change",
+    "Comparison",
     "Concept",
     "ConceptEvent",
+    "Cooccurrence",
     "Difference",
+    "ExchangeabilityWarning",
     "Graph",
+    "GroupStatistics",
     "Hit",
+    "ModularRegressor",
+    "ModuleStatistics",
     "ModuleTrial",
+    "Monitor",
     "Neighbours",
     "PackedSketches",
+    "PathStatistics",
+    "Population",
+    "PopulationReading",
     "PostgresRepository",
     "Recovery",
     "ReducedModule",
@@ -72,8 +97,13 @@ __all__ = [
     "Trial",
     "Unrolled",
     "UnrolledObject",
+    "compare",
+    "compare_groups",
+    "cooccurrence",
     "diff",
     "erasure",
+    "fit_modules",
+    "fixed_point",
     "isa",
     "pack",
     "scan",
@@ -88,15 +118,29 @@ __all__ = [
 
 # Loaded when asked for, so that a program that only sketches starts fast: name -> module, or module:attribute.
 _LATER = {
+    "compare_groups": "populations.changes:compare_groups",
+    "compare": "populations.compared:compare",
+    "Monitor": "populations.monitor:Monitor",
+    "GroupStatistics": "populations.elements:GroupStatistics",
+    "ExchangeabilityWarning": "populations.exchangeable:ExchangeabilityWarning",
+    "Comparison": "populations.comparison:Comparison",
+    "Alarm": "populations.alarm:Alarm",
+    "AttributeStatistics": "runs.statistics:AttributeStatistics",
     "Change": "reading.difference:Change",
     "Concept": "repository.results:Concept",
     "ConceptEvent": "repository.results:ConceptEvent",
+    "Cooccurrence": "populations.cooccurrence:Cooccurrence",
     "Difference": "reading.difference:Difference",
     "Graph": "repository.graph.graph:Graph",
     "Hit": "repository.results:Hit",
+    "ModularRegressor": "learning.modular:ModularRegressor",
+    "ModuleStatistics": "runs.statistics:ModuleStatistics",
     "ModuleTrial": "trials.results:ModuleTrial",
     "Neighbours": "reading.nearest:Neighbours",
     "PackedSketches": "sketching.packing:PackedSketches",
+    "PathStatistics": "populations.results:PathStatistics",
+    "Population": "populations.population:Population",
+    "PopulationReading": "populations.results:PopulationReading",
     "Recovery": "reading.results:Recovery",
     "ReducedModule": "runs.reduction:ReducedModule",
     "Reduction": "runs.reduction:Reduction",
@@ -118,9 +162,12 @@ _LATER = {
     "Unrolled": "reading.results:Unrolled",
     "UnrolledObject": "reading.results:UnrolledObject",
     "__version__": "_config:version",
+    "cooccurrence": "populations.cooccurrence:cooccurrence",
     "datasets": "datasets",
     "diff": "reading.difference:diff",
+    "fit_modules": "learning.modular:fit_modules",
     "erasure": "erasure",
+    "fixed_point": "populations.fixed:fixed_point",
     "pack": "sketching.packing:pack",
     "sparse": "sparse",
     "storage": "sketching.packing",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
@@ -17,6 +19,7 @@ from recsketch.sketching.doubts import doubts, due
 from recsketch.sketching.encoding import encoded, laid_out
 from recsketch.sketching.load import loads
 from recsketch.sketching.matrices import Matrices
+from recsketch.sketching.moments import narrowed, widened
 from recsketch.sketching.plan import explain, plan
 from recsketch.sketching.spec import SketchSpec
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
     from recsketch.reading.difference import Difference
     from recsketch.reading.nearest import Neighbours
-    from recsketch.reading.results import Recovery, Summary
+    from recsketch.reading.results import Recovery, Summary, UnrolledObject
     from recsketch.sketching.packing import PackedSketches
 
 Method: TypeAlias = Literal["lstsq", "sparse", "matched", "paper"]
@@ -81,7 +84,7 @@ class Sketcher:
             raise TypeError(f"spec: wanted a SketchSpec; got {_check.describe(spec)}")
         self.spec = spec
         self.threads = None if threads is None else _check.integer("threads", threads, 1, 1 << 16)
-        self._matrices = Matrices(spec)
+        self._matrices = Matrices(spec.inner)
         self._calls = 0
         self._said: set[str] = set()
 
@@ -150,15 +153,15 @@ class Sketcher:
         out = np.empty((len(batch), self.spec.dim), np.float32)
         threads = self._workers()
         for first in range(0, len(batch), SLICE):
-            part = batch[first : first + SLICE] if len(batch) > SLICE else batch
-            p = plan(self._matrices.core, self.spec, laid_out(self._matrices, part, first), threads, first)
+            part = widened(self.spec, batch[first : first + SLICE] if len(batch) > SLICE else batch)
+            p = plan(self._matrices.core, self._matrices.spec, laid_out(self._matrices, part, first), threads, first)
             try:
                 p.sketch(encoded(self._matrices, part, threads), None, out[first : first + SLICE], threads)
             except _core.CoreError as e:
                 raise ValueError(explain(e, self.spec, part, first)) from None
         self._calls += 1
         if len(batch) and due(self._calls):
-            for about, text in doubts(self._matrices, batch, threads).items():
+            for about, text in doubts(self._matrices, widened(self.spec, batch), threads).items():
                 if about not in self._said:
                     self._said.add(about)
                     warnings.warn(text, SketchWarning, stacklevel=2)
@@ -315,7 +318,11 @@ class Sketcher:
             raise ValueError(f"sketches: wanted one for each of {structures}; got {_check.describe(s)}")
         if not len(batch):
             return []
-        found = recover(self._matrices, s, batch, method, kept, error, self._workers(), options)
+        wide = widened(self.spec, batch)
+        found = recover(self._matrices, s, wide, method, kept, error, self._workers(), options)
+        if self.spec.second_moment:
+            names = [[batch.names[m] for m in batch.module[i:j]] for i, j in pairwise(batch.objects.tolist())]
+            found = [self._narrowed(r, of) for r, of in zip(found, names, strict=True)]
         return found if many or not single else found[0]
 
     def unroll(
@@ -406,7 +413,22 @@ class Sketcher:
         if not len(s):
             return []
         found = unroll(self._matrices, s, kept, depth, sparsity, error, self._workers())
+        if self.spec.second_moment:
+            found = [replace(u, objects=tuple(self._plain(o) for o in u.objects)) for u in found]
         return found if many else found[0]
+
+    def _narrowed(self, found: Recovery, modules: Sequence[str]) -> Recovery:
+        """What was recovered, of attributes alone."""
+        own = [narrowed(self.spec, m, x) for m, x in zip(modules, found.attributes, strict=True)]
+        scales = np.array([self.spec.scale(m) for m in modules], np.float32)
+        return replace(found, attributes=own, errors=found.errors / scales)
+
+    def _plain(self, found: UnrolledObject) -> UnrolledObject:
+        """An object of an unrolled run, with its attribute alone."""
+        x = narrowed(self.spec, found.module, found.attribute)
+        scale = self.spec.scale(found.module)
+        error, norm = found.error[: x.size] / np.float32(scale), float(np.linalg.norm(x))
+        return replace(found, attribute=x, error=error, norm=norm, norm_error=found.norm_error / scale)
 
     def summary(
         self,
@@ -493,6 +515,8 @@ class Sketcher:
             _check.choice("below", name, self.spec.modules)
         if total is not None:
             total = _check.number("total", total, "a positive number of objects", 0.0, 1e15)
+        if self.spec.second_moment:
+            raise ValueError("summary: wanted a specification without second moments; Population reads these")
         if self.spec.angle > 89.9:
             raise ValueError(f"summary: wanted transparent operators, an angle of at most 89.9; got {self.spec.angle}")
         given, told = _unpacked(sketch)
@@ -726,7 +750,7 @@ class Sketcher:
         (0.25, 0.5)
         """
         batch, single = as_batch(traces)
-        found = loads(self._matrices, batch, self._workers(), _check.flag("uses", uses))
+        found = loads(self._matrices, widened(self.spec, batch), self._workers(), _check.flag("uses", uses))
         return float(found[0]) if single else found
 
     def _finite(self, name: str, sketches: npt.ArrayLike | PackedSketches) -> Floats:

@@ -56,6 +56,32 @@ static void test_parts(void) {
     }
 }
 
+static void test_sums(void) {
+    const float x[5] = {1, 0, -3, 4, 2e30f};
+    const int64_t ends[4] = {0, 2, 4, 5}, place[3] = {0, 2, 3}, apart[3] = {0, 2, 1};
+    const int32_t group[3] = {0, 0, 1}, strange[3] = {0, 0, 2};
+    double shift[3] = {1, 0, 0}, sum[3], square[3], tally[8];
+    int64_t sums[5] = {0}, counts[4];
+    ptrdiff_t where = -7;
+    EACH(3, rsk_add_fixed(AT(0, x), 1, 4, AT(1, group), 1, AT(2, sums), NULL));
+    CHECK_STATUS(RSK_EVALUE, rsk_add_fixed(x, 1, 5, group, 1, sums, &where));
+    CHECK(where == 0 && sums[0] == 0);
+    EACH(9, rsk_moments(AT(0, x), AT(1, ends), AT(2, group), 2, AT(3, place), 2, AT(4, shift), AT(5, sum), AT(6, square), AT(7, counts),
+                        AT(8, tally), NULL));
+    CHECK_STATUS(RSK_EINVAL, rsk_moments(x, ends, strange, 3, place, 2, shift, sum, square, counts, tally, &where));
+    CHECK_STATUS(RSK_EINVAL, rsk_moments(x, ends, group, -1, place, 2, shift, sum, square, counts, tally, &where));
+    CHECK_STATUS(RSK_EINVAL, rsk_moments(x, ends, group, 2, apart, 2, shift, sum, square, counts, tally, &where));
+    CHECK(where == -1);
+    CHECK_STATUS(RSK_ESIZE, rsk_moments(x, ends + 1, group, 2, place, 2, shift, sum, square, counts, tally, &where));
+    CHECK(where == 1);
+    CHECK_STATUS(RSK_EVALUE, rsk_moments(x, ends, group, 3, place, 2, shift, sum, square, counts, tally, &where));
+    CHECK(where == 2);
+    CHECK_STATUS(RSK_OK, rsk_moments(x, ends, group, 2, place, 2, shift, sum, square, counts, tally, &where));
+    CHECK(where == -1 && counts[0] == 2 && counts[1] == 1 && counts[2] == 0 && counts[3] == 0);
+    CHECK(sum[0] == -4 && sum[1] == 4 && sum[2] == 0 && square[0] == 16 && square[1] == 16 && square[2] == 0);
+    CHECK(tally[0] == 1 && tally[1] == 4 && tally[2] == 16 && tally[3] == 4 && tally[7] == 0);
+}
+
 static void test_spec(void) {
     for (int at = 0; at < 9; at++) {
         params q;
@@ -157,6 +183,7 @@ static void test_unroll(void) {
 void test_pointers(void) {
     test_base();
     test_parts();
+    test_sums();
     test_spec();
     test_plan();
     test_sweeps();

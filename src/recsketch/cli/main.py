@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TextIO
 import numpy as np
 
 import recsketch._files as _files
+import recsketch.cli.population as population
 import recsketch.cli.repository as repository
 from recsketch._config import show_config, version
 from recsketch.cli.files import (
@@ -309,6 +310,7 @@ COMMANDS: tuple[Callable[[argparse.ArgumentParser], Run], ...] = (
     _sketch,
     _unroll,
     _summary,
+    *population.COMMANDS,
     *repository.COMMANDS,
     _info,
 )

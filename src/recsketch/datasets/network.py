@@ -126,6 +126,12 @@ class PageNetwork:
         """The lines and digits found on a page, in reading order; parameters and errors as for a call."""
         return self._find(image)[1]
 
+    def crops(self, image: npt.ArrayLike) -> list[Float64]:
+        """Each line's digits as the perceptron sees them, (k, 8, 8), ink 0 to 1; parameters and errors as for a
+        call."""
+        ink, lines = self._find(image)
+        return [cut_digits(ink, line) for line in lines]
+
     def hidden(self, crops: npt.ArrayLike) -> Float64:
         """The perceptron's hidden layer for digits (n, 8, 8), ink 0 to 1: (n, 32) float64, not negative."""
         pixels = np.asarray(crops, dtype=np.float64).reshape(-1, SIDE * SIDE)

@@ -20,6 +20,7 @@ from recsketch._check import CapacityWarning
 from recsketch._config import isa, version
 from recsketch.datasets.network import MODULES, WIRING, PageNetwork
 from recsketch.datasets.pages import Page, make_pages, rescan
+from recsketch.demo.population import population_figures
 from recsketch.demo.unrolling import Blind, note, unrolling_figures
 from recsketch.display.terminal import progress
 from recsketch.runs import drawing
@@ -131,6 +132,7 @@ def run_demo(pages: int, *, seed: int, threads: int | None = None) -> tuple[Figu
         "summary": _summary_figures(runs),
         "similarity": _similarity_figures(runs),
         "erasure": _erasure_figures(runs),
+        "population": population_figures(network, made, traces, seed),
         "sizes": _size_figures(runs),
         "cost": _cost_figures(runs, batch, seconds),
     }

@@ -57,6 +57,10 @@ class Disk:
         """Take away a name; who has the file open goes on reading it."""
         os.unlink(path)
 
+    def rename(self, path: str, to: str) -> None:
+        """Give a file another name in its folder, and take that from whichever had it, in one step."""
+        os.replace(path, to)
+
     def commit(self, connection: sqlite3.Connection) -> None:
         """Make a transaction last."""
         connection.execute("COMMIT")

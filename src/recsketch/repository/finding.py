@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -15,6 +14,7 @@ import recsketch.repository.search as search
 import recsketch.repository.tables as tables
 from recsketch._check import Floats
 from recsketch.reading.similarity import unit
+from recsketch.repository.approximate.index import Approximate
 from recsketch.repository.columns import Column, Columns, one
 from recsketch.repository.given import Runs, Sketchers, recognised
 from recsketch.repository.results import Hit
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Condition: TypeAlias = "tuple[str, list[Any]]"
 
-OVER, MORE = 4, 8  # candidates by int8: so many for each hit by float16, and so many more
+OVER, MORE = 4, 8  # candidates by 8 bits: so many for each hit by the stored rows, and so many more
 
 
 def queries(
@@ -46,7 +46,6 @@ def queries(
     return s, None if kept is None else np.broadcast_to(kept.view(np.bool_), s.shape), single
 
 
-@dataclass
 class Finder:
     """Finds runs of one repository.
 
@@ -58,10 +57,9 @@ class Finder:
     threads : int
     """
 
-    folder: str
-    settings: Settings
-    columns: Columns
-    threads: int
+    def __init__(self, folder: str, settings: Settings, columns: Columns, threads: int) -> None:
+        self.folder, self.settings, self.columns, self.threads = folder, settings, columns, threads
+        self._approximate = Approximate(folder, settings.identity, threads)
 
     def runs(
         self,
@@ -72,9 +70,11 @@ class Finder:
         condition: Condition | None,
         base: str,
         kept: npt.NDArray[np.bool_] | None = None,
+        probes: int | None = None,
         centre: Callable[[Column], Floats | None] = search.centre,
     ) -> list[list[Hit]]:
-        """The hits of each query, with the mean that `centre` says is to be subtracted."""
+        """The hits of each query, with the mean that `centre` says is to be subtracted; of all rows, or by an index of
+        which so many lists are looked at."""
         main = self.columns.at(db, state, base)
         k = min(k, main.live)
         if not k:
@@ -84,10 +84,21 @@ class Finder:
             pairs = zip(queries, kept, strict=True)
             found = [search.partial(main, q, known, k, mean, chosen) for q, known in pairs]
             return [self._hits(db, part, 0) for part in found]
-        q, quick, most = unit(queries), main, k
+        q, quick, most, more = unit(queries), main, k, min(OVER * k + MORE, main.live)
         if base + QUICK in self.settings.kinds():
-            quick, most = self.columns.at(db, state, base + QUICK), min(OVER * k + MORE, main.live)
-        rough = search.best(quick, q, most, mean, chosen, self.threads)
+            quick, most = self.columns.at(db, state, base + QUICK), more
+
+        def scanned(some: Floats, among: Rows | None) -> Rows:
+            return search.best(quick, some, most, mean, among, self.threads)
+
+        near = self._approximate.candidates(main, base, q, more, mean, chosen, probes) if probes else None
+        if near is None:
+            rough = scanned(q, chosen)
+        else:
+            rough = np.hstack([near.rows, scanned(q, near.rest)])
+            few = (rough >= 0).sum(axis=1) < min(k, near.total)  # what was asked for is in other lists
+            if few.any():
+                rough[few, :more], rough[few, more:] = -1, scanned(q[few], chosen)
         best = search.ranked(main, q, rough, k, mean)
         return [self._hits(db, best, i) for i in range(len(q))]
 

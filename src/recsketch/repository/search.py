@@ -82,10 +82,20 @@ def sample(total: int) -> npt.NDArray[np.intp]:
     return np.arange(0, first, max(1, first // SAMPLE))
 
 
+def living(column: Column) -> tuple[tuple[int, int, int], ...]:
+    """Another one whenever other rows live, since rows are only ever appended, and only ever die."""
+    return tuple((s.number, len(s), int(np.count_nonzero(s.alive))) for s in column.segments)
+
+
+def centred(units: npt.NDArray[Any], mean: Floats) -> Floats:
+    """(n, d) rows of norm one, less the mean, of norm one again; zeros, which have no direction, stay zeros."""
+    return unit(np.where(units.any(axis=1, keepdims=True), units - mean, np.float32(0)))
+
+
 def centre(column: Column) -> Floats | None:
     """The mean of the `sample` of stored sketches of norm one, or None where there are too few."""
     total = sum(map(len, column.segments))
-    live = tuple((s.number, len(s), int(np.count_nonzero(s.alive))) for s in column.segments)  # rows only ever die
+    live = living(column)
     if column.kept.get("live") == live:
         known: Floats | None = column.kept["mean"]
         return known
@@ -142,10 +152,9 @@ def best(column: Column, queries: Floats, k: int, mean: Floats | None, chosen: R
     if not segments or not len(queries):
         return out
     m = np.zeros(queries.shape[1], np.float32) if mean is None else mean
-    moved = np.where(queries.any(axis=1, keepdims=True), queries - m, np.float32(0))
-    turned = unit(moved)
-    picks = [(s, _factors(column, s, m, threads), None if chosen is None else _chosen(s, chosen)) for s in segments]
-    picks = [p for p in picks if p[1].alive and (p[2] is None or len(p[2]))]
+    turned = centred(queries, m)
+    places = [(s, None if chosen is None else _chosen(s, chosen)) for s in segments]
+    picks = [(s, _factors(column, s, m, threads), at) for s, at in places if (s.alive.any() if at is None else len(at))]
     for s, _, at in picks:
         s.verify(at)
     left, most = np.arange(len(queries)), k + SPARE

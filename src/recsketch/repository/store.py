@@ -24,6 +24,7 @@ import recsketch.repository.parquet as parquet
 import recsketch.repository.parts as parts_of
 import recsketch.repository.tables as tables
 from recsketch._files import File
+from recsketch.repository.approximate.index import build
 from recsketch.repository.checking import check
 from recsketch.repository.columns import Columns, one
 from recsketch.repository.conditions import Metadata
@@ -454,7 +455,8 @@ class SketchRepository:
 
         Notes
         -----
-        Sketches, unordered sketches and objects are overwritten in their files at once. Names and metadata are
+        Sketches, unordered sketches and objects are overwritten in their files at once; what `build_index` made has
+        their copy in 8 bits until `compact`. Names and metadata are
         overwritten in SQLite's file; its log may hold them until no reader is open, `compact` or `close`. What a disk
         or a file system keeps of old blocks is out of reach.
 
@@ -520,6 +522,7 @@ class SketchRepository:
         by: str = "run",
         *,
         mask: npt.ArrayLike | None = None,
+        probes: int | None = None,
     ) -> Any:
         """The runs that are most like some others.
 
@@ -538,6 +541,9 @@ class SketchRepository:
             came; of runs that were added as runs.
         mask : (d,) or (n, d) array of bool, optional
             True where a coordinate of the queries is kept: likeness is that of these coordinates.
+        probes : int, optional
+            None looks at every row. A number looks at that many lists of the index that `build_index` made, and may
+            miss hits; more lists take longer and miss fewer. Not together with `mask`.
 
         Returns
         -------
@@ -548,14 +554,24 @@ class SketchRepository:
         ------
         ValueError, TypeError
             Queries that `add` would refuse, `k` below 1, a condition that is none, ``by="order"`` with a specification
-            that has no order anyway.
+            that has no order anyway, `probes` below 1, or together with `mask`.
         RepositoryDamaged
             A row that had to be read is not as it was written.
+        ImportError
+            `probes` without faiss; the message says what to install.
+
+        Warns
+        -----
+        RepositoryWarning
+            Once, where there are `probes`, and no index that is of use: missing, damaged, of another repository, or out
+            of date. All rows are looked at then.
 
         Notes
         -----
         Exact: every row is looked at, and nothing is missed, but with "int8+float16", where the 4 k + 8 best by int8
-        are compared by float16.
+        are compared by float16. With `probes`, the 4 k + 8 best of some lists by 8 bits are compared as they are
+        stored, beside all rows that came after the index: a contrast and a score are never approximate, and deleted
+        rows are never found. Where a condition leaves too few rows, all that it leaves are looked at.
 
         Cost: reading all rows of the kind once, at the speed of memory, or q n d products; a quarter of them or fewer,
         if selected by `where`, are read alone. The first search after opening checks all it reads against checksums,
@@ -577,8 +593,61 @@ class SketchRepository:
         q, known, single = queries_of(queries, self._sketchers, self.spec.dim, base, mask)
         most = _check.integer("k", k, 1, 1 << 40)
         condition = None if where is None else conditions.compiled(where)
-        found = self._reading(lambda db, state: self._finder.runs(db, state, q, most, condition, base, known))
+        lists = None if probes is None else _check.integer("probes", probes, 1, 1 << 40)
+        if lists and known is not None:
+            raise ValueError(f"probes: wanted None with a mask, for which all rows are looked at; got {lists}")
+        found = self._reading(lambda db, state: self._finder.runs(db, state, q, most, condition, base, known, lists))
         return found[0] if single else found
+
+    def build_index(self, by: str = "run", *, lists: int | None = None) -> None:
+        """Make the index that ``search(probes=)`` looks at, of all rows as they are now.
+
+        Parameters
+        ----------
+        by : {"run", "order"}
+            As of `search`: each has an index of its own.
+        lists : int, optional
+            How many lists the rows are put into, those that are alike into one; four times the square root of the
+            number of rows if not given. With more lists fewer rows are looked at, and fewer hits missed where there are
+            many kinds of rows; but making the index takes longer.
+
+        Raises
+        ------
+        ImportError
+            There is no faiss; the message says what to install.
+        ValueError, TypeError
+            `lists` below 1, `by` as of `search`, no rows; a repository opened to read.
+        RepositoryDamaged
+            A row is not as it was written.
+        OSError
+            The disk is full, or failed; an older index is still there.
+
+        Notes
+        -----
+        The index is a file beside the others, which may be removed at any time, and which `compact` removes: it holds
+        a copy of each row in 8 bits a number, of deleted ones, too, until then or until it is made anew. It is worth
+        making anew once many rows came. Cost: 320 lists^2 d products of k-means and lists n d to put rows into lists,
+        which is minutes for a million rows of 1,024; memory, while it is made, of 2 d bytes a row, and d bytes a row in
+        each process that uses it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import recsketch as rs
+        >>> spec, rng = rs.SketchSpec(64, {"eye": 2}), np.random.default_rng(0)
+        >>> kinds = rng.standard_normal((20, 64))
+        >>> with rs.SketchRepository.open("kinds", spec, mode="a") as repository:  # doctest: +SKIP
+        ...     keys = repository.add(np.repeat(kinds, 50, axis=0) + rng.standard_normal((1000, 64)) / 4)
+        ...     repository.build_index()
+        ...     [hit.key for hit in repository.search(kinds[7], k=2, probes=4)]
+        """
+        base = self._base(by)
+        count = None if lists is None else _check.integer("lists", lists, 1, 1 << 30)
+        with self._guard:
+            writer = self._writer()
+            identity, threads = self._settings.identity, self._finder.threads
+            made = self._reading(lambda db, state: build(self._columns.at(db, state, base), identity, count, threads))
+            writer.put_index(base, made)
 
     def related(self, key: str, k: int = 10, where: object = None, by: str = "run") -> list[Hit]:
         """The runs that are most like one that is there, itself left out.
@@ -863,7 +932,8 @@ class SketchRepository:
         Notes
         -----
         Readers that are at work go on with the old generation. Afterwards nothing of what was deleted is in any file,
-        but for SQLite's log where a reader is open; closing empties that. Cost: all rows are read, checked, written.
+        but for SQLite's log where a reader is open; closing empties that. What `build_index` made is removed. Cost: all
+        rows are read, checked, written.
         """
         with self._guard:
             self._writer()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import recsketch._check as _check
+import recsketch.repository.approximate.files as files
 import recsketch.repository.conditions as conditions
 import recsketch.repository.tables as tables
 from recsketch.repository.columns import Columns, place
@@ -80,9 +81,7 @@ class Writer:
             The disk is full or failed. Where it is not known what reached the disk, nothing more is written: the
             repository has to be opened again, which finds out.
         """
-        if self._broken:
-            wanted = "a repository that wrote all it was given"
-            raise OSError(f"{self._folder}: wanted {wanted}; got one to be opened again: {self._broken}")
+        self._usable()
         db = self.db
         db.execute("BEGIN IMMEDIATE")
         self.state = read_state(db)
@@ -96,6 +95,11 @@ class Writer:
             self._undo()
             raise
         self._wipe(self._wipes)
+
+    def _usable(self) -> None:
+        if self._broken:
+            wanted = "a repository that wrote all it was given"
+            raise OSError(f"{self._folder}: wanted {wanted}; got one to be opened again: {self._broken}")
 
     def _finish(self) -> None:
         try:
@@ -263,6 +267,11 @@ class Writer:
         if touched and before:
             self._wiped = self.db.execute("SELECT max(id) FROM dead").fetchone()[0]
 
+    def put_index(self, kind: str, arrays: files.Arrays) -> None:
+        """Write an index for approximate search, in the place of an old one; no commit has to do with it."""
+        self._usable()
+        files.put(self._disk, self._folder, kind, arrays)
+
     # ------------------------------------------------------------ opening and compaction
 
     def recover(self) -> None:
@@ -274,7 +283,7 @@ class Writer:
             Something was cut: an add that was not finished.
         """
         known = {name(s) for (s,) in self.db.execute("SELECT id FROM segments")}
-        cut = []
+        cut = files.drop(self._disk, self._folder, files.PART)
         for file in sorted(os.listdir(self._folder)):
             if file.endswith(".rows") and file not in known:
                 self._disk.remove(os.path.join(self._folder, file))
@@ -303,6 +312,8 @@ class Writer:
 
     def compact(self, columns: Columns) -> None:
         """Append all rows that live, which `columns` has, to new segments, and let the old ones go."""
+        self._usable()
+        files.drop(self._disk, self._folder)  # they hold what was deleted, and must not outlive this, even in a crash
         with self.transaction():
             old = [s for (s,) in self.db.execute("SELECT id FROM segments")]
             self._least = self.state.next_segment

@@ -8,9 +8,11 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 import recsketch._check as _check
+import recsketch.sketching.blocks as blocks
 from recsketch._check import MAX_DIM, MIN_DIM
 
 MAX_LENGTH = 1 << 20  # RSK_MAX_LENGTH
+MAX_INPUTS = 1 << 16
 
 Modules: TypeAlias = "Mapping[str, int]"
 Scales: TypeAlias = "Mapping[str, float]"
@@ -26,6 +28,12 @@ def dim(given: object) -> int:
     return value
 
 
+def least_dim(rotation: object, block_size: object, max_inputs: object) -> int:
+    """The shortest sketch of a rotation, with so many positions."""
+    size = blocks.size(block_size, blocks.BLOCK) if blocks.has(rotation) else None
+    return MIN_DIM if size is None else blocks.least_dim(size, _check.integer("max_inputs", max_inputs, 1, MAX_INPUTS))
+
+
 def modules(given: object, more: int) -> Modules:
     """Names and lengths of attributes, which leave room for so many unknowns behind them; read-only."""
     if not isinstance(given, Mapping) or not given:
@@ -39,6 +47,24 @@ def modules(given: object, more: int) -> Modules:
             wanted = f"an integer from 1 to {MAX_LENGTH - more}, as {_check.count(more, 'number')} follow an attribute"
             raise ValueError(f"{key}: wanted {wanted}; got {found[name]}")
     return MappingProxyType(found)
+
+
+def second_moment(given: object, modules: Modules, attributes: str, signature: int) -> tuple[str, ...] | None:
+    """Names of the modules whose attributes' products are sketched, in the order of `modules`; None for none."""
+    if given is None or given is False:
+        return None
+    names = list(modules) if given is True else _check.members("second_moment", given, "a bool or module names")
+    strangers = [name for name in names if name not in modules]
+    if strangers:
+        raise ValueError(f"second_moment: wanted names of modules; got {_check.listed(strangers)}")
+    if attributes != "linear":
+        raise ValueError(f"second_moment: wanted attributes='linear', whose sums tell something; got {attributes!r}")
+    for name in names:
+        longest = 1446  # a (a + 3) / 2 numbers are at most MAX_LENGTH
+        if modules[name] > longest or modules[name] * (modules[name] + 3) // 2 + signature > MAX_LENGTH:
+            wanted = f"attributes of at most {longest} numbers"
+            raise ValueError(f"second_moment: wanted {wanted}; got {modules[name]} of {_check.shown(name)}")
+    return tuple(name for name in modules if name in set(names)) or None
 
 
 def scales(given: object, modules: Modules) -> Scales | None:
@@ -86,6 +112,18 @@ def spread(given: object, weighting: str) -> float:
 def default_spread(weighting: str) -> float:
     """Half for the weightings that unrolling reads best, whose light inputs it would lose otherwise."""
     return 0.5 if weighting in ("balanced", "energy") else 0.0
+
+
+def angle(given: object, rotation: str) -> float:
+    """Degrees; the default is the rotation's."""
+    if given is None:
+        return default_angle(rotation)
+    return _check.number("angle", given, "degrees above 0 and at most 90", 0.0, 90.0)
+
+
+def default_angle(rotation: str) -> float:
+    """Blocks are learned from what an operator leaves where it was, or moves: at 75 degrees nearly all moves."""
+    return 75.0 if blocks.has(rotation) else 60.0
 
 
 def wiring(given: object, modules: Modules) -> Wiring | None:

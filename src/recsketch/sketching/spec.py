@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 import recsketch._check as _check
+import recsketch.sketching.blocks as blocks
+import recsketch.sketching.moments as moments
 import recsketch.sketching.parameters as parameters
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recsketch.runs.batch import TraceBatch
+    from recsketch.runs.statistics import ModuleStatistics
     from recsketch.runs.trace import Trace
 
 FORMAT = 1  # of JSON
-MAX_INPUTS = 1 << 16
 MAX_SIGNATURE = 64
 
 
@@ -40,11 +42,14 @@ class SketchSpec:
         0 to 2**64 - 1.
     max_inputs : int
         The largest number of inputs of positive weight an object, or the network's output, may have.
-    angle : float
-        Of the transparent operators T = cos I + sin R, in degrees, above 0 and at most 90.
-    rotation : {"skew", "hadamard"}
+    angle : float, optional
+        Of the transparent operators T = cos I + sin R, in degrees, above 0 and at most 90. If not given 75 for "block"
+        and 60 for the others.
+    rotation : {"skew", "hadamard", "block"}
         The random rotation R. "skew" makes T exactly orthonormal and costs one pass over the sketch; "hadamard" is the
-        paper's up to its distribution, and costs a transform.
+        paper's up to its distribution, and costs a transform. "block" is "skew" over whole blocks of coordinates, with
+        attributes that are embedded as strings of signs: matrices can be learned from sketches alone, and reading is a
+        little less exact.
     attributes : {"polar", "linear"}
         "polar": of an attribute its direction is sketched, and the logarithm of its norm beside it, so that attributes
         of any norm, 1e-30 or 1e30, are read back alike well. "linear": the attribute itself, so that what a sketch
@@ -81,6 +86,15 @@ class SketchSpec:
         Length of object signatures, 0 (none) to 64. The number of an object in its run is sketched as a unit vector
         beside its attribute, so that copies of one object can be told from look-alikes, and `unroll` fits them as
         one. It costs an object as many unknowns more.
+    block_size : int, optional
+        Of the rotation "block" alone: coordinates of a block, 32 or 64; 32 if not given. With 32 an object has at most
+        1,022 numbers, 65,534 with 64, and modules are told by shorter tags: two of one tag are refused.
+    blocks_per_column : int, optional
+        Of the rotation "block" alone: blocks that hold each number of an attribute, 1 to 8; 2 if not given.
+
+    second_moment : bool or sequence of str
+        Modules, or with True all, of which the products of an attribute's elements are sketched behind it, a (a + 1) /
+        2 numbers more, so that sums of sketches hold covariances. Wants linear attributes.
 
     Raises
     ------
@@ -104,6 +118,8 @@ class SketchSpec:
         "angle",
         "attributes",
         "balance",
+        "block_size",
+        "blocks_per_column",
         "centres",
         "dim",
         "max_inputs",
@@ -112,6 +128,7 @@ class SketchSpec:
         "rotation",
         "scales",
         "scaling",
+        "second_moment",
         "seed",
         "signature",
         "spread",
@@ -135,6 +152,9 @@ class SketchSpec:
     centres: Mapping[str, tuple[float, ...]] | None
     wiring: Mapping[str | None, tuple[str, ...]] | None
     signature: int
+    block_size: int | None
+    blocks_per_column: int | None
+    second_moment: tuple[str, ...] | None
 
     def __init__(
         self,
@@ -143,8 +163,8 @@ class SketchSpec:
         seed: int = 0,
         *,
         max_inputs: int = 16,
-        angle: float = 60.0,
-        rotation: Literal["skew", "hadamard"] = "skew",
+        angle: float | None = None,
+        rotation: Literal["skew", "hadamard", "block"] = "skew",
         attributes: Literal["polar", "linear"] = "polar",
         weighting: Literal["balanced", "energy", "linear", "count"] = "balanced",
         balance: float = 0.5,
@@ -155,16 +175,24 @@ class SketchSpec:
         centres: Mapping[str, npt.ArrayLike] | None = None,
         wiring: Mapping[str, Sequence[str]] | Mapping[str | None, Sequence[str]] | None = None,
         signature: int = 0,
+        block_size: int | None = None,
+        blocks_per_column: int | None = None,
+        second_moment: bool | Sequence[str] | None = None,
     ) -> None:
         put = object.__setattr__
         put(self, "signature", _check.integer("signature", signature, 0, MAX_SIGNATURE))
         put(self, "attributes", _check.choice("attributes", attributes, ("polar", "linear")))
         put(self, "dim", parameters.dim(dim))
         put(self, "modules", parameters.modules(modules, self._more()))
+        put(
+            self,
+            "second_moment",
+            parameters.second_moment(second_moment, self.modules, self.attributes, self.signature),
+        )
         put(self, "seed", _check.integer("seed", seed, 0, 2**64 - 1))
-        put(self, "max_inputs", _check.integer("max_inputs", max_inputs, 1, MAX_INPUTS))
-        put(self, "angle", _check.number("angle", angle, "degrees above 0 and at most 90", 0.0, 90.0))
-        put(self, "rotation", _check.choice("rotation", rotation, ("skew", "hadamard")))
+        put(self, "max_inputs", _check.integer("max_inputs", max_inputs, 1, parameters.MAX_INPUTS))
+        put(self, "rotation", _check.choice("rotation", rotation, ("skew", "hadamard", "block")))
+        put(self, "angle", parameters.angle(angle, self.rotation))
         put(self, "weighting", _check.choice("weighting", weighting, ("balanced", "energy", "linear", "count")))
         put(self, "balance", abs(_check.number("balance", balance, "a number from 0 to 1", -math.ulp(0.0), 1.0)))
         put(self, "spread", parameters.spread(spread, self.weighting))
@@ -173,6 +201,10 @@ class SketchSpec:
         put(self, "scales", parameters.scales(scales, self.modules))
         put(self, "centres", parameters.centres(centres, self.modules))
         put(self, "wiring", parameters.wiring(wiring, self.modules))
+        put(self, "block_size", blocks.size(block_size, self.rotation))
+        put(self, "blocks_per_column", blocks.per_column(blocks_per_column, self.rotation))
+        if self.block_size is not None:
+            blocks.check(self.dim, self.block_size, self.max_inputs, self.lengths)
 
     @classmethod
     def paper(cls, *, dim: int, modules: Mapping[str, int], seed: int = 0, max_inputs: int = 16) -> SketchSpec:
@@ -205,6 +237,52 @@ class SketchSpec:
             weighting="linear",
             scaling="paper",
         )
+
+    @classmethod
+    def additive(
+        cls,
+        dim: int,
+        modules: Mapping[str, int],
+        seed: int = 0,
+        *,
+        second_moment: bool | Sequence[str] | None = None,
+        max_inputs: int | None = None,
+        **parameters_: Any,
+    ) -> SketchSpec:
+        """For populations: sketches whose sum is a linear function of what the runs held, path by path.
+
+        Unordered, with weighting "count" and linear attributes. Of each path of modules from the outputs down the sum
+        of many sketches then tells how often it occurred, and the sum of its attributes: `recsketch.Population`.
+
+        Parameters
+        ----------
+        max_inputs : int, optional
+            4,096 if not given; of the "block" rotation 13, the most that its shortest sketches allow.
+        dim, modules, seed, second_moment
+            As of the class. A population is read exactly while dim has room for its paths: (a + 1) numbers each, or
+            with second moments a (a + 1) / 2 more, up to some 0.65 dim in all.
+        **parameters
+            Others of the class, by name: `angle`, `rotation`, `wiring`, `scales`, `centres`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As of the class.
+
+        Examples
+        --------
+        >>> spec = SketchSpec.additive(2048, {"page": 24, "line": 120}, second_moment=["page"])
+        >>> spec.weighting, spec.ordered, spec.attributes, dict(spec.lengths)
+        ('count', False, 'linear', {'page': 324, 'line': 120})
+        """
+        fixed: dict[str, Any] = {"ordered": False, "weighting": "count", "attributes": "linear"}
+        both = sorted(set(fixed) & set(parameters_))
+        if both:
+            raise TypeError(f"additive: wanted parameters that it leaves open; got {_check.listed(both)}")
+        if max_inputs is None:
+            max_inputs = 13 if blocks.has(parameters_.get("rotation")) else 4096
+        more: dict[str, Any] = {"second_moment": second_moment, "max_inputs": max_inputs}
+        return cls(dim, modules, seed, **fixed, **more, **parameters_)
 
     @classmethod
     def fitted(
@@ -327,7 +405,7 @@ class SketchSpec:
 
         Notes
         -----
-        Cost: one pass over the attributes, and 8 bytes an element while it runs.
+        Cost: one pass over the attributes.
 
         Examples
         --------
@@ -342,38 +420,82 @@ class SketchSpec:
         batch = as_batch(traces)[0]
         if not len(batch):
             raise ValueError("traces: wanted at least one; got none")
-        scales = dict(self.scales or {})
-        for name, norm in self._usual_norms(batch).items():
-            if not math.isfinite(norm):
-                wanted = f"finite attributes of {_check.shown(name)}"
-                raise ValueError(f"traces: wanted {wanted}; got NaN or infinity")
-            if norm > 0.0:
-                scales[name] = 1.0 / norm
-        return self.replace(scales=scales)
+        return self._scaled(self._usual_norms(batch))
+
+    def with_statistics(self, statistics: ModuleStatistics) -> SketchSpec:
+        """This specification with `centres` set to the means that were seen, and of linear attributes `scales` such
+        that what is left has a root mean square norm of one.
+
+        Modules that were not seen keep theirs, and so does the scale of one whose attributes were all the same. Nothing
+        adapts by itself: the specification stays what it is, whatever is seen later.
+
+        Parameters
+        ----------
+        statistics : ModuleStatistics
+            Of at least one module.
+
+        Raises
+        ------
+        ValueError
+            No module, one or a length that the specification does not have, or so large or small attributes that a
+            scale would lie outside 1e-30 to 1e30.
+        TypeError
+            `statistics` is something else.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> seen, run = rs.ModuleStatistics(), rs.Trace()
+        >>> run.outputs([run.add("eye", x) for x in ([5.0, 1.0], [7.0, 1.0])])
+        >>> seen.update(run)
+        >>> spec = rs.SketchSpec(64, {"eye": 2}, attributes="linear", scales={"eye": 9.0}).with_statistics(seen)
+        >>> spec.centres["eye"], spec.scale("eye")
+        ((6.0, 1.0), 1.0)
+        """
+        from recsketch.runs.statistics import ModuleStatistics
+
+        if not isinstance(statistics, ModuleStatistics):
+            raise TypeError(f"statistics: wanted ModuleStatistics; got {_check.describe(statistics)}")
+        if not len(statistics):
+            raise ValueError("statistics: wanted those of at least one module; got none")
+        centres: dict[str, Any] = dict(self.centres or {})
+        for name in statistics.names:
+            mean, length = statistics.of(name).mean, self.modules.get(name)
+            if mean.size != length:
+                wanted = f"a module among {_check.listed(self.modules)}"
+                if length is not None:
+                    wanted = f"{length} elements of {_check.shown(name)}"
+                raise ValueError(f"statistics: wanted {wanted}; got {_check.shown(name)} of {mean.size}")
+            centres[name] = mean
+        centred = self.replace(centres=centres)
+        return centred._scaled(centred._norms_of(statistics)) if self.attributes == "linear" else centred
+
+    def _scaled(self, norms: Mapping[str, float]) -> SketchSpec:
+        """With scales that make root mean square norms one; those of modules without objects or norms stay."""
+        more = {name: 1.0 / norm for name, norm in norms.items() if norm > 0.0}
+        return self.replace(scales={**(self.scales or {}), **more})
 
     def _usual_norms(self, batch: TraceBatch) -> dict[str, float]:
         """Root mean square norm of each module's attributes in a batch, less the module's centre, not scaled."""
+        from recsketch.runs.statistics import ModuleStatistics
         from recsketch.sketching.plan import module_numbers
 
         module_numbers(batch, self.modules)
-        square = np.square(self._centred(batch))
-        norms = np.add.reduceat(square, batch.attribute_ends[:-1]) if square.size else np.zeros(0)
-        number = np.bincount(batch.module, minlength=len(batch.names))
-        total = np.bincount(batch.module, norms, len(batch.names))
-        return {name: math.sqrt(t / n) for name, n, t in zip(batch.names, number, total, strict=True) if n}
+        statistics = ModuleStatistics()
+        statistics.update(batch)
+        return self._norms_of(statistics)
 
-    def _centred(self, batch: TraceBatch) -> npt.NDArray[np.float64]:
-        """The attributes of a batch of this specification's modules, less their centres."""
-        out = batch.attributes.astype(np.float64)
-        for index, name in enumerate(batch.names):
-            centre = (self.centres or {}).get(name)
-            if centre is not None:
-                begin = batch.attribute_ends[:-1][batch.module == index]
-                out[begin[:, None] + np.arange(len(centre))] -= centre
-        return out
+    def _norms_of(self, statistics: ModuleStatistics) -> dict[str, float]:
+        """The same of what was seen."""
+        found = {}
+        for name in statistics.names:
+            s = statistics.of(name)
+            found[name] = s.norm_about((self.centres or {}).get(name, np.zeros(s.mean.size)))
+        return found
 
     def replace(self, **changes: Any) -> SketchSpec:
-        """A copy with some parameters changed; a `spread` that is the weighting's default becomes that of the new one.
+        """A copy with some parameters changed. A `spread` or an `angle` that is its default becomes that of the new
+        weighting or rotation, and parameters of blocks end with the rotation.
 
         Parameters
         ----------
@@ -393,6 +515,10 @@ class SketchSpec:
         fields = self._fields()
         if self.spread == parameters.default_spread(self.weighting):
             fields["spread"] = None
+        if self.angle == parameters.default_angle(self.rotation):
+            fields["angle"] = None
+        if not blocks.has(changes.get("rotation", self.rotation)):
+            fields["block_size"] = fields["blocks_per_column"] = None
         return SketchSpec(**{**fields, **changes})
 
     __replace__ = replace  # for copy.replace
@@ -416,8 +542,24 @@ class SketchSpec:
     def lengths(self) -> Mapping[str, int]:
         """Unknowns of each module's objects: the attribute and what is sketched behind it (docs/format.md,
         "Attributes")."""
-        more = self._more()
-        return {name: length + more for name, length in self.modules.items()} if more else self.modules
+        more, of = self._more(), self.second_moment or ()
+        if not more and not of:
+            return self.modules
+        return {n: a + more + (moments.products(a) if n in of else 0) for n, a in self.modules.items()}
+
+    @property
+    def inner(self) -> SketchSpec:
+        """What sketches under this specification are made with: itself, or where modules have second moments one whose
+        attributes have the products behind them, neither centred nor scaled."""
+        if self.second_moment is None:
+            return self
+        modules = {n: a + (moments.products(a) if n in self.second_moment else 0) for n, a in self.modules.items()}
+        return self.replace(modules=modules, second_moment=None, centres=None, scales=None)
+
+    @property
+    def _least_dim(self) -> int:
+        """The shortest sketch that the rotation, its parameters and `max_inputs` allow."""
+        return parameters.least_dim(self.rotation, self.block_size, self.max_inputs)
 
     def allowed(self) -> npt.NDArray[np.uint8]:
         """The wiring as a matrix.
@@ -504,10 +646,13 @@ class SketchSpec:
         return (self.attributes == "polar") + self.signature
 
     def _fields(self) -> dict[str, Any]:
-        """All parameters, in the order of the documentation, as plain types."""
+        """All parameters, in the order of the documentation, as plain types; without those of blocks where there are
+        none."""
         names = ("dim", "modules", "seed", "max_inputs", "angle", "rotation", "attributes", "weighting", "balance")
         more = ("spread", "ordered", "scaling", "scales", "centres", "wiring", "signature")
-        fields = {name: getattr(self, name) for name in (*names, *more)}
+        own = ("block_size", "blocks_per_column") if blocks.has(self.rotation) else ()
+        own = own if self.second_moment is None else (*own, "second_moment")
+        fields = {name: getattr(self, name) for name in (*names, *more, *own)}
         return {k: dict(v) if isinstance(v, Mapping) else v for k, v in fields.items()}
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -25,16 +25,12 @@ class NotFittedError(ValueError, AttributeError):
     """An estimator was used before `fit`."""
 
 
-class Transform:
-    """Parameters, checks of the input, names and containers of the output."""
+class Estimator:
+    """Parameters, and checks of the input."""
 
     takes_sparse: ClassVar[bool] = False
-    n_components: Any
-    random_state: Any
     threads: int | None
     n_features_in_: int
-    n_components_: int
-    seed_: int
 
     # ------------------------------------------------------------ parameters
 
@@ -78,16 +74,6 @@ class Transform:
             if getattr(self, name) is not defaults[name].default
         ]
         return f"{type(self).__name__}({', '.join(given)})"
-
-    def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
-
-        return Tags(
-            estimator_type="transformer",
-            target_tags=TargetTags(required=False),
-            transformer_tags=TransformerTags(preserves_dtype=["float64", "float32"]),
-            input_tags=InputTags(sparse=self.takes_sparse),
-        )
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "n_features_in_")
@@ -134,7 +120,7 @@ class Transform:
             del self.feature_names_in_
         return rows
 
-    def _rows_to_transform(self, x: Any) -> Any:
+    def _rows_as_fitted(self, x: Any) -> Any:
         """`x` as rows with the columns that were fitted. What is not finite is found in the answer."""
         if type(x) is np.ndarray and x.dtype in FLOATS and x.ndim == 2 and x.size:
             known = hasattr(self, "feature_names_in_") or x.shape[1] != self.n_features_in_
@@ -182,6 +168,36 @@ class Transform:
 
     def _workers(self) -> int:
         return _check.threads(self.threads)
+
+    @contextlib.contextmanager
+    def _as_before_if_it_fails(self) -> Iterator[None]:
+        """Take every attribute back if the block raises. Attributes are replaced and never changed in place."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:  # Ctrl-C too
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+
+class Transform(Estimator):
+    """An estimator that makes rows of rows: names and containers of the output."""
+
+    n_components: Any
+    random_state: Any
+    n_components_: int
+    seed_: int
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type="transformer",
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(preserves_dtype=["float64", "float32"]),
+            input_tags=InputTags(sparse=self.takes_sparse),
+        )
 
     # ------------------------------------------------------------ output
 
@@ -283,17 +299,6 @@ class Transform:
         own = type(self).__name__
         return ValueError(f"{own}: wanted numbers whose sketch {out.dtype} can hold; got larger ones in row {row}")
 
-    @contextlib.contextmanager
-    def _as_before_if_it_fails(self) -> Iterator[None]:
-        """Take every attribute back if the block raises. Attributes are replaced and never changed in place."""
-        before = dict(vars(self))
-        try:
-            yield
-        except BaseException:  # Ctrl-C too
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-
     def _fit(self, X: Any) -> Any:
         rows = self._rows_to_fit(X)
         self.n_components_ = self._count_components(rows.shape[0])
@@ -354,7 +359,7 @@ class Transform:
             `X` has names and `fit` saw none, or the reverse.
         """
         self._fitted()
-        return self._wrap(self._finite_forward(self._rows_to_transform(X)), X)
+        return self._wrap(self._finite_forward(self._rows_as_fitted(X)), X)
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """`fit`, then `transform`, reading `X` once. If either raises, the estimator stays as it was."""

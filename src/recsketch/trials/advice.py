@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,8 @@ def _candidates(found: Trial, how: How, batch: TraceBatch) -> Iterator[tuple[str
             yield text, how._replace(spec=louder)
     dim = max(2 * spec.dim, _length(found, TARGET))
     if dim <= _check.MAX_DIM:
-        yield f"dim={dim} ({_load(found, dim)})", how._replace(spec=spec.replace(dim=dim))
+        with contextlib.suppress(ValueError):  # blocks may have no room for modules' names there
+            yield f"dim={dim} ({_load(found, dim)})", how._replace(spec=spec.replace(dim=dim))
 
 
 def _savings(found: Trial, how: How, some: TraceBatch) -> Iterator[str]:
@@ -126,7 +128,7 @@ def _told(sparse: dict[str, str]) -> str:
 def _length(found: Trial, load: float) -> int:
     """The length at which the largest run has at most this load by uses; the sample always has that run."""
     unknowns = float(found.load_by_uses.max()) * found.spec.dim
-    return max(_check.MIN_DIM, 1 << math.ceil(math.log2(min(unknowns / load, 2.0**60))))
+    return max(found.spec._least_dim, 1 << math.ceil(math.log2(min(unknowns / load, 2.0**60))))
 
 
 def _load(found: Trial, dim: int) -> str:

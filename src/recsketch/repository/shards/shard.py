@@ -136,7 +136,7 @@ def hits(shard: Shard, state: tuple[int, int], query: Query) -> list[list[Hit]] 
         if _of(now) != state:
             return None
         finder, q = shard.repository()._finder, query
-        return finder.runs(db, now, q.sketches, q.k, q.condition, q.kind, q.kept, lambda _: q.mean)
+        return finder.runs(db, now, q.sketches, q.k, q.condition, q.kind, q.kept, centre=lambda _: q.mean)
 
     return shard.read(query.kind, make)
 

@@ -1,0 +1,156 @@
+"""Subcommands of populations."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import recsketch._files as _files
+from recsketch.cli.files import keep_apart, read_sketches, source, target
+from recsketch.cli.options import Run, add_json, line, print_json, whole
+from recsketch.cli.options import told as told_to
+from recsketch.display.terminal import Style, significant, table
+from recsketch.populations.compared import compare
+from recsketch.populations.elements import UNKNOWN
+from recsketch.populations.monitor import Monitor
+from recsketch.populations.population import Population
+from recsketch.populations.results import PathStatistics
+
+
+def read_population(path: str) -> Population:
+    """What `Population.save` or `recsketch sketch` wrote, the latter's sketches added up."""
+    try:
+        return Population.load(source(path))
+    except ValueError as first:
+        try:
+            spec, sketches = read_sketches(path)
+        except ValueError:
+            raise first from None
+    found = Population(spec)
+    found.update(sketches)
+    return found
+
+
+def _population(parser: argparse.ArgumentParser) -> Run:
+    """Read counts and means of all runs from the sum of their sketches. Files may be populations, or sketches of a
+    specification that SketchSpec.additive makes; all are merged."""
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE.npz", help="as `recsketch sketch`, or Population.save, writes it"
+    )
+    parser.add_argument("--by", choices=("path", "module"), default="path", help="a line a path, or a module")
+    parser.add_argument("--out", "-o", metavar="POPULATION.npz", help="write the merged population")
+    parser.add_argument("--noise", type=float, default=0.0, metavar="X", help="root mean square error of the sum")
+    add_json(parser)
+
+    def run(args: argparse.Namespace) -> None:
+        keep_apart(args.files, [args.out])
+        merged = read_population(args.files[0])
+        for path in args.files[1:]:
+            merged.merge(read_population(path))
+        if args.out is not None:
+            with _files.written(target(args.out)) as out:
+                merged.save(out)
+        found, told = merged.read(args.by, noise=args.noise), told_to(args.out)
+        if args.json:
+            head = {"runs": found.runs, "complete": found.complete, "unexplained": found.unexplained}
+            print_json({**head, "paths": [_row(p) for p in found]}, told)
+            return
+        rest = "all of it" if found.complete else f"not all of it: {found.unexplained:.1e} is left"
+        print(line(f"{found.runs:,} runs, {rest}"), file=told)
+        rows = [
+            [
+                " > ".join(p.path),
+                significant(p.count, 6),
+                significant(p.per_run, 4),
+                significant(p.per_run_error, 2),
+                significant(float(np.linalg.norm(p.mean)), 4),
+                significant(float(np.sqrt(np.mean(p.mean_error**2))), 2),
+            ]
+            for p in found
+        ]
+        header = ["path", "objects", "a run", "+-", "norm of mean", "+- an element"]
+        print(table(header, rows, style=Style.of(told), indent=0), file=told)
+
+    return run
+
+
+def _row(p: PathStatistics) -> dict[str, Any]:
+    found: dict[str, Any] = {"path": list(p.path), "count": p.count, "per_run": p.per_run}
+    for name in ("per_run_error", "mean", "mean_error", "covariance"):
+        value = getattr(p, name)
+        found[name] = None if value is None else _finite(np.asarray(value).tolist())
+    return found
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, list):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _compare(parser: argparse.ArgumentParser) -> Run:
+    """Say what changed from one population to another, path by path, with p-values. Files are populations whose runs
+    were added with groups, a day or a session each."""
+    parser.add_argument("before", metavar="BEFORE.npz", help="as Population.save writes it")
+    parser.add_argument("after", metavar="AFTER.npz", help="the same")
+    parser.add_argument("--level", type=float, default=0.95, metavar="X", help="of intervals (default: 0.95)")
+    parser.add_argument("--force", action="store_true", help="compare groups of very different sizes, too")
+    add_json(parser)
+
+    def run(args: argparse.Namespace) -> None:
+        before, after = read_population(args.before), read_population(args.after)
+        found = compare(before, after, level=args.level, force=args.force)
+        if args.json:
+            columns = {k: _finite(np.asarray(v).tolist()) for k, v in found.columns().items()}
+            print_json({"changed": list(found.changed()), "elements": columns})
+        else:
+            print(str(found))
+
+    return run
+
+
+def _watch(parser: argparse.ArgumentParser) -> Run:
+    """Watch blocks of runs for a change, with a promise of how often there is a false alarm: at most once in 1 / alpha
+    streams, however long they are. Exits with 1 if there is an alarm."""
+    parser.add_argument("population", metavar="POPULATION.npz", help="earlier runs, which say what paths there are")
+    parser.add_argument("reference", metavar="REFERENCE.npz", help="sketches of at least 128 blocks, in order")
+    parser.add_argument("sketches", metavar="SKETCHES.npz", help="the stream, in order")
+    parser.add_argument("--block", type=whole(1), required=True, metavar="N", help="runs of a block")
+    parser.add_argument("--alpha", type=float, default=0.01, metavar="X", help="(default: 0.01)")
+    parser.add_argument("--state", metavar="MONITOR.npz", help="go on from there if it exists, and write it")
+
+    def run(args: argparse.Namespace) -> None:
+        keep_apart([args.population, args.reference, args.sketches], [args.state])
+        known = read_population(args.population)
+        spec, stream = read_sketches(args.sketches)
+        if spec != known.spec:
+            raise ValueError(f"{args.sketches}: wanted sketches of the population's specification; got another's")
+        if args.state is not None and os.path.exists(args.state):
+            monitor = Monitor.load(args.state)
+        else:
+            usual = known.blocks(read_sketches(args.reference)[1], args.block)
+            shares = {UNKNOWN: 0.2} if len(usual.elements) > 1 else None
+            monitor = Monitor(usual.values, args.block, usual.elements, alpha=args.alpha, weights=shares)
+        whole_blocks = len(stream) // args.block * args.block
+        blocks = known.blocks(stream[:whole_blocks], args.block).values if whole_blocks else ()
+        alarm = None
+        for block in blocks:
+            alarm = monitor.update(block, args.block)
+            if alarm is not None:
+                break
+        if args.state is not None:
+            monitor.save(args.state)
+        left = f", {len(stream) - whole_blocks} runs left for the next" if whole_blocks < len(stream) else ""
+        print(line(f"{monitor.blocks} blocks of {args.block} runs{left}: {alarm or 'no alarm'}"))
+        if alarm is not None:
+            raise SystemExit(1)
+
+    return run
+
+
+COMMANDS: tuple[Callable[[argparse.ArgumentParser], Run], ...] = (_population, _compare, _watch)

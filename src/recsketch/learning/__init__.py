@@ -1,0 +1,1 @@
+"""Learning from sketches: the modules of a network whose structure is known. Experimental."""

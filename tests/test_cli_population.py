@@ -1,0 +1,78 @@
+"""The commands population, compare and watch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import recsketch as rs
+from recsketch.cli.files import write_sketches
+from recsketch.cli.main import main
+
+SPEC = rs.SketchSpec.additive(512, {"page": 2, "line": 3}, seed=1)
+
+
+def sketches(n: int, seed: int, rise: float = 0.0) -> Any:
+    rng, runs = np.random.default_rng(seed), []
+    for _ in range(n):
+        run = rs.Trace()
+        lines = [run.add("line", rng.normal([0, rise, 0])) for _ in range(rng.integers(1, 4))]
+        run.outputs([run.add("page", rng.standard_normal(2), inputs=lines)])
+        runs.append(run)
+    return rs.Sketcher(SPEC).sketch(runs)
+
+
+def saved(path: Path, s: Any, groups: int | None = None) -> str:
+    """Sketches as `recsketch sketch` writes them, or with groups a population."""
+    if groups is None:
+        with open(path, "wb") as file:
+            write_sketches(file, SPEC, s)
+    else:
+        found = rs.Population(SPEC)
+        found.update(s, np.arange(len(s)) * groups // len(s))
+        found.save(path)
+    return str(path)
+
+
+def test_population(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = saved(folder / "a.npz", sketches(30, 0)), saved(folder / "b.npz", sketches(20, 1), groups=4)
+    assert main(["population", a, b, "-o", str(folder / "c.npz")]) == 0
+    told = capsys.readouterr().out
+    assert "50 runs, all of it" in told
+    assert "page > line" in told
+    assert main(["population", str(folder / "c.npz"), "--by", "module", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["runs"] == 50
+    assert [p["path"] for p in found["paths"]] == [["page"], ["line"]]
+    assert round(found["paths"][0]["count"]) == 50
+    strange = folder / "d.npz"
+    rs.TraceBatch.from_traces([]).save(strange)
+    assert main(["population", str(strange)]) == 2
+    assert "Population.save" in capsys.readouterr().err
+
+
+def test_compare(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = saved(folder / "a.npz", sketches(640, 0), groups=32)
+    b = saved(folder / "b.npz", sketches(640, 1, rise=1.0), groups=32)
+    assert main(["compare", a, b]) == 0
+    assert "page > line" in capsys.readouterr().out
+    assert main(["compare", a, b, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["changed"] == ["page > line"]
+
+
+def test_watch(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    known = saved(folder / "k.npz", sketches(200, 0), groups=8)
+    usual = saved(folder / "u.npz", sketches(128 * 8, 1))
+    same, other = saved(folder / "s.npz", sketches(85, 2)), saved(folder / "o.npz", sketches(400, 3, rise=2.0))
+    state = str(folder / "m.npz")
+    given = ["watch", known, usual]
+    assert main([*given, same, "--block", "8", "--state", state]) == 0
+    assert "10 blocks of 8 runs, 5 runs left for the next: no alarm" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        main([*given, other, "--block", "8", "--state", state])
+    assert stopped.value.code == 1
+    assert "page > line: mean 1" in capsys.readouterr().out
