@@ -311,9 +311,7 @@ def example(**options: Any) -> Comparison:
 def test_the_text_says_first_what_changed() -> None:
     found = example()
     text = str(found).split("\n")
-    assert (
-        text[0] == "Comparison of 32 groups with 32: 1 of 2 paths changed (a false one in 0.05 of comparisons at most)"
-    )
+    assert text[0] == "Comparison of 32 groups with 32: 1 of 2 paths changed (a false one in 5% of comparisons at most)"
     assert text[1].startswith("~ page/line: p = 0.002 for the path, 1 of 3 elements on their own")
     assert text[2].startswith("    mean 1: ")
     assert text[2].endswith("p = 0.001")

@@ -86,4 +86,7 @@ PLANTED = [
     ),
     ("src/recsketch/repository/graph/linking.py", "            s.verify(at)\n", ""),
     ("src/recsketch/repository/graph/files.py", "graph.node_kinds[i] < graph.MODULE or i == first", "True"),
+    ("src/recsketch/populations/relabelling.py", "FLOOR = 1e-8", "FLOOR = 1e-30"),
+    ("src/recsketch/populations/relabelling.py", "drawn - 1, end - drawn", "drawn, end - drawn"),
+    ("src/recsketch/populations/relabelling.py", 'tied(statistics[:, k]), "left")', 'tied(statistics[:, k]), "right")'),
 ]

@@ -36,5 +36,5 @@ class Alarm(Record):
     def __str__(self) -> str:
         change = f"{drawing.printable(self.element)} is {self.kind} than in the reference"
         text = f"Alarm after {_check.count(self.runs, 'run')}: {change}, evidence {self.evidence:.3g}."
-        rule = f"At most {self.alpha:.2g} of monitors ever say so where nothing changed."
+        rule = f"At most {100 * self.alpha:.2g}% of monitors ever say so where nothing changed."
         return f"{text} {rule} This one is done: make a new one, with a reference of what is usual now."

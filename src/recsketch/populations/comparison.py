@@ -174,7 +174,7 @@ class Comparison(Record):
         n, m = self.groups
         alpha, changed = self._alpha(None), len(self.changed())
         paths = f"{changed or 'none'} of {_check.count(len(self.paths), 'path')} changed"
-        return f"Comparison of {n} groups with {m}: {paths} (a false one in {alpha:.3g} of comparisons at most)"
+        return f"Comparison of {n} groups with {m}: {paths} (a false one in {100 * alpha:.3g}% of comparisons at most)"
 
     def __str__(self) -> str:
         return "\n".join(filter(None, [self._head(), *(f"! {text}" for text in self.warnings), self.table()]))
