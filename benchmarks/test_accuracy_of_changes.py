@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from figure import QUICK, SMOKE, Figure, at_most, share
 
-from recsketch.populations.changes import compare_groups
-from recsketch.populations.comparison import Comparison
-from recsketch.populations.exchangeable import ExchangeabilityWarning
-from recsketch.populations.monitor import Monitor
+from recsketch.populations.changes.comparison import Comparison
+from recsketch.populations.changes.exchangeable import ExchangeabilityWarning
+from recsketch.populations.changes.groups import compare_groups
+from recsketch.populations.changes.monitor import Monitor
 
 GROUPS, RUNS, ELEMENTS, PATHS = 32, 50, 100, 10
 NULLS = (3, 200, 2000)  # pairs and streams in which nothing changes, by effort

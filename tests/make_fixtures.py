@@ -18,7 +18,7 @@ import numpy as np
 import recsketch as rs
 import recsketch._npz as _npz
 from recsketch.cli.files import write_sketches
-from recsketch.populations.monitor import Monitor
+from recsketch.populations.changes.monitor import Monitor
 
 HERE = Path(__file__).resolve().parent / "fixtures"
 DTYPES = ("float32", "float16", "bfloat16", "int8")

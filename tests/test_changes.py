@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import recsketch._streams as _streams
-from recsketch.populations import relabelling, welch
-from recsketch.populations.changes import compare_groups
-from recsketch.populations.comparison import Comparison
-from recsketch.populations.exchangeable import ExchangeabilityWarning, neighbours, ratio
-from recsketch.populations.relabelling import Labels
+from recsketch.populations.changes import relabelling, welch
+from recsketch.populations.changes.comparison import Comparison
+from recsketch.populations.changes.exchangeable import ExchangeabilityWarning, neighbours, ratio
+from recsketch.populations.changes.groups import compare_groups
+from recsketch.populations.changes.relabelling import Labels
 
 PATH = [0, 0, 1, 1, 1]
 NAMES = {"paths": ["page", "page/line"], "path": PATH, "elements": ["count", "mean 0", "count", "mean 0", "mean 1"]}

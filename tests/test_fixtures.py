@@ -15,7 +15,7 @@ import recsketch as rs
 import recsketch._npz as _npz
 import recsketch.sketching.spec as specs
 from recsketch.cli import files as cli_files
-from recsketch.populations.monitor import Monitor
+from recsketch.populations.changes.monitor import Monitor
 
 FOLDERS = sorted(made.HERE.iterdir())
 PACKED = {"packed-one.npz", *(f"packed-{d}.npz" for d in made.DTYPES)}

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsketch.populations import monitor as monitors
-from recsketch.populations.alarm import Alarm
-from recsketch.populations.exchangeable import ExchangeabilityWarning
-from recsketch.populations.monitor import Monitor
-from recsketch.populations.past import RECENT, Past
+from recsketch.populations.changes import monitor as monitors
+from recsketch.populations.changes.alarm import Alarm
+from recsketch.populations.changes.exchangeable import ExchangeabilityWarning
+from recsketch.populations.changes.monitor import Monitor
+from recsketch.populations.changes.past import RECENT, Past
 
 NAMES = ["page", "line", "unknown"]
 

@@ -19,15 +19,15 @@ from recsketch.sketching.spec import SketchSpec
 if TYPE_CHECKING:
     from recsketch import erasure, sparse, transforms
     from recsketch.learning.modular import ModularRegressor, fit_modules
-    from recsketch.populations.alarm import Alarm
-    from recsketch.populations.changes import compare_groups
+    from recsketch.populations.changes.alarm import Alarm
+    from recsketch.populations.changes.comparison import Comparison
+    from recsketch.populations.changes.exchangeable import ExchangeabilityWarning
+    from recsketch.populations.changes.groups import compare_groups
+    from recsketch.populations.changes.monitor import Monitor
     from recsketch.populations.compared import compare
-    from recsketch.populations.comparison import Comparison
     from recsketch.populations.cooccurrence import Cooccurrence, cooccurrence
     from recsketch.populations.elements import GroupStatistics
-    from recsketch.populations.exchangeable import ExchangeabilityWarning
     from recsketch.populations.fixed import fixed_point
-    from recsketch.populations.monitor import Monitor
     from recsketch.populations.population import Population
     from recsketch.populations.results import PathStatistics, PopulationReading
     from recsketch.reading.difference import Change, Difference, diff
@@ -118,13 +118,13 @@ __all__ = [
 
 # Loaded when asked for, so that a program that only sketches starts fast: name -> module, or module:attribute.
 _LATER = {
-    "compare_groups": "populations.changes:compare_groups",
+    "compare_groups": "populations.changes.groups:compare_groups",
     "compare": "populations.compared:compare",
-    "Monitor": "populations.monitor:Monitor",
+    "Monitor": "populations.changes.monitor:Monitor",
     "GroupStatistics": "populations.elements:GroupStatistics",
-    "ExchangeabilityWarning": "populations.exchangeable:ExchangeabilityWarning",
-    "Comparison": "populations.comparison:Comparison",
-    "Alarm": "populations.alarm:Alarm",
+    "ExchangeabilityWarning": "populations.changes.exchangeable:ExchangeabilityWarning",
+    "Comparison": "populations.changes.comparison:Comparison",
+    "Alarm": "populations.changes.alarm:Alarm",
     "AttributeStatistics": "runs.statistics:AttributeStatistics",
     "Change": "reading.difference:Change",
     "Concept": "repository.results:Concept",

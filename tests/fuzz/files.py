@@ -33,7 +33,7 @@ import numpy as np
 
 import recsketch as rs
 from recsketch.cli import files as cli_files
-from recsketch.populations.monitor import Monitor
+from recsketch.populations.changes.monitor import Monitor
 
 FIXTURES = sorted((Path(__file__).resolve().parent.parent / "fixtures").iterdir())[-1]
 EXTRA = 64 << 20  # bytes of memory beyond those after the first input

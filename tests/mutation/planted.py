@@ -75,7 +75,7 @@ PLANTED = [
     ("src/recsketch/sketching/packing.py", "np.sqrt(mean / 12.0)", "np.sqrt(mean / 3.0)"),
     ("src/recsketch/reading/unroll.py", "bool(objects) and fits", "fits"),
     ("src/recsketch/reading/unroll.py", "self.energy and whole > total:", "self.energy:"),
-    ("src/recsketch/reading/unroll.py", "np.hypot(own, self._centred(i) * self.relative[i])", "own"),
+    ("src/recsketch/reading/unroll.py", "np.hypot(own, self.centred * self.relative.repeat(np.diff(self.begin)))", "own"),
     ("src/recsketch/reading/options.py", "    rows[:, 2] &= rows[:, 0] != DENSE\n", ""),
     ("src/recsketch/reading/unroll.py", "min(max(LEAST_SIGNATURE, DEVIATIONS * expected), MOST_SIGNATURE)", "1.0"),
     ("src/recsketch/sparse/_htp.py", "ties[: count - len(above)]", "ties"),
@@ -86,7 +86,11 @@ PLANTED = [
     ),
     ("src/recsketch/repository/graph/linking.py", "            s.verify(at)\n", ""),
     ("src/recsketch/repository/graph/files.py", "graph.node_kinds[i] < graph.MODULE or i == first", "True"),
-    ("src/recsketch/populations/relabelling.py", "FLOOR = 1e-8", "FLOOR = 1e-30"),
-    ("src/recsketch/populations/relabelling.py", "drawn - 1, end - drawn", "drawn, end - drawn"),
-    ("src/recsketch/populations/relabelling.py", 'tied(statistics[:, k]), "left")', 'tied(statistics[:, k]), "right")'),
+    ("src/recsketch/populations/changes/relabelling.py", "FLOOR = 1e-8", "FLOOR = 1e-30"),
+    ("src/recsketch/populations/changes/relabelling.py", "drawn - 1, end - drawn", "drawn, end - drawn"),
+    (
+        "src/recsketch/populations/changes/relabelling.py",
+        'tied(statistics[:, k]), "left")',
+        'tied(statistics[:, k]), "right")',
+    ),
 ]

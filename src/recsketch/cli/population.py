@@ -14,9 +14,9 @@ from recsketch.cli.files import keep_apart, read_sketches, source, target
 from recsketch.cli.options import Run, add_json, line, print_json, whole
 from recsketch.cli.options import told as told_to
 from recsketch.display.terminal import Style, significant, table
+from recsketch.populations.changes.monitor import Monitor
 from recsketch.populations.compared import compare
 from recsketch.populations.elements import UNKNOWN
-from recsketch.populations.monitor import Monitor
 from recsketch.populations.population import Population
 from recsketch.populations.results import PathStatistics
 

@@ -6,9 +6,9 @@ import warnings
 from typing import Any
 
 import recsketch._check as _check
-from recsketch.populations.changes import compare_groups
-from recsketch.populations.comparison import Comparison
-from recsketch.populations.exchangeable import ExchangeabilityWarning
+from recsketch.populations.changes.comparison import Comparison
+from recsketch.populations.changes.exchangeable import ExchangeabilityWarning
+from recsketch.populations.changes.groups import compare_groups
 from recsketch.populations.population import Population
 
 

@@ -14,10 +14,10 @@ import recsketch._check as _check
 import recsketch._npz as _npz
 import recsketch._streams as _streams
 from recsketch._files import File
-from recsketch.populations import given
-from recsketch.populations.alarm import Alarm
-from recsketch.populations.exchangeable import CORRELATED, RARE, ExchangeabilityWarning, neighbours
-from recsketch.populations.past import Past
+from recsketch.populations.changes import given
+from recsketch.populations.changes.alarm import Alarm
+from recsketch.populations.changes.exchangeable import CORRELATED, RARE, ExchangeabilityWarning, neighbours
+from recsketch.populations.changes.past import Past
 
 if TYPE_CHECKING:
     import numpy.typing as npt

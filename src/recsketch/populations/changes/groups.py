@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 import recsketch._check as _check
-from recsketch.populations import given, welch
-from recsketch.populations.comparison import Comparison
-from recsketch.populations.exchangeable import REFUSE, WARN, ExchangeabilityWarning, ratio
-from recsketch.populations.relabelling import Labels, StepDown, ranked, tied
+from recsketch.populations.changes import given, welch
+from recsketch.populations.changes.comparison import Comparison
+from recsketch.populations.changes.exchangeable import REFUSE, WARN, ExchangeabilityWarning, ratio
+from recsketch.populations.changes.relabelling import Labels, StepDown, ranked, tied
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 import recsketch._streams as _streams
-from recsketch.populations.relabelling import standardised
+from recsketch.populations.changes.relabelling import standardised
 
 if TYPE_CHECKING:
     import numpy.typing as npt
