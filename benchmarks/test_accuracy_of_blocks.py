@@ -52,7 +52,7 @@ def whole(dim: int, depth: int, load: float, runs: int, column: int) -> tuple[in
 
 def exact(effort: int) -> Iterator[Figure]:
     """Every object, module, position, weight and attribute, of trees of 2 to 4 modules."""
-    runs = (1, 10, 50)[effort]
+    runs = (1, 10, 40)[effort]
     for dim, column, limit in ((4096, 2, 0.97), (2048, 2, 0.97), (1024, 8, 0.97), (1024, 2, None)):
         parts = [whole(dim, depth, load, runs, column) for depth in (2, 3) for load in (0.25, 0.5)]
         good, load = sum(p[0] for p in parts), np.mean([p[1] for p in parts])
@@ -78,7 +78,7 @@ def errors(effort: int) -> Iterator[Figure]:
     for dim in (1024, 4096):
         if effort < QUICK and dim > 1024:
             continue
-        runs = (2, 20, 100)[effort]
+        runs = (2, 20, 60)[effort]
         ratios = []
         for seed in range(runs):
             rng = np.random.default_rng([seed, dim])

@@ -347,7 +347,7 @@ typedef struct rsk_spec_params {
 typedef enum rsk_weighting { RSK_WEIGHTS_ENERGY, RSK_WEIGHTS_LINEAR, RSK_WEIGHTS_BALANCED, RSK_WEIGHTS_COUNT } rsk_weighting;
 
 /* Draws all matrices: about (max_inputs + 3 modules + 4) d / 8 bytes, with "hadamard" (2 max_inputs + 4 modules + 7) d / 8, with "block"
- * (max_inputs + modules + 4) d / 8 and 8 to 12 bytes a string, r for each number and counter of a module; at about 1 ns a byte. With "skew", sweeps add d / 2 bytes for every module and position that they meet, up to 256 MiB. stop: or NULL.
+ * (max_inputs + 2 modules + 4) d / 8 and 8 to 12 bytes a string, r for each number and counter of a module; at about 1 ns a byte. With "skew", sweeps add d / 2 bytes for every module and position that they meet, up to 256 MiB. stop: or NULL.
  * Two specifications of equal parameters are interchangeable.
  *
  *   out   free with rsk_spec_free, in any order with what was made with it
