@@ -75,7 +75,11 @@ PLANTED = [
     ("src/recsketch/sketching/packing.py", "np.sqrt(mean / 12.0)", "np.sqrt(mean / 3.0)"),
     ("src/recsketch/reading/unroll.py", "bool(objects) and fits", "fits"),
     ("src/recsketch/reading/unroll.py", "self.energy and whole > total:", "self.energy:"),
-    ("src/recsketch/reading/unroll.py", "np.hypot(own, self.centred * self.relative.repeat(np.diff(self.begin)))", "own"),
+    (
+        "src/recsketch/reading/unroll.py",
+        "np.hypot(own, self.centred * self.relative.repeat(np.diff(self.begin)))",
+        "own",
+    ),
     ("src/recsketch/reading/options.py", "    rows[:, 2] &= rows[:, 0] != DENSE\n", ""),
     ("src/recsketch/reading/unroll.py", "min(max(LEAST_SIGNATURE, DEVIATIONS * expected), MOST_SIGNATURE)", "1.0"),
     ("src/recsketch/sparse/_htp.py", "ties[: count - len(above)]", "ties"),
