@@ -31,6 +31,7 @@ BELOW = {
     "sketching": {"_files", "_npz", "_streams", "_values", "runs"},
     "reading": {"_scan", "_values", "runs", "sketching"},
     "sketcher": {"runs", "sketching", "reading"},
+    "learning": {"_files", "_npz", "_streams", "_values", "display", "sketching"},
     "repository": {"_files", "_npz", "_scan", "_values", "reading", "runs", "sketcher", "sketching"},
     "datasets": {"runs"},
     "display": set(),
@@ -49,6 +50,7 @@ WINGS = {
     "recursion": {"base"},
     "reading": {"base", "recursion"},
     "parts": {"base"},
+    "learning": {"base"},
 }
 
 

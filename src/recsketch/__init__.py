@@ -18,6 +18,8 @@ from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
     from recsketch import erasure, sparse, transforms
+    from recsketch.learning.dictionary import Dictionary
+    from recsketch.learning.learn import learn_dictionary
     from recsketch.reading.difference import Change, Difference, diff
     from recsketch.reading.nearest import Neighbours
     from recsketch.reading.results import Recovery, Rest, Summary, Unrolled, UnrolledObject
@@ -40,6 +42,7 @@ __all__ = [
     "Change",
     "Concept",
     "ConceptEvent",
+    "Dictionary",
     "Difference",
     "Graph",
     "Hit",
@@ -75,6 +78,7 @@ __all__ = [
     "diff",
     "erasure",
     "isa",
+    "learn_dictionary",
     "pack",
     "scan",
     "show_config",
@@ -91,6 +95,7 @@ _LATER = {
     "Change": "reading.difference:Change",
     "Concept": "repository.results:Concept",
     "ConceptEvent": "repository.results:ConceptEvent",
+    "Dictionary": "learning.dictionary:Dictionary",
     "Difference": "reading.difference:Difference",
     "Graph": "repository.graph.graph:Graph",
     "Hit": "repository.results:Hit",
@@ -121,6 +126,7 @@ _LATER = {
     "datasets": "datasets",
     "diff": "reading.difference:diff",
     "erasure": "erasure",
+    "learn_dictionary": "learning.learn:learn_dictionary",
     "pack": "sketching.packing:pack",
     "sparse": "sparse",
     "storage": "sketching.packing",

@@ -547,3 +547,4 @@ cdef class Plan:
 include "_transforms.pxi"
 include "_unrolling.pxi"
 include "_solvers.pxi"
+include "_learning.pxi"

@@ -1,0 +1,1 @@
+"""What sketches teach: matrices that nobody told, and modules."""
