@@ -10,6 +10,7 @@ import numpy as np
 import recsketch._check as _check
 from recsketch.learning.columns import Column, Strings, assemble, find_strings
 from recsketch.learning.dictionary import Columns, Dictionary, Events, Module
+from recsketch.learning.operators.front import with_operators
 from recsketch.learning.sources import Source
 from recsketch.learning.strings import BLOCK_SIZES, Layout, named
 
@@ -29,17 +30,24 @@ NOTHING = (
 )
 
 
+NOT_TRIED = "not looked for"
+
+
 def learn_dictionary(
     sketches: Sketches,
     block_size: int | None = None,
     noise: npt.ArrayLike | None = None,
     *,
     names: Iterable[str] = (),
+    operators: bool = True,
+    angle: float | None = None,
     threads: int | None = None,
 ) -> Dictionary:
     """Matrices that nobody told, from sketches alone."""
     if block_size is not None and block_size not in BLOCK_SIZES:
         raise ValueError(f"block_size: wanted None, 32 or 64; got {_check.describe(block_size)}")
+    degrees = None if angle is None else _check.number("angle", angle, "degrees above 0 and at most 90", 0, 90)
+    turned = _check.flag("operators", operators)
     source, workers = Source(sketches, noise), _check.threads(threads)
     layouts = [Layout.of(source.dim, b) for b in BLOCK_SIZES if block_size in (None, b)]
     best: Dictionary | None = None
@@ -54,7 +62,7 @@ def learn_dictionary(
         sizes = "32 or 64" if block_size is None else str(block_size)
         wanted = f"a power of two from 1,024 on that has blocks of {sizes}"
         raise ValueError(f"sketches: wanted {wanted} for their length; got {source.dim}")
-    return best
+    return with_operators(best, source, degrees) if turned and len(best) else best
 
 
 def _dictionary(source: Source, strings: Strings, names: dict[int, str]) -> Dictionary:
@@ -62,6 +70,7 @@ def _dictionary(source: Source, strings: Strings, names: dict[int, str]) -> Dict
     blocks, found, doubtful = assemble(strings)
     order = sorted(found, key=lambda tag: (names.get(tag, ""), tag))
     columns: dict[Module, Columns] = {names.get(tag, tag): _columns(tag, found[tag], strings) for tag in order}
+    none = "" if columns else NOTHING
     return Dictionary(
         dim=layout.dim,
         block_size=layout.block if columns else 0,
@@ -71,7 +80,9 @@ def _dictionary(source: Source, strings: Strings, names: dict[int, str]) -> Dict
         doubtful=tuple((names.get(tag, tag), column) for tag, column in doubtful),
         events=_events(strings, [found[tag] for tag in order], blocks),
         unexplained=strings.unexplained,
-        reason="" if columns else NOTHING,
+        masks=None,
+        operators=None,
+        reasons={what: none or NOT_TRIED * (what != "columns") for what in ("columns", "masks", "operators")},
     )
 
 

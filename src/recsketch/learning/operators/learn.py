@@ -1,0 +1,148 @@
+"""Masks, then signs, then whether both together explain sketches that had no part in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from recsketch.learning.operators.angle import angles
+from recsketch.learning.operators.machine import Machine, Place, Reader, Turn
+from recsketch.learning.operators.masks import LARGEST, Operator, Placed, place
+from recsketch.learning.operators.refine import refine
+from recsketch.learning.operators.signs import Bits, Chain, Images, chain, equations, solve
+from recsketch.learning.operators.structure import objects
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Doubles: TypeAlias = npt.NDArray[np.float64]
+    Flags: TypeAlias = npt.NDArray[np.bool_]
+
+ENOUGH = 500_000  # images that equations are taken from
+TRAINED, HELD = 48, 12  # sketches for bits that no equation settles, and for the check
+STARTS = (None, 0, 1)  # of the bits that are not known: zeros, and random draws
+TINY = 1e-12  # damping, so that there is an answer where objects look the same
+NEAR = (1e-3, 5e-5, 1e-6)  # radians that an angle may be off, step by step
+UNEXPLAINED = 1e-5  # share of the energy of the others that may be left, besides the noise
+DEVIATIONS = 6.0  # of the noise's energy
+FITS = 0.7  # unknowns over d, above which least squares of all that may be there has no answer
+
+
+@dataclass(frozen=True)
+class Training:
+    """Sketches (n, d), their noise (n,), and their numbers in `Images.sketch`, or -1 where these do not have them."""
+
+    sketches: Doubles
+    noise: Doubles
+    numbers: npt.NDArray[np.int64]
+
+
+def displacements(images: Images, modules: int, order: int) -> list[Doubles]:
+    """Energies of each module over displacements. Counters of several objects add up where they meet; elements, whose
+    signs differ, do so on average in energy. So only those count."""
+    out = []
+    for k in range(modules):
+        at = np.flatnonzero((images.module == k) & ~images.counter)
+        out.append(np.bincount(images.row[at] ^ images.place[at], images.amplitude[at] ** 2, order))
+    return out
+
+
+def learn_masks(images: Images, modules: int, places: int, angle: float | None) -> tuple[Placed | None, str]:
+    """What was placed, and what is wrong with it."""
+    order = places // 2
+    if order > LARGEST:
+        return None, f"masks are looked for among at most {LARGEST} blocks of half a sketch; there are {order}"
+    energies = displacements(images, modules, order)
+    if not all(h.any() for h in energies):
+        return None, "a module's elements were never seen, but its counter"
+    string = np.stack([images.sketch, images.module, images.column, images.row])[:, ~images.counter]
+    image = np.unique(string, axis=1, return_inverse=True)[1].ravel()
+    tried = [angle] if angle is not None else angles(image, images.amplitude[~images.counter], energies)
+    placed = place(energies, tried)
+    if placed is None:
+        return None, "no masks explain how far strings have moved" if tried else "too few images to tell the angle"
+    if len(placed.modules) < modules:
+        return placed, f"{modules - len(placed.modules)} of {modules} modules have no path that explains where they are"
+    return placed, ""
+
+
+def learn_signs(
+    images: Images, placed: Placed, strings: list[Doubles], training: Training, modules: int
+) -> tuple[Machine | None, list[Place], str]:
+    """Operators, the places where objects may be, and why there are no operators."""
+    count = strings[0].shape[1]
+    cosine = math.cos(math.radians(placed.angle))
+    chains = [[chain(p, k, placed, count // 2, cosine) for p, _ in placed.paths[k]] for k in range(modules)]
+    places = [Place(path, k) for k in range(modules) for path, _ in placed.paths[k]]
+    unknowns, dim = sum(len(strings[p.module]) for p in places), count * strings[0].shape[2]
+    if unknowns > FITS * dim:
+        return None, places, f"objects may be at {len(places)} places and have {unknowns} numbers there, of {dim}"
+    bits, some = Bits(placed, count), _some(images)
+    present = objects(some, chains, places, int(some.sketch.max()) + 1)
+    module = np.array([p.module for p in places])
+    solved = solve(equations(some, chains, [present[:, module == k] for k in range(modules)], bits))
+    used = {q: None for own in chains for c in own for q in c.operators}
+    turns = {q: Turn(placed.mask(q), bits.signs(q, solved).astype(np.float64)) for q in used}
+    machine = Machine(cosine, math.sin(math.radians(placed.angle)), strings, turns)
+    n = len(training.numbers)
+    train, held = slice(0, max(n - HELD, 1)), slice(max(n - HELD, 1), n)
+    there, sketches = present[np.minimum(training.numbers[train], len(present) - 1)], training.sketches[train]
+    known = training.numbers[train] < len(present)
+    best = _tuned(machine, places, there[known], sketches[known])
+    left = _left(best, places, training, held)
+    for start in STARTS:
+        if left <= 0:
+            break
+        draw = None if start is None else np.random.default_rng(start)
+        tried = refine(machine, places, there[known], sketches[known], draw)
+        tried = _tuned(tried, places, there[known], sketches[known])
+        now = _left(tried, places, training, held)
+        left, best = (now, tried) if now < left else (left, best)
+    if left > 0:
+        more = f"{left:.2%} of the energy of sketches that had no part in it"
+        return None, places, f"the operators that fit best leave {more}, besides the noise"
+    return best, places, ""
+
+
+def _tuned(machine: Machine, places: Sequence[Place], present: Flags, sketches: Doubles) -> Machine:
+    """With the angle that leaves least, by parabolas of three points each."""
+    angle = math.atan2(machine.sine, machine.cosine)
+
+    def turned(x: float) -> Machine:
+        return Machine(math.cos(x), math.sin(x), machine.strings, machine.turns)
+
+    def left(x: float) -> float:
+        return float(np.square(Reader(turned(x), places).fit(sketches, present, TINY).left).sum())
+
+    for step in NEAR:
+        low, here, high = left(angle - step), left(angle), left(angle + step)
+        bend = low - 2 * here + high
+        if bend > 0:
+            angle += min(max(0.5 * step * (low - high) / bend, -3 * step), 3 * step)
+    return turned(angle)
+
+
+def _some(images: Images) -> Images:
+    """The first of them, whole sketches."""
+    if images.sketch.size <= ENOUGH:
+        return images
+    kept = images.sketch < images.sketch[ENOUGH]
+    names = ("sketch", "module", "column", "row", "place", "amplitude", "counter")
+    return replace(images, **{name: getattr(images, name)[kept] for name in names})
+
+
+def _left(machine: Machine, places: Sequence[Place], training: Training, held: slice) -> float:
+    """What the operators leave of the energy of sketches beyond what they may: 0 or less is good."""
+    y, noise = training.sketches[held], training.noise[held]
+    reader = Reader(machine, places)
+    try:
+        left = float(np.square(reader.fit(y, reader.present(y, noise)).left).sum())
+    except np.linalg.LinAlgError:  # two objects look the same
+        return 1.0
+    energy, expected = float(np.square(y).sum()), float(np.square(noise).sum()) * y.shape[1]
+    expected *= 1.0 + DEVIATIONS * math.sqrt(2.0 / y.size)
+    return (left - expected) / energy - UNEXPLAINED
