@@ -82,6 +82,7 @@ typedef struct rsk_strings {
     int32_t *begin;  /* (blocks + 1,) those of block k are begin[k] .. begin[k + 1] - 1 */
     int32_t *column; /* of each */
     uint16_t *bits;  /* of each, b signs */
+    int32_t *counter; /* (r,) the blocks of the counter's strings */
 } rsk_strings;
 
 /* One module. What it points to belongs to the specification's pool. */
@@ -127,6 +128,8 @@ struct rsk_spec {
     ptrdiff_t bytes;         /* of the pool, in use */
 };
 
+/* Blocks of a sketch; 0 where the family has none. */
+static inline ptrdiff_t rsk_blocks(const rsk_spec *spec) { return spec->codes.block ? spec->dim / spec->codes.block : 0; }
 /* The pool's next `bytes` bytes; every row begins at a cache line. RSK_ROW_BYTES is what a row of so many may take. */
 void *rsk_spec_take(rsk_spec *spec, ptrdiff_t bytes);
 #define RSK_ROW_BYTES(bytes) ((double)(bytes) + 64.0)

@@ -55,7 +55,7 @@ static void masks(rsk_spec *spec, const rsk_spec_params *p) {
 
 /* A sign a block. Of each pair the block in which the mask's highest bit is set gets the other sign. */
 static rsk_status sample(const rsk_spec *spec, uint64_t seed, uint64_t stream, rsk_rotation *r) {
-    const ptrdiff_t words = spec->codes.block / RSK_LANES, blocks = spec->dim / spec->codes.block;
+    const ptrdiff_t words = spec->codes.block / RSK_LANES, blocks = rsk_blocks(spec);
     const ptrdiff_t m = r->turn.mask[0] / spec->codes.block, top = rsk_highest_bit(m);
     uint16_t *bits = r->bits[0], *drawn_bits = bits + (words * RSK_LANES - 1) * blocks / RSK_LANES; /* at the end, read before it is overwritten */
     const rsk_status status = rsk_stream_signs(seed, stream, 0, blocks, drawn_bits);
@@ -74,14 +74,15 @@ static ptrdiff_t strings_of(const rsk_spec *spec, const rsk_module *m) { return 
 static ptrdiff_t words_of(const rsk_spec *spec) { return spec->codes.block / RSK_LANES; }
 
 static double measure(const rsk_spec *spec, rsk_module *m) {
-    const ptrdiff_t strings = strings_of(spec, m), blocks = spec->dim / spec->codes.block;
+    const ptrdiff_t strings = strings_of(spec, m), blocks = rsk_blocks(spec);
     m->padded = spec->dim, m->direct = 0;
-    return RSK_ROW_BYTES(4 * (blocks + 1)) + RSK_ROW_BYTES(4 * strings) + RSK_ROW_BYTES(2 * words_of(spec) * strings);
+    return RSK_ROW_BYTES(4 * (blocks + 1)) + RSK_ROW_BYTES(4 * strings) + RSK_ROW_BYTES(2 * words_of(spec) * strings) +
+           RSK_ROW_BYTES(4 * spec->per_column);
 }
 
 /* The block of string t of a column, one in each of r strata, by the word drawn for it. */
 static ptrdiff_t row_of(const rsk_spec *spec, ptrdiff_t t, uint32_t word) {
-    const ptrdiff_t blocks = spec->dim / spec->codes.block, r = spec->per_column;
+    const ptrdiff_t blocks = rsk_blocks(spec), r = spec->per_column;
     const ptrdiff_t low = t * blocks / r, high = (t + 1) * blocks / r;
     return low + (ptrdiff_t)((uint64_t)word * (uint64_t)(high - low) >> 32);
 }
@@ -110,11 +111,12 @@ static uint64_t tail_of(const rsk_spec_params *p, const rsk_codes *c, ptrdiff_t 
 static rsk_status draw(rsk_spec *spec, const rsk_spec_params *p, ptrdiff_t i) {
     rsk_module *m = &spec->module[i];
     const rsk_codes *c = &spec->codes;
-    const ptrdiff_t r = spec->per_column, strings = strings_of(spec, m), blocks = spec->dim / c->block, words = words_of(spec);
+    const ptrdiff_t r = spec->per_column, strings = strings_of(spec, m), blocks = rsk_blocks(spec), words = words_of(spec);
     rsk_strings *s = &m->strings;
     s->begin = rsk_spec_take(spec, 4 * (blocks + 1));
     s->column = rsk_spec_take(spec, 4 * strings);
     s->bits = rsk_spec_take(spec, 2 * words * strings);
+    s->counter = rsk_spec_take(spec, 4 * r);
     memset(s->begin, 0, sizeof *s->begin * (size_t)(blocks + 1));
     for (ptrdiff_t q = 0; q < strings; q++) s->begin[row_of(spec, q % r, word_at(p, i, 0, q)) + 1]++;
     for (ptrdiff_t k = 0; k < blocks; k++) s->begin[k + 1] += s->begin[k];
@@ -124,6 +126,7 @@ static rsk_status draw(rsk_spec *spec, const rsk_spec_params *p, ptrdiff_t i) {
         const uint64_t column = j == m->length ? rsk_code_counter(c) : (uint64_t)j;
         const uint64_t bits = string_of(c, p->tags[i], column, row, tail_of(p, c, i, q));
         s->column[at] = (int32_t)j;
+        if (j == m->length) s->counter[q % r] = (int32_t)row;
         for (ptrdiff_t w = 0; w < words; w++) s->bits[at * words + w] = (uint16_t)(bits >> RSK_LANES * w);
     }
     memmove(s->begin + 1, s->begin, sizeof *s->begin * (size_t)blocks);
@@ -144,7 +147,7 @@ static double begin(const rsk_spec *spec, const rsk_module *m, const float *x, d
     const rsk_strings *s = &m->strings;
     double sum[2][WORDS * RSK_LANES], minus[TOGETHER];
     if (!k->within_f32(x, m->length, RSK_MAX_VALUE)) return -1.0;
-    for (ptrdiff_t row = 0; row < spec->dim / b; row++) {
+    for (ptrdiff_t row = 0; row < rsk_blocks(spec); row++) {
         int now = 0;
         memset(sum[0], 0, sizeof sum[0]);
         for (ptrdiff_t q = s->begin[row], n; q < s->begin[row + 1]; q += n, now = !now) {
@@ -168,9 +171,8 @@ static void counter(const rsk_spec *spec, const rsk_module *m, float *out) {
     const rsk_strings *s = &m->strings;
     const float c = (float)norm_of(spec);
     memset(out, 0, sizeof *out * (size_t)spec->dim);
-    for (ptrdiff_t row = 0; row < spec->dim / b; row++) {
-        const ptrdiff_t last = s->begin[row + 1] - 1; /* the counter's string stands behind the others, if there is one */
-        if (last < s->begin[row] || s->column[last] != m->length) continue;
+    for (ptrdiff_t t = 0; t < spec->per_column; t++) {
+        const ptrdiff_t row = s->counter[t], last = s->begin[row + 1] - 1; /* it stands behind the others of its block */
         for (ptrdiff_t k = 0; k < b; k++) out[row * b + k] = rsk_sign_bit(s->bits + last * words, k) ? -c : c;
     }
 }
@@ -184,7 +186,7 @@ static void gather(const rsk_spec *spec, const rsk_module *m, double f, float *y
     (void)h, (void)work;
     memset(x, 0, sizeof *x * (size_t)m->length);
     if (e) *e = 0.0f;
-    for (ptrdiff_t row = 0; row < spec->dim / b; row++) {
+    for (ptrdiff_t row = 0; row < rsk_blocks(spec); row++) {
         if (s->begin[row] == s->begin[row + 1]) continue;
         for (ptrdiff_t i = 0; i < b; i++) wide[i] = (double)y[row * b + i];
         for (ptrdiff_t q = s->begin[row]; q < s->begin[row + 1]; q++) {
