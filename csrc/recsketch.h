@@ -29,6 +29,7 @@ extern "C" {
 #define RSK_MAX_VALUE 1e30f                 /* of |scale * attribute element|: leaves room for 2^27 summands */
 #define RSK_MAX_WEIGHT 1e300                /* of a tuple's weights in all; RSK_MAX_VALUE where weights count */
 #define RSK_MIN_STRETCH 1e-12               /* of cosine^2 + sine^2 */
+#define RSK_MAX_BLOCKS 8                    /* of a column of the block family */
 
 typedef enum rsk_status {
     RSK_OK = 0,
@@ -344,7 +345,7 @@ typedef struct rsk_spec_params {
     ptrdiff_t modules;         /* 1..INT32_MAX */
     ptrdiff_t max_inputs;      /* 1..INT32_MAX; operators T_0 .. T_{max_inputs-1} */
     uint64_t seed;
-    const char *rotation;      /* "skew" or "hadamard" */
+    const char *rotation;      /* "skew", "hadamard" or "block" */
     double cosine, sine;       /* T = cosine I + sine R; each from -1 to 1, cosine^2 + sine^2 >= RSK_MIN_STRETCH */
     double gain;               /* g: of the attribute and of the counter in z; above 0, at most 1 */
     double branch;             /* b: of T_attr z and of T_in s_input in an object, unless the weighting is balanced; above 0, at most 1 */
@@ -357,15 +358,21 @@ typedef struct rsk_spec_params {
     const uint64_t *operators; /* (modules,) stream ids of T_M */
     const uint64_t *embeddings, *counters; /* (modules,) stream ids */
     uint64_t branch_attr, branch_in[2];    /* stream ids; those of both operators of T_in are read */
-    int ins;                               /* how many operators T_in has, 1 or 2 */
+    int ins;                               /* how many operators T_in has, 1 or 2; 1 for "block" */
+    /* Read only for "block" (docs/format.md, "Blocks"). d / block is at least 32 and 2 (max_inputs + 3), a module's length less than
+     * 2^10 - 1, or 2^16 - 1 where block is 64. */
+    ptrdiff_t block;             /* b, 32 or 64 */
+    ptrdiff_t blocks_per_column; /* r, 1..RSK_MAX_BLOCKS */
+    const uint64_t *tags;        /* (modules,) what tells modules apart, below 2^t, t = 21 - log2(d / 32), or 32 - log2(d / 64); t is at least 8.
+                                  * The caller sees to it that they differ */
 } rsk_spec_params;
 
 /* What an input of weight w counts with in its tuple (u as above, M the mass of an object): sqrt(u); u; sqrt(u M / mean M), with
  * branches of an object that follow from its mass; w as it is given, nothing normalised. */
 typedef enum rsk_weighting { RSK_WEIGHTS_ENERGY, RSK_WEIGHTS_LINEAR, RSK_WEIGHTS_BALANCED, RSK_WEIGHTS_COUNT } rsk_weighting;
 
-/* Draws all matrices: about (max_inputs + 3 modules + 4) d / 8 bytes, with "hadamard" (2 max_inputs + 4 modules + 7) d / 8, at about 1 ns
- * a byte. With "skew", sweeps add d / 2 bytes for every module and position that they meet, up to 256 MiB. stop: or NULL.
+/* Draws all matrices: about (max_inputs + 3 modules + 4) d / 8 bytes, with "hadamard" (2 max_inputs + 4 modules + 7) d / 8, with "block"
+ * (max_inputs + modules + 4) d / 8 and 8 to 12 bytes a string, r for each number and counter of a module; at about 1 ns a byte. With "skew", sweeps add d / 2 bytes for every module and position that they meet, up to 256 MiB. stop: or NULL.
  * Two specifications of equal parameters are interchangeable.
  *
  *   out   free with rsk_spec_free, in any order with what was made with it

@@ -74,6 +74,8 @@ class Build:
             spread=spec.spread,
             ordered=spec.ordered,
             centres=None if spec.centres is None else dict(spec.centres),
+            block_size=spec.block_size or None,
+            blocks_per_column=spec.blocks_per_column or None,
         )
 
     @staticmethod
@@ -115,7 +117,17 @@ class Build:
             counters=streams("counter", spec.modules),
             branches=streams("branch", ("attr", "in/0", "in/1")),
             ins=len(spec.in_names),
+            **Build.blocks(spec),
         )
+
+    @staticmethod
+    def blocks(spec: ref.RefSpec) -> dict[str, Any]:
+        """The parameters of blocks, of specifications that have any."""
+        if spec.rotation != "block":
+            return {}
+        bits = ref.block_layout(spec.dim, spec.block_size).tag
+        tags = np.array([ref.block_tag(name, bits) for name in spec.modules], dtype=np.uint64)
+        return {"block": spec.block_size, "blocks_per_column": spec.blocks_per_column, "tags": tags}
 
     @staticmethod
     def columns(spec: ref.RefSpec, *traces: ref.RefTrace) -> dict[str, np.ndarray]:

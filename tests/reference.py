@@ -162,11 +162,112 @@ def skew_signs(dim: int, seed: int, role: str, name: str) -> F64:
     return sigma
 
 
+# ---------------------------------------------------------------- section 2: the block family
+
+PRIMITIVE = {  # polynomials over GF(2), bit i the coefficient of x^i, by degree
+    4: 0b10011, 5: 0b100101, 6: 0b1000011, 7: 0b10000011, 8: 0b100011101, 9: 0b1000010001, 10: 0b10000001001,
+    11: 0b100000000101, 12: 0b1000001010011, 13: 0b10000000011011, 14: 0b100010001000011, 15: 0b1000000000000011,
+    16: 0b10001000000001011, 17: 0b100000000000001001,
+}  # fmt: skip
+
+
+def times_x(m: int, degree: int) -> int:
+    """m times x in GF(2^degree)."""
+    m <<= 1
+    return m ^ PRIMITIVE[degree] if m >> degree else m
+
+
+def block_mask(dim: int, block: int, seed: int, role: str, name: str) -> int:
+    """By how many blocks an operator moves, exclusive or, in either half: from 1 to one less than a half has blocks."""
+    half = dim // block // 2
+    branch = role in ("branch", "position")
+    w = stream_words(seed, stream("branch", "attr") if branch else stream(role, name), 2, 2)
+    m = 1 + ((half - 1) * (int(w[0]) + (int(w[1]) << 32)) >> 64)
+    steps = 0 if not branch or name == "attr" else 1 if role == "branch" else 2 + int(name)
+    for _ in range(steps):
+        m = times_x(m, half.bit_length() - 1)
+    return m
+
+
+def block_signs(dim: int, block: int, seed: int, role: str, name: str) -> tuple[NDArray[np.int64], F64]:
+    """(dim / block,) the partner of each block, and its sign."""
+    n = dim // block
+    k = np.arange(n)
+    other = k ^ block_mask(dim, block, seed, role, name)
+    sigma = signs(seed, stream(role, name), 0, n)
+    sigma[other < k] = -sigma[other[other < k]]
+    return other, sigma
+
+
+class Layout(NamedTuple):
+    """Bits of a string of b signs: a payload's row, column and tag; all of its code; and the drawn tail behind it."""
+
+    row: int
+    column: int
+    tag: int
+    code: int
+    tail: int
+
+
+def block_layout(dim: int, block: int) -> Layout:
+    row, (column, code) = (dim // block).bit_length() - 1, (10, 31) if block == 32 else (16, 48)
+    return Layout(row, column, code - row - column, code, block - 1 - code)
+
+
+def block_tag(module: str, bits: int) -> int:
+    digest = hashlib.sha256(b"recsketch/1/tag/" + module.encode()).digest()
+    return int.from_bytes(digest[:8], "little") % 2**bits
+
+
+def code_of(payload: int, bits: int) -> int:
+    """A bijection of so many bits: three times a product with an odd number and an exclusive or with the upper half."""
+    for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB):
+        payload = payload * c % 2**bits
+        payload ^= payload >> (bits + 1) // 2
+    return payload
+
+
+def sign_of(payload: int) -> int:
+    q = payload * 0xD6E8FEB86659FD93 % 2**64
+    q = (q ^ q >> 32) * 0xD6E8FEB86659FD93 % 2**64
+    return -1 if q >> 63 else 1
+
+
 @lru_cache(maxsize=256)
-def rotation_matrix(kind: str, dim: int, seed: int, role: str, name: str) -> F64:
+def block_columns(dim: int, block: int, count: int, a: int, seed: int, module: str) -> F64:
+    """(dim, a + 1): a column is `count` blocks of signs over sqrt(count block); the last one is the counter's."""
+    layout, blocks, sid = block_layout(dim, block), dim // block, stream("embedding", module)
+    words = stream_words(seed, sid, 0, (a + 1) * count)
+    tails = signs(seed, sid, 2, max(1, (a + 1) * count * layout.tail))
+    out = np.zeros((dim, a + 1))
+    for j in range(a + 1):
+        column = j if j < a else 2**layout.column - 1
+        for t in range(count):
+            low, high = t * blocks // count, (t + 1) * blocks // count
+            row = low + (int(words[j * count + t]) * (high - low) >> 32)
+            payload = row + (column << layout.row) + (block_tag(module, layout.tag) << layout.row + layout.column)
+            code = code_of(payload, layout.code)
+            bits = [1.0, *(1.0 - 2.0 * (code >> i & 1) for i in range(layout.code))]
+            at = (j * count + t) * layout.tail
+            string = np.array([*bits, *tails[at : at + layout.tail]]) * sign_of(payload)
+            out[row * block : (row + 1) * block, j] = string / math.sqrt(count * block)
+    out.flags.writeable = False
+    return out
+
+
+# ---------------------------------------------------------------- section 2: matrices
+
+
+@lru_cache(maxsize=256)
+def rotation_matrix(kind: str, dim: int, seed: int, role: str, name: str, block: int = 0) -> F64:
     """R as a (dim, dim) matrix; read-only."""
     sid = stream(role, name)
-    if kind == "skew":
+    if kind == "block":
+        other, sigma = block_signs(dim, block, seed, role, name)
+        small = np.zeros((len(other), len(other)))
+        small[np.arange(len(other)), other] = sigma
+        r = np.kron(small, np.eye(block))
+    elif kind == "skew":
         place = stored(dim)
         r = np.zeros((dim, dim))
         r[place, place[skew_partners(dim, seed, role, name)]] = skew_signs(dim, seed, role, name)
@@ -174,15 +275,17 @@ def rotation_matrix(kind: str, dim: int, seed: int, role: str, name: str) -> F64
         before, after = signs(seed, sid, 0, dim), signs(seed, sid, 1, dim)
         r = after[:, None] * hadamard(dim) * before[None, :] / math.sqrt(dim)
     else:
-        raise ValueError(f"rotation: wanted 'skew' or 'hadamard'; got {kind!r}")
+        raise ValueError(f"rotation: wanted 'skew', 'hadamard' or 'block'; got {kind!r}")
     r.flags.writeable = False
     return r
 
 
 @lru_cache(maxsize=256)
-def transparent_matrix(cosine: float, sine: float, kind: str, dim: int, seed: int, role: str, name: str) -> F64:
+def transparent_matrix(
+    cosine: float, sine: float, kind: str, dim: int, seed: int, role: str, name: str, block: int = 0
+) -> F64:
     """T = cosine I + sine R; read-only."""
-    t = sine * rotation_matrix(kind, dim, seed, role, name)
+    t = sine * rotation_matrix(kind, dim, seed, role, name, block)
     t[np.arange(dim), np.arange(dim)] += cosine
     t.flags.writeable = False
     return t
@@ -237,6 +340,8 @@ class RefSpec:
     spread: float = 0.0
     ordered: bool = True
     centres: Mapping[str, Sequence[float]] | None = field(default=None)
+    block_size: int = 0
+    blocks_per_column: int = 0
 
     @classmethod
     def paper(cls, dim: int, modules: Mapping[str, int], seed: int = 0, max_inputs: int = 16) -> RefSpec:
@@ -249,11 +354,11 @@ class RefSpec:
 
     @property
     def direction(self) -> tuple[float, float]:
-        """(c, s) of norm one. With the skew rotation the tangent is a float32, or the cotangent beyond 512."""
+        """(c, s) of norm one. Where pairs are rotated the tangent is a float32, or the cotangent beyond 512."""
         c, s = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
-        if self.rotation == "skew" and s < 512 * c:
+        if self.rotation != "hadamard" and s < 512 * c:
             c, s = 1.0, float(np.float32(s / c))
-        elif self.rotation == "skew":
+        elif self.rotation != "hadamard":
             c, s = float(np.float32(c / s)), 1.0
         return c / math.hypot(c, s), s / math.hypot(c, s)
 
@@ -302,12 +407,13 @@ class RefSpec:
         return math.ldexp(round(math.ldexp(fraction, 40)), exponent - 40)
 
     def rotated(self, role: str, name: str | int) -> F64:
-        return rotation_matrix(self.rotation, self.dim, self.seed, role, str(name))
+        return rotation_matrix(self.rotation, self.dim, self.seed, role, str(name), self.block_size)
 
     def operator(self, role: str, name: str | int, *, rotation_only: bool = False) -> F64:
         """T = cosine I + sine R, or only sine R: what the paper's decoder takes it for."""
         cosine = 0.0 if rotation_only else self.cosine
-        return transparent_matrix(cosine, self.sine, self.rotation, self.dim, self.seed, role, str(name))
+        block = self.block_size
+        return transparent_matrix(cosine, self.sine, self.rotation, self.dim, self.seed, role, str(name), block)
 
     def width(self, module: str) -> int:
         """Unknowns of an object without its counter: attribute, its norm's logarithm if polar, and signature."""
@@ -330,14 +436,22 @@ class RefSpec:
             x = self.operator(*t, rotation_only=rotation_only).T @ x
         return x / (self.sine if rotation_only else self.t) ** 2
 
+    def strings(self, module: str) -> F64:
+        shape = (self.dim, self.block_size, self.blocks_per_column, self.width(module))
+        return block_columns(*shape, self.seed, module)
+
     def embedding(self, module: str, *, rotation_only: bool = False) -> F64:
         """E_M as a (dim, width) matrix, without gain."""
+        if self.rotation == "block":
+            return self.strings(module)[:, :-1]
         shape = (self.dim, self.width(module), self.padded(module), self.seed, module)
         e = embedding_matrix(self.rotation, *shape)
         return self.seen(module, e, rotation_only=rotation_only) if self.direct(module) else e
 
     def counter(self, module: str, *, rotation_only: bool = False) -> F64:
         """c_M."""
+        if self.rotation == "block":
+            return self.strings(module)[:, -1]
         c = counter_signs(self.rotation, self.dim, self.seed, module)
         return self.seen(module, c, rotation_only=rotation_only) if self.direct(module) else c
 

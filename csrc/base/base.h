@@ -71,6 +71,11 @@ void rsk_stream_block(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t b
 /* out (bits / 16) = the first bits of a part of a stream, packed: bit k is bit k % 16 of word k / 16.
  * RSK_EINVAL  bits is not a positive multiple of 16 */
 rsk_status rsk_stream_signs(uint64_t seed, uint64_t stream, uint32_t part, ptrdiff_t bits, uint16_t *out);
+/* floor(n u / 2^64), u = the words low, high of a stream; n < 2^31. */
+static inline ptrdiff_t rsk_below(ptrdiff_t n, const uint32_t word[2]) {
+    const uint64_t low = ((uint64_t)n * word[0]) >> 32, high = (uint64_t)n * word[1];
+    return (ptrdiff_t)((high + low) >> 32);
+}
 /* The highest set bit of x > 0, as a power of two. */
 static inline ptrdiff_t rsk_highest_bit(ptrdiff_t x) {
     while (x & (x - 1)) x &= x - 1;

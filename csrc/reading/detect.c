@@ -4,7 +4,8 @@
  * A candidate of amplitude A shows in its counter's score z ~ N(alpha, 1), where alpha = A / noise, and in the energy e of its
  * attribute's a scores, each of which is N(0, 1 + v) with v = alpha^2 rho^2 / a, rho the norm of an attribute. Its log-likelihood
  * ratio is
- *     z alpha - alpha^2 / 2 + e v / (2 (1 + v)) - a log(1 + v) / 2.
+ *     w (z alpha - alpha^2 / 2) + e v / (2 (1 + v)) - a log(1 + v) / 2,
+ * where w is 1, or with blocks what the noise where the counter stands makes of its weight (local.c).
  * An object's counter also says what the squares of its inputs' amplitudes sum to: each of n new inputs has about the n-th part. */
 #include "reading/reading.h"
 
@@ -33,9 +34,9 @@ static const double usual[] = {0.45, 0.75, 1.05, 1.45}, more[FACTORS] = {0.06, 0
 #define FEW 64            /* objects up to which a stuck search looks below candidates as deep as there can be objects */
 #define SOME 8            /* further members for which it is asked whether they could be seen at all */
 
-double rsk_likelihood(double z, double e, double length, double alpha, double rho2) {
+double rsk_likelihood(double z, double weight, double e, double length, double alpha, double rho2) {
     const double v = alpha * alpha * rho2 / length, most = (1.0 + v) * (length + UNUSUAL * sqrt(2.0 * length));
-    return z * alpha - 0.5 * alpha * alpha + 0.5 * fmin(e, most) * v / (1.0 + v) - 0.5 * length * log1p(v);
+    return weight * (z * alpha - 0.5 * alpha * alpha) + 0.5 * fmin(e, most) * v / (1.0 + v) - 0.5 * length * log1p(v);
 }
 
 /* ---------------------------------------------------------------- memory */
@@ -51,6 +52,8 @@ void rsk_detector_free(rsk_detector *q) {
     rsk_free(q->e);
     rsk_free(q->like);
     rsk_free(q->noise_of);
+    rsk_free(q->weight);
+    rsk_free(q->energy);
     rsk_free(q->frequency);
     rsk_free(q->look);
     rsk_free(q->ways);
@@ -85,6 +88,8 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->e = rsk_alloc(cells, sizeof *q->e);
     q->like = rsk_alloc(cells, sizeof *q->like);
     q->noise_of = rsk_alloc(spec->modules, sizeof *q->noise_of);
+    q->weight = rsk_alloc(cells, sizeof *q->weight);
+    q->energy = rsk_alloc(2 * (rsk_blocks(spec) + 1), sizeof *q->energy);
     q->frequency = rsk_alloc(spec->modules, sizeof *q->frequency);
     q->look = rsk_alloc(2 * spec->modules, sizeof *q->look);
     q->near = rsk_alloc((RSK_LOOK_TOGETHER + 1) * spec->modules, sizeof *q->near);
@@ -98,7 +103,7 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->trail = q->seen ? q->seen + depth + 1 : NULL;
     q->proposal = rsk_alloc(2 * capacity + 1, sizeof *q->proposal);
     q->modules = rsk_alloc(capacity + q->window, sizeof *q->modules);
-    if (q->below && q->object && q->spare && q->padded && q->work && q->scores && q->z && q->e && q->like &&
+    if (q->below && q->object && q->spare && q->padded && q->work && q->scores && q->z && q->e && q->like && q->weight && q->energy &&
         q->noise_of && q->frequency && q->look && q->ways && q->near && q->taken && q->child_at && q->inner &&
         q->path && q->tried && q->seen && q->proposal && q->modules)
         return 1;
@@ -128,13 +133,11 @@ void rsk_detector_share(const rsk_detector *q, ptrdiff_t passes, ptrdiff_t n, rs
 static void correlate(const rsk_detector *q, const float *b, ptrdiff_t m, ptrdiff_t from, ptrdiff_t positions) {
     const rsk_spec *spec = q->spec;
     const double t2 = spec->stretch2;
-    const float unit = (float)(1.0 / (t2 * sqrt(t2 * q->share)));
-    const rsk_module *plain = &spec->module[m];
+    const double unit = 1.0 / (t2 * sqrt(t2 * q->share));
+    const ptrdiff_t a = spec->module[m].length;
     for (ptrdiff_t j = from; j < positions && !rsk_stopped(q->stop, q->worker); j++) {
-        float *out = q->scores + j * (plain->length + 1);
-        spec->family->leaf_adjoint(spec, m, j, unit * (float)rsk_embed_norm(spec, plain), unit / sqrtf((float)spec->dim), b, q->padded,
-                                   &out[plain->length], q->work);
-        rsk_embed_end(spec, plain, q->padded, out);
+        float *out = q->scores + j * (a + 1);
+        spec->family->leaf_adjoint(spec, m, j, unit, b, out, &out[a], q->padded, q->work);
     }
 }
 
@@ -163,6 +166,7 @@ static double decorrelate(const rsk_detector *q, ptrdiff_t m, ptrdiff_t from, pt
             if (q->taken[j] != m) sum += (double)q->scores[j * (a + 1) + i];
         pooled += sum * sum / (open * (1.0 - g + h * open)) - noise2;
         for (ptrdiff_t j = from; j < positions; j++) {
+            if (i == a) q->weight[j * spec->modules + m] = rsk_counter_weight(spec, m, j, q->energy, (double)q->scores[j * (a + 1) + a]);
             const double clean = ((double)q->scores[j * (a + 1) + i] - common * sum) * unit;
             if (i < a) q->e[j * spec->modules + m] += clean * clean;
             else q->z[j * spec->modules + m] = clean;
@@ -181,7 +185,7 @@ static double decorrelate(const rsk_detector *q, ptrdiff_t m, ptrdiff_t from, pt
  * of_z z + of_e min(e, most_e) + constant. */
 typedef struct guess {
     double of_z, of_e, most_e, constant;
-} guess;
+} guess; /* a counter of another weight than 1 has w - 1 times of_z (z - of_z / 2) more */
 
 static guess guess_of(double alpha, double rho2, double a) {
     const double v = alpha * alpha * rho2 / a;
@@ -206,9 +210,10 @@ static void weigh(const rsk_detector *q, ptrdiff_t from, ptrdiff_t to, double am
         }
         for (ptrdiff_t j = from; j < to; j++) {
             const double z = q->z[j * spec->modules + m], e = q->e[j * spec->modules + m];
+            const double more_weight = q->weight[j * spec->modules + m] - 1.0;
             double l[FACTORS * RSK_NORMS], most = -HUGE_VAL, sum = 0.0;
             for (int i = 0; i < count; i++) {
-                l[i] = z * g[i].of_z + fmin(e, g[i].most_e) * g[i].of_e + g[i].constant;
+                l[i] = z * g[i].of_z + fmin(e, g[i].most_e) * g[i].of_e + g[i].constant + more_weight * g[i].of_z * (z - 0.5 * g[i].of_z);
                 if (l[i] > most) most = l[i];
             }
             for (int i = 0; i < count; i++) sum += exp(l[i] - most);
@@ -272,16 +277,13 @@ static int is_leaf(const rsk_detector *q, const float *b, double square, const u
         if (allowed[m]) noise2 += 2.0 * (double)spec->module[m].length + 1.0, rho2 = fmin(rho2, q->unseen[m] ? 0.0 : q->rho2[m]);
     const double expected = g * square * (1.0 + rho2);
     if (expected < CLEAR * sqrt(noise2)) return 0;
-    const float unit = (float)(1.0 / (t2 * sqrt(q->share) * q->noise));
+    const double unit = 1.0 / (t2 * sqrt(q->share) * q->noise);
     for (ptrdiff_t m = 0; m < spec->modules; m++) {
         if (!allowed[m]) continue;
-        const rsk_module *plain = &spec->module[m];
         float z;
-        spec->family->leaf_adjoint(spec, m, RSK_NO_POSITION, unit * (float)rsk_embed_norm(spec, plain),
-                                   unit / sqrtf((float)spec->dim), b, q->padded, &z, q->work);
-        rsk_embed_end(spec, plain, q->padded, q->scores);
+        spec->family->leaf_adjoint(spec, m, RSK_NO_POSITION, unit, b, q->scores, &z, q->padded, q->work);
         if (z > 0.0f) sum += (double)z * (double)z;
-        for (ptrdiff_t i = 0; i < plain->length; i++) sum += (double)q->scores[i] * (double)q->scores[i] - 1.0;
+        for (ptrdiff_t i = 0; i < spec->module[m].length; i++) sum += (double)q->scores[i] * (double)q->scores[i] - 1.0;
     }
     return sum < LEAF * expected;
 }
@@ -331,6 +333,7 @@ static void score_modules(void *context, int worker, ptrdiff_t begin, ptrdiff_t 
 
 static void score_tuple(rsk_detector *q, const tuple *t) {
     scoring s = {q, t};
+    if (rsk_blocks(q->spec)) rsk_block_energies(q->spec, t->residual, q->energy);
     rsk_detector_share(q, 4 * q->spec->modules * (q->window - t->certain), q->spec->modules, score_modules, &s);
 }
 

@@ -80,7 +80,7 @@ static double likeliest_amplitude(const rsk_fit *q, ptrdiff_t i, double rho2, do
     for (int k = 1; k <= STEPS; k++) {
         const double step = (double)k / STEPS;
         const double alpha = from + (to - from) * (q->norm2 > 1.0 ? step * step : step);
-        const double l = rsk_likelihood(z, e, a, alpha, rho2);
+        const double l = rsk_likelihood(z, 1.0, e, a, alpha, rho2);
         if (l > best) best = l, *at = alpha;
     }
     return best;
@@ -94,7 +94,7 @@ static double weigh(rsk_fit *q, ptrdiff_t i) {
         q->alpha[i] = fmax(at, FAINTEST) * q->spread;
         const odds o = odds_of(q, i);
         const double e = energy_of(q, i) / (q->spread * q->spread);
-        best = q->free ? rsk_likelihood(z, e, (double)q->free, at, 1.0) : z * at - 0.5 * at * at;
+        best = q->free ? rsk_likelihood(z, 1.0, e, (double)q->free, at, 1.0) : z * at - 0.5 * at * at;
         for (int64_t k = q->tree.plan.attribute_ends[i]; k < rsk_fit_sparse_end(q, i); k++)
             probability(&o, rsk_fit_free_element(q, k), &best);
         return best;

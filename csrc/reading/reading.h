@@ -141,6 +141,16 @@ void rsk_tree_prune(rsk_tree *tree, uint8_t *drop, int32_t *moved);
 /* Writes the plan's steps and the lists above. */
 void rsk_tree_program(rsk_tree *tree);
 
+/* ---------------------------------------------------------------- local.c */
+
+/* energy (blocks + 1) = that of each block of x (d), and of all. For the block family. */
+void rsk_block_energies(const rsk_spec *spec, const float *x, double *energy);
+/* out (blocks + 1) = the same behind a row of operators, transposed. */
+void rsk_block_step(const rsk_spec *spec, const rsk_rotation *const *row, int count, const double *energy, double *out);
+/* How much less the noise of a counter's score is, in variance, than that of a column that is spread over the whole of a residual of these
+ * energies; 1 for other families, which do not read them. The score is that of module m's counter at a position, in the residual's unit. */
+double rsk_counter_weight(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, const double *energy, double score);
+
 /* ---------------------------------------------------------------- detect.c */
 
 /* How many positions of a tuple are looked at. Halved, down to 16, while their scores are more than RSK_WINDOW_FLOATS. */
@@ -202,7 +212,9 @@ typedef struct rsk_detector {
     float *scores;     /* (window, length + 1): a module's attribute and counter scores at each position */
     double *z, *e;     /* (window, modules): counter's score, and sum of the attribute's squared scores, in units of the noise */
     double *like;      /* (window, modules): log-likelihood ratio */
+    double *weight;    /* (window, modules) of counters' scores, see rsk_counter_weight */
     double *noise_of;  /* (modules,) the factor that decorrelation changes the noise by */
+    double *energy;    /* (2, blocks + 1) of the tuple's residual, and scratch */
     double *frequency; /* (modules,) how often a module has come up so far, while modules are learned */
     int32_t *taken;    /* (window,) module at a position; -1: none */
     int32_t *child_at; /* (window,) its node, where one is */
@@ -244,9 +256,9 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
 void rsk_detector_free(rsk_detector *detector);
 /* All proposals that a residual (d,) supports. The tree's lists are up to date. */
 void rsk_detect(rsk_detector *detector, const rsk_tree *tree, const float *residual);
-/* The log-likelihood ratio of an object of amplitude alpha against none: z is its counter's score, e the sum of its attribute's squared
- * scores, length of them; z, e and alpha in units of the noise. */
-double rsk_likelihood(double z, double e, double length, double alpha, double rho2);
+/* The log-likelihood ratio of an object of amplitude alpha against none: z is its counter's score, of that weight, e the sum of its
+ * attribute's squared scores, length of them; z, e and alpha in units of the noise. */
+double rsk_likelihood(double z, double weight, double e, double length, double alpha, double rho2);
 
 /* ---------------------------------------------------------------- look.c */
 

@@ -1,8 +1,6 @@
 /* Operators as the recursion uses them: T_in of one or two, T_i left out where inputs have no order; and one at a time. */
 #include "recursion/recursion.h"
 
-#include <math.h>
-
 int rsk_row(const rsk_spec *spec, int from, ptrdiff_t module, ptrdiff_t position, const rsk_rotation *row[RSK_ROW_OF]) {
     int n = 0;
     for (int i = spec->ins - 1; from == RSK_FROM_IN && i >= 0; i--) row[n++] = &spec->in[i];
@@ -40,36 +38,18 @@ static void turned(const rsk_spec *spec, const rsk_module *m, int transpose, con
     spec->family->apply(spec, row, 2, 1.0 / spec->stretch2, transpose, x, out, 0, scratch);
 }
 
-/* c_M, or n_M of a direct module */
-static void counter_signs(const rsk_spec *spec, const rsk_module *m, float *out) {
-    const float c = (float)(1.0 / sqrt((double)spec->dim));
-    for (ptrdiff_t k = 0; k < spec->dim; k++) out[k] = rsk_sign_bit(m->counter, k) ? -c : c;
-}
-
 void rsk_counter_seen(const rsk_spec *spec, ptrdiff_t module, float *out, float *work) {
     const rsk_module *m = &spec->module[module];
-    counter_signs(spec, m, m->direct ? out : work);
+    spec->family->embedding->counter(spec, m, m->direct ? out : work);
     if (!m->direct) turned(spec, m, 0, work, out, work + spec->dim);
 }
 
-/* The transpose of how an embedding's numbers and its counter are spread: h and *counter from y, which may be overwritten. A family with
- * masks spreads numbers in runs, the other in tiles. */
-static void gathered(const rsk_spec *spec, const rsk_module *m, float *y, float *h, float *counter) {
-    const rsk_kernels *k = rsk_kernels_current();
-    if (spec->family->mask) k->gather(y, spec->dim, &m->spread, h, counter);
-    else k->collect(y, spec->dim, &m->spread, h, counter);
-}
-
-void rsk_leaf_adjoint_spread(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, float f, float f_counter, const float *y, float *h,
-                             float *counter, float *work) {
-    const rsk_module *m = &spec->module[module];
+void rsk_leaf_adjoint_spread(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, double f, const float *y, float *x, float *counter,
+                             float *h, float *work) {
     const rsk_rotation *row[RSK_ROW_OF];
     const int count = rsk_row(spec, RSK_FROM_ATTR, module, position, row);
-    float c;
     spec->family->apply(spec, row, count, 1.0, 1, y, work, 0, work + spec->dim);
-    gathered(spec, m, work, h, &c);
-    for (ptrdiff_t j = 0; j < m->spread.width; j++) h[j] *= f;
-    if (counter) *counter = f_counter * c;
+    spec->family->embedding->gather(spec, &spec->module[module], f, work, x, counter, h, work + spec->dim);
 }
 
 /* ---------------------------------------------------------------- one operator at a time */
@@ -99,38 +79,32 @@ rsk_status rsk_operator(const rsk_spec *spec, int kind, ptrdiff_t index, int tra
 rsk_status rsk_embed(const rsk_spec *spec, ptrdiff_t module, const float *x, float *out) {
     if (!spec || !x || !out || module < 0 || module >= spec->modules) return RSK_EINVAL;
     const rsk_module *m = &spec->module[module];
-    double *wide = rsk_alloc(m->padded, sizeof *wide);
-    float *h = rsk_alloc(m->padded, sizeof *h), *scratch = four(spec);
-    const int good = h && wide && scratch && rsk_embed_begin(spec, m, x, wide);
+    const rsk_embedding *embedding = spec->family->embedding;
+    double *h = rsk_alloc(m->padded, sizeof *h);
+    float *row = rsk_alloc(m->padded, sizeof *row), *scratch = four(spec);
+    const int memory = h && row && scratch, good = memory && embedding->begin(spec, m, x, 0.0, h) >= 0.0;
     if (good) {
-        const double norm = rsk_embed_norm(spec, m);
-        const rsk_kernels *k = rsk_kernels_current();
         float *e = scratch + 2 * spec->dim, *back = e + spec->dim;
-        for (ptrdiff_t i = 0; i < m->spread.width; i++) h[i] = (float)(norm * wide[i]);
-        (spec->family->mask ? k->repeat : k->spread)(e, spec->dim, &m->spread, h, 0.0f);
+        embedding->spread(spec, m, h, 0.0, 1.0, e, row);
         if (m->direct) turned(spec, m, 1, e, back, scratch);
         rsk_reorder(spec, m->direct ? back : e, out);
     }
-    const rsk_status status = good ? RSK_OK : h && wide && scratch ? RSK_EVALUE : RSK_ENOMEM;
+    rsk_free(row);
     rsk_free(h);
-    rsk_free(wide);
     rsk_free(scratch);
-    return status;
+    return good ? RSK_OK : memory ? RSK_EVALUE : RSK_ENOMEM;
 }
 
 rsk_status rsk_embed_adjoint(const rsk_spec *spec, ptrdiff_t module, const float *x, float *out) {
     if (!spec || !x || !out || module < 0 || module >= spec->modules) return RSK_EINVAL;
     const rsk_module *m = &spec->module[module];
-    float *h = rsk_alloc(m->padded > spec->dim ? m->padded : spec->dim, sizeof *h), *scratch = four(spec), ignored;
+    float *h = rsk_alloc(m->padded > spec->dim ? m->padded : spec->dim, sizeof *h), *scratch = four(spec);
     const rsk_status status = h && scratch ? RSK_OK : RSK_ENOMEM;
     if (status == RSK_OK) {
         float *y = scratch + 2 * spec->dim, *seen = y + spec->dim;
-        const float norm = (float)rsk_embed_norm(spec, m);
         rsk_reorder(spec, x, y);
         if (m->direct) turned(spec, m, 0, y, seen, scratch);
-        gathered(spec, m, m->direct ? seen : y, h, &ignored);
-        rsk_embed_end(spec, m, h, out);
-        for (ptrdiff_t i = 0; i < m->length; i++) out[i] *= norm;
+        spec->family->embedding->gather(spec, m, 1.0, m->direct ? seen : y, out, NULL, h, scratch);
     }
     rsk_free(h);
     rsk_free(scratch);
@@ -142,10 +116,10 @@ rsk_status rsk_counter(const rsk_spec *spec, ptrdiff_t module, float *out) {
     const rsk_module *m = &spec->module[module];
     float *scratch = four(spec);
     if (!scratch) return RSK_ENOMEM;
-    float *signs = scratch + 2 * spec->dim, *back = signs + spec->dim;
-    counter_signs(spec, m, signs);
-    if (m->direct) turned(spec, m, 1, signs, back, scratch);
-    rsk_reorder(spec, m->direct ? back : signs, out);
+    float *c = scratch + 2 * spec->dim, *back = c + spec->dim;
+    spec->family->embedding->counter(spec, m, c);
+    if (m->direct) turned(spec, m, 1, c, back, scratch);
+    rsk_reorder(spec, m->direct ? back : c, out);
     rsk_free(scratch);
     return RSK_OK;
 }

@@ -13,12 +13,28 @@
 /* One sampled rotation R. Its sign rows belong to the specification's pool. */
 typedef struct rsk_rotation {
     uint16_t *bits[2]; /* d sign bits each; a family with one row leaves the second NULL */
-    rsk_turn turn;     /* skew: T but for spec->unit. hadamard: not read */
+    rsk_turn turn;     /* T but for spec->unit, where R pairs coordinates; hadamard: not read */
 } rsk_rotation;
 
 typedef struct rsk_module rsk_module;
 typedef struct rsk_scratch rsk_scratch;
 typedef struct rsk_indices rsk_indices;
+
+/* How a module's unknowns x and a multiple of its counter become one vector, E_M x + e c_M, and back; for a direct module that is
+ * F_M x + e n_M. Vectors are in the order of computing (docs/format.md, "Operators"). */
+typedef struct rsk_embedding {
+    /* sets padded and direct of a module whose length is set; returns how many bytes of the pool draw takes for it */
+    double (*measure)(const rsk_spec *spec, rsk_module *module);
+    rsk_status (*draw)(rsk_spec *spec, const rsk_spec_params *params, ptrdiff_t module);
+    /* h (padded) = what spread goes on from; returns a bound of |E_M x + e c_M|'s elements, or -1 if one of x is NaN or too large.
+     * In doubles, as the roundings of a transform would otherwise be half of all that a sketch suffers. */
+    double (*begin)(const rsk_spec *spec, const rsk_module *module, const float *x, double e, double *h);
+    /* out (d) = f (E_M x + e c_M). work (padded) */
+    void (*spread)(const rsk_spec *spec, const rsk_module *module, const double *h, double e, double f, float *out, float *work);
+    void (*counter)(const rsk_spec *spec, const rsk_module *module, float *out); /* out (d) = c_M */
+    /* x (length) = f E_M^T y, and unless it is NULL *counter = f c_M^T y. y (d) is overwritten. h (max(padded, d)), work (2 d) */
+    void (*gather)(const rsk_spec *spec, const rsk_module *module, double f, float *y, float *x, float *counter, float *h, float *work);
+} rsk_embedding;
 
 /* The seam for a new rotation: one file that fills this table, one line in rotation.c.
  *
@@ -30,8 +46,12 @@ typedef struct rsk_family {
     int skew;       /* flag. 1: R^T = -R, so that T keeps norms but for a factor; 0: T keeps them on average */
     int reversed;   /* flag. Sketches are stored in the reversed order of bits */
     int slot_bytes; /* of one coordinate of a tuple's vector */
-    /* draw number `draw` of R's mask in a half of the coordinates; NULL where R has none */
-    ptrdiff_t (*mask)(uint64_t seed, uint64_t stream, ptrdiff_t d, int half, ptrdiff_t draw);
+    int strings;    /* flag. E_M is made of strings: the parameters of blocks are read */
+    const rsk_embedding *embedding;
+    /* whether what the family asks for beyond what all do holds; NULL: nothing */
+    int (*valid)(const rsk_spec_params *params);
+    /* draws the masks of all operators; NULL where R has none */
+    void (*masks)(rsk_spec *spec, const rsk_spec_params *params);
     /* fills the rows; the masks are there */
     rsk_status (*sample)(const rsk_spec *spec, uint64_t seed, uint64_t stream, rsk_rotation *rotation);
     /* out (+)= f T x, T the product of count operators from 1 to RSK_ROW_OF, the first of them applied first. out does not overlap x.
@@ -41,31 +61,41 @@ typedef struct rsk_family {
     /* the forward sweep of one trace, as rsk_forward_trace */
     ptrdiff_t (*forward)(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t trace, const float *attributes, const float *counters,
                          float counter, float *out, rsk_scratch *scratch);
-    /* h = f (T_position T_M T_attr E_M)^T y before rsk_embed_end, which h (max(a', d)) is ready for; *counter, unless that is NULL, =
-     * f_counter (T_position T_M T_attr c_M)^T y. f has a factor of rsk_embed_norm. T_position is left out at RSK_NO_POSITION and where
-     * inputs have no order. work has 3 d elements. */
-    void (*leaf_adjoint)(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, float f, float f_counter, const float *y,
-                         float *h, float *counter, float *work);
+    /* x (length) = f (T_position T_M T_attr E_M)^T y; *counter, unless that is NULL, = f (T_position T_M T_attr c_M)^T y. T_position is left
+     * out at RSK_NO_POSITION and where inputs have no order. h has max(padded, d) elements, work 3 d. */
+    void (*leaf_adjoint)(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, double f, const float *y, float *x, float *counter,
+                         float *h, float *work);
 } rsk_family;
 
+enum { RSK_NEAR = 16 };  /* streams of positions that are read whatever max_inputs is */
 enum { RSK_ROW_OF = 4 }; /* operators that stand in a row: T_i T_M T_in,0 T_in,1 */
 
 extern const rsk_family rsk_family_skew;
 extern const rsk_family rsk_family_hadamard;
+extern const rsk_family rsk_family_block;
 const rsk_family *rsk_family_find(const char *name); /* NULL if there is none of that name */
 
 /* ---------------------------------------------------------------- spec.c */
 
-/* One module. Its sign rows belong to the specification's pool. */
+/* The strings of a module's columns and, as column `length`, of its counter: by the block that they stand in, and there by column. */
+typedef struct rsk_strings {
+    int32_t *begin;  /* (blocks + 1,) those of block k are begin[k] .. begin[k + 1] - 1 */
+    int32_t *column; /* of each */
+    uint16_t *bits;  /* of each, b signs */
+    int32_t *counter; /* (r,) the blocks of the counter's strings */
+} rsk_strings;
+
+/* One module. What it points to belongs to the specification's pool. */
 struct rsk_module {
     ptrdiff_t length;  /* a */
-    ptrdiff_t padded;  /* a' */
+    ptrdiff_t padded;  /* a'; d where E_M is made of strings */
     int direct;        /* flag. F_M and n_M are drawn instead of E_M and c_M (docs/format.md) */
+    rsk_rotation rotation;
+    rsk_strings strings; /* of the block family; the rest is not */
     uint16_t *inner;   /* D1 of E_M, a' bits */
     uint16_t *outer;   /* D2 of E_M, max(a', d) bits */
     uint16_t *counter; /* the signs of c_M, d bits */
     rsk_spread spread; /* E_M and c_M as the kernels take them */
-    rsk_rotation rotation;
 };
 
 struct rsk_spec {
@@ -91,12 +121,26 @@ struct rsk_spec {
     rsk_rotation attr, in[2]; /* T_attr, and T_in = T_in,0 T_in,1 */
     rsk_module *module;      /* (modules,) */
     rsk_indices *indices;    /* of direct modules at positions; NULL where no module is direct */
+    rsk_codes codes;         /* of the block family */
+    ptrdiff_t per_column;    /* r, the same */
     uint16_t *zeros;         /* d sign bits, none of them set */
-    unsigned char *pool;     /* owns all sign rows */
+    unsigned char *pool;     /* owns all that was drawn */
     ptrdiff_t bytes;         /* of the pool, in use */
 };
 
+/* Blocks of a sketch; 0 where the family has none. */
+static inline ptrdiff_t rsk_blocks(const rsk_spec *spec) { return spec->codes.block ? spec->dim / spec->codes.block : 0; }
+/* The pool's next `bytes` bytes; every row begins at a cache line. RSK_ROW_BYTES is what a row of so many may take. */
+void *rsk_spec_take(rsk_spec *spec, ptrdiff_t bytes);
+#define RSK_ROW_BYTES(bytes) ((double)(bytes) + 64.0)
+
 /* ---------------------------------------------------------------- rotation_skew.c, whole.c */
+
+/* The turn of an operator whose signs and masks are there: for rsk_family.sample. */
+void rsk_set_turn(const rsk_spec *spec, rsk_rotation *rotation);
+/* rsk_family.apply of operators that are turns. */
+void rsk_apply_turns(const rsk_spec *spec, const rsk_rotation *const *rotation, int count, double f, int transpose, const float *x,
+                     float *out, int accumulate, float *scratch);
 
 /* The bits k ^ mask for k in word `word` of a row of bits. */
 uint16_t rsk_partners(const uint16_t *bits, ptrdiff_t word, ptrdiff_t mask);
@@ -154,8 +198,8 @@ void rsk_apply_place(const rsk_spec *spec, ptrdiff_t position, double f, int tra
 void rsk_apply_member(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, double f, int transpose, const float *x, float *out,
                       int accumulate, float *scratch);
 /* rsk_family.leaf_adjoint of a module that is not direct, where the family has no quicker way. */
-void rsk_leaf_adjoint_spread(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, float f, float f_counter, const float *y, float *h,
-                             float *counter, float *work);
+void rsk_leaf_adjoint_spread(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, double f, const float *y, float *x, float *counter,
+                             float *h, float *work);
 /* out (d) = T_M T_attr c_M over the square of T's norm, in the order of computing. work (3 d) */
 void rsk_counter_seen(const rsk_spec *spec, ptrdiff_t module, float *out, float *work);
 
@@ -168,8 +212,10 @@ void rsk_reorder_bytes(const rsk_spec *spec, const uint8_t *x, uint8_t *out);
 
 /* ---------------------------------------------------------------- embedding.c */
 
-/* x (a) -> h = [fold] H D1 [x; 0] (a'), ready to be spread. Returns 0 if an element is NaN or too large, else 1.
- * It computes in doubles, as the log2(a') roundings would otherwise be half of all that a sketch suffers. */
+/* Dense embeddings: numbers are spread in runs (skew), of direct modules too, or in tiles (hadamard). */
+extern const rsk_embedding rsk_embedding_runs;
+extern const rsk_embedding rsk_embedding_tiles;
+/* x (a) -> h = [fold] H D1 [x; 0] (a'), ready to be spread. Returns 0 if an element is NaN or too large, else 1. */
 int rsk_embed_begin(const rsk_spec *spec, const rsk_module *module, const float *x, double *h);
 /* The transpose: h (max(a', d) elements, overwritten) -> x (a). */
 void rsk_embed_end(const rsk_spec *spec, const rsk_module *module, float *h, float *x);

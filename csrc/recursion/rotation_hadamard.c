@@ -114,4 +114,5 @@ static ptrdiff_t forward(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t t
     return -1;
 }
 
-const rsk_family rsk_family_hadamard = {"hadamard", 2, 0, 0, (int)sizeof(double), NULL, sample, apply, forward, rsk_leaf_adjoint_spread};
+const rsk_family rsk_family_hadamard = {"hadamard", 2, 0, 0, (int)sizeof(double), 0, &rsk_embedding_tiles, NULL, NULL, sample, apply,
+                                        forward, rsk_leaf_adjoint_spread};

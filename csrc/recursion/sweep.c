@@ -2,7 +2,6 @@
 #include "recursion/recursion.h"
 
 #include <float.h>
-#include <math.h>
 
 /* ---------------------------------------------------------------- scratch */
 
@@ -78,9 +77,7 @@ void rsk_backward_own(const rsk_backward *w, const rsk_step *step, const float *
     const int shared = w->plan->uses[o] != 1;
     const double f = step->weight * step->own * spec->gain;
     float *x = shared ? w->s->gradient : attribute, c = 0.0f;
-    spec->family->leaf_adjoint(spec, step->module, step->position, (float)(f * rsk_embed_norm(spec, m)),
-                               (float)(f / sqrt((double)spec->dim)), y, w->s->padded, counter ? &c : NULL, w->s->work);
-    rsk_embed_end(spec, m, w->s->padded, x);
+    spec->family->leaf_adjoint(spec, step->module, step->position, f, y, x, counter ? &c : NULL, w->s->padded, w->s->work);
     for (ptrdiff_t i = 0; shared && i < m->length; i++) attribute[i] += x[i];
     if (counter) *counter = shared ? *counter + c : c;
 }

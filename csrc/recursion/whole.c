@@ -1,4 +1,4 @@
-/* The forward sweep of the skew family, in whole numbers.
+/* The forward sweep of families whose operators are turns (skew, block), in whole numbers.
  *
  * A tuple's vector is whole numbers v times 2^-exponent, so that sums are exact and have no order. The exponent is as large as a bound of
  * what is added allows, and is lowered where more comes. Nothing overflows: with the largest |v[k]| as it is found and a bound of what
@@ -150,18 +150,16 @@ static int add_spread(const rsk_forward *w, rsk_whole *t, const rsk_step *step) 
     const rsk_spec *spec = w->spec;
     const rsk_module *m = &spec->module[step->module];
     const rsk_rotation *row[RSK_ROW_OF];
+    const rsk_embedding *embedding = spec->family->embedding;
     double *h = w->s->wide;
-    if (!rsk_embed_begin(spec, m, attribute_of(w, step->object), h)) return 0;
-    const double norm = rsk_embed_norm(spec, m), c = counter_of(w, step->object) / sqrt((double)spec->dim);
-    const double most = norm * rsk_kernels_current()->largest(h, m->spread.width) + fabs(c);
-    if (!(most > 0.0)) return 1;
+    const double c = counter_of(w, step->object), most = embedding->begin(spec, m, attribute_of(w, step->object), c, h);
+    if (!(most > 0.0)) return most == 0.0;
     /* The vector takes all of the factor but a power of two, and has numbers below 2^30. */
     const int count = rsk_row(spec, RSK_FROM_ATTR, step->module, step->position, row);
     int e, power;
     const double f = frexp(own_factor(w, step) * rsk_power(spec->unit, count), &power);
-    const double m30 = times_power(frexp(most, &e), 30), scale = times_power(f * norm, 30 - e);
-    for (ptrdiff_t j = 0; j < m->spread.width; j++) w->s->padded[j] = (float)(scale * h[j]);
-    rsk_kernels_current()->repeat(w->s->object, spec->dim, &m->spread, w->s->padded, (float)times_power(f * c, 30 - e));
+    const double m30 = times_power(frexp(most, &e), 30);
+    embedding->spread(spec, m, h, c, times_power(f, 30 - e), w->s->object, w->s->padded);
     const source s = {NULL, w->s->object, fabs(f) * m30, 30 - e - power};
     add_turned(spec, t, &s, row, count, 1.0 / rsk_power(spec->unit, count), 0, w->s);
     return 1;

@@ -51,6 +51,8 @@ cdef extern from "recsketch.h" nogil:
         uint64_t branch_attr
         uint64_t branch_in[2]
         int ins
+        ptrdiff_t block, blocks_per_column
+        const uint64_t *tags
     ctypedef enum rsk_weighting:
         RSK_WEIGHTS_ENERGY
         RSK_WEIGHTS_LINEAR
@@ -230,7 +232,8 @@ _WEIGHTINGS = {"energy": RSK_WEIGHTS_ENERGY, "linear": RSK_WEIGHTS_LINEAR, "bala
 
 cdef class Spec:
     """The random matrices of a specification. Streams are 64-bit ids (docs/format.md, "Random bits"); those of `branch` are of
-    T_attr and of both operators of T_in, and kappa (max_inputs + 1,) is read for the weighting "balanced" alone."""
+    T_attr and of both operators of T_in, and kappa (max_inputs + 1,) is read for the weighting "balanced" alone. The last three
+    arguments are read for the rotation "block" alone; tags are the lowest bits of the modules' (`blocks.tag`)."""
     cdef rsk_spec *ptr
     cdef readonly ptrdiff_t dim
     cdef readonly tuple lengths
@@ -238,7 +241,8 @@ cdef class Spec:
     def __cinit__(self, ptrdiff_t dim, lengths, ptrdiff_t max_inputs, uint64_t seed, str rotation, double cosine, double sine,
                   double gain, double branch, str weighting, double spread, const double[::1] kappa, bint ordered,
                   const uint64_t[::1] positions, const uint64_t[::1] operators, const uint64_t[::1] embeddings,
-                  const uint64_t[::1] counters, const uint64_t[::1] branches, int ins):
+                  const uint64_t[::1] counters, const uint64_t[::1] branches, int ins, ptrdiff_t block=0,
+                  ptrdiff_t blocks_per_column=0, const uint64_t[::1] tags=None):
         cdef rsk_spec_params p
         cdef rsk_stop stop = watch()
         cdef rsk_status status
@@ -257,6 +261,11 @@ cdef class Spec:
         p.lengths, p.positions = &view[0], &positions[0]
         p.operators, p.embeddings, p.counters = &operators[0], &embeddings[0], &counters[0]
         p.branch_attr, p.branch_in[0], p.branch_in[1], p.ins = branches[0], branches[1], branches[2], ins
+        p.block, p.blocks_per_column, p.tags = block, blocks_per_column, NULL
+        if tags is not None:
+            if tags.shape[0] != n:
+                raise ValueError(f"tags: wanted {n}; got {tags.shape[0]}")
+            p.tags = &tags[0]
         with nogil:
             status = rsk_spec_create(&p, &stop, &self.ptr)
         check(status, nowhere())

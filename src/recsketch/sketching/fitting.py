@@ -9,11 +9,11 @@ import numpy as np
 
 import recsketch._check as _check
 import recsketch._core as _core
-from recsketch._check import MIN_DIM
 from recsketch.sketching.load import DECODERS, faintest, length_for, shared, widest
 from recsketch.sketching.matrices import Matrices
 from recsketch.sketching.plan import joined
-from recsketch.sketching.spec import MAX_INPUTS, SketchSpec
+from recsketch.sketching.parameters import MAX_INPUTS, least_dim
+from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
     from recsketch.runs.batch import TraceBatch
@@ -46,7 +46,8 @@ def fitted(
     if max_inputs is None:
         max_inputs = min(max(LEAST_INPUTS, ROOM * widest(batch)), MAX_INPUTS)
     given = {**parameters, "max_inputs": max_inputs, "signature": 0 if signature is None else signature}
-    spec = SketchSpec(MIN_DIM, _modules(batch, modules), seed, **given)
+    least = least_dim(given.get("rotation"), given.get("block_size"), max_inputs)
+    spec = SketchSpec(least, _modules(batch, modules), seed, **given)
     if (
         signature is None
         and shared(Matrices(spec), batch, _core.max_threads()).any()
@@ -68,7 +69,7 @@ def fitted(
 def loud_enough(spec: SketchSpec, batch: TraceBatch) -> SketchSpec:
     """The specification with the least balance at which no object of these runs is fainter than LOUD; or 1."""
     for balance in BALANCES:
-        trial = spec.replace(dim=MIN_DIM, balance=balance)
+        trial = spec.replace(dim=spec.least_dim, balance=balance)
         if faintest(Matrices(trial), batch, _core.max_threads()).min() >= LOUD:
             break
     return spec.replace(balance=balance)

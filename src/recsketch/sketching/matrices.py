@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import recsketch._core as _core
+import recsketch.sketching.blocks as blocks
 from recsketch._streams import stream
 from recsketch.sketching.signature import signatures
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from recsketch._check import Floats
     from recsketch.sketching.spec import SketchSpec
 
@@ -59,11 +62,11 @@ def factors(spec: SketchSpec) -> Factors:
 
 
 def _direction(spec: SketchSpec) -> tuple[float, float]:
-    """Cosine and sine of an operator's angle. The skew rotation is computed with the tangent in float32, or where that
+    """Cosine and sine of an operator's angle. Rotations of pairs are computed with the tangent in float32, or where that
     is above 512 with the cotangent: the angle is the one whose tangent is a float32."""
     angle = math.radians(spec.angle)
     c, s = _rounded(math.cos(angle)), _rounded(math.sin(angle))
-    if spec.rotation != "skew":
+    if spec.rotation == "hadamard":
         return c, s
     c, s = (1.0, float(np.float32(s / c))) if s < STEEP * c else (float(np.float32(c / s)), 1.0)
     norm = math.sqrt(c * c + s * s)
@@ -162,7 +165,17 @@ def _drawn(spec: SketchSpec, *, transparent: bool = True) -> _core.Spec:
         streams("counter", names),
         streams("branch", ("attr", "in/0", "in/1")),
         ins(spec),
+        *_blocks(spec),
     )
+
+
+def _blocks(spec: SketchSpec) -> tuple[int, int, npt.NDArray[np.uint64]] | tuple[()]:
+    """Size, blocks of a column and modules' tags of the block family; nothing of the others."""
+    if spec.block_size is None or spec.blocks_per_column is None:
+        return ()
+    bits = blocks.layout(spec.dim, spec.block_size).tag
+    tags = np.array([blocks.tag(name, bits) for name in spec.modules], np.uint64)
+    return spec.block_size, spec.blocks_per_column, tags
 
 
 def _coding(spec: SketchSpec) -> _core.Coding:

@@ -8,9 +8,11 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 import recsketch._check as _check
+import recsketch.sketching.blocks as blocks
 from recsketch._check import MAX_DIM, MIN_DIM
 
 MAX_LENGTH = 1 << 20  # RSK_MAX_LENGTH
+MAX_INPUTS = 1 << 16
 
 Modules: TypeAlias = "Mapping[str, int]"
 Scales: TypeAlias = "Mapping[str, float]"
@@ -24,6 +26,12 @@ def dim(given: object) -> int:
     if value & (value - 1):
         raise ValueError(f"dim: wanted a power of two from {MIN_DIM} to {MAX_DIM}; got {value}")
     return value
+
+
+def least_dim(rotation: object, block_size: object, max_inputs: object) -> int:
+    """The shortest sketch of a rotation, with so many positions."""
+    size = blocks.size(block_size, rotation) if rotation == blocks.BLOCK else None
+    return MIN_DIM if size is None else blocks.least_dim(size, _check.integer("max_inputs", max_inputs, 1, MAX_INPUTS))
 
 
 def modules(given: object, more: int) -> Modules:
@@ -86,6 +94,18 @@ def spread(given: object, weighting: str) -> float:
 def default_spread(weighting: str) -> float:
     """Half for the weightings that unrolling reads best, whose light inputs it would lose otherwise."""
     return 0.5 if weighting in ("balanced", "energy") else 0.0
+
+
+def angle(given: object, rotation: str) -> float:
+    """Degrees; the default is the rotation's."""
+    if given is None:
+        return default_angle(rotation)
+    return _check.number("angle", given, "degrees above 0 and at most 90", 0.0, 90.0)
+
+
+def default_angle(rotation: str) -> float:
+    """Blocks are learned from what an operator leaves where it was, or moves: at 75 degrees nearly all moves."""
+    return 75.0 if rotation == blocks.BLOCK else 60.0
 
 
 def wiring(given: object, modules: Modules) -> Wiring | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 import recsketch._check as _check
+import recsketch.sketching.blocks as blocks
 import recsketch.sketching.parameters as parameters
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from recsketch.runs.trace import Trace
 
 FORMAT = 1  # of JSON
-MAX_INPUTS = 1 << 16
 MAX_SIGNATURE = 64
 
 
@@ -40,11 +40,14 @@ class SketchSpec:
         0 to 2**64 - 1.
     max_inputs : int
         The largest number of inputs of positive weight an object, or the network's output, may have.
-    angle : float
-        Of the transparent operators T = cos I + sin R, in degrees, above 0 and at most 90.
-    rotation : {"skew", "hadamard"}
+    angle : float, optional
+        Of the transparent operators T = cos I + sin R, in degrees, above 0 and at most 90. If not given 75 for "block"
+        and 60 for the others.
+    rotation : {"skew", "hadamard", "block"}
         The random rotation R. "skew" makes T exactly orthonormal and costs one pass over the sketch; "hadamard" is the
-        paper's up to its distribution, and costs a transform.
+        paper's up to its distribution, and costs a transform. "block" is "skew" over whole blocks of coordinates, with
+        attributes that are embedded as strings of signs: matrices can be learned from sketches alone, and reading is a
+        little less exact.
     attributes : {"polar", "linear"}
         "polar": of an attribute its direction is sketched, and the logarithm of its norm beside it, so that attributes
         of any norm, 1e-30 or 1e30, are read back alike well. "linear": the attribute itself, so that what a sketch
@@ -81,6 +84,11 @@ class SketchSpec:
         Length of object signatures, 0 (none) to 64. The number of an object in its run is sketched as a unit vector
         beside its attribute, so that copies of one object can be told from look-alikes, and `unroll` fits them as
         one. It costs an object as many unknowns more.
+    block_size : int, optional
+        Of the rotation "block" alone: coordinates of a block, 32 or 64; 32 if not given. With 32 an object has at most
+        1,022 numbers, 65,534 with 64, and modules are told by shorter tags: two of one tag are refused.
+    blocks_per_column : int, optional
+        Of the rotation "block" alone: blocks that hold each number of an attribute, 1 to 8; 2 if not given.
 
     Raises
     ------
@@ -104,6 +112,8 @@ class SketchSpec:
         "angle",
         "attributes",
         "balance",
+        "block_size",
+        "blocks_per_column",
         "centres",
         "dim",
         "max_inputs",
@@ -135,6 +145,8 @@ class SketchSpec:
     centres: Mapping[str, tuple[float, ...]] | None
     wiring: Mapping[str | None, tuple[str, ...]] | None
     signature: int
+    block_size: int | None
+    blocks_per_column: int | None
 
     def __init__(
         self,
@@ -143,8 +155,8 @@ class SketchSpec:
         seed: int = 0,
         *,
         max_inputs: int = 16,
-        angle: float = 60.0,
-        rotation: Literal["skew", "hadamard"] = "skew",
+        angle: float | None = None,
+        rotation: Literal["skew", "hadamard", "block"] = "skew",
         attributes: Literal["polar", "linear"] = "polar",
         weighting: Literal["balanced", "energy", "linear", "count"] = "balanced",
         balance: float = 0.5,
@@ -155,6 +167,8 @@ class SketchSpec:
         centres: Mapping[str, npt.ArrayLike] | None = None,
         wiring: Mapping[str, Sequence[str]] | Mapping[str | None, Sequence[str]] | None = None,
         signature: int = 0,
+        block_size: int | None = None,
+        blocks_per_column: int | None = None,
     ) -> None:
         put = object.__setattr__
         put(self, "signature", _check.integer("signature", signature, 0, MAX_SIGNATURE))
@@ -162,9 +176,9 @@ class SketchSpec:
         put(self, "dim", parameters.dim(dim))
         put(self, "modules", parameters.modules(modules, self._more()))
         put(self, "seed", _check.integer("seed", seed, 0, 2**64 - 1))
-        put(self, "max_inputs", _check.integer("max_inputs", max_inputs, 1, MAX_INPUTS))
-        put(self, "angle", _check.number("angle", angle, "degrees above 0 and at most 90", 0.0, 90.0))
-        put(self, "rotation", _check.choice("rotation", rotation, ("skew", "hadamard")))
+        put(self, "max_inputs", _check.integer("max_inputs", max_inputs, 1, parameters.MAX_INPUTS))
+        put(self, "rotation", _check.choice("rotation", rotation, ("skew", "hadamard", "block")))
+        put(self, "angle", parameters.angle(angle, self.rotation))
         put(self, "weighting", _check.choice("weighting", weighting, ("balanced", "energy", "linear", "count")))
         put(self, "balance", abs(_check.number("balance", balance, "a number from 0 to 1", -math.ulp(0.0), 1.0)))
         put(self, "spread", parameters.spread(spread, self.weighting))
@@ -173,6 +187,10 @@ class SketchSpec:
         put(self, "scales", parameters.scales(scales, self.modules))
         put(self, "centres", parameters.centres(centres, self.modules))
         put(self, "wiring", parameters.wiring(wiring, self.modules))
+        put(self, "block_size", blocks.size(block_size, self.rotation))
+        put(self, "blocks_per_column", blocks.per_column(blocks_per_column, self.rotation))
+        if self.block_size is not None:
+            blocks.check(self.dim, self.block_size, self.max_inputs, self.lengths)
 
     @classmethod
     def paper(cls, *, dim: int, modules: Mapping[str, int], seed: int = 0, max_inputs: int = 16) -> SketchSpec:
@@ -373,7 +391,8 @@ class SketchSpec:
         return out
 
     def replace(self, **changes: Any) -> SketchSpec:
-        """A copy with some parameters changed; a `spread` that is the weighting's default becomes that of the new one.
+        """A copy with some parameters changed. A `spread` or an `angle` that is its default becomes that of the new
+        weighting or rotation, and parameters of blocks end with the rotation.
 
         Parameters
         ----------
@@ -393,6 +412,10 @@ class SketchSpec:
         fields = self._fields()
         if self.spread == parameters.default_spread(self.weighting):
             fields["spread"] = None
+        if self.angle == parameters.default_angle(self.rotation):
+            fields["angle"] = None
+        if changes.get("rotation", self.rotation) != blocks.BLOCK:
+            fields["block_size"] = fields["blocks_per_column"] = None
         return SketchSpec(**{**fields, **changes})
 
     __replace__ = replace  # for copy.replace
@@ -418,6 +441,11 @@ class SketchSpec:
         "Attributes")."""
         more = self._more()
         return {name: length + more for name, length in self.modules.items()} if more else self.modules
+
+    @property
+    def least_dim(self) -> int:
+        """The shortest sketch that the rotation, its parameters and `max_inputs` allow."""
+        return parameters.least_dim(self.rotation, self.block_size, self.max_inputs)
 
     def allowed(self) -> npt.NDArray[np.uint8]:
         """The wiring as a matrix.
@@ -504,10 +532,11 @@ class SketchSpec:
         return (self.attributes == "polar") + self.signature
 
     def _fields(self) -> dict[str, Any]:
-        """All parameters, in the order of the documentation, as plain types."""
+        """All parameters, in the order of the documentation, as plain types; those of blocks where the rotation has any."""
         names = ("dim", "modules", "seed", "max_inputs", "angle", "rotation", "attributes", "weighting", "balance")
         more = ("spread", "ordered", "scaling", "scales", "centres", "wiring", "signature")
-        fields = {name: getattr(self, name) for name in (*names, *more)}
+        own = ("block_size", "blocks_per_column") if self.rotation == blocks.BLOCK else ()
+        fields = {name: getattr(self, name) for name in (*names, *more, *own)}
         return {k: dict(v) if isinstance(v, Mapping) else v for k, v in fields.items()}
 
     def __setattr__(self, name: str, value: object) -> None:
