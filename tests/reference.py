@@ -180,11 +180,18 @@ def times_x(m: int, degree: int) -> int:
 def block_mask(dim: int, block: int, seed: int, role: str, name: str) -> int:
     """By how many blocks an operator moves, exclusive or, in either half: from 1 to one less than a half has blocks."""
     half = dim // block // 2
-    branch = role in ("branch", "position")
-    w = stream_words(seed, stream("branch", "attr") if branch else stream(role, name), 2, 2)
-    m = 1 + ((half - 1) * (int(w[0]) + (int(w[1]) << 32)) >> 64)
-    steps = 0 if not branch or name == "attr" else 1 if role == "branch" else 2 + int(name)
-    for _ in range(steps):
+
+    def draw(stream_id: int, n: int) -> int:
+        w = stream_words(seed, stream_id, 2, 4 * n + 2)[4 * n :]
+        return 1 + ((half - 1) * (int(w[0]) + (int(w[1]) << 32)) >> 64)
+
+    if role == "module":
+        into = block_mask(dim, block, seed, "branch", "in/0")
+        places = [block_mask(dim, block, seed, "position", str(i)) for i in range(min(16, half // 4))]
+        taken = {into, *places, *(into ^ m for m in places)}
+        return next(m for n in range(1 << 16) if (m := draw(stream(role, name), n)) not in taken)
+    m = draw(stream("branch", "attr"), 0)
+    for _ in range(0 if name == "attr" else 1 if role == "branch" else 2 + int(name)):
         m = times_x(m, half.bit_length() - 1)
     return m
 

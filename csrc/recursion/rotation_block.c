@@ -34,10 +34,21 @@ static ptrdiff_t times_alpha(ptrdiff_t m, ptrdiff_t order) {
     return m & order ? m ^ primitive[rsk_log2(order) - 4] : m;
 }
 
-static ptrdiff_t drawn(const rsk_spec_params *p, uint64_t stream, ptrdiff_t order) {
+static ptrdiff_t drawn(const rsk_spec_params *p, uint64_t stream, ptrdiff_t order, ptrdiff_t draw) {
     uint32_t word[4];
-    rsk_stream_block(p->seed, stream, 2, 0, word);
+    rsk_stream_block(p->seed, stream, 2, draw, word);
     return 1 + rsk_below(order - 1, word);
+}
+
+/* Whether a module's mask cancels with those of T_in, of a position, or of both. A chain of three objects of the module would then be
+ * singular: a step down has two or three distinct eigenvalues where a column stands. */
+static int cancels(ptrdiff_t mask, ptrdiff_t in, ptrdiff_t order) {
+    ptrdiff_t position = in;
+    for (ptrdiff_t i = 0; i < RSK_NEAR && i < order / 4; i++) {
+        position = times_alpha(position, order);
+        if (mask == position || mask == (position ^ in)) return 1;
+    }
+    return mask == in;
 }
 
 /* The same in either half, in coordinates. */
@@ -45,12 +56,18 @@ static void set_mask(const rsk_spec_params *p, rsk_rotation *r, ptrdiff_t m) { r
 
 static void masks(rsk_spec *spec, const rsk_spec_params *p) {
     const ptrdiff_t order = p->dim / p->block / 2;
-    ptrdiff_t m = drawn(p, p->branch_attr, order);
-    set_mask(p, &spec->attr, m);
-    m = times_alpha(m, order);
-    for (int i = 0; i < 2; i++) set_mask(p, &spec->in[i], m); /* T_in is the first of them */
-    for (ptrdiff_t i = 0; i < p->max_inputs; i++) set_mask(p, &spec->positions[i], m = times_alpha(m, order));
-    for (ptrdiff_t i = 0; i < p->modules; i++) set_mask(p, &spec->module[i].rotation, drawn(p, p->operators[i], order));
+    const ptrdiff_t first = drawn(p, p->branch_attr, order, 0), in = times_alpha(first, order);
+    ptrdiff_t position = in;
+    set_mask(p, &spec->attr, first);
+    for (int i = 0; i < 2; i++) set_mask(p, &spec->in[i], in); /* T_in is the first of them */
+    for (ptrdiff_t i = 0; i < p->max_inputs; i++) set_mask(p, &spec->positions[i], position = times_alpha(position, order));
+    for (ptrdiff_t i = 0; i < p->modules; i++)
+        for (ptrdiff_t draw = 0, m;; draw++) {
+            m = drawn(p, p->operators[i], order, draw);
+            if (cancels(m, in, order)) continue;
+            set_mask(p, &spec->module[i].rotation, m);
+            break;
+        }
 }
 
 /* A sign a block. Of each pair the block in which the mask's highest bit is set gets the other sign. */
