@@ -200,7 +200,7 @@ class Dictionary(Record):
     def layout(self) -> Layout:
         found = Layout.of(self.dim, self.block_size)
         if found is None:
-            raise ValueError(f"dictionary: wanted one in which something was learned; got none: {self.reasons['columns']}")
+            raise ValueError(f"dictionary: wanted one of columns; got none: {self.reasons['columns']}")
         return found
 
     @property
@@ -286,8 +286,8 @@ class Dictionary(Record):
         out: dict[Module, Comparison] = {}
         for name, (tag, indices, codes) in truth.items():
             _, own = learned.pop(tag, (name, None))
-            want = {int(i): tuple(c) for i, c in zip(indices, codes.tolist(), strict=True)}
-            got = {} if own is None else {int(i): tuple(c) for i, c in zip(own.indices, own.codes.tolist(), strict=True)}
+            want = _by_number(indices, codes)
+            got = {} if own is None else _by_number(own.indices, own.codes)
             exact = sum(want.get(i) == c for i, c in got.items())
             out[name] = Comparison(exact, len(want) - exact, len(got) - exact)
         return {**out, **{m: Comparison(0, 0, c.indices.size) for m, c in learned.values()}}
@@ -356,3 +356,7 @@ class Dictionary(Record):
 
     def __repr__(self) -> str:
         return f"<Dictionary: {self._head()}>"
+
+
+def _by_number(indices: Numbers, codes: Codes) -> dict[int, tuple[int, ...]]:
+    return {i: tuple(c) for i, c in zip(indices.tolist(), codes.tolist(), strict=True)}

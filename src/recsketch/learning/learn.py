@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 import recsketch._check as _check
+import recsketch.sketching.blocks as blocks
 from recsketch.learning.columns import Column, Strings, assemble, find_strings
 from recsketch.learning.dictionary import Columns, Dictionary, Events, Module
 from recsketch.learning.operators.front import with_operators
 from recsketch.learning.sources import Source
-from recsketch.learning.strings import BLOCK_SIZES, Layout, named
+from recsketch.learning.strings import Layout, named
 
 if TYPE_CHECKING:
     import os
@@ -44,12 +45,12 @@ def learn_dictionary(
     threads: int | None = None,
 ) -> Dictionary:
     """Matrices that nobody told, from sketches alone."""
-    if block_size is not None and block_size not in BLOCK_SIZES:
+    if block_size is not None and block_size not in blocks.SIZES:
         raise ValueError(f"block_size: wanted None, 32 or 64; got {_check.describe(block_size)}")
     degrees = None if angle is None else _check.number("angle", angle, "degrees above 0 and at most 90", 0, 90)
     turned = _check.flag("operators", operators)
     source, workers = Source(sketches, noise), _check.threads(threads)
-    layouts = [Layout.of(source.dim, b) for b in BLOCK_SIZES if block_size in (None, b)]
+    layouts = [Layout.of(source.dim, b) for b in blocks.SIZES if block_size in (None, b)]
     best: Dictionary | None = None
     for layout in layouts:
         if layout is None:
@@ -67,18 +68,18 @@ def learn_dictionary(
 
 def _dictionary(source: Source, strings: Strings, names: dict[int, str]) -> Dictionary:
     layout = strings.layout
-    blocks, found, doubtful = assemble(strings)
+    per_column, found, doubtful = assemble(strings)
     order = sorted(found, key=lambda tag: (names.get(tag, ""), tag))
     columns: dict[Module, Columns] = {names.get(tag, tag): _columns(tag, found[tag], strings) for tag in order}
     none = "" if columns else NOTHING
     return Dictionary(
         dim=layout.dim,
         block_size=layout.block if columns else 0,
-        blocks_per_column=blocks if columns else 0,
+        blocks_per_column=per_column if columns else 0,
         seen=len(source),
         columns=columns,
-        doubtful=tuple((names.get(tag, tag), column) for tag, column in doubtful),
-        events=_events(strings, [found[tag] for tag in order], blocks),
+        doubtful=tuple((names.get(tag, tag), column) for tag, column in doubtful if columns),
+        events=_events(strings, [found[tag] for tag in order], per_column),
         unexplained=strings.unexplained,
         masks=None,
         operators=None,
@@ -93,7 +94,7 @@ def _columns(tag: int, columns: list[Column], strings: Strings) -> Columns:
     return Columns(tag, indices, strings.row[own], strings.codes[own], strings.counts[own], confidence)
 
 
-def _events(strings: Strings, modules: list[list[Column]], blocks: int) -> Events:
+def _events(strings: Strings, modules: list[list[Column]], per_column: int) -> Events:
     """Those of the columns that were learned: others are no better than guesses."""
     module = np.full(strings.codes.size, -1)
     for k, columns in enumerate(modules):
@@ -106,7 +107,7 @@ def _events(strings: Strings, modules: list[list[Column]], blocks: int) -> Event
     place = np.concatenate([np.zeros(0, np.int64), *found.place])[kept]
     amplitude = np.concatenate([np.zeros(0, np.float32), *found.amplitude])[kept]
     sketches = np.concatenate([np.zeros(0, np.int64), *found.numbers])
-    scale = np.sqrt(blocks * strings.layout.block)  # a column's numbers are signs over this
+    scale = np.sqrt(per_column * strings.layout.block)  # a column's numbers are signs over this
     return Events(
         sketches=sketches,
         ends=np.concatenate([[0], np.searchsorted(sketch, sketches, side="right")]).astype(np.int64),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,6 +9,7 @@ import numpy as np
 
 import recsketch._check as _check
 import recsketch._core as _core
+import recsketch.sketching.blocks as blocks
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     Doubles: TypeAlias = npt.NDArray[np.float64]
     Floats: TypeAlias = npt.NDArray[np.float32]
     Numbers: TypeAlias = npt.NDArray[np.int64]
-
-BLOCK_SIZES = (32, 64)  # that there are
 
 
 @dataclass(frozen=True)
@@ -54,8 +52,7 @@ class Layout:
 
     def tag(self, name: str) -> int:
         """What a module of that name has for a tag."""
-        digest = hashlib.sha256(f"recsketch/1/tag/{name}".encode()).digest()
-        return int.from_bytes(digest[:8], "little") & ((1 << self.tag_bits) - 1)
+        return blocks.tag(name, self.tag_bits)
 
     def read(self, codes: Codes) -> tuple[Numbers, Numbers, Numbers, Doubles]:
         """(tag, column, row, common sign) of codes."""

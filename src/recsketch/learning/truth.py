@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 def columns_of(spec: SketchSpec) -> dict[str, tuple[int, Numbers, Codes]]:
     """Of every module its tag, the numbers of its columns, the counter's last, and their codes (u + 1, r)."""
-    layout = Layout.of(spec.dim, spec.block_size)
-    assert layout is not None  # the specification has been checked
+    r = spec.blocks_per_column
+    layout = Layout.of(spec.dim, spec.block_size or 0)
+    if layout is None or r is None:
+        raise ValueError('spec: wanted a specification of rotation "block"; got another')
     out = {}
     for name, length in spec.lengths.items():
-        tag, r = layout.tag(name), spec.blocks_per_column
+        tag = layout.tag(name)
         indices = np.append(np.arange(length), layout.counter)
         word = words(spec.seed, "embedding", name, 0, indices.size * r).astype(np.int64).reshape(-1, r)
         edges = np.arange(r + 1) * layout.places // r
@@ -35,6 +37,7 @@ def columns_of(spec: SketchSpec) -> dict[str, tuple[int, Numbers, Codes]]:
             drawn = words(spec.seed, "embedding", name, 2, -(-bits // 32))
             bit = (drawn[:, None] >> np.arange(32, dtype=np.uint32) & np.uint32(1)).ravel()[:bits]
             tails = bit.reshape(*codes.shape, layout.tail).astype(np.uint64)
-            codes |= (tails << np.arange(layout.code_bits, layout.block - 1, dtype=np.uint64)).sum(axis=-1, dtype=np.uint64)
+            tails <<= np.arange(layout.code_bits, layout.block - 1, dtype=np.uint64)
+            codes |= tails.sum(axis=-1, dtype=np.uint64)
         out[name] = tag, indices, codes
     return out

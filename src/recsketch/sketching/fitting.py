@@ -11,8 +11,8 @@ import recsketch._check as _check
 import recsketch._core as _core
 from recsketch.sketching.load import DECODERS, faintest, length_for, shared, widest
 from recsketch.sketching.matrices import Matrices
-from recsketch.sketching.plan import joined
 from recsketch.sketching.parameters import MAX_INPUTS, least_dim
+from recsketch.sketching.plan import joined
 from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:

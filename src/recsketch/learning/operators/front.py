@@ -47,7 +47,8 @@ def with_operators(d: Dictionary, source: Source, angle: float | None) -> Dictio
 
 def read(d: Dictionary, sketches: Doubles, noise: Doubles) -> list[list[Object]]:
     """The objects of sketches (n, d), by the operators of a dictionary that has some."""
-    assert d.masks is not None and d.operators is not None
+    assert d.masks is not None
+    assert d.operators is not None
     modules = list(d.columns)
     at = {m: k for k, m in enumerate(modules)}
     cosine, sine = (f(math.radians(d.masks.angle)) for f in (math.cos, math.sin))

@@ -11,9 +11,9 @@ import numpy as np
 
 from recsketch.learning.operators.angle import angles
 from recsketch.learning.operators.machine import Machine, Place, Reader, Turn
-from recsketch.learning.operators.masks import LARGEST, Operator, Placed, place
+from recsketch.learning.operators.masks import LARGEST, Placed, place
 from recsketch.learning.operators.refine import refine
-from recsketch.learning.operators.signs import Bits, Chain, Images, chain, equations, solve
+from recsketch.learning.operators.signs import Bits, Images, chain, equations, solve
 from recsketch.learning.operators.structure import objects
 
 if TYPE_CHECKING:
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     Flags: TypeAlias = npt.NDArray[np.bool_]
 
 ENOUGH = 500_000  # images that equations are taken from
-TRAINED, HELD = 48, 12  # sketches for bits that no equation settles, and for the check
-STARTS = (None, 0, 1)  # of the bits that are not known: zeros, and random draws
-TINY = 1e-12  # damping, so that there is an answer where objects look the same
-NEAR = (1e-3, 5e-5, 1e-6)  # radians that an angle may be off, step by step
+TRAINED, HELD = 32, 12  # sketches for bits that no equation settles, and for the check
+USUAL = 75.0  # degrees, where images do not tell
+STARTS = ((None, 0, 1), (None,))  # by levels, of the bits that are not known: zeros, and random draws
+TINY = 1e-9  # damping, so that there is an answer where objects look the same
+NEAR = (1e-3, 1e-5)  # radians that an angle may be off, step by step
 UNEXPLAINED = 1e-5  # share of the energy of the others that may be left, besides the noise
 DEVIATIONS = 6.0  # of the noise's energy
 FITS = 0.7  # unknowns over d, above which least squares of all that may be there has no answer
@@ -47,7 +48,7 @@ def displacements(images: Images, modules: int, order: int) -> list[Doubles]:
     out = []
     for k in range(modules):
         at = np.flatnonzero((images.module == k) & ~images.counter)
-        out.append(np.bincount(images.row[at] ^ images.place[at], images.amplitude[at] ** 2, order))
+        out.append(np.bincount(images.row[at] ^ images.place[at], images.amplitude[at] ** 2, order).astype(np.float64))
     return out
 
 
@@ -61,10 +62,10 @@ def learn_masks(images: Images, modules: int, places: int, angle: float | None) 
         return None, "a module's elements were never seen, but its counter"
     string = np.stack([images.sketch, images.module, images.column, images.row])[:, ~images.counter]
     image = np.unique(string, axis=1, return_inverse=True)[1].ravel()
-    tried = [angle] if angle is not None else angles(image, images.amplitude[~images.counter], energies)
+    tried = [angle] if angle is not None else [*angles(image, images.amplitude[~images.counter], energies), USUAL]
     placed = place(energies, tried)
     if placed is None:
-        return None, "no masks explain how far strings have moved" if tried else "too few images to tell the angle"
+        return None, "no masks explain how far strings have moved"
     if len(placed.modules) < modules:
         return placed, f"{modules - len(placed.modules)} of {modules} modules have no path that explains where they are"
     return placed, ""
@@ -78,6 +79,13 @@ def learn_signs(
     cosine = math.cos(math.radians(placed.angle))
     chains = [[chain(p, k, placed, count // 2, cosine) for p, _ in placed.paths[k]] for k in range(modules)]
     places = [Place(path, k) for k in range(modules) for path, _ in placed.paths[k]]
+    levels = max(1 + len(p.path) // 3 for p in places)
+    if levels > len(STARTS):
+        return (
+            None,
+            places,
+            f"operators are looked for in sketches of at most {len(STARTS)} levels; these have {levels}",
+        )
     unknowns, dim = sum(len(strings[p.module]) for p in places), count * strings[0].shape[2]
     if unknowns > FITS * dim:
         return None, places, f"objects may be at {len(places)} places and have {unknowns} numbers there, of {dim}"
@@ -94,7 +102,7 @@ def learn_signs(
     known = training.numbers[train] < len(present)
     best = _tuned(machine, places, there[known], sketches[known])
     left = _left(best, places, training, held)
-    for start in STARTS:
+    for start in STARTS[levels - 1]:
         if left <= 0:
             break
         draw = None if start is None else np.random.default_rng(start)
@@ -103,7 +111,7 @@ def learn_signs(
         now = _left(tried, places, training, held)
         left, best = (now, tried) if now < left else (left, best)
     if left > 0:
-        more = f"{left:.2%} of the energy of sketches that had no part in it"
+        more = f"{left:.1e} of the energy of sketches that had no part in it"
         return None, places, f"the operators that fit best leave {more}, besides the noise"
     return best, places, ""
 
@@ -114,6 +122,12 @@ def _tuned(machine: Machine, places: Sequence[Place], present: Flags, sketches: 
 
     def turned(x: float) -> Machine:
         return Machine(math.cos(x), math.sin(x), machine.strings, machine.turns)
+
+    part = np.square(Reader(machine, places).fit(sketches, present, TINY).left).sum(axis=1) / np.square(sketches).sum(
+        axis=1
+    )
+    best = np.argsort(part, kind="stable")[: max(1, len(part) // 3)]  # others may have other objects than it seems
+    sketches, present = sketches[best], present[best]
 
     def left(x: float) -> float:
         return float(np.square(Reader(turned(x), places).fit(sketches, present, TINY).left).sum())
@@ -145,4 +159,4 @@ def _left(machine: Machine, places: Sequence[Place], training: Training, held: s
         return 1.0
     energy, expected = float(np.square(y).sum()), float(np.square(noise).sum()) * y.shape[1]
     expected *= 1.0 + DEVIATIONS * math.sqrt(2.0 / y.size)
-    return (left - expected) / energy - UNEXPLAINED
+    return float((left - expected) / energy - UNEXPLAINED)

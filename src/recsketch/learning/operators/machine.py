@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Numbers: TypeAlias = npt.NDArray[np.int64]
     Signs: TypeAlias = npt.NDArray[np.int8]
 
-RIDGE = 1e-12  # of the mean of the Gram matrix's diagonal, so that it has an inverse
+RIDGE = 1e-12  # of the Gram matrix's diagonal, so that it has an inverse
 PRESENT = 0.05  # of a sketch's loudest counter, and so many errors: an object is there
 ERRORS = 5.0
 
@@ -83,11 +83,10 @@ class Reader:
         blocks = [machine.columns(p.path, p.module) for p in places]
         self.ends = np.cumsum([0, *(len(b) for b in blocks)])
         self.columns = np.concatenate(blocks)
-        self.gram = self.columns @ self.columns.T
 
     def fit(self, sketches: Doubles, present: Flags, damping: float = 0.0) -> Fit:
-        """Of the objects that are said to be there. damping: of the mean of the Gram matrix's diagonal."""
-        right, left = sketches @ self.columns.T, sketches.copy()
+        """Of the objects that are said to be there. damping: of the Gram matrix's diagonal."""
+        left = sketches.copy()
         values = [np.zeros((len(sketches), n)) for n in np.diff(self.ends)]
         kinds, kind = np.unique(present, axis=0, return_inverse=True)
         for k, there in enumerate(kinds):
@@ -95,16 +94,22 @@ class Reader:
             if not own.size:
                 continue
             at = np.concatenate([np.arange(self.ends[i], self.ends[i + 1]) for i in own])
-            gram = self.gram[np.ix_(at, at)] + damping * np.trace(self.gram) / len(self.gram) * np.eye(at.size)
-            x = np.linalg.solve(gram, right[np.ix_(rows, at)].T).T
-            for i, part in zip(own, np.split(x, np.cumsum([values[i].shape[1] for i in own])[:-1], axis=1), strict=True):
+            own_columns = self.columns[at]
+            gram = own_columns @ own_columns.T
+            gram[np.diag_indices(at.size)] *= 1.0 + damping
+            x = np.linalg.solve(gram, (sketches[rows] @ own_columns.T).T).T
+            for i, part in zip(
+                own, np.split(x, np.cumsum([values[i].shape[1] for i in own])[:-1], axis=1), strict=True
+            ):
                 values[i][rows] = part
-            left[rows] -= x @ self.columns[at]
+            left[rows] -= x @ own_columns
         return Fit(values, left)
 
     def present(self, sketches: Doubles, noise: Doubles) -> Flags:
         """(n, places): which objects are there, by their counters once all that may be there are fitted."""
-        inverse = np.linalg.inv(self.gram + RIDGE * np.trace(self.gram) / len(self.gram) * np.eye(len(self.gram)))
+        gram = self.columns @ self.columns.T
+        gram[np.diag_indices(len(gram))] *= 1.0 + RIDGE
+        inverse = np.linalg.inv(gram)
         counter = self.ends[1:] - 1
         found = sketches @ (self.columns.T @ inverse[:, counter])
         error = noise[:, None] * np.sqrt(np.maximum(np.diag(inverse)[counter], 0.0))

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     Doubles: TypeAlias = npt.NDArray[np.float64]
     Flags: TypeAlias = npt.NDArray[np.bool_]
 
-DAMPING = 1e-3  # of the mean of the Gram matrix's diagonal
-SWEEPS = 16
+DAMPING = 1e-3  # of the Gram matrix's diagonal
+SWEEPS = 12
 SETTLED = 1e-9  # of the energy: nothing is left to settle
 SLOWER = 0.98  # of what a sweep began with: less is no gain
 START = 0.3  # size of random signs to begin with: from zeros two operators of one mask never part

@@ -66,7 +66,7 @@ def chain(path: Path, module: int, placed: Placed, order: int, cosine: float) ->
     for q in operators:  # bit k of a subset's number is operator k
         moved = np.concatenate([moved, moved ^ placed.mask(q)])
         size = np.concatenate([size * cosine, size * np.sqrt(1.0 - cosine**2)])
-    energy = np.bincount(moved, size**2, order)
+    energy = np.bincount(moved, size**2, order).astype(np.float64)
     subset = np.full(order, -1)
     for s in np.argsort(size, kind="stable"):
         if size[s] ** 2 >= ALONE * energy[moved[s]]:
