@@ -10,7 +10,7 @@ import numpy as np
 
 from recsketch.learning.dictionary import Dictionary, Masks, Module, Object
 from recsketch.learning.dictionary import Operator as Named
-from recsketch.learning.operators.learn import HELD, TRAINED, Training, learn_masks, learn_signs
+from recsketch.learning.operators.learn import HELD, TRAINED, Training, learn_masks, learn_signs, stride
 from recsketch.learning.operators.machine import Machine, Place, Reader, Turn
 from recsketch.learning.operators.masks import Operator, Placed
 from recsketch.learning.operators.signs import Images
@@ -37,7 +37,9 @@ def with_operators(d: Dictionary, source: Source, angle: float | None) -> Dictio
     if reasons["operators"]:
         return replace(d, masks=masks, reasons=reasons)
     strings = [module_strings(d, m) for m in modules]
-    machine, _, reasons["operators"] = learn_signs(images, placed, strings, _training(d, source), len(modules))
+    machine, _, reasons["operators"] = learn_signs(
+        images, placed, strings, _training(d, source, stride(images)), len(modules)
+    )
     if machine is None:
         return replace(d, masks=masks, reasons=reasons)
     masks = replace(masks, angle=math.degrees(math.atan2(machine.sine, machine.cosine)))
@@ -96,16 +98,21 @@ def _images(d: Dictionary) -> Images:
     )
 
 
-def _training(d: Dictionary, source: Source) -> Training:
-    """Sketches far from each other in the order in which they came, for neighbours may be alike."""
-    n = min(TRAINED + HELD, d.events.sketches.size)
-    index = np.linspace(0, d.events.sketches.size - 1, n).astype(np.int64)
-    index = np.concatenate([index[np.arange(n) % 5 != 4], index[np.arange(n) % 5 == 4]])  # the last ones are held out
-    order = np.argsort(index)
-    pieces = list(source.pieces(d.events.sketches[index[order]]))
-    back = np.argsort(order)
+def _training(d: Dictionary, source: Source, step: int) -> Training:
+    """Sketches far from each other, for neighbours may be alike. Those that are held out have no part in equations, if
+    there are enough."""
+    n = d.events.sketches.size
+    looked = np.arange(0, n, step)
+    train = looked[np.linspace(0, looked.size - 1, min(TRAINED, looked.size)).astype(np.int64)]
+    others = np.setdiff1d(np.arange(n), looked if step > 1 else train)
+    others = others if others.size else train
+    held = others[np.linspace(0, others.size - 1, min(HELD, others.size)).astype(np.int64)]
+    numbers = np.concatenate([np.unique(train), np.unique(held)])
+    order = np.argsort(numbers, kind="stable")
+    pieces = list(source.pieces(d.events.sketches[numbers[order]]))
+    back = np.argsort(order, kind="stable")
     sketches = np.concatenate([p[1] for p in pieces])[back].astype(np.float64)
-    return Training(sketches, np.concatenate([p[2] for p in pieces])[back], index)
+    return Training(sketches, np.concatenate([p[2] for p in pieces])[back], numbers, np.unique(held).size)
 
 
 def _masks(placed: Placed, modules: list[Module]) -> Masks:

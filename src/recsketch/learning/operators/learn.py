@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Doubles: TypeAlias = npt.NDArray[np.float64]
     Flags: TypeAlias = npt.NDArray[np.bool_]
 
-ENOUGH = 500_000  # images that equations are taken from
+ENOUGH = 200_000  # images that equations and the angle are taken from
 TRAINED, HELD = 32, 12  # sketches for bits that no equation settles, and for the check
 USUAL = 75.0  # degrees, where images do not tell
 STARTS = ((None, 0, 1), (None,))  # by levels, of the bits that are not known: zeros, and random draws
@@ -35,11 +35,12 @@ FITS = 0.7  # unknowns over d, above which least squares of all that may be ther
 
 @dataclass(frozen=True)
 class Training:
-    """Sketches (n, d), their noise (n,), and their numbers in `Images.sketch`, or -1 where these do not have them."""
+    """Sketches (n, d), their noise (n,), and their numbers in `Images.sketch`. The last `held` are for the check."""
 
     sketches: Doubles
     noise: Doubles
     numbers: npt.NDArray[np.int64]
+    held: int
 
 
 def displacements(images: Images, modules: int, order: int) -> list[Doubles]:
@@ -60,9 +61,9 @@ def learn_masks(images: Images, modules: int, places: int, angle: float | None) 
     energies = displacements(images, modules, order)
     if not all(h.any() for h in energies):
         return None, "a module's elements were never seen, but its counter"
-    string = np.stack([images.sketch, images.module, images.column, images.row])[:, ~images.counter]
-    image = np.unique(string, axis=1, return_inverse=True)[1].ravel()
-    tried = [angle] if angle is not None else [*angles(image, images.amplitude[~images.counter], energies), USUAL]
+    some = _some(images)
+    own = ~some.counter
+    tried = [angle] if angle is not None else [*angles(some.strings()[own], some.amplitude[own], energies), USUAL]
     placed = place(energies, tried)
     if placed is None:
         return None, "no masks explain how far strings have moved"
@@ -90,24 +91,23 @@ def learn_signs(
     if unknowns > FITS * dim:
         return None, places, f"objects may be at {len(places)} places and have {unknowns} numbers there, of {dim}"
     bits, some = Bits(placed, count), _some(images)
-    present = objects(some, chains, places, int(some.sketch.max()) + 1)
+    present = objects(some, chains, places, int(images.sketch.max(initial=0)) + 1)
     module = np.array([p.module for p in places])
     solved = solve(equations(some, chains, [present[:, module == k] for k in range(modules)], bits))
     used = {q: None for own in chains for c in own for q in c.operators}
     turns = {q: Turn(placed.mask(q), bits.signs(q, solved).astype(np.float64)) for q in used}
     machine = Machine(cosine, math.sin(math.radians(placed.angle)), strings, turns)
     n = len(training.numbers)
-    train, held = slice(0, max(n - HELD, 1)), slice(max(n - HELD, 1), n)
-    there, sketches = present[np.minimum(training.numbers[train], len(present) - 1)], training.sketches[train]
-    known = training.numbers[train] < len(present)
-    best = _tuned(machine, places, there[known], sketches[known])
+    train, held = slice(0, n - training.held), slice(n - training.held, n)
+    there, sketches = present[training.numbers[train]], training.sketches[train]
+    best = _tuned(machine, places, there, sketches)
     left = _left(best, places, training, held)
     for start in STARTS[levels - 1]:
         if left <= 0:
             break
         draw = None if start is None else np.random.default_rng(start)
-        tried = refine(machine, places, there[known], sketches[known], draw)
-        tried = _tuned(tried, places, there[known], sketches[known])
+        tried = refine(machine, places, there, sketches, draw)
+        tried = _tuned(tried, places, there, sketches)
         now = _left(tried, places, training, held)
         left, best = (now, tried) if now < left else (left, best)
     if left > 0:
@@ -140,13 +140,15 @@ def _tuned(machine: Machine, places: Sequence[Place], present: Flags, sketches: 
     return turned(angle)
 
 
+def stride(images: Images) -> int:
+    """Of how many sketches one is looked at for equations."""
+    return max(1, -(-images.sketch.size // ENOUGH))
+
+
 def _some(images: Images) -> Images:
-    """The first of them, whole sketches."""
-    if images.sketch.size <= ENOUGH:
-        return images
-    kept = images.sketch < images.sketch[ENOUGH]
+    kept = images.sketch % stride(images) == 0
     names = ("sketch", "module", "column", "row", "place", "amplitude", "counter")
-    return replace(images, **{name: getattr(images, name)[kept] for name in names})
+    return images if kept.all() else replace(images, **{name: getattr(images, name)[kept] for name in names})
 
 
 def _left(machine: Machine, places: Sequence[Place], training: Training, held: slice) -> float:

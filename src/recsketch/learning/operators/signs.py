@@ -44,6 +44,13 @@ class Images:
     amplitude: Doubles
     counter: Flags  # whether it is a counter's
 
+    def strings(self) -> Numbers:
+        """A number for every image, the same for those of one string in one sketch."""
+        key = self.sketch
+        for part in (self.module, self.column, self.row):  # below 2^15, 2^16 and 2^19, and sketches below 2^15
+            key = key * (int(part.max(initial=0)) + 1) + part
+        return key
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -109,9 +116,7 @@ def equations(
     """Of sets of bits how often their sum was seen to be even, and odd. present[k] (sketches, chains) says which of
     module k's chains a sketch has."""
     out: dict[frozenset[int], list[float]] = {}
-    string = np.unique(
-        np.stack([images.sketch, images.module, images.column, images.row]), axis=1, return_inverse=True
-    )[1].ravel()
+    string = images.strings()
     for k, own in enumerate(chains):
         mine = np.flatnonzero(images.module == k)
         if not mine.size or not own:
