@@ -45,8 +45,10 @@ def learn_dictionary(
     threads: int | None = None,
 ) -> Dictionary:
     """Matrices that nobody told, from sketches alone."""
-    if block_size is not None and block_size not in blocks.SIZES:
-        raise ValueError(f"block_size: wanted None, 32 or 64; got {_check.describe(block_size)}")
+    if block_size is not None:
+        block_size = _check.integer("block_size", block_size, *blocks.SIZES)
+        if block_size not in blocks.SIZES:
+            raise ValueError(f"block_size: wanted None, 32 or 64; got {block_size}")
     degrees = None if angle is None else _check.number("angle", angle, "degrees above 0 and at most 90", 0, 90)
     turned = _check.flag("operators", operators)
     source, workers = Source(sketches, noise), _check.threads(threads)

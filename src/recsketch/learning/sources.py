@@ -52,7 +52,9 @@ class Source:
                 raise ValueError(f"sketches: wanted one length for all; got {self.dim} and {dim} numbers")
             self.dim = int(dim)
             self._sizes.append(int(rows))
-        self._noise = _check.noise(noise, max(len(self), 1))
+        if not len(self):
+            raise ValueError(f"sketches: wanted {WANTED}, at least one; got none")
+        self._noise = _check.noise(noise, len(self))
 
     def __len__(self) -> int:
         return sum(self._sizes)
