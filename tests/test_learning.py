@@ -99,7 +99,9 @@ def test_codes_are_those_of_the_format(dim: int, block: int) -> None:
         assert np.array_equal(back[3], signs)
 
 
-@pytest.mark.parametrize(("dim", "block"), [(512, 32), (1024, 64), (1000, 32), (4096, 16), (4096, 128), (4096, 48), (0, 32), (1 << 20, 32)])
+@pytest.mark.parametrize(
+    ("dim", "block"), [(512, 32), (1024, 64), (1000, 32), (4096, 16), (4096, 128), (4096, 48), (0, 32), (1 << 20, 32)]
+)
 def test_there_is_no_such_block(dim: int, block: int) -> None:
     assert Layout.of(dim, block) is None
     with pytest.raises(ValueError, match="argument"):
@@ -119,7 +121,9 @@ def test_fields_that_do_not_fit_are_refused() -> None:
 # ---------------------------------------------------------------- blocks taken apart
 
 
-def peeled(y: np.ndarray, known: dict[int, int], floor: float, noise: float) -> tuple[list[tuple[int, float]], float, int, int]:
+def peeled(
+    y: np.ndarray, known: dict[int, int], floor: float, noise: float
+) -> tuple[list[tuple[int, float]], float, int, int]:
     """Of one block (strings and amplitudes, energy left, code of what is left, how it ends): the rules, plainly."""
     found: list[int] = []
     left, amplitudes = y.copy(), np.zeros(0)
@@ -187,7 +191,9 @@ def test_blocks_come_apart_as_the_rules_say(block: int) -> None:
     assert np.all(kinds > 50)
 
 
-def test_bits_do_not_depend_on_threads_or_instruction_sets(deep: tuple[rs.SketchSpec, Any], isa_levels: list[str]) -> None:
+def test_bits_do_not_depend_on_threads_or_instruction_sets(
+    deep: tuple[rs.SketchSpec, Any], isa_levels: list[str]
+) -> None:
     true, y = deep
     codes = np.concatenate([c.ravel() for _, _, c in columns_of(true).values()])
     here = rs.isa()
@@ -311,7 +317,7 @@ def test_noise_that_is_told_of(deep: tuple[rs.SketchSpec, Any]) -> None:
 def wrong_kinds(rng: np.random.Generator) -> dict[str, Any]:
     _, y = sketches(LEVELS[:1], 200, seed=int(rng.integers(1000)))
     shuffled = y[:, rng.permutation(DIM)]
-    modules = {m: 100 for m in ("a", "b")}
+    modules = dict.fromkeys(("a", "b"), 100)
     skew = rs.SketchSpec(dim=DIM, modules=modules, seed=3)
     dense = rs.SketchSpec(dim=DIM, modules=modules, seed=3, rotation="block", max_inputs=4)
 
@@ -483,14 +489,14 @@ def test_damaged_files_are_refused(tmp_path: Path, content: bytes) -> None:
     for name in ("x.npy", "x.npz"):
         path = tmp_path / name
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="x.np"):
+        with pytest.raises(ValueError, match=r"x\.np"):
             rs.learn_dictionary(path)
 
 
 def test_pickles_are_never_read(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([{"a": 1}], object), allow_pickle=True)
-    with pytest.raises(ValueError, match="x.npy"):
+    with pytest.raises(ValueError, match=r"x\.npy"):
         rs.learn_dictionary(tmp_path / "x.npy")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="folder"):
-        (tmp_path / "empty").mkdir()
         rs.learn_dictionary(tmp_path / "empty")

@@ -332,7 +332,7 @@ class Dictionary(Record):
             return []
         out = [f"{what} not learned: {self.reasons[what]}" for what in ("masks", "operators") if self.reasons[what]]
         unsure = [printable(str(m)) for m, x in (self.masks.margins if self.masks else {}).items() if x < MARGIN]
-        if unsure:
+        if unsure and self.operators is None:
             out.append(f"masks of T_M that may well be others: {_check.cut(', '.join(unsure), 300)}")
         if self.masks is not None and not self.reasons["masks"]:
             learned = "masks" if self.operators is None else "masks and operators"

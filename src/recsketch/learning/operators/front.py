@@ -10,7 +10,7 @@ import numpy as np
 
 from recsketch.learning.dictionary import Dictionary, Masks, Module, Object
 from recsketch.learning.dictionary import Operator as Named
-from recsketch.learning.operators.learn import HELD, TRAINED, Training, learn_masks, learn_signs, stride
+from recsketch.learning.operators.learn import HELD, TRAINED, Training, choose, learn_masks, learn_signs, stride
 from recsketch.learning.operators.machine import Machine, Place, Reader, Turn
 from recsketch.learning.operators.masks import Operator, Placed
 from recsketch.learning.operators.signs import Images
@@ -36,10 +36,11 @@ def with_operators(d: Dictionary, source: Source, angle: float | None) -> Dictio
         reasons["operators"] = f"the counter of {without[0]!r} was not learned"
     if reasons["operators"]:
         return replace(d, masks=masks, reasons=reasons)
-    strings = [module_strings(d, m) for m in modules]
-    machine, _, reasons["operators"] = learn_signs(
-        images, placed, strings, _training(d, source, stride(images)), len(modules)
-    )
+    seen = choose(images, placed, d.layout.places, len(modules))
+    if isinstance(seen, str):
+        return replace(d, masks=masks, reasons={**reasons, "operators": seen})
+    masks, strings = _masks(seen.placed, modules), [module_strings(d, m) for m in modules]
+    machine, reasons["operators"] = learn_signs(seen, strings, _training(d, source, stride(images)))
     if machine is None:
         return replace(d, masks=masks, reasons=reasons)
     masks = replace(masks, angle=math.degrees(math.atan2(machine.sine, machine.cosine)))

@@ -13,7 +13,7 @@ from recsketch.learning.operators.angle import angles
 from recsketch.learning.operators.machine import Machine, Place, Reader, Turn
 from recsketch.learning.operators.masks import LARGEST, Placed, place
 from recsketch.learning.operators.refine import refine
-from recsketch.learning.operators.signs import Bits, Images, chain, equations, solve
+from recsketch.learning.operators.signs import Bits, Chain, Images, chain, equations, solve
 from recsketch.learning.operators.structure import objects
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ TINY = 1e-9  # damping, so that there is an answer where objects look the same
 NEAR = (1e-3, 1e-5)  # radians that an angle may be off, step by step
 UNEXPLAINED = 1e-5  # share of the energy of the others that may be left, besides the noise
 DEVIATIONS = 6.0  # of the noise's energy
+CLOSE, RIVALS, FEW = 1e-3, 4, 40_000  # of margins of masks; views that are compared, on so many images
 FITS = 0.7  # unknowns over d, above which least squares of all that may be there has no answer
 
 
@@ -61,7 +62,7 @@ def learn_masks(images: Images, modules: int, places: int, angle: float | None) 
     energies = displacements(images, modules, order)
     if not all(h.any() for h in energies):
         return None, "a module's elements were never seen, but its counter"
-    some = _some(images)
+    some = _some(images, stride(images))
     own = ~some.counter
     tried = [angle] if angle is not None else [*angles(some.strings()[own], some.amplitude[own], energies), USUAL]
     placed = place(energies, tried)
@@ -72,48 +73,72 @@ def learn_masks(images: Images, modules: int, places: int, angle: float | None) 
     return placed, ""
 
 
-def learn_signs(
-    images: Images, placed: Placed, strings: list[Doubles], training: Training, modules: int
-) -> tuple[Machine | None, list[Place], str]:
-    """Operators, the places where objects may be, and why there are no operators."""
-    count = strings[0].shape[1]
+@dataclass(frozen=True)
+class View:
+    """Masks with what follows from them of the sketches: chains, places of objects, and which of these are there."""
+
+    placed: Placed
+    chains: list[list[Chain]]
+    places: list[Place]
+    present: Flags
+    bits: Bits
+    votes: dict[frozenset[int], list[float]]
+
+    @property
+    def agreed(self) -> float:
+        """Votes for equations, less those against them: most with the right masks."""
+        return sum(abs(even - odd) for even, odd in self.votes.values())
+
+
+def view(images: Images, placed: Placed, sketches: int, count: int, modules: int) -> View:
     cosine = math.cos(math.radians(placed.angle))
     chains = [[chain(p, k, placed, count // 2, cosine) for p, _ in placed.paths[k]] for k in range(modules)]
     places = [Place(path, k) for k in range(modules) for path, _ in placed.paths[k]]
-    levels = max(1 + len(p.path) // 3 for p in places)
-    if levels > len(STARTS):
-        return (
-            None,
-            places,
-            f"operators are looked for in sketches of at most {len(STARTS)} levels; these have {levels}",
-        )
-    unknowns, dim = sum(len(strings[p.module]) for p in places), count * strings[0].shape[2]
-    if unknowns > FITS * dim:
-        return None, places, f"objects may be at {len(places)} places and have {unknowns} numbers there, of {dim}"
-    bits, some = Bits(placed, count), _some(images)
-    present = objects(some, chains, places, int(images.sketch.max(initial=0)) + 1)
+    present, bits = objects(images, chains, places, sketches), Bits(placed, count)
     module = np.array([p.module for p in places])
-    solved = solve(equations(some, chains, [present[:, module == k] for k in range(modules)], bits))
-    used = {q: None for own in chains for c in own for q in c.operators}
-    turns = {q: Turn(placed.mask(q), bits.signs(q, solved).astype(np.float64)) for q in used}
-    machine = Machine(cosine, math.sin(math.radians(placed.angle)), strings, turns)
+    votes = equations(images, chains, [present[:, module == k] for k in range(modules)], bits)
+    return View(placed, chains, places, present, bits, votes)
+
+
+def choose(images: Images, placed: Placed, count: int, modules: int) -> View | str:
+    """The view of the masks on which most equations agree, of those that displacements cannot tell apart; or why none
+    is taken."""
+    levels = max(1 + len(path) // 3 for paths in placed.paths.values() for path, _ in paths)
+    if levels > len(STARTS):
+        return f"operators are looked for in sketches of at most {len(STARTS)} levels; these have {levels}"
+    sketches, rivals = int(images.sketch.max(initial=0)) + 1, placed.others(CLOSE, RIVALS)
+    if len(rivals) > 1:
+        few = _some(images, stride(images) * (1 + min(ENOUGH, images.sketch.size) // FEW))
+        placed = max((view(few, p, sketches, count, modules) for p in rivals), key=lambda v: v.agreed).placed
+    return view(_some(images, stride(images)), placed, sketches, count, modules)
+
+
+def learn_signs(v: View, strings: list[Doubles], training: Training) -> tuple[Machine | None, str]:
+    """Operators, or why there are none."""
+    places, dim = v.places, strings[0][0].size
+    unknowns = sum(len(strings[p.module]) for p in places)
+    if unknowns > FITS * dim:
+        return None, f"objects may be at {len(places)} places and have {unknowns} numbers there, of {dim}"
+    solved, angle = solve(v.votes), math.radians(v.placed.angle)
+    used = {q: None for own in v.chains for c in own for q in c.operators}
+    turns = {q: Turn(v.placed.mask(q), v.bits.signs(q, solved).astype(np.float64)) for q in used}
     n = len(training.numbers)
     train, held = slice(0, n - training.held), slice(n - training.held, n)
-    there, sketches = present[training.numbers[train]], training.sketches[train]
-    best = _tuned(machine, places, there, sketches)
+    there, sketches = v.present[training.numbers[train]], training.sketches[train]
+    machine = Machine(math.cos(angle), math.sin(angle), strings, turns)
+    first = best = _tuned(machine, places, there, sketches)
     left = _left(best, places, training, held)
-    for start in STARTS[levels - 1]:
+    for start in STARTS[max(len(p.path) // 3 for p in places)]:
         if left <= 0:
             break
-        draw = None if start is None else np.random.default_rng(start)
-        tried = refine(machine, places, there, sketches, draw)
+        tried = refine(first, places, there, sketches, None if start is None else np.random.default_rng(start))
         tried = _tuned(tried, places, there, sketches)
         now = _left(tried, places, training, held)
         left, best = (now, tried) if now < left else (left, best)
     if left > 0:
         more = f"{left:.1e} of the energy of sketches that had no part in it"
-        return None, places, f"the operators that fit best leave {more}, besides the noise"
-    return best, places, ""
+        return None, f"the operators that fit best leave {more}, besides the noise"
+    return best, ""
 
 
 def _tuned(machine: Machine, places: Sequence[Place], present: Flags, sketches: Doubles) -> Machine:
@@ -145,8 +170,9 @@ def stride(images: Images) -> int:
     return max(1, -(-images.sketch.size // ENOUGH))
 
 
-def _some(images: Images) -> Images:
-    kept = images.sketch % stride(images) == 0
+def _some(images: Images, step: int) -> Images:
+    """Those of every so many-th sketch."""
+    kept = images.sketch % step == 0
     names = ("sketch", "module", "column", "row", "place", "amplitude", "counter")
     return images if kept.all() else replace(images, **{name: getattr(images, name)[kept] for name in names})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -47,11 +47,25 @@ class Placed:
     fits: dict[int, float] = field(default_factory=dict)  # cosines
     margins: dict[int, float] = field(default_factory=dict)  # how much larger than with another mask of T_M
     paths: dict[int, list[tuple[Path, float]]] = field(default_factory=dict)  # and their shares of the energy
+    rivals: dict[int, tuple[int, list[tuple[Path, float]]]] = field(
+        default_factory=dict
+    )  # the next best mask and paths
 
     @property
     def score(self) -> float:
         """The larger, the better; modules that are not placed take part with nothing."""
         return -sum(math.log(1.001 - x) for x in self.fits.values())
+
+    def others(self, close: float, most: int) -> list[Placed]:
+        """This, and what it could be as well: modules that no other is below, whose margin is small, with the next best
+        mask, alone and together."""
+        users = {q[1] for paths in self.paths.values() for path, _ in paths for q in path if q[0] == "module"}
+        open_ = [k for k, x in sorted(self.margins.items(), key=lambda x: x[1]) if x < close and k not in users]
+        out = [self]
+        for k in open_:
+            mask, paths = self.rivals[k]
+            out += [replace(p, modules={**p.modules, k: mask}, paths={**p.paths, k: paths}) for p in out]
+        return out[:most]
 
     def mask(self, operator: Operator) -> int:
         kind, number = operator
@@ -79,12 +93,15 @@ def branch_masks(first: int, order: int, count: int) -> list[int]:
 
 
 class Fit(NamedTuple):
-    """How well a mask of T_M fits, how much better than any other, and the weights >= 0 of paths, which sum to one."""
+    """How well a mask of T_M fits, how much better than the next best, and of both the mask and the weights >= 0 of
+    paths, which sum to one."""
 
     cosine: float
     margin: float
     mask: int
     weights: Doubles
+    next_mask: int
+    next_weights: Doubles
 
 
 class MaskSearch:
@@ -152,6 +169,8 @@ class MaskSearch:
                 if fit.cosine >= _top(best) - ALIKE:
                     out.fits[k], out.margins[k], out.modules[k] = fit.cosine, fit.margin, fit.mask
                     out.paths[k] = [(p, float(w)) for p, w in zip(paths, fit.weights, strict=True) if w > USED]
+                    rival = [(p, float(w)) for p, w in zip(paths, fit.next_weights, strict=True) if w > USED]
+                    out.rivals[k] = fit.next_mask, rival
         return out
 
     def _library(self, placed: Placed, positions: int) -> tuple[list[Path], Doubles]:
@@ -181,7 +200,10 @@ class MaskSearch:
         cosine = np.sqrt(np.maximum(square, 0.0) / ((h**2).sum() / self.order))
         cosine[0] = 0.0
         m = int(cosine.argmax())
-        return Fit(float(cosine[m]), float(cosine[m] - np.delete(cosine, m).max()), m, w[m] / w[m].sum())
+        best = float(cosine[m])
+        cosine[m] = -1.0
+        n = int(cosine.argmax())
+        return Fit(best, best - float(cosine[n]), m, w[m] / w[m].sum(), n, w[n] / w[n].sum())
 
 
 def _top(fits: dict[int, Fit]) -> float:
