@@ -100,6 +100,13 @@ class Bits:
         other = (place & (1 << (mask.bit_length() - 1))) != 0
         return number * self.places + np.where(other, place ^ mask, place), other.astype(np.int64)
 
+    def one(self, operator: Operator, place: int) -> tuple[int, int]:
+        """The same of one place."""
+        mask = self._placed.mask(operator)
+        number = self.operators.setdefault(operator, len(self.operators)) * self.places
+        other = place >> (mask.bit_length() - 1) & 1
+        return number + (place ^ mask if other else place), other
+
     def signs(self, operator: Operator, solved: dict[int, int]) -> Signs:
         """(places,) 1, -1, or 0 where a bit is not known."""
         bit, other = self.of(operator, np.arange(self.places))
@@ -189,9 +196,9 @@ def _walk(c: Chain, row: int, subset: int, bits: Bits) -> tuple[set[int], int]:
         if subset >> k & 1:
             operator = c.operators[k]
             place ^= bits.mask(operator)
-            bit, other = bits.of(operator, np.array([place]))
-            met ^= {int(bit[0])}
-            flip ^= int(other[0])
+            bit, other = bits.one(operator, place)
+            met ^= {bit}
+            flip ^= other
     return met, flip
 
 

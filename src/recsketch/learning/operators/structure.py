@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -28,7 +29,9 @@ def objects(images: Images, chains: Sequence[Sequence[Chain]], places: Sequence[
     positions of a user and of its input can be exchanged without any change of these, so that levels are decided one by
     one: what has no user is left out below.
     """
-    allowed = np.ones((sketches, len(places)), np.bool_)
+    there, sketch = np.unique(images.sketch, return_inverse=True)
+    images = replace(images, sketch=sketch.ravel())
+    allowed = np.ones((there.size, len(places)), np.bool_)
     depth = np.array([len(p.path) for p in places])
     slots: dict[Path, list[int]] = {}
     for i, p in enumerate(places):
@@ -42,7 +45,9 @@ def objects(images: Images, chains: Sequence[Sequence[Chain]], places: Sequence[
             loud = np.flatnonzero((weights[:, rivals].max(axis=1) > THERE * loudest) & (loudest > 0))
             allowed[loud, np.array(rivals)[best[loud]]] = True
         allowed = with_users(places, allowed)
-    return allowed
+    out = np.zeros((sketches, len(places)), np.bool_)
+    out[there] = allowed
+    return out
 
 
 def _weights(images: Images, chains: Sequence[Sequence[Chain]], places: Sequence[Place], allowed: Flags) -> Doubles:
