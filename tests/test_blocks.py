@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import reference as ref
 
-import recsketch as rs
-
 UNIT = 2.0**-24
 D = 1024
 MODULES = {"a": 3, "b": 20, "c": 9}

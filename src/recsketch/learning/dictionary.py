@@ -12,7 +12,7 @@ import recsketch._npz as _npz
 from recsketch._files import File
 from recsketch._values import Record
 from recsketch.display.terminal import Style, percent, printable, table
-from recsketch.learning.strings import Layout
+from recsketch.learning.strings.layout import Layout
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -219,11 +219,6 @@ class Dictionary(Record):
         ------
         KeyError
             No column of that module was learned.
-
-        Examples
-        --------
-        >>> import recsketch as rs
-        >>> found = rs.learn_dictionary(rs.datasets.learnable(300), names=["line", "page"])  # doctest: +SKIP
         """
         from recsketch.learning.operators.front import module_strings
 
@@ -256,7 +251,7 @@ class Dictionary(Record):
         together and N d for each; memory 8 N (d + N) bytes.
         """
         from recsketch.learning.operators.front import read
-        from recsketch.learning.sources import Source
+        from recsketch.learning.strings.sources import Source
 
         if self.operators is None:
             raise ValueError(f"dictionary: wanted one with operators; got none: {self.reasons['operators']}")
@@ -276,7 +271,7 @@ class Dictionary(Record):
         ValueError
             A specification of another rotation, length or block size.
         """
-        from recsketch.learning.truth import columns_of
+        from recsketch.learning.strings.truth import columns_of
 
         if spec.rotation != "block" or spec.dim != self.dim or self.block_size not in (0, spec.block_size):
             wanted = f'rotation "block", dim {self.dim}' + f" and block_size {self.block_size}" * bool(self.block_size)

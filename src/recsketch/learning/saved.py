@@ -12,7 +12,7 @@ import numpy as np
 import recsketch._check as _check
 import recsketch._npz as _npz
 from recsketch.learning.dictionary import Columns, Dictionary, Events, Masks, Module, Operator
-from recsketch.learning.strings import Layout
+from recsketch.learning.strings.layout import Layout
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -14,7 +14,7 @@ from recsketch.learning.operators.learn import HELD, TRAINED, Training, choose, 
 from recsketch.learning.operators.machine import Machine, Place, Reader, Turn
 from recsketch.learning.operators.masks import Operator, Placed
 from recsketch.learning.operators.signs import Images
-from recsketch.learning.sources import Source
+from recsketch.learning.strings.sources import Source
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_learning import LENGTH, LEVELS, sketches
+from test_dictionary import LENGTH, LEVELS, sketches
 
 import recsketch as rs
 import recsketch._npz as _npz
@@ -24,7 +24,7 @@ def learned() -> tuple[rs.SketchSpec, Any, rs.Dictionary]:
 
 @pytest.fixture(scope="module")
 def kinds(learned: tuple[rs.SketchSpec, Any, rs.Dictionary]) -> dict[str, rs.Dictionary]:
-    true, y, d = learned
+    _, y, d = learned
     few = rs.learn_dictionary(y[:60], names=["a", "b"])
     return {
         "operators": d,
@@ -187,13 +187,17 @@ def test_comparison_counts_what_is_right_and_what_is_not(
     assert d.compare(true) == {"a": (n, 0, 0), "b": (n, 0, 0)}
     compared = d.compare(of_seed(true, true.seed + 1))
     assert all(c.exact < 5 and c.exact + c.missing == n and c.exact + c.false == n for c in compared.values())
-    fewer = rs.SketchSpec(dim=2048, modules={"b": 3}, rotation="block", blocks_per_column=1, max_inputs=4, seed=true.seed, attributes="linear")
+    options = {"rotation": "block", "blocks_per_column": 1, "max_inputs": 4, "attributes": "linear"}
+    fewer = rs.SketchSpec(dim=2048, modules={"b": 3}, seed=true.seed, **options)
     found = d.compare(fewer)
     assert found["b"] == (3, 1, n - 3)  # where a counter stands depends on how many columns are before it
     assert found[d.layout.tag("a")] == (0, 0, n)
-    for wrong in (rs.SketchSpec(dim=2048, modules={"a": 3}), rs.SketchSpec(dim=4096, modules={"a": 3}, rotation="block")):
+    for wrong in (
+        rs.SketchSpec(dim=2048, modules={"a": 3}),
+        rs.SketchSpec(dim=4096, modules={"a": 3}, rotation="block"),
+    ):
         with pytest.raises(ValueError, match="spec"):
-            d.compare(wrong)
+            d.compare(rs.SketchSpec(modules={"a": 3}, **wrong))
 
 
 def of_seed(true: rs.SketchSpec, seed: int) -> rs.SketchSpec:

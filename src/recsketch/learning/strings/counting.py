@@ -10,14 +10,14 @@ import numpy as np
 
 import recsketch._core as _core
 from recsketch._check import Floats
-from recsketch.learning.strings import Layout
+from recsketch.learning.strings.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import numpy.typing as npt
 
-    from recsketch.learning.sources import Piece
+    from recsketch.learning.strings.sources import Piece
 
     Codes: TypeAlias = npt.NDArray[np.uint64]
     Numbers: TypeAlias = npt.NDArray[np.int64]

@@ -11,9 +11,9 @@ import pytest
 
 import recsketch as rs
 import recsketch._core as _core
-from recsketch.learning.counting import true_tags
-from recsketch.learning.strings import Layout
-from recsketch.learning.truth import columns_of
+from recsketch.learning.strings.counting import true_tags
+from recsketch.learning.strings.layout import Layout
+from recsketch.learning.strings.truth import columns_of
 
 DIM, LENGTH = 1024, 12
 LEVELS = [["a", "b"], ["c", "d"]]
@@ -459,7 +459,7 @@ class Parts:
 def test_more_sketches_than_a_sample(flat: tuple[rs.SketchSpec, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """With a sample of 200 of 300, the other passes find what all of them say; events are those of the sample."""
     true, y = flat
-    monkeypatch.setattr("recsketch.learning.columns.SAMPLE", 200)
+    monkeypatch.setattr("recsketch.learning.strings.columns.SAMPLE", 200)
     parts = Parts(y[:120], y[120:250], y[250:])
     found = rs.learn_dictionary(parts, names=["a", "b"])
     assert total(found, true) == (2 * (LENGTH + 1), 0, 0)

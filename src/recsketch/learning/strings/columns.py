@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from recsketch.learning.counting import Found, look, true_tags
-from recsketch.learning.strings import Layout
+from recsketch.learning.strings.counting import Found, look, true_tags
+from recsketch.learning.strings.layout import Layout
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from recsketch.learning.sources import Source
+    from recsketch.learning.strings.sources import Source
 
     Codes: TypeAlias = npt.NDArray[np.uint64]
     Numbers: TypeAlias = npt.NDArray[np.int64]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_learning import LENGTH, LEVELS, runs, spec
+from test_dictionary import LENGTH, LEVELS, runs, spec
 
 import recsketch as rs
 from recsketch.learning.operators.machine import Machine, Turn

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from recsketch._streams import words
-from recsketch.learning.strings import Layout
+from recsketch.learning.strings.layout import Layout
 
 if TYPE_CHECKING:
     import numpy.typing as npt
