@@ -27,6 +27,8 @@ PASSES = 3  # over all sketches, where there are more
 CERTAIN = 2  # sketches of which a string explains a block
 GROUPS = 0.05  # of columns that have as many blocks, so that all have
 MOST_BLOCKS = 8  # of a column
+RARE = 0.05  # of the median of its module's sketches: a column that is in fewer is doubtful if there are
+FALSE = 1e-4  # other candidates to a tag
 RIVAL = 0.25  # of a string's sketches: another one of its column and stratum that has as many leaves it doubtful
 
 
@@ -42,6 +44,7 @@ class Strings:
     sign: Doubles
     counts: Numbers  # sketches of which each explains a block
     chance: dict[int, float]  # of a tag the share of its payloads that chance would give
+    false: float  # candidates that were no strings, to a tag
     found: Found  # the events of the sample
     unexplained: float
     looked: int  # places in all sketches where a code was read and was not known
@@ -53,6 +56,7 @@ def find_strings(source: Source, layout: Layout, threads: int) -> Strings:
     sample = source.sample(most)
     known, tags = np.zeros(0, np.uint64), np.zeros(0, np.int64)
     chance: dict[int, float] = {}
+    others = 0
     for _ in range(ROUNDS):
         found = look(sample.pieces(), layout, known, threads)
         codes, clean = found.candidates()
@@ -61,6 +65,7 @@ def find_strings(source: Source, layout: Layout, threads: int) -> Strings:
                 chance[int(tag)] = min(float(share), chance.get(int(tag), 1.0))
         tags = np.array(sorted(chance), np.int64)
         added = codes[np.isin(layout.read(codes)[0], tags)]
+        others = max(others, codes.size - added.size)
         if not added.size:
             break
         known = np.sort(np.concatenate([known, added]))
@@ -78,7 +83,21 @@ def find_strings(source: Source, layout: Layout, threads: int) -> Strings:
     elif found.counts.size != known.size:
         found = look(sample.pieces(), layout, known, threads, tags)
     tag, column, row, sign = layout.read(known)
-    return Strings(layout, known, tag, column, row, sign, whole.counts, chance, found, whole.unexplained, whole.looked)
+    false = others / 2.0**layout.tag_bits
+    return Strings(
+        layout,
+        known,
+        tag,
+        column,
+        row,
+        sign,
+        whole.counts,
+        chance,
+        false,
+        found,
+        whole.unexplained,
+        whole.looked,
+    )
 
 
 @dataclass(frozen=True)
@@ -95,12 +114,16 @@ def assemble(strings: Strings) -> tuple[int, dict[int, list[Column]], list[tuple
 
     A column has one block in each of r strata of rows, floor(t places / r) up to floor((t + 1) places / r). r is the
     largest number of blocks that a twentieth of all columns have. What has fewer, or two of one stratum of which
-    neither is rare, is doubtful.
+    neither is rare, is doubtful. So is a column that is much rarer than others of its module where some candidates were
+    no strings, one of which may have the module's tag.
     """
     places, groups = strings.layout.places, _groups(strings)
     sizes = np.bincount([min(len(g), MOST_BLOCKS) for g in groups.values()], minlength=MOST_BLOCKS + 1)
     enough = max(2.0, GROUPS * len(groups))
     blocks = max((n for n in range(1, MOST_BLOCKS + 1) if sizes[n:].sum() >= enough), default=1)
+    counts: dict[int, list[int]] = {}
+    for (tag, _), members in groups.items():
+        counts.setdefault(tag, []).append(int(strings.counts[members[0]]))
     columns: dict[int, list[Column]] = {}
     doubtful: list[tuple[int, int]] = []
     for (tag, index), members in sorted(groups.items()):
@@ -108,11 +131,12 @@ def assemble(strings: Strings) -> tuple[int, dict[int, list[Column]], list[tuple
         for q in members:  # those of most sketches first
             strata.setdefault(((int(strings.row[q]) + 1) * blocks - 1) // places, []).append(q)
         rivals = [strings.counts[v[1]] > RIVAL * strings.counts[v[0]] for v in strata.values() if len(v) > 1]
-        if len(strata) != blocks or any(rivals):
-            doubtful.append((tag, index))
-            continue
         own = tuple(strata[t][0] for t in sorted(strata))
-        columns.setdefault(tag, []).append(Column(index, own, _confidence(strings, tag, own)))
+        rare = strings.counts[list(own)].min() < RARE * np.median(counts[tag])
+        if len(strata) != blocks or any(rivals) or (rare and strings.false > FALSE):
+            doubtful.append((tag, index))
+        else:
+            columns.setdefault(tag, []).append(Column(index, own, _confidence(strings, tag, own)))
     return blocks, columns, doubtful
 
 
