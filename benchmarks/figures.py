@@ -33,6 +33,7 @@ TOPICS = {
     "test_accuracy_of_rests": "read what tuples lack, as a sum",
     "test_accuracy_of_search": "search runs by their sketches",
     "test_accuracy_of_concepts": "rely on concepts that emerge",
+    "test_accuracy_of_dictionary": "learn matrices that nobody told",
     "test_speed_of_recursion": "sketch millions of runs and count cores",
     "test_speed_of_batches": "sketch on several cores, or pack many small runs",
     "test_speed_of_reading": "read millions of sketches",
