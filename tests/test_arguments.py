@@ -117,7 +117,7 @@ TABLE: dict[str, tuple[Callable[[Any], Any], str, set[str]]] = {
     "SketchSpec modules' name": (lambda v: rs.SketchSpec(DIM, {key(v): 3}), "modules", {"zz", "long text"}),
     "SketchSpec seed": (lambda v: rs.SketchSpec(DIM, {"a": 3}, v), "seed", {"0", "5"}),
     "SketchSpec max_inputs": (lambda v: SPEC.replace(max_inputs=v), "max_inputs", {"5"}),
-    "SketchSpec angle": (lambda v: SPEC.replace(angle=v), "angle", {"5", "2.5", "0-d array"}),
+    "SketchSpec angle": (lambda v: SPEC.replace(angle=v), "angle", {"None", "5", "2.5", "0-d array"}),
     "SketchSpec rotation": (lambda v: SPEC.replace(rotation=v), "rotation", set()),
     "SketchSpec weighting": (lambda v: SPEC.replace(weighting=v), "weighting", set()),
     "SketchSpec scaling": (lambda v: SPEC.replace(scaling=v), "scaling", set()),

@@ -19,7 +19,9 @@ def spec_of(**more: Any) -> ref.RefSpec:
     return ref.RefSpec(**{**options, "rotation": "block", "block_size": 32, "blocks_per_column": 2, **more})
 
 
-@pytest.mark.parametrize(("dim", "size", "column"), [(1024, 32, 1), (1024, 32, 2), (2048, 32, 3), (2048, 64, 2), (4096, 64, 5)])
+@pytest.mark.parametrize(
+    ("dim", "size", "column"), [(1024, 32, 1), (1024, 32, 2), (2048, 32, 3), (2048, 64, 2), (4096, 64, 5)]
+)
 def test_embeddings_are_those_of_the_reference(build: Any, dim: int, size: int, column: int) -> None:
     """Every sign of every string: numbers are 0 or one over sqrt(r b), rounded once."""
     spec = spec_of(dim=dim, block_size=size, blocks_per_column=column, seed=2**40 + 3, attributes="polar")
@@ -42,7 +44,12 @@ def test_operators_are_those_of_the_reference(build: Any, dim: int, size: int) -
     core = build.core(spec)
     x = np.random.default_rng(1).standard_normal(dim).astype(np.float32)
     operators = [(0, i, "position", str(i)) for i in range(4)] + [(1, i, "module", n) for i, n in enumerate(MODULES)]
-    for kind, index, role, name in [*operators, (2, 0, "branch", "attr"), (2, 1, "branch", "in/0"), (2, 2, "branch", "in/0")]:
+    for kind, index, role, name in [
+        *operators,
+        (2, 0, "branch", "attr"),
+        (2, 1, "branch", "in/0"),
+        (2, 2, "branch", "in/0"),
+    ]:
         t = spec.operator(role, name)
         for transpose in (False, True):
             wanted = (t.T if transpose else t) @ x

@@ -64,7 +64,7 @@ def test_embeddings_and_counters(core: _core.Spec) -> None:
         *[("dim", v) for v in (0, 32, 96, -64, 2**25, 2**40)],
         *[("lengths", v) for v in ([], [0], [-1], [2**20 + 1], [2**62], [1, 2])],
         *[("max_inputs", v) for v in (0, -1, 5, 2**40)],
-        *[("rotation", v) for v in ("", "block", None)],
+        *[("rotation", v) for v in ("", "blocks", None)],
         *[("cosine", v) for v in (np.nan, np.inf)],
         *[("gain", v) for v in (np.nan, np.inf, -1.0)],
         *[("weighting", v) for v in ("", "sqrt", None, 0)],

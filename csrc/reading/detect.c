@@ -89,7 +89,7 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->like = rsk_alloc(cells, sizeof *q->like);
     q->noise_of = rsk_alloc(spec->modules, sizeof *q->noise_of);
     q->weight = rsk_alloc(cells, sizeof *q->weight);
-    q->energy = rsk_alloc(2 * (rsk_blocks(spec) + 1), sizeof *q->energy);
+    q->energy = rsk_alloc(rsk_blocks(spec) + 1, sizeof *q->energy);
     q->frequency = rsk_alloc(spec->modules, sizeof *q->frequency);
     q->look = rsk_alloc(2 * spec->modules, sizeof *q->look);
     q->near = rsk_alloc((RSK_LOOK_TOGETHER + 1) * spec->modules, sizeof *q->near);

@@ -145,8 +145,6 @@ void rsk_tree_program(rsk_tree *tree);
 
 /* energy (blocks + 1) = that of each block of x (d), and of all. For the block family. */
 void rsk_block_energies(const rsk_spec *spec, const float *x, double *energy);
-/* out (blocks + 1) = the same behind a row of operators, transposed. */
-void rsk_block_step(const rsk_spec *spec, const rsk_rotation *const *row, int count, const double *energy, double *out);
 /* How much less the noise of a counter's score is, in variance, than that of a column that is spread over the whole of a residual of these
  * energies; 1 for other families, which do not read them. The score is that of module m's counter at a position, in the residual's unit. */
 double rsk_counter_weight(const rsk_spec *spec, ptrdiff_t module, ptrdiff_t position, const double *energy, double score);
@@ -214,7 +212,7 @@ typedef struct rsk_detector {
     double *like;      /* (window, modules): log-likelihood ratio */
     double *weight;    /* (window, modules) of counters' scores, see rsk_counter_weight */
     double *noise_of;  /* (modules,) the factor that decorrelation changes the noise by */
-    double *energy;    /* (2, blocks + 1) of the tuple's residual, and scratch */
+    double *energy;    /* (blocks + 1,) of the tuple's residual */
     double *frequency; /* (modules,) how often a module has come up so far, while modules are learned */
     int32_t *taken;    /* (window,) module at a position; -1: none */
     int32_t *child_at; /* (window,) its node, where one is */

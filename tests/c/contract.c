@@ -374,6 +374,45 @@ static void test_spec_parameters(void) {
     rsk_spec_free(NULL);
 }
 
+#define EXPECT_BLOCKS(want, change)          \
+    do {                                     \
+        params q;                            \
+        params_fill(&q, 1024, "block", 1);   \
+        change;                              \
+        expect_spec((want), &q, __LINE__);   \
+    } while (0)
+
+/* What blocks ask for beyond what all families do. */
+static void test_block_parameters(void) {
+    EXPECT_BLOCKS(RSK_OK, (void)0);
+    EXPECT_BLOCKS(RSK_EINVAL, q.p.dim = 512); /* 16 blocks */
+    EXPECT_BLOCKS(RSK_EINVAL, q.p.block = 64);
+    EXPECT_BLOCKS(RSK_OK, (q.p.dim = 2048, q.p.block = 64));
+    const ptrdiff_t sizes[] = {PTRDIFF_MIN, -32, 0, 1, 16, 33, 48, 128, PTRDIFF_MAX};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) EXPECT_BLOCKS(RSK_EINVAL, q.p.block = sizes[i]);
+    EXPECT_BLOCKS(RSK_OK, q.p.dim = (ptrdiff_t)1 << 18); /* 8 bits of a tag */
+    EXPECT_BLOCKS(RSK_EINVAL, q.p.dim = (ptrdiff_t)1 << 19);
+    EXPECT_BLOCKS(RSK_OK, (q.p.dim = RSK_MAX_DIM, q.p.block = 64));
+    const ptrdiff_t columns[] = {PTRDIFF_MIN, -1, 0, RSK_MAX_BLOCKS + 1, PTRDIFF_MAX};
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) EXPECT_BLOCKS(RSK_EINVAL, q.p.blocks_per_column = columns[i]);
+    EXPECT_BLOCKS(RSK_OK, q.p.blocks_per_column = RSK_MAX_BLOCKS);
+    EXPECT_BLOCKS(RSK_EINVAL, q.p.ins = 2);
+    EXPECT_BLOCKS(RSK_OK, q.tags[0] = ((uint64_t)1 << 16) - 1);
+    EXPECT_BLOCKS(RSK_EINVAL, q.tags[0] = (uint64_t)1 << 16);
+    EXPECT_BLOCKS(RSK_EINVAL, q.tags[MODULES - 1] = UINT64_MAX);
+    EXPECT_BLOCKS(RSK_EINVAL, q.p.tags = NULL);
+    EXPECT_BLOCKS(RSK_OK, q.lengths[0] = 1022);
+    EXPECT_BLOCKS(RSK_EINVAL, q.lengths[0] = 1023);
+    EXPECT_BLOCKS(RSK_OK, (q.p.dim = 2048, q.p.block = 64, q.lengths[0] = 65534));
+    EXPECT_BLOCKS(RSK_EINVAL, (q.p.dim = 2048, q.p.block = 64, q.lengths[0] = 65535));
+    double kappa[15] = {0};
+    uint64_t positions[32] = {0};
+    EXPECT_BLOCKS(RSK_OK, (q.p.max_inputs = 13, q.p.kappa = kappa, q.p.positions = positions)); /* of 15 masks */
+    EXPECT_BLOCKS(RSK_EINVAL, (q.p.max_inputs = 14, q.p.kappa = kappa, q.p.positions = positions));
+    EXPECT_BLOCKS(RSK_EINVAL, (q.p.max_inputs = INT32_MAX, q.p.kappa = kappa, q.p.positions = positions));
+    EXPECT_SPEC(RSK_OK, (q.p.tags = NULL, q.p.block = -1, q.p.blocks_per_column = -1)); /* not read */
+}
+
 static void test_operators(void) {
     rsk_spec *spec = spec_make(128, "skew", 1);
     float x[150] = {1}, out[150];
@@ -424,9 +463,9 @@ static void small_fill(small *s) {
 enum { ANYWHERE = -2 }; /* the header does not say where */
 
 static void expect_plan(rsk_status want, ptrdiff_t trace, ptrdiff_t object, const small *s, int threads, int line) {
-    static const char *const rotations[] = {"skew", "hadamard"};
-    for (int i = 0; i < 2; i++) {
-        rsk_spec *spec = spec_make(64, rotations[i], 1);
+    static const char *const rotations[] = {"skew", "hadamard", "block"};
+    for (int i = 0; i < 3; i++) {
+        rsk_spec *spec = spec_make(i < 2 ? 64 : 1024, rotations[i], 1);
         rsk_plan *plan = (rsk_plan *)(void *)&plan; /* must be overwritten */
         rsk_where where = {-7, -7};
         check_status(want, rsk_plan_create(spec, &s->batch, threads, &plan, &where), __FILE__, line, "rsk_plan_create");
@@ -944,6 +983,7 @@ void test_statuses(void) {
     RUN(test_hashing);
     RUN(test_tensor);
     RUN(test_spec_parameters);
+    RUN(test_block_parameters);
     RUN(test_operators);
     RUN(test_plan_offsets);
     RUN(test_plan_sizes);

@@ -46,7 +46,7 @@ typedef struct params {
     rsk_spec_params p;
     ptrdiff_t lengths[MODULES];
     double kappa[MAX_INPUTS + 1];
-    uint64_t positions[POSITIONS], operators[MODULES], embeddings[MODULES], counters[MODULES];
+    uint64_t positions[POSITIONS], operators[MODULES], embeddings[MODULES], counters[MODULES], tags[MODULES];
 } params;
 void params_fill(params *out, ptrdiff_t dim, const char *rotation, int energy);
 rsk_spec *spec_of(const params *p);

@@ -168,13 +168,15 @@ void params_fill(params *out, ptrdiff_t dim, const char *rotation, int energy) {
         out->operators[i] = 0x123456789abcdef0u + (uint64_t)i;
         out->embeddings[i] = 200 + (uint64_t)i;
         out->counters[i] = 300 + (uint64_t)i;
+        out->tags[i] = 17 + 40 * (uint64_t)i;
     }
     for (int i = 0; i < POSITIONS; i++) out->positions[i] = 400 + (uint64_t)i;
     for (int k = 0; k <= MAX_INPUTS; k++) out->kappa[k] = sqrt((double)(k > 0 ? k : 1));
     out->p = (rsk_spec_params){.dim = dim, .modules = MODULES, .max_inputs = MAX_INPUTS, .seed = 0xfedcba9876543210u,
                                .rotation = rotation, .cosine = 0.5, .sine = 0.86602540378443865,
                                .gain = 0.70710678118654752, .branch = 0.70710678118654752,
-                               .weighting = energy ? RSK_WEIGHTS_ENERGY : RSK_WEIGHTS_LINEAR, .ordered = 1, .ins = 2,
+                               .weighting = energy ? RSK_WEIGHTS_ENERGY : RSK_WEIGHTS_LINEAR, .ordered = 1,
+                               .ins = strcmp(rotation, "block") ? 2 : 1, .block = 32, .blocks_per_column = 2, .tags = out->tags,
                                .lengths = out->lengths, .kappa = out->kappa, .positions = out->positions,
                                .operators = out->operators, .embeddings = out->embeddings, .counters = out->counters,
                                .branch_attr = 1, .branch_in = {2, 3}};

@@ -226,8 +226,31 @@ static void test_resolution(void) {
     rsk_spec_free(spec);
 }
 
+/* The way back from a code to its payload, and from a payload to its parts, at every size; a code has no bits beyond its own. */
+static void test_codes(void) {
+    uint64_t state = 9;
+    for (ptrdiff_t d = 64; d <= RSK_MAX_DIM; d *= 2)
+        for (ptrdiff_t b = 16; b <= 128; b *= 2) {
+            rsk_codes c = {0};
+            const int bits = b == 32 ? 31 - 10 - rsk_log2(d / b) : 48 - 16 - rsk_log2(d / b), good = b == 32 || b == 64;
+            CHECK(rsk_codes_make(d, b, &c) == (good && d >= b && bits >= RSK_LEAST_TAG));
+            if (!c.block) continue;
+            CHECK(c.block == b && c.tag_bits == bits && c.bits + c.tail == b - 1 && c.row_bits + c.column_bits + bits == c.bits);
+            for (int i = 0; i < 20 && bits > 0; i++) {
+                const uint64_t any = (uint64_t)next_word(&state) << 32 | next_word(&state), row = any % (uint64_t)(d / b);
+                const uint64_t column = any >> 20 & rsk_code_counter(&c), tag = any >> (64 - bits);
+                const uint64_t payload = rsk_code_pack(&c, tag, column, row), code = rsk_code_of(&c, payload);
+                uint64_t r, k, t;
+                rsk_code_unpack(&c, payload, &t, &k, &r);
+                CHECK(r == row && k == column && t == tag && !(code >> c.bits) && rsk_code_payload(&c, code) == payload);
+                CHECK(rsk_code_payload(&c, code | UINT64_MAX << c.bits) == payload); /* a tail counts for nothing */
+            }
+        }
+}
+
 void test_private(void) {
     RUN(test_alloc);
+    RUN(test_codes);
     RUN(test_dot);
     RUN(test_streams);
     RUN(test_scratch);

@@ -129,7 +129,7 @@ static int is_same(const swept *a, const swept *b, const runs *r, int shape) {
 /* Large trees are split, and nothing else; every team makes the same bits of them. */
 static void test_split_sweeps(const char *rotation) {
     rsk_spec *spec = spec_make(SPLIT_DIM, rotation, 1);
-    const int skew = !strcmp(rotation, "skew");
+    const int whole = strcmp(rotation, "hadamard") != 0; /* in whole numbers */
     runs r;
     shapes_make(&r, 5);
     rsk_plan *plan = plan_make(spec, &r);
@@ -137,7 +137,7 @@ static void test_split_sweeps(const char *rotation) {
         swept alone = sweep(spec, plan, &r, shape, 1);
         CHECK(!rsk_is_split(spec, plan, shape, 1));
         for (int team = 2; team <= MOST_THREADS; team++) {
-            CHECK(rsk_is_split(spec, plan, shape, team) == (skew && is_large(shape)));
+            CHECK(rsk_is_split(spec, plan, shape, team) == (whole && is_large(shape)));
             swept shared = sweep(spec, plan, &r, shape, team);
             CHECK(is_same(&alone, &shared, &r, shape));
             free_swept(&shared);
@@ -339,12 +339,14 @@ static void test_split_stops(void) {
 }
 
 static void test_split_skew(void) { test_split_sweeps("skew"); }
+static void test_split_block(void) { test_split_sweeps("block"); }
 static void test_split_hadamard(void) { test_split_sweeps("hadamard"); }
 
 void test_threads(void) {
     RUN(test_longest_first);
     RUN(test_split_skew);
     RUN(test_split_hadamard);
+    RUN(test_split_block);
     RUN(test_split_bad_attributes);
     RUN(test_split_memory);
     RUN(test_unequal_batch);

@@ -37,7 +37,7 @@ static void sketches_of(const rsk_spec *spec, float *out, int shared) {
                                  .output_ends = output_ends, .outputs = outputs, .output_weights = output_weights};
         rsk_plan *plan = NULL;
         if (!CHECK_STATUS(RSK_OK, rsk_plan_create(spec, &batch, 1, &plan, NULL))) exit(1);
-        CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, out + i * DIM, 1, NULL, NULL));
+        CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, x, NULL, out + i * spec->dim, 1, NULL, NULL));
         rsk_plan_free(plan);
     }
 }
@@ -388,18 +388,20 @@ static void test_fit(void) {
  * libraries in the last place, so that architectures can be asked for no more. */
 static uint64_t digest(const char *rotation, int weighting, int threads, int digits) {
     uint64_t hash = FNV_START;
-    rsk_spec *spec = spec_weighted(DIM, rotation, weighting);
+    const ptrdiff_t d = strcmp(rotation, "block") ? DIM : 2 * DIM;
+    rsk_spec *spec = spec_weighted(d, rotation, weighting);
     /* with balanced weights, all that a caller may say: the last element is none of the attribute's, and sparse or not is open */
     const rsk_sparsity told[MODULES] = {{RSK_DECIDE, 0, 1}, {RSK_DENSE, 0, 0}, {RSK_SPARSE, 4, 0}, {RSK_DENSE, 0, 0}};
     const int all = weighting == RSK_WEIGHTS_BALANCED;
-    float *s = need(SKETCHES * DIM, sizeof *s);
-    uint8_t *mask = need(SKETCHES * DIM, 1);
+    float *s = need((size_t)(SKETCHES * d), sizeof *s);
+    uint8_t *mask = need((size_t)(SKETCHES * d), 1);
     uint64_t state = 13;
     ptrdiff_t tied = 0;
     for (int part = 0; part < 2 + all; part++) {
         /* part 2: shared objects, in so few coordinates that they fit as one only; the last elements are signatures */
         sketches_of(spec, s, part == 2);
-        for (ptrdiff_t k = 0; k < SKETCHES * DIM; k++) mask[k] = part == 2 ? next_word(&state) % 16 < KEPT : next_word(&state) % 8 != 0;
+        for (ptrdiff_t k = 0; k < SKETCHES * d; k++) 
+            mask[k] = part == 2 ? next_word(&state) % 16 < KEPT * DIM / d : next_word(&state) % 8 != 0;
         rsk_unroll_params p = usual();
         if (all) p.norm2 = 1, p.free = part == 2 ? 6 : 1, p.signature = part == 2 ? 6 : 0, p.sparsity = part == 1 ? told : NULL;
         rsk_unrolled *u = NULL;
@@ -434,9 +436,10 @@ static uint64_t digest(const char *rotation, int weighting, int threads, int dig
 static void test_unroll_digest(void) {
     uint64_t all = FNV_START;
     static const int weightings[] = {RSK_WEIGHTS_ENERGY, RSK_WEIGHTS_LINEAR, RSK_WEIGHTS_BALANCED};
-    for (int v = 0; v < 6; v++) {
-        const char *rotation = v & 1 ? "hadamard" : "skew";
-        const int weighting = weightings[v / 2];
+    static const char *const rotations[] = {"skew", "hadamard", "block"};
+    for (int v = 0; v < 9; v++) {
+        const char *rotation = v < 6 ? rotations[v & 1] : rotations[2];
+        const int weighting = weightings[v < 6 ? v / 2 : v - 6];
         CHECK_STATUS(RSK_OK, rsk_isa_select("portable"));
         const uint64_t want = digest(rotation, weighting, 1, 0), rounded = digest(rotation, weighting, 1, 1);
         for (int i = 0; ISA_LEVELS[i]; i++) {

@@ -17,6 +17,11 @@ LEAST_BLOCKS = 32  # of a sketch
 LEAST_TAG = 8  # bits: a random string is then one of a module's in less than 1 of 256 cases
 
 
+def has(rotation: object) -> bool:
+    """Whether this is the rotation of blocks."""
+    return isinstance(rotation, str) and rotation == BLOCK
+
+
 def size(given: object, rotation: str) -> int | None:
     """Coordinates of a block; None for other rotations."""
     value = _parameter("block_size", given, rotation, DEFAULT_SIZE, SIZES[0], SIZES[-1])
@@ -31,7 +36,7 @@ def per_column(given: object, rotation: str) -> int | None:
 
 
 def _parameter(name: str, given: object, rotation: str, default: int, low: int, high: int) -> int | None:
-    if rotation == BLOCK:
+    if has(rotation):
         return default if given is None else _check.integer(name, given, low, high)
     if given is not None:
         raise ValueError(f'{name}: wanted None unless rotation="{BLOCK}"; got {_check.describe(given)}')
@@ -100,7 +105,8 @@ def check(dim: int, size: int, max_inputs: int, lengths: Mapping[str, int]) -> N
     if found.tag < LEAST_TAG:
         wanted = f"blocks that leave {LEAST_TAG} bits for modules' tags at dim {dim}, {other}"
         raise ValueError(f"block_size: wanted {wanted}; got {size}, which leaves {max(found.tag, 0)}")
-    most, names = (1 << found.column) - 2, {}
+    most = (1 << found.column) - 2
+    names: dict[int, str] = {}
     for name, length in lengths.items():
         if length > most:
             wanted = f"at most {most} numbers an object with block_size={size}, or {other}"

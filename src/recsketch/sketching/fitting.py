@@ -69,7 +69,7 @@ def fitted(
 def loud_enough(spec: SketchSpec, batch: TraceBatch) -> SketchSpec:
     """The specification with the least balance at which no object of these runs is fainter than LOUD; or 1."""
     for balance in BALANCES:
-        trial = spec.replace(dim=spec.least_dim, balance=balance)
+        trial = spec.replace(dim=spec._least_dim, balance=balance)
         if faintest(Matrices(trial), batch, _core.max_threads()).min() >= LOUD:
             break
     return spec.replace(balance=balance)

@@ -144,7 +144,7 @@ def length_for(spec: SketchSpec, batch: TraceBatch, target: float, decoder: str)
     """
     found = loads(Matrices(spec), batch, _core.max_threads(), decoder == "unroll")
     most = float(found.max()) * spec.dim
-    dim = max(spec.least_dim, 1 << math.ceil(math.log2(min(max(most, 1.0) / target, 2.0**60))))
+    dim = max(spec._least_dim, 1 << math.ceil(math.log2(min(max(most, 1.0) / target, 2.0**60))))
     if dim > MAX_DIM:
         raise ValueError(f"traces: wanted at most {target * MAX_DIM:.0f} unknown numbers in one; got {most:.0f}")
     return dim

@@ -62,8 +62,8 @@ def factors(spec: SketchSpec) -> Factors:
 
 
 def _direction(spec: SketchSpec) -> tuple[float, float]:
-    """Cosine and sine of an operator's angle. Rotations of pairs are computed with the tangent in float32, or where that
-    is above 512 with the cotangent: the angle is the one whose tangent is a float32."""
+    """Cosine and sine of an operator's angle. Rotations of pairs are computed with the tangent in float32, or where
+    that is above 512 with the cotangent: the angle is the one whose tangent is a float32."""
     angle = math.radians(spec.angle)
     c, s = _rounded(math.cos(angle)), _rounded(math.sin(angle))
     if spec.rotation == "hadamard":

@@ -30,7 +30,7 @@ def dim(given: object) -> int:
 
 def least_dim(rotation: object, block_size: object, max_inputs: object) -> int:
     """The shortest sketch of a rotation, with so many positions."""
-    size = blocks.size(block_size, rotation) if rotation == blocks.BLOCK else None
+    size = blocks.size(block_size, blocks.BLOCK) if blocks.has(rotation) else None
     return MIN_DIM if size is None else blocks.least_dim(size, _check.integer("max_inputs", max_inputs, 1, MAX_INPUTS))
 
 
@@ -105,7 +105,7 @@ def angle(given: object, rotation: str) -> float:
 
 def default_angle(rotation: str) -> float:
     """Blocks are learned from what an operator leaves where it was, or moves: at 75 degrees nearly all moves."""
-    return 75.0 if rotation == blocks.BLOCK else 60.0
+    return 75.0 if blocks.has(rotation) else 60.0
 
 
 def wiring(given: object, modules: Modules) -> Wiring | None:

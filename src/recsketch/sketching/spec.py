@@ -414,7 +414,7 @@ class SketchSpec:
             fields["spread"] = None
         if self.angle == parameters.default_angle(self.rotation):
             fields["angle"] = None
-        if changes.get("rotation", self.rotation) != blocks.BLOCK:
+        if not blocks.has(changes.get("rotation", self.rotation)):
             fields["block_size"] = fields["blocks_per_column"] = None
         return SketchSpec(**{**fields, **changes})
 
@@ -443,7 +443,7 @@ class SketchSpec:
         return {name: length + more for name, length in self.modules.items()} if more else self.modules
 
     @property
-    def least_dim(self) -> int:
+    def _least_dim(self) -> int:
         """The shortest sketch that the rotation, its parameters and `max_inputs` allow."""
         return parameters.least_dim(self.rotation, self.block_size, self.max_inputs)
 
@@ -532,10 +532,11 @@ class SketchSpec:
         return (self.attributes == "polar") + self.signature
 
     def _fields(self) -> dict[str, Any]:
-        """All parameters, in the order of the documentation, as plain types; those of blocks where the rotation has any."""
+        """All parameters, in the order of the documentation, as plain types; without those of blocks where there are
+        none."""
         names = ("dim", "modules", "seed", "max_inputs", "angle", "rotation", "attributes", "weighting", "balance")
         more = ("spread", "ordered", "scaling", "scales", "centres", "wiring", "signature")
-        own = ("block_size", "blocks_per_column") if self.rotation == blocks.BLOCK else ()
+        own = ("block_size", "blocks_per_column") if blocks.has(self.rotation) else ()
         fields = {name: getattr(self, name) for name in (*names, *more, *own)}
         return {k: dict(v) if isinstance(v, Mapping) else v for k, v in fields.items()}
 

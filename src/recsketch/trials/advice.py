@@ -126,7 +126,7 @@ def _told(sparse: dict[str, str]) -> str:
 def _length(found: Trial, load: float) -> int:
     """The length at which the largest run has at most this load by uses; the sample always has that run."""
     unknowns = float(found.load_by_uses.max()) * found.spec.dim
-    return max(found.spec.least_dim, 1 << math.ceil(math.log2(min(unknowns / load, 2.0**60))))
+    return max(found.spec._least_dim, 1 << math.ceil(math.log2(min(unknowns / load, 2.0**60))))
 
 
 def _load(found: Trial, dim: int) -> str:
