@@ -192,10 +192,7 @@ def test_comparison_counts_what_is_right_and_what_is_not(
     found = d.compare(fewer)
     assert found["b"] == (3, 1, n - 3)  # where a counter stands depends on how many columns are before it
     assert found[d.layout.tag("a")] == (0, 0, n)
-    for wrong in (
-        rs.SketchSpec(dim=2048, modules={"a": 3}),
-        rs.SketchSpec(dim=4096, modules={"a": 3}, rotation="block"),
-    ):
+    for wrong in ({"dim": 2048}, {"dim": 4096, "rotation": "block"}):
         with pytest.raises(ValueError, match="spec"):
             d.compare(rs.SketchSpec(modules={"a": 3}, **wrong))
 

@@ -134,7 +134,7 @@ static void test_peel_bits(void) {
             CHECK(digest(&f) == want);
         }
     }
-    CHECK_STATUS(RSK_OK, rsk_isa_select("auto"));
+    CHECK_STATUS(RSK_OK, rsk_isa_select(NULL));
     release(&f);
 }
 

@@ -133,7 +133,8 @@ class Masks(Record):
 @dataclass(frozen=True, eq=False)
 class Object(Record):
     """An object that was read: its path as in `Masks.paths`, its module, what multiplies its columns, and the values of
-    these: of the module's columns without the counter, in the order of `Columns.indices`."""
+    these: of the module's columns without the counter, in the order of `Columns.indices`. NaN is what cannot be told:
+    a column that meets a sign that is not known."""
 
     path: tuple[Operator, ...]
     module: Module

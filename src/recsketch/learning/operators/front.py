@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Doubles: TypeAlias = npt.NDArray[np.float64]
 
 BRANCHES = ("attr", "in")
+WHOLE = 0.999  # squared norm of a column below which a sign that it meets is not known
 
 
 def with_operators(d: Dictionary, source: Source, angle: float | None) -> Dictionary:
@@ -61,6 +62,8 @@ def read(d: Dictionary, sketches: Doubles, noise: Doubles) -> list[list[Object]]
     reader = Reader(machine, [Place(tuple(_number(q, at) for q in path), at[m]) for m, path in paths])
     present = reader.present(sketches, noise)
     values = reader.fit(sketches, present).values
+    for x, norms in zip(values, reader.norms(), strict=True):
+        x[:, norms < WHOLE] = np.nan
     out: list[list[Object]] = []
     for i, there in enumerate(present):
         own = sorted(np.flatnonzero(there), key=lambda k: [q[1] for q in paths[k][1] if q[0] == "position"])

@@ -105,6 +105,11 @@ class Reader:
             left[rows] -= x @ own_columns
         return Fit(values, left)
 
+    def norms(self) -> list[Doubles]:
+        """Squares of the columns' norms at each place: one, or less where a sign is not known."""
+        square = np.square(self.columns).sum(axis=1)
+        return np.split(square, self.ends[1:-1])
+
     def present(self, sketches: Doubles, noise: Doubles) -> Flags:
         """(n, places): which objects are there, by their counters once all that may be there are fitted."""
         gram = self.columns @ self.columns.T

@@ -20,6 +20,7 @@ DAMPING = 1e-3  # of the Gram matrix's diagonal
 SWEEPS = 12
 SETTLED = 1e-9  # of the energy: nothing is left to settle
 SLOWER = 0.98  # of what a sweep began with: less is no gain
+CLEAR = 0.5  # size of a sign that is one in the end; others are not known
 START = 0.3  # size of random signs to begin with: from zeros two operators of one mask never part
 
 
@@ -46,7 +47,8 @@ def refine(
             break
         before = now
     for q, (mask, signs) in out.turns.items():
-        out.turns[q] = Turn(mask, np.where(touched[q], np.sign(signs), 0.0))
+        clear = touched[q] & (np.abs(signs) > CLEAR)
+        out.turns[q] = Turn(mask, np.where(clear, np.sign(signs), 0.0))
     return out
 
 
