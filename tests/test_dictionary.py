@@ -253,6 +253,16 @@ def test_all_columns_of_flat_and_deep_runs(r: int) -> None:
         assert all(np.all(c > 0.99) for c in found.confidence.values())
 
 
+def test_three_blocks_a_column() -> None:
+    """Three strata of 64 rows have 21, 21 and 22 of them."""
+    true, y = sketches(LEVELS[:1], 500, dim=2048, blocks_per_column=3)
+    found = rs.learn_dictionary(y, names=["a", "b"], operators=False)
+    assert found.blocks_per_column == 3
+    assert total(found, true) == (2 * (LENGTH + 1), 0, 0)
+    core = rs.Sketcher(true)._matrices.core
+    assert np.allclose(found.matrix("a")[0], core.embed(0, np.eye(LENGTH, dtype=np.float32)[0]), rtol=2**-22, atol=0)
+
+
 def test_strings_of_64_signs_have_tails() -> None:
     true, y = sketches(LEVELS[:1], 400, dim=4096, block_size=64)
     found = rs.learn_dictionary(y, names=list(true.modules), operators=False)

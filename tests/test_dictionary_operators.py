@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -148,6 +149,24 @@ def test_reading_checks_what_it_is_given() -> None:
         d.read(np.zeros((2, 2048)))
     with pytest.raises(ValueError, match="finite"):
         d.read(np.full((2, 1024), np.nan))
+
+
+def test_values_behind_a_sign_that_is_not_known_are_nan() -> None:
+    """T_attr's sign where the first column of module a stands is taken away: what stands there is NaN, and no other."""
+    _, traces, y, d = learned(LEVELS[:1], 600, 0)
+    assert d.masks is not None
+    assert d.operators is not None
+    c, attr = d.columns["a"], ("branch", "attr")
+    pair = [int(c.rows[0, 0]), int(c.rows[0, 0]) ^ d.masks.masks[attr]]
+    signs = d.operators[attr].copy()
+    signs[pair] = 0
+    less = replace(d, operators={**d.operators, attr: signs})
+    seen = 0
+    for o in (o for found in less.read(y[:20]) for o in found):
+        rows = d.columns[o.module].rows[:-1, 0]
+        assert np.array_equal(np.isnan(o.values), np.isin(rows, pair))
+        seen += int(np.isnan(o.values).sum())
+    assert seen > 5
 
 
 # ---------------------------------------------------------------- parts
