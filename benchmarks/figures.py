@@ -41,6 +41,7 @@ TOPICS = {
     "test_speed_of_fwht": "transform with `fwht`",
     "test_speed_of_sparse": "call `omp` or `htp`",
     "test_speed_of_scan": "call `scan`",
+    "test_speed_of_dictionary": "learn matrices from thousands of sketches",
     "test_speed_of_repository": "keep and search runs in a repository",
     "test_speed_of_projections": "project with `StructuredProjection`",
     "test_speed_of_hashing": "hash with `CountSketch` or `SparseProjection`",

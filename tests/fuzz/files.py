@@ -103,6 +103,11 @@ def targets() -> dict[str, Target]:
         assert np.isfinite(packed.unpack()).all()
         refusing(lambda: sketcher.similarity(packed, packed))
 
+    def use_dictionary(d: rs.Dictionary) -> None:
+        assert len(str(d)) < 10_000
+        for use in (lambda: [d.matrix(m) for m in d.columns], lambda: d.read(np.ones((2, d.dim), np.float32))):
+            refusing(use)
+
     def write_sketches(read: Any, path: Path) -> None:
         with open(path, "wb") as file:
             cli_files.write_sketches(file, *read)
@@ -112,6 +117,7 @@ def targets() -> dict[str, Target]:
 
     found = {
         "traces.npz": Target(b"", rs.TraceBatch.load, rs.TraceBatch.save, use_batch),
+        "dictionary.npz": Target(b"", rs.Dictionary.load, rs.Dictionary.save, use_dictionary),
         "sketches.npz": Target(b"", lambda p: cli_files.read_sketches(str(p)), write_sketches, repr, same),
         "spec.json": Target(
             b"",
