@@ -153,7 +153,7 @@ def test_reading_checks_what_it_is_given() -> None:
 
 def test_values_behind_a_sign_that_is_not_known_are_nan() -> None:
     """T_attr's sign where the first column of module a stands is taken away: what stands there is NaN, and no other."""
-    _, traces, y, d = learned(LEVELS[:1], 600, 0)
+    _, _, y, d = learned(LEVELS[:1], 600, 0)
     assert d.masks is not None
     assert d.operators is not None
     c, attr = d.columns["a"], ("branch", "attr")

@@ -10,9 +10,9 @@ import numpy as np
 def alike(a: object, b: object) -> bool:
     """Whether two values hold the same.
 
-    Arrays are alike if their shapes and all elements are equal; tuples, lists and dicts if their members are. NaN is like NaN,
-    unlike for ``==``: what was read twice from one sketch is the same, whatever it lacks. Values that cannot be
-    compared are not alike; nothing is raised.
+    Arrays are alike if their shapes and all elements are equal; tuples, lists and dicts if their members are. NaN is
+    like NaN, unlike for ``==``: what was read twice from one sketch is the same, whatever it lacks. Values that cannot
+    be compared are not alike; nothing is raised.
 
     Examples
     --------
