@@ -28,6 +28,7 @@ TOPICS = {
     "test_accuracy_of_sparse": "read attributes that are mostly zero",
     "test_accuracy_of_unrolling": "rebuild runs from sketches alone",
     "test_accuracy_beyond_capacity": "read what is left of runs that do not fit",
+    "test_accuracy_of_blocks": 'read sketches of the rotation "block"',
     "test_accuracy_of_raw_runs": "rebuild runs that are deep, wide, uneven or raw",
     "test_accuracy_of_statements": "rely on confidences, intervals and `complete`",
     "test_accuracy_of_rests": "read what tuples lack, as a sum",

@@ -372,7 +372,7 @@ typedef struct rsk_spec_params {
 typedef enum rsk_weighting { RSK_WEIGHTS_ENERGY, RSK_WEIGHTS_LINEAR, RSK_WEIGHTS_BALANCED, RSK_WEIGHTS_COUNT } rsk_weighting;
 
 /* Draws all matrices: about (max_inputs + 3 modules + 4) d / 8 bytes, with "hadamard" (2 max_inputs + 4 modules + 7) d / 8, with "block"
- * (max_inputs + modules + 4) d / 8 and 8 to 12 bytes a string, r for each number and counter of a module; at about 1 ns a byte. With "skew", sweeps add d / 2 bytes for every module and position that they meet, up to 256 MiB. stop: or NULL.
+ * (max_inputs + 2 modules + 4) d / 8 and 8 to 12 bytes a string, r for each number and counter of a module; at about 1 ns a byte. With "skew", sweeps add d / 2 bytes for every module and position that they meet, up to 256 MiB. stop: or NULL.
  * Two specifications of equal parameters are interchangeable.
  *
  *   out   free with rsk_spec_free, in any order with what was made with it
@@ -486,7 +486,7 @@ rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t 
  * RSK_EINVAL  NULL, threads < 1, the plan is not one of this spec's
  * RSK_EVALUE  scale times an element is NaN or larger than RSK_MAX_VALUE; where says which object's, the first in trace order
  * RSK_EOVERFLOW  (RSK_WEIGHTS_COUNT) weights multiply up to a sketch of infinite numbers; where says which trace, the first
- * RSK_ENOMEM  scratch: with "skew" about (rsk_plan_vectors + 11) max(d, a') + 162 D floats a thread, a' the longest attribute padded to a
+ * RSK_ENOMEM  scratch: with "skew" and "block" about (rsk_plan_vectors + 11) max(d, a') + 162 D floats a thread, a' the longest attribute padded to a
  *             power of two, and D the longest that is at most d / 16; with "hadamard" (2 rsk_plan_vectors + 15) max(d, a').
  *             24 bytes a trace. A trace that several threads share takes d floats more for each of at most 256 pieces, and 100
  *             bytes a tuple; it is done by one thread where there is no memory for these
@@ -598,7 +598,7 @@ typedef struct rsk_unrolled rsk_unrolled;
  *             d, where a module is not RSK_DENSE (1456 + 4 max_depth) d, and with both (1664 + 4 max_depth) d; 116 bytes an object,
  *             of which there may be d / (1 + the shortest attribute), with signatures 3 times as many, where a module is not RSK_DENSE
  *             12 times, and 306 bytes, with signatures 354, for each of these and of d / (1 + the shortest attribute) more;
- *             for each of min(max_inputs, 256) positions 4 bytes an element of the longest attribute and 24 a module; and for each
+ *             for each of min(max_inputs, 256) positions 4 bytes an element of the longest attribute and 32 a module; and for each
  *             module 8 bytes an element of the longest attribute and 120 more. Where there are fewer sketches than threads, or few
  *             more, 64 d bytes, and of each thread but one the scratch of rsk_sketch for max_depth vectors
  * RSK_ESTOP */

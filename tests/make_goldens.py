@@ -27,7 +27,10 @@ BITS: dict[str, dict[str, Any]] = {
     "hadamard": {"rotation": "hadamard", "balance": 0.8, "spread": 0.2},
     "paper": PAPER,
     "bag": {"attributes": "linear", "weighting": "count", "ordered": False, "scales": {"line": 0.3}},
+    "block": {"rotation": "block", "max_inputs": 8, "signature": 2},
+    "block, 64": {"rotation": "block", "block_size": 64, "blocks_per_column": 3, "attributes": "linear", "spread": 0.0},
 }
+DIMS = {"block": (1024, 8192), "block, 64": (4096,)}  # of the others 64, 1024 and 8192
 MODULES = {"char": 7, "line": 33, "page": 16, "wide": 200, "ä": 1}
 
 
@@ -49,11 +52,17 @@ def words() -> list[dict[str, Any]]:
 
 def specs() -> list[ref.RefSpec]:
     """Angle 90 degrees: a transparent operator is its rotation, so that its signs can be read off."""
+    blocks = ({"dim": 1024, "block_size": 32, "blocks_per_column": 2}, {"dim": 2048, "block_size": 64})
+    few = {"line": 33, "page": 16, "ä": 1}  # whose matrices are quickly made
     return [
         ref.RefSpec(dim, MODULES, seed, max_inputs=3, angle=90.0, rotation=rotation)
         for dim in (64, 128)
         for seed in SEEDS[1:3]
         for rotation in ("skew", "hadamard")
+    ] + [
+        ref.RefSpec(modules=few, seed=seed, max_inputs=3, angle=90.0, rotation="block", **{"blocks_per_column": 3, **b})
+        for b in blocks
+        for seed in SEEDS[1:3]
     ]
 
 
@@ -77,6 +86,8 @@ def matrices() -> list[dict[str, Any]]:
     rows = []
     for spec in specs():
         row: dict[str, Any] = {"dim": spec.dim, "seed": spec.seed, "rotation": spec.rotation, "operators": {}}
+        if spec.rotation == "block":
+            row |= {"block_size": spec.block_size, "blocks_per_column": spec.blocks_per_column}
         for role, name in operators(spec):
             row["operators"][f"{role}/{name}"] = signature(spec.rotated(role, name))
         row["embeddings"] = {m: signature(spec.embedding(m)) for m in spec.modules}
@@ -112,7 +123,7 @@ def bits(threads: int = 1) -> dict[str, str]:
 
     out: dict[str, str] = {}
     for kind, options in BITS.items():
-        for dim in (64, 1024, 8192):
+        for dim in DIMS.get(kind, (64, 1024, 8192)):
             spec = rs.SketchSpec(dim, MODULES, 7, **options)
             sk = rs.Sketcher(spec, threads=threads)
             runs = traces(spec, dim, 9)

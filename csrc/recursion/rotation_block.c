@@ -104,14 +104,14 @@ static ptrdiff_t row_of(const rsk_spec *spec, ptrdiff_t t, uint32_t word) {
     return low + (ptrdiff_t)((uint64_t)word * (uint64_t)(high - low) >> 32);
 }
 
-/* The string itself: its signs, a set bit for a minus, but those of the tail. */
+/* A string's signs, a set bit for a minus. */
 static uint64_t string_of(const rsk_codes *c, uint64_t tag, uint64_t column, ptrdiff_t row, uint64_t tail) {
     const uint64_t payload = rsk_code_pack(c, tag, column, (uint64_t)row);
     const uint64_t plain = (rsk_code_of(c, payload) | tail << c->bits) << 1;
     return rsk_code_sign(payload) < 0 ? ~plain : plain;
 }
 
-/* n words of a part of the embedding's stream, from word `first` on, which may be any. */
+/* Word number `at` of a part of the embedding's stream. */
 static uint32_t word_at(const rsk_spec_params *p, ptrdiff_t module, uint32_t part, ptrdiff_t at) {
     uint32_t word[4];
     rsk_stream_block(p->seed, p->embeddings[module], part, at / 4, word);

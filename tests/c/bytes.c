@@ -107,6 +107,12 @@ static void test_bytes_of_specs(void) {
               rsk_spec_create(&q.p, NULL, &spec));
         rsk_spec_free(spec);
     }
+    params q;
+    params_fill(&q, 1 << 16, "block", 1);
+    rsk_spec *spec = NULL;
+    BYTES((MAX_INPUTS + MODULES + 4) * ((1 << 16) / 8) + 2 * 8 * (7 + 16 + 33 + 150 + MODULES) + 4 * MODULES * (1 << 16) / 32,
+          rsk_spec_create(&q.p, NULL, &spec));
+    rsk_spec_free(spec);
 }
 
 static void test_bytes_of_unrolling(void) {

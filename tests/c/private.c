@@ -248,9 +248,56 @@ static void test_codes(void) {
         }
 }
 
+/* A counter's weight, where it has one block and no two images of it stand in one: 1 over the noise that its column, made by operators,
+ * meets; never above 1; and what the counter itself left counts for nothing. */
+static void test_counter_weight(void) {
+    enum { D = 2048, BLOCKS = D / 32 };
+    params p;
+    params_fill(&p, D, "block", 1);
+    p.p.blocks_per_column = 1;
+    rsk_spec *spec = spec_of(&p);
+    float c[D], seen[D];
+    double energy[BLOCKS + 1] = {0};
+    uint64_t state = 4;
+    for (int k = 0; k < BLOCKS; k++) energy[BLOCKS] += energy[k] = next_word(&state) % 4 ? 1.0 : 20.0;
+    const double mean = energy[BLOCKS] / BLOCKS;
+    int tried = 0, light = 0;
+    for (ptrdiff_t m = 0; m < MODULES; m++)
+        for (ptrdiff_t i = -1; i < MAX_INPUTS; i++) { /* -1: RSK_NO_POSITION */
+            const ptrdiff_t a = spec->attr.turn.mask[0], b = spec->module[m].rotation.turn.mask[0];
+            const ptrdiff_t e = i < 0 ? 0 : spec->positions[i].turn.mask[0];
+            if (a == b || a == e || b == e || (a ^ b) == e) continue;
+            double noise = 0, self = 0;
+            CHECK_STATUS(RSK_OK, rsk_counter(spec, m, c));
+            CHECK_STATUS(RSK_OK, rsk_operator(spec, 2, 0, 0, c, seen));
+            CHECK_STATUS(RSK_OK, rsk_operator(spec, 1, m, 0, seen, c));
+            if (i >= 0) CHECK_STATUS(RSK_OK, rsk_operator(spec, 0, i, 0, c, seen));
+            const float *column = i >= 0 ? seen : c;
+            for (int k = 0; k < BLOCKS; k++) {
+                const double u = dot(column + 32 * k, column + 32 * k, 32);
+                noise += u * energy[k], self += u * u;
+            }
+            for (int left = 0; left < 2; left++) {
+                const double score = left ? 0.3 * sqrt(noise / self) : 0.0, want = (noise - score * score * self) / mean;
+                const double got = rsk_counter_weight(spec, m, i, energy, score);
+                CHECK(fabs(got - (want > 1.0 ? 1.0 / want : 1.0)) <= 1e-5);
+                light += want > 1.0;
+            }
+            tried++;
+        }
+    CHECK(tried > MODULES && light > 4);
+    energy[BLOCKS] = 0.0;
+    CHECK(rsk_counter_weight(spec, 0, 0, energy, 0.0) == 1.0);
+    rsk_spec_free(spec);
+    spec = spec_make(64, "skew", 1);
+    CHECK(rsk_counter_weight(spec, 0, 0, NULL, 0.0) == 1.0);
+    rsk_spec_free(spec);
+}
+
 void test_private(void) {
     RUN(test_alloc);
     RUN(test_codes);
+    RUN(test_counter_weight);
     RUN(test_dot);
     RUN(test_streams);
     RUN(test_scratch);

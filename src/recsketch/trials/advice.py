@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,8 @@ def _candidates(found: Trial, how: How, batch: TraceBatch) -> Iterator[tuple[str
             yield text, how._replace(spec=louder)
     dim = max(2 * spec.dim, _length(found, TARGET))
     if dim <= _check.MAX_DIM:
-        yield f"dim={dim} ({_load(found, dim)})", how._replace(spec=spec.replace(dim=dim))
+        with contextlib.suppress(ValueError):  # blocks may have no room for modules' names there
+            yield f"dim={dim} ({_load(found, dim)})", how._replace(spec=spec.replace(dim=dim))
 
 
 def _savings(found: Trial, how: How, some: TraceBatch) -> Iterator[str]:
