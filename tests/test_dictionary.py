@@ -287,7 +287,7 @@ def test_the_matrix_is_the_embedding(flat: tuple[rs.SketchSpec, Any]) -> None:
 
 def test_names_are_recognised_and_others_stay_tags(flat: tuple[rs.SketchSpec, Any]) -> None:
     _, y = flat
-    found = rs.learn_dictionary(y, names=["b", "nobody"], operators=False)
+    found = rs.learn_dictionary(y, names=iter(["b", "nobody"]), operators=False)
     layout = found.layout
     assert list(found.columns) == [layout.tag("a"), "b"]
     assert {c.tag for c in found.columns.values()} == {layout.tag("a"), layout.tag("b")}

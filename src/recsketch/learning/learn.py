@@ -138,13 +138,14 @@ def learn_dictionary(
             raise ValueError(f"block_size: wanted None, 32 or 64; got {block_size}")
     degrees = None if angle is None else _check.number("angle", angle, "degrees above 0 and at most 90", 0, 90)
     turned = _check.flag("operators", operators)
+    given = _check.members("names", names, "names that modules may have")
     source, workers = Source(sketches, noise), _check.threads(threads)
     layouts = [Layout.of(source.dim, b) for b in blocks.SIZES if block_size in (None, b)]
     best: Dictionary | None = None
     for layout in layouts:
         if layout is None:
             continue
-        known = named(layout, names)
+        known = named(layout, given)
         found = _dictionary(source, find_strings(source, layout, workers), known)
         if best is None or len(found) > len(best):
             best = found
