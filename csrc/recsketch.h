@@ -209,6 +209,61 @@ typedef enum rsk_scan_type { RSK_SCAN_F32 = 0, RSK_SCAN_F16, RSK_SCAN_I8, RSK_SC
 rsk_status rsk_scan(rsk_scan_type type, const void *rows, const float *scale, ptrdiff_t n, ptrdiff_t d, const float *queries,
                     ptrdiff_t m, ptrdiff_t k, float *scores, int64_t *indices, int threads, rsk_stop *stop);
 
+/* ---------------------------------------------------------------- strings of the block family in sketches (learning/strings.c)
+ *
+ * docs/format.md, "Blocks", says what a string is: its code stands for a module's tag, a column and a block's row. dim is a power of two
+ * up to RSK_MAX_DIM and 32 blocks at least, block 32 or 64, and a tag has at least 8 bits. */
+
+typedef struct rsk_code_bits {
+    int row, column, tag; /* of what a code says, from its lowest bit on once it is unmixed */
+    int code, tail;       /* of a string but for its first sign: code + tail = block - 1 */
+} rsk_code_bits;
+
+/* RSK_EINVAL  there is no such block, or a tag would have less than 8 bits */
+rsk_status rsk_code_layout(ptrdiff_t dim, ptrdiff_t block, rsk_code_bits *out);
+/* What n codes say: fields (n, 3) = tag, column, row; signs (n,) = the common sign of the string, 1 or -1. Bits of a code's tail, above
+ * those of the code, are ignored.
+ * RSK_EINVAL */
+rsk_status rsk_codes_read(ptrdiff_t dim, ptrdiff_t block, ptrdiff_t n, const uint64_t *codes, uint64_t *fields, double *signs);
+/* The other way round, without tails.
+ * RSK_EINVAL
+ * RSK_EVALUE  a field has more bits than there are */
+rsk_status rsk_codes_write(ptrdiff_t dim, ptrdiff_t block, ptrdiff_t n, const uint64_t *fields, uint64_t *codes, double *signs);
+
+#define RSK_PEEL_MOST 4 /* strings of a block */
+typedef enum rsk_peel_end {
+    RSK_PEEL_DONE = 0, /* nothing is left that is loud enough, or no more strings are looked for */
+    RSK_PEEL_UNKNOWN,  /* what is left begins with a code that is not known */
+    RSK_PEEL_CLEAN     /* and all its numbers are about of one magnitude, so that it is probably one string */
+} rsk_peel_end;
+
+/* What n sketches of b = dim / block blocks came apart into. */
+typedef struct rsk_peeling {
+    int32_t *which;   /* (n, b, RSK_PEEL_MOST) numbers of known codes, the loudest first, then -1 */
+    float *amplitude; /* (n, b, RSK_PEEL_MOST) of strings whose first sign is positive, then 0 */
+    float *rest;      /* (n, b) root mean square of what is left */
+    uint64_t *next;   /* (n, b) code of what is left, with its tail; 0 with RSK_PEEL_DONE */
+    uint8_t *end;     /* (n, b) rsk_peel_end */
+    double *energy;   /* (n,) sum of squares of a sketch */
+    double *left;     /* (n,) and of what is left of it */
+} rsk_peeling;
+
+/* Takes blocks of sketches apart: the code of a block's signs, if it is known, is its loudest string; all strings of the block that were
+ * found are fitted anew by least squares; then what is left is looked at. A block, or what is left of it, is quiet if the mean of |y| is
+ * at most 1e-4 of the sketch's root mean square, or 3 times the noise.
+ *
+ *   sketches  (n, dim) finite
+ *   noise     (n,) root mean square error of a coordinate, >= 0; NULL: 0
+ *   codes     (count,) with their tails, each once
+ *   most      1 to RSK_PEEL_MOST strings of a block
+ *   stop      or NULL
+ *
+ * RSK_EINVAL  as above, or a code comes twice
+ * RSK_ENOMEM  8 to 16 bytes a code
+ * RSK_ESTOP */
+rsk_status rsk_peel(ptrdiff_t dim, ptrdiff_t block, ptrdiff_t n, const float *sketches, const double *noise, ptrdiff_t count,
+                    const uint64_t *codes, int most, const rsk_peeling *out, int threads, rsk_stop *stop);
+
 /* ---------------------------------------------------------------- structured projections (transforms.c) */
 
 /* HD3HD2HD1 (docs/format.md, "Random features"): out = factor times the first numbers of H D3 H D2 H D1 [x; 0], one block of

@@ -19,6 +19,8 @@ import recsketch as rs
 import recsketch._npz as _npz
 from recsketch.cli.files import write_sketches
 from recsketch.populations.changes.monitor import Monitor
+from recsketch.learning.dictionary import Columns, Events, Masks
+from recsketch.learning.strings.layout import Layout
 
 HERE = Path(__file__).resolve().parent / "fixtures"
 DTYPES = ("float32", "float16", "bfloat16", "int8")
@@ -76,6 +78,30 @@ def monitor() -> Monitor:
     reference = np.random.RandomState(7).randint(0, 9, (128, 2)) / 8  # whose numbers no version of NumPy changes
     reference[5, 1] = np.nan
     return Monitor(reference, 50, ["page count", "ä b"], alpha=0.125, weights={"ä b": 0.25}, seed=2**64 - 1)
+def dictionary() -> rs.Dictionary:
+    """Of two modules, one of which has a name; with masks and operators, and a column that is doubtful."""
+    layout = Layout(1024, 32, 5, 10, 16, 31, 0)
+    place = np.arange(32)
+
+    def columns(tag: int, indices: list[int]) -> Columns:
+        index, rows = np.array(indices), np.array([[k % 16, 16 + 3 * k % 16] for k in range(len(indices))])
+        codes = layout.write(tag, np.repeat(index[:, None], 2, axis=1), rows)[0]
+        return Columns(tag, index, rows, codes, rows + 3, np.arange(1, 1 + len(index)) / 8)
+
+    named = {"ä b": columns(layout.tag("ä b"), [0, 2, 1023]), 77: columns(77, [5, 1023])}
+    masks = {("branch", "attr"): 3, ("branch", "in"): 6, ("position", 0): 12, ("module", "ä b"): 5, ("module", 77): 9}
+    below = (("position", 0), ("module", "ä b"), ("branch", "in"), ("position", 0))
+    paths = {"ä b": (((("position", 0),), 1.0),), 77: ((below, 0.75),)}
+    signs = {q: np.where(place < place ^ m, 1, -1).astype(np.int8) for q, m in masks.items()}
+    signs["branch", "in"] *= 0
+    numbers = np.array([0, 3])
+    events = Events(
+        numbers, np.array([0, 2, 3]), place[:3], place[3:6], np.array([0, 1, 0]), np.array([0, 5, 1023]),
+        np.array([0.5, -2.0, 1.0], np.float32),
+    )  # fmt: skip
+    about = {"columns": "", "masks": "", "operators": ""}
+    found = Masks(60.0, masks, paths, {"ä b": 0.5, 77: 0.25}, {"ä b": 0.125, 77: 0.0})
+    return rs.Dictionary(1024, 32, 2, 5, named, (("ä b", 7), (78, 1)), events, 0.25, found, signs, about)
 
 
 REPOSITORY = rs.SketchSpec(64, {"page": 2, "ä b": 3}, seed=7)
@@ -103,6 +129,7 @@ def main() -> None:
     traces().save(folder / "traces.npz")
     for dtype in DTYPES:
         packed(dtype).save(folder / f"packed-{dtype}.npz")
+    dictionary().save(folder / "dictionary.npz")
     packed("int8")[1].save(folder / "packed-one.npz")
     monitor().save(folder / "monitor.npz")
     with open(folder / "sketches.npz", "wb") as file:

@@ -19,7 +19,7 @@ from recsketch.populations.changes.monitor import Monitor
 
 FOLDERS = sorted(made.HERE.iterdir())
 PACKED = {"packed-one.npz", *(f"packed-{d}.npz" for d in made.DTYPES)}
-NAMES = {"spec.json", "repository.zip", "monitor.npz", "traces.npz", "sketches.npz", *PACKED}
+NAMES = {"dictionary.npz", "spec.json", "repository.zip", "monitor.npz", "traces.npz", "sketches.npz", *PACKED}
 
 
 def test_every_format_has_its_files() -> None:
@@ -31,6 +31,7 @@ def test_every_format_has_its_files() -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_they_are_read(folder: Path) -> None:
     assert rs.SketchSpec.from_json((folder / "spec.json").read_bytes()) == made.spec()
+    assert rs.Dictionary.load(folder / "dictionary.npz") == made.dictionary()
     batch = rs.TraceBatch.load(folder / "traces.npz")
     assert batch == made.traces()
     assert batch.names == made.traces().names

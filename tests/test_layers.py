@@ -31,7 +31,7 @@ BELOW = {
     "sketching": {"_files", "_npz", "_streams", "_values", "runs"},
     "reading": {"_scan", "_values", "runs", "sketching"},
     "sketcher": {"runs", "sketching", "reading"},
-    "learning": {"runs", "sketcher", "sketching", "transforms"},
+    "learning": {"_files", "_npz", "_streams", "_values", "display", "runs", "sketcher", "sketching", "transforms"},
     "repository": {"_files", "_npz", "_scan", "_values", "reading", "runs", "sketcher", "sketching"},
     "populations": {"_files", "_npz", "_streams", "_values", "reading", "runs", "sketching"},
     "datasets": {"runs"},
@@ -73,6 +73,7 @@ WINGS = {
     "recursion": {"base"},
     "reading": {"base", "recursion"},
     "parts": {"base"},
+    "learning": {"base"},
 }
 
 

@@ -3,7 +3,8 @@
  *
  *   recursion/  the map from a run to its sketch         rests on base
  *   reading/    the way back                             rests on recursion
- *   parts/      transforms, hashing, solvers, scan       rests on base */
+ *   parts/      transforms, hashing, solvers, scan       rests on base
+ *   learning/   matrices that nobody told                rests on base */
 #ifndef RSK_BASE_H
 #define RSK_BASE_H
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from recsketch.populations.fixed import fixed_point
     from recsketch.populations.population import Population
     from recsketch.populations.results import PathStatistics, PopulationReading
+    from recsketch.learning.dictionary import Dictionary
+    from recsketch.learning.learn import learn_dictionary
     from recsketch.reading.difference import Change, Difference, diff
     from recsketch.reading.nearest import Neighbours
     from recsketch.reading.results import Recovery, Rest, Summary, Unrolled, UnrolledObject
@@ -57,6 +59,7 @@ __all__ = [
     "Concept",
     "ConceptEvent",
     "Cooccurrence",
+    "Dictionary",
     "Difference",
     "ExchangeabilityWarning",
     "Graph",
@@ -105,6 +108,7 @@ __all__ = [
     "fit_modules",
     "fixed_point",
     "isa",
+    "learn_dictionary",
     "pack",
     "scan",
     "show_config",
@@ -130,6 +134,7 @@ _LATER = {
     "Concept": "repository.results:Concept",
     "ConceptEvent": "repository.results:ConceptEvent",
     "Cooccurrence": "populations.cooccurrence:Cooccurrence",
+    "Dictionary": "learning.dictionary:Dictionary",
     "Difference": "reading.difference:Difference",
     "Graph": "repository.graph.graph:Graph",
     "Hit": "repository.results:Hit",
@@ -168,6 +173,7 @@ _LATER = {
     "fit_modules": "learning.modular:fit_modules",
     "erasure": "erasure",
     "fixed_point": "populations.fixed:fixed_point",
+    "learn_dictionary": "learning.learn:learn_dictionary",
     "pack": "sketching.packing:pack",
     "sparse": "sparse",
     "storage": "sketching.packing",

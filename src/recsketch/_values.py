@@ -10,9 +10,9 @@ import numpy as np
 def alike(a: object, b: object) -> bool:
     """Whether two values hold the same.
 
-    Arrays are alike if their shapes and all elements are equal; tuples and lists if their members are. NaN is like NaN,
-    unlike for ``==``: what was read twice from one sketch is the same, whatever it lacks. Values that cannot be
-    compared are not alike; nothing is raised.
+    Arrays are alike if their shapes and all elements are equal; tuples, lists and dicts if their members are. NaN is
+    like NaN, unlike for ``==``: what was read twice from one sketch is the same, whatever it lacks. Values that cannot
+    be compared are not alike; nothing is raised.
 
     Examples
     --------
@@ -26,6 +26,8 @@ def alike(a: object, b: object) -> bool:
         return True
     if isinstance(a, (list, tuple)) and type(a) is type(b):
         return len(a) == len(b) and all(map(alike, a, b))
+    if isinstance(a, dict) and type(a) is type(b):
+        return a.keys() == b.keys() and all(alike(a[key], b[key]) for key in a)
     if isinstance(a, np.ndarray) != isinstance(b, np.ndarray):
         return False
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.shape != b.shape:

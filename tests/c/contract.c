@@ -1005,6 +1005,7 @@ int main(void) {
     RUN(test_pointers);
     RUN(test_private);
     RUN(test_solvers);
+    test_learning();
     RUN(test_stopping);
     RUN(test_laws);
     test_threads();

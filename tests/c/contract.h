@@ -9,6 +9,7 @@
  *   weightings.c what weights do to amplitudes, and where they end; the parameters of unrolling that go with them
  *   bytes.c     how much memory calls take, as the header says
  *   solvers.c   sampled Hadamard matrices, sparse solvers, scans: all of these for them
+ *   learning.c  strings of the block family: all of these for them
  *   stopping.c  calls that are ended early
  *   threads.c   the order in which work is handed out; runs and searches that threads share
  *   laws.c      identities, round trips, equal bits over threads and instruction sets, fork */
@@ -110,6 +111,7 @@ void test_private(void);
 void test_laws(void);
 void test_unrolling(void);
 void test_solvers(void);
+void test_learning(void);
 void test_stopping(void);
 void test_threads(void);
 void test_encoding(void);

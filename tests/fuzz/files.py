@@ -109,6 +109,10 @@ def targets() -> dict[str, Target]:
         assert len(repr(monitor)) < 1000
         other = copy.deepcopy(monitor)  # which changes
         refusing(lambda: other.update(np.ones(len(other.elements)), other.block))
+    def use_dictionary(d: rs.Dictionary) -> None:
+        assert len(str(d)) < 10_000
+        for use in (lambda: [d.matrix(m) for m in d.columns], lambda: d.read(np.ones((2, d.dim), np.float32))):
+            refusing(use)
 
     def write_sketches(read: Any, path: Path) -> None:
         with open(path, "wb") as file:
@@ -120,6 +124,7 @@ def targets() -> dict[str, Target]:
     found = {
         "traces.npz": Target(b"", rs.TraceBatch.load, rs.TraceBatch.save, use_batch),
         "monitor.npz": Target(b"", Monitor.load, Monitor.save, use_monitor, lambda a, b: saved(a) == saved(b)),
+        "dictionary.npz": Target(b"", rs.Dictionary.load, rs.Dictionary.save, use_dictionary),
         "sketches.npz": Target(b"", lambda p: cli_files.read_sketches(str(p)), write_sketches, repr, same),
         "spec.json": Target(
             b"",

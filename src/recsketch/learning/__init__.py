@@ -1,1 +1,1 @@
-"""Learning from sketches: the modules of a network whose structure is known. Experimental."""
+"""What sketches teach: matrices that nobody told, and modules (docs/learning.md). Experimental."""
