@@ -18,9 +18,9 @@ import numpy as np
 import recsketch as rs
 import recsketch._npz as _npz
 from recsketch.cli.files import write_sketches
-from recsketch.populations.changes.monitor import Monitor
 from recsketch.learning.dictionary import Columns, Events, Masks
 from recsketch.learning.strings.layout import Layout
+from recsketch.populations.changes.monitor import Monitor
 
 HERE = Path(__file__).resolve().parent / "fixtures"
 DTYPES = ("float32", "float16", "bfloat16", "int8")
@@ -78,6 +78,8 @@ def monitor() -> Monitor:
     reference = np.random.RandomState(7).randint(0, 9, (128, 2)) / 8  # whose numbers no version of NumPy changes
     reference[5, 1] = np.nan
     return Monitor(reference, 50, ["page count", "ä b"], alpha=0.125, weights={"ä b": 0.25}, seed=2**64 - 1)
+
+
 def dictionary() -> rs.Dictionary:
     """Of two modules, one of which has a name; with masks and operators, and a column that is doubtful."""
     layout = Layout(1024, 32, 5, 10, 16, 31, 0)

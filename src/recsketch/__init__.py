@@ -18,6 +18,8 @@ from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
     from recsketch import erasure, sparse, transforms
+    from recsketch.learning.dictionary import Dictionary
+    from recsketch.learning.learn import learn_dictionary
     from recsketch.learning.modular import ModularRegressor, fit_modules
     from recsketch.populations.changes.alarm import Alarm
     from recsketch.populations.changes.comparison import Comparison
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from recsketch.populations.fixed import fixed_point
     from recsketch.populations.population import Population
     from recsketch.populations.results import PathStatistics, PopulationReading
-    from recsketch.learning.dictionary import Dictionary
-    from recsketch.learning.learn import learn_dictionary
     from recsketch.reading.difference import Change, Difference, diff
     from recsketch.reading.nearest import Neighbours
     from recsketch.reading.results import Recovery, Rest, Summary, Unrolled, UnrolledObject

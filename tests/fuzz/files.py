@@ -109,6 +109,7 @@ def targets() -> dict[str, Target]:
         assert len(repr(monitor)) < 1000
         other = copy.deepcopy(monitor)  # which changes
         refusing(lambda: other.update(np.ones(len(other.elements)), other.block))
+
     def use_dictionary(d: rs.Dictionary) -> None:
         assert len(str(d)) < 10_000
         for use in (lambda: [d.matrix(m) for m in d.columns], lambda: d.read(np.ones((2, d.dim), np.float32))):
