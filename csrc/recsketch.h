@@ -307,7 +307,7 @@ rsk_status rsk_add_fixed(const float *x, ptrdiff_t rows, ptrdiff_t dim, const in
  *   where               NULL, or the number of the first bad vector
  * RSK_EINVAL  a NULL pointer, n or kinds < 0, a kind outside its range, a kind of more than 2^30 elements
  * RSK_ESIZE   a vector that is not as long as its kind's place
- * RSK_EVALUE  a number that is NaN or above RSK_MAX_VALUE in magnitude
+ * RSK_EVALUE  a number that is NaN or infinite
  * After an error what is overwritten is of no use. */
 rsk_status rsk_moments(const float *x, const int64_t *ends, const int32_t *module, ptrdiff_t n, const int64_t *place, ptrdiff_t kinds,
                        const double *shift, double *sum, double *square, int64_t *counts, double *tally, ptrdiff_t *where);

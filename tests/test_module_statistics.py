@@ -216,7 +216,7 @@ def batch_of(attributes: Any, ends: Any) -> rs.TraceBatch:
     [
         ([1.0, np.nan], [0, 1, 2], "wanted finite attributes of 'a'"),
         ([1.0, np.inf], [0, 1, 2], "wanted finite attributes of 'a'"),
-        ([1.0, -2e30], [0, 1, 2], "of at most 1e30"),
+        ([1.0, -np.inf], [0, 1, 2], "got NaN or infinity"),
         ([1.0, 2.0, 3.0], [0, 1, 3], "wanted attributes of 'a' of one length; got 1 and 2"),
         ([1.0], [0, 0, 1], "wanted attributes of 'a' with an element"),
         ([1.0, 2.0, 3.0, 4.0], [0, 2, 4], "wanted attributes of 'a' of 1 elements, as before; got 2"),

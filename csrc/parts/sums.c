@@ -2,6 +2,7 @@
  * parts were added. One thread reads about as fast as memory delivers. */
 #include "parts/parts.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -58,7 +59,7 @@ rsk_status rsk_moments(const float *x, const int64_t *ends, const int32_t *modul
             float largest;
             memcpy(&largest, most + i, sizeof largest);
             if (where) *where = r + i;
-            if (!(largest <= RSK_MAX_VALUE)) return RSK_EVALUE;
+            if (!(largest <= (double)FLT_MAX)) return RSK_EVALUE;
             if (!counts[2 * k]++) t[0] = norm;
             t[1] += norm - t[0];
             t[2] += (norm - t[0]) * (norm - t[0]);

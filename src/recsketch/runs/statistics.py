@@ -166,8 +166,8 @@ class ModuleStatistics:
         Raises
         ------
         ValueError
-            A module whose attributes have several lengths, or another one than before; NaN, or a number above 1e30 in
-            magnitude. Nothing is added.
+            A module whose attributes have several lengths, or another one than before; NaN or infinity. Nothing is
+            added.
         TypeError
             `traces` is something else.
 
@@ -320,8 +320,8 @@ def _measured(batch: TraceBatch) -> dict[str, AttributeStatistics]:
         if long:
             wanted, got = f"attributes of {_check.shown(name)} of one length", f"{length[batch.module[bad]]} and "
             raise ValueError(f"traces: wanted {wanted}; got {got}{ends[bad + 1] - ends[bad]}")
-        wanted = f"finite attributes of {_check.shown(name)}, of at most 1e30"
-        raise ValueError(f"traces: wanted {wanted}; got NaN, infinity or more")
+        wanted = f"finite attributes of {_check.shown(name)}"
+        raise ValueError(f"traces: wanted {wanted}; got NaN or infinity")
     found = {}
     for k in np.flatnonzero(first >= 0).tolist():
         of, n = slice(place[k], place[k + 1]), int(counts[k, 0])
