@@ -115,8 +115,8 @@ def _compare(parser: argparse.ArgumentParser) -> Run:
 
 
 def _watch(parser: argparse.ArgumentParser) -> Run:
-    """Watch blocks of runs for a change, with a promise of how rare false alarms are. Of streams in which nothing changes
-    at most the share alpha ever has one, however long they are. Exits with 1 if there is an alarm."""
+    """Watch blocks of runs for a change, with a promise of how rare false alarms are. Of streams in which nothing
+    changes at most the share alpha ever has one, however long they are. Exits with 1 if there is an alarm."""
     parser.add_argument("population", metavar="POPULATION.npz", help="earlier runs, which say what paths there are")
     parser.add_argument("reference", metavar="REFERENCE.npz", help="sketches of at least 128 blocks, in order")
     parser.add_argument("sketches", metavar="SKETCHES.npz", help="the stream, in order")
