@@ -400,7 +400,7 @@ static uint64_t digest(const char *rotation, int weighting, int threads, int dig
     for (int part = 0; part < 2 + all; part++) {
         /* part 2: shared objects, in so few coordinates that they fit as one only; the last elements are signatures */
         sketches_of(spec, s, part == 2);
-        for (ptrdiff_t k = 0; k < SKETCHES * d; k++) 
+        for (ptrdiff_t k = 0; k < SKETCHES * d; k++)
             mask[k] = (uint8_t)(part == 2 ? next_word(&state) % 16 < KEPT * DIM / d : next_word(&state) % 8 != 0);
         rsk_unroll_params p = usual();
         if (all) p.norm2 = 1, p.free = part == 2 ? 6 : 1, p.signature = part == 2 ? 6 : 0, p.sparsity = part == 1 ? told : NULL;
