@@ -58,6 +58,14 @@ class Operator:
         return np.asarray(self.c * x - turned if transpose else self.c * x + turned)
 
 
+def _exact(x: Doubles) -> Doubles:
+    """Columns of norm one whose numbers have one magnitude, but for rounding, as exact ones; others as they are. What is
+    drawn are signs: of embeddings, or of what direct modules look like behind their operators (docs/format.md)."""
+    size, there = np.abs(x), x != 0
+    alike = (np.where(there, np.abs(size - size.max(axis=0)), 0.0) <= 1e-5 * size.max(axis=0)).all(axis=0)
+    return np.where(alike, np.sign(x) / np.sqrt(there.sum(axis=0)), x)
+
+
 class Columns:
     """The columns of paths under one specification, each path's made when first asked for and kept.
 
@@ -90,7 +98,8 @@ class Columns:
             for j in range(unknowns):
                 e[:, j] = core.embed(number, (np.arange(unknowns) == j).astype(np.float32))
             e[:, -1] = core.counter(number)
-            self._own[name] = f.branch * f.gain * turn(self._attr(e))
+            seen = _exact(turn(self._attr(_exact(e))) / f.norm**2)
+            self._own[name] = f.branch * f.gain * f.norm**2 * seen
             self._steps[name] = [*self._in, turn]
         return self._own[name], self._steps[name][-1]
 
