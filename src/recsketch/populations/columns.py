@@ -59,8 +59,8 @@ class Operator:
 
 
 def _exact(x: Doubles) -> Doubles:
-    """Columns of norm one whose numbers have one magnitude, but for rounding, as exact ones; others as they are. What is
-    drawn are signs: of embeddings, or of what direct modules look like behind their operators (docs/format.md)."""
+    """Columns of norm one whose numbers have one magnitude, but for rounding, as exact ones; others as they are. What
+    is drawn are signs: of embeddings, or of what direct modules look like behind operators (docs/format.md)."""
     size, there = np.abs(x), x != 0
     alike = (np.where(there, np.abs(size - size.max(axis=0)), 0.0) <= 1e-5 * size.max(axis=0)).all(axis=0)
     return np.where(alike, np.sign(x) / np.sqrt(there.sum(axis=0)), x)
