@@ -57,7 +57,7 @@ static void test_parts(void) {
 }
 
 static void test_sums(void) {
-    const float x[5] = {1, 0, -3, 4, 2e30f};
+    const float x[5] = {1, 0, -3, 4, INFINITY};
     const int64_t ends[4] = {0, 2, 4, 5}, place[3] = {0, 2, 3}, apart[3] = {0, 2, 1};
     const int32_t group[3] = {0, 0, 1}, strange[3] = {0, 0, 2};
     double shift[3] = {1, 0, 0}, sum[3], square[3], tally[8];
