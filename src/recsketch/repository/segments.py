@@ -168,15 +168,21 @@ class Segment:
             block = values[part[0] : part[-1] + 1] if whole else values[part]
             bad = np.flatnonzero(~intact(block, self.records["crc"][part]))
             if len(bad):
-                row = int(self.rows[part[bad[0]]])
-                raise RepositoryDamaged(f"{self.path}: wanted row {row} as it was written; got other bytes")
+                raise self._damaged(part[bad[0]])
         self._seen[at] = True
         self._checked = len(self) if places is None else self._checked
 
     def units(self, places: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
         """Rows of norm one, or zero, checked now."""
-        self.verify(places, again=True)
-        return np.asarray(self.values()[places].astype(np.float64) * self.factors(places)[:, None])
+        rows = np.array(self.values()[places])  # copied before they are checked: a writer may wipe them at any moment
+        due = np.flatnonzero(self.alive[places])
+        bad = np.flatnonzero(~intact(rows[due], self.records["crc"][places[due]]))
+        if len(bad):
+            raise self._damaged(places[due[bad[0]]])
+        return np.asarray(rows.astype(np.float64) * self.factors(places)[:, None])
+
+    def _damaged(self, place: np.intp) -> RepositoryDamaged:
+        return RepositoryDamaged(f"{self.path}: wanted row {int(self.rows[place])} as it was written; got other bytes")
 
     def factors(self, places: npt.NDArray[np.intp] | slice = slice(None)) -> npt.NDArray[np.float64]:
         """What stored values are multiplied by to have norm one: 0 for rows that are deleted, or zero."""
