@@ -106,7 +106,7 @@ def test_damage_without_checksums_is_returned(folder: Path, monkeypatch: pytest.
     assert told
     assert all(": RepositoryDamaged: " in text for text in told)
     for module in ("segments", "columns"):
-        monkeypatch.setattr(f"recsketch.repository.{module}.intact", lambda values, _: [True] * len(values))
+        monkeypatch.setattr(f"recsketch.repository.{module}.intact", lambda values, _: np.ones(len(values), np.bool_))
     monkeypatch.setattr("recsketch.repository.segments.Segment.verify", lambda *_, **__: None)
     assert any("wanted one of" in text for text in problems("without"))
 

@@ -49,9 +49,8 @@ class Column:
         for s in self.segments:
             at = s.places(rows[order])
             if len(at):
-                s.verify(at, again=True)
                 index = order[np.searchsorted(rows, s.rows[at], sorter=order)]
-                parts.append((index, s.values()[at], s.records["scale"][at], s.records["noise"][at]))
+                parts.append((index, s.copied(at), s.records["scale"][at], s.records["noise"][at]))
         if not parts:
             return None
         index, values, scale, noise = (np.concatenate(x) for x in zip(*parts, strict=True))

@@ -148,8 +148,8 @@ class Segment:
             self._mapped = flat.reshape(-1, self.dim)
         return self._mapped[: len(self)]
 
-    def verify(self, places: npt.NDArray[np.intp] | None = None, again: bool = False) -> None:
-        """Check rows that live and were not checked before, or all of `places` again.
+    def verify(self, places: npt.NDArray[np.intp] | None = None) -> None:
+        """Check rows that live and were not checked before, all or those at `places`.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class Segment:
         if places is None and self._checked == len(self):
             return
         which = slice(None) if places is None else places
-        due = self.alive[which] if again else self.alive[which] & ~self._seen[which]
+        due = self.alive[which] & ~self._seen[which]
         at = np.flatnonzero(due) if places is None else places[due]
         values, step = self.values(), max(1, (1 << 22) // (self.dim * self._stored.itemsize))
         for first in range(0, len(at), step):  # nothing where there is nothing to check
@@ -174,12 +174,22 @@ class Segment:
 
     def units(self, places: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
         """Rows of norm one, or zero, checked now."""
-        rows = np.array(self.values()[places])  # copied before they are checked: a writer may wipe them at any moment
+        return np.asarray(self.copied(places).astype(np.float64) * self.factors(places)[:, None])
+
+    def copied(self, places: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
+        """Rows as they are stored, copied before they are checked: a writer may wipe them at any moment.
+
+        Raises
+        ------
+        RepositoryDamaged
+            The bytes of a row that lives are not those that were written.
+        """
+        rows = np.array(self.values()[places])
         due = np.flatnonzero(self.alive[places])
         bad = np.flatnonzero(~intact(rows[due], self.records["crc"][places[due]]))
         if len(bad):
             raise self._damaged(places[due[bad[0]]])
-        return np.asarray(rows.astype(np.float64) * self.factors(places)[:, None])
+        return rows
 
     def _damaged(self, place: np.intp) -> RepositoryDamaged:
         return RepositoryDamaged(f"{self.path}: wanted row {int(self.rows[place])} as it was written; got other bytes")

@@ -344,8 +344,7 @@ class Writer:
         step = max(1, PIECE // (4 * s.dim))
         for first in range(0, len(at), step):
             part = at[first : first + step]
-            s.verify(part, again=True)
-            packed = PackedSketches(s.values()[part], s.records["scale"][part], s.records["noise"][part], s.dtype)
+            packed = PackedSketches(s.copied(part), s.records["scale"][part], s.records["noise"][part], s.dtype)
             self.append(kind, s.dtype, s.rows[part], packed)
 
 
