@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from crashes import STEPS, CrashDisk, Image, content, lost, reopened
 from repositories import SPEC, rows
