@@ -320,20 +320,6 @@ def test_files() -> None:
         rs.Population.load(io.BytesIO(other.getvalue()))
 
 
-def test_second_moments_come_back_as_attributes() -> None:
-    """Specifications with second moments recover and unroll attributes alone."""
-    spec = rs.SketchSpec(
-        1024, MODULES, attributes="linear", weighting="energy", second_moment=True, scales={"line": 0.3}
-    )
-    run, sk = pages(1, seed=1)[0], rs.Sketcher(spec)
-    s = sk.sketch(run)
-    for mine, true in zip(sk.recover(s, run).attributes, run.objects, strict=True):
-        np.testing.assert_allclose(mine, true.attribute, atol=1e-5 * np.linalg.norm(true.attribute) + 1e-5)
-    found = sk.unroll(s)
-    assert sorted(len(o.attribute) for o in found.objects) == sorted(len(o.attribute) for o in run.objects)
-    assert rs.SketchSpec.from_json(spec.to_json()) == spec
-
-
 def test_statistics_of_one_group_have_no_error() -> None:
     x = np.array([[3.0, 3.0], [4.0, 4.0], [1.0, 1.0], [2.0, 2.0]])
     found = statistics(rs.SketchSpec.additive(64, {"a": 3}), ("a",), x, np.zeros(4), np.array([2.0, 2.0]))

@@ -15,11 +15,11 @@ import recsketch._core as _core
 from recsketch._check import Floats, SketchWarning
 from recsketch.runs.batch import TraceBatch, as_batch
 from recsketch.runs.trace import Trace
-from recsketch.sketching.doubts import doubts, due
+from recsketch.sketching.doubts import doubts, due, looked_at
 from recsketch.sketching.encoding import encoded, laid_out
 from recsketch.sketching.load import loads
 from recsketch.sketching.matrices import Matrices
-from recsketch.sketching.moments import narrowed, widened
+from recsketch.sketching.moments import narrowed, norm_error, widened
 from recsketch.sketching.plan import explain, plan
 from recsketch.sketching.spec import SketchSpec
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from recsketch.reading.difference import Difference
     from recsketch.reading.nearest import Neighbours
-    from recsketch.reading.results import Recovery, Summary, UnrolledObject
+    from recsketch.reading.results import Recovery, Summary, Unrolled
     from recsketch.sketching.packing import PackedSketches
 
 Method: TypeAlias = Literal["lstsq", "sparse", "matched", "paper"]
@@ -153,15 +153,16 @@ class Sketcher:
         out = np.empty((len(batch), self.spec.dim), np.float32)
         threads = self._workers()
         for first in range(0, len(batch), SLICE):
-            part = widened(self.spec, batch[first : first + SLICE] if len(batch) > SLICE else batch)
+            some = batch[first : first + SLICE] if len(batch) > SLICE else batch
+            part = widened(self.spec, some, first)
             p = plan(self._matrices.core, self._matrices.spec, laid_out(self._matrices, part, first), threads, first)
             try:
                 p.sketch(encoded(self._matrices, part, threads), None, out[first : first + SLICE], threads)
             except _core.CoreError as e:
-                raise ValueError(explain(e, self.spec, part, first)) from None
+                raise ValueError(explain(e, self.spec, some, first)) from None
         self._calls += 1
         if len(batch) and due(self._calls):
-            for about, text in doubts(self._matrices, widened(self.spec, batch), threads).items():
+            for about, text in doubts(self._matrices, widened(self.spec, looked_at(batch)), threads).items():
                 if about not in self._said:
                     self._said.add(about)
                     warnings.warn(text, SketchWarning, stacklevel=2)
@@ -414,7 +415,7 @@ class Sketcher:
             return []
         found = unroll(self._matrices, s, kept, depth, sparsity, error, self._workers())
         if self.spec.second_moment:
-            found = [replace(u, objects=tuple(self._plain(o) for o in u.objects)) for u in found]
+            found = [self._plain(u) for u in found]
         return found if many else found[0]
 
     def _narrowed(self, found: Recovery, modules: Sequence[str]) -> Recovery:
@@ -423,12 +424,19 @@ class Sketcher:
         scales = np.array([self.spec.scale(m) for m in modules], np.float32)
         return replace(found, attributes=own, errors=found.errors / scales)
 
-    def _plain(self, found: UnrolledObject) -> UnrolledObject:
-        """An object of an unrolled run, with its attribute alone."""
-        x = narrowed(self.spec, found.module, found.attribute)
-        scale = self.spec.scale(found.module)
-        error, norm = found.error[: x.size] / np.float32(scale), float(np.linalg.norm(x))
-        return replace(found, attribute=x, error=error, norm=norm, norm_error=found.norm_error / scale)
+    def _plain(self, found: Unrolled) -> Unrolled:
+        """An unrolled run, of attributes alone."""
+        spec = self.spec
+        objects, rests = [], []
+        for o in found.objects:
+            x = narrowed(spec, o.module, o.attribute)
+            off = norm_error(spec, o.module, x, o.error, o.norm, o.norm_error)
+            error = o.error[: x.size] / np.float32(spec.scale(o.module))
+            objects.append(replace(o, attribute=x, error=error, norm=float(np.linalg.norm(x)), norm_error=off))
+        for rest in found.rests:
+            mean, error_of_mean = narrowed(spec, rest.module, rest.mean), rest.mean_error / spec.scale(rest.module)
+            rests.append(replace(rest, mean=mean, mean_error=error_of_mean))
+        return replace(found, objects=tuple(objects), rests=tuple(rests))
 
     def summary(
         self,

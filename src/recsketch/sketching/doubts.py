@@ -28,14 +28,19 @@ def due(call: int) -> bool:
     return call & (call - 1) == 0
 
 
-def doubts(matrices: Matrices, batch: TraceBatch, threads: int) -> dict[str, str]:
-    """Sentences, by what they are about; of the first runs of a batch that has been sketched.
+def looked_at(batch: TraceBatch) -> TraceBatch:
+    """The first runs of a batch: one of 64, and 32 at most."""
+    return batch[: min(MOST, 1 + len(batch) // EVERY)]
+
+
+def doubts(matrices: Matrices, some: TraceBatch, threads: int) -> dict[str, str]:
+    """Sentences, by what they are about; of runs that have been sketched.
 
     Notes
     -----
-    Cost: a plan of up to 32 runs, and of linear attributes a pass over theirs.
+    Cost: a plan of the runs, and of linear attributes a pass over theirs.
     """
-    spec, some = matrices.spec, batch[: min(MOST, 1 + len(batch) // EVERY)]
+    spec = matrices.spec
     found = {}
     if unrollable(spec) and spec.attributes == "linear":
         norms = {name: norm * spec.scale(name) for name, norm in spec._usual_norms(some).items() if norm > 0}

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import recsketch._check as _check
-import recsketch._core as _core
-from recsketch.sketching.load import DECODERS, faintest, length_for, shared, widest
-from recsketch.sketching.matrices import Matrices
+from recsketch.sketching.load import DECODERS, faintest, length_for, planned_as, shared, widest
 from recsketch.sketching.parameters import MAX_INPUTS, least_dim
 from recsketch.sketching.plan import joined
 from recsketch.sketching.spec import SketchSpec
@@ -48,12 +46,7 @@ def fitted(
     given = {**parameters, "max_inputs": max_inputs, "signature": 0 if signature is None else signature}
     least = least_dim(given.get("rotation"), given.get("block_size"), max_inputs)
     spec = SketchSpec(least, _modules(batch, modules), seed, **given)
-    if (
-        signature is None
-        and shared(Matrices(spec), batch, _core.max_threads()).any()
-        and spec.ordered
-        and decoder == "unroll"
-    ):
+    if signature is None and shared(*planned_as(spec, batch)).any() and spec.ordered and decoder == "unroll":
         spec = spec.replace(signature=SIGNATURE)
     if isinstance(wiring, str):
         _check.choice("wiring", wiring, ("seen",))
@@ -70,7 +63,7 @@ def loud_enough(spec: SketchSpec, batch: TraceBatch) -> SketchSpec:
     """The specification with the least balance at which no object of these runs is fainter than LOUD; or 1."""
     for balance in BALANCES:
         trial = spec.replace(dim=spec._least_dim, balance=balance)
-        if faintest(Matrices(trial), batch, _core.max_threads()).min() >= LOUD:
+        if faintest(*planned_as(trial, batch)).min() >= LOUD:
             break
     return spec.replace(balance=balance)
 

@@ -14,6 +14,7 @@ from recsketch._check import MAX_DIM, MIN_DIM
 from recsketch.runs.batch import as_batch
 from recsketch.sketching.encoding import laid_out
 from recsketch.sketching.matrices import Matrices
+from recsketch.sketching.moments import widened
 from recsketch.sketching.plan import joined, plan
 from recsketch.sketching.spec import SketchSpec
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 
 DECODERS = ("recover", "unroll")
+
+
+def planned_as(spec: SketchSpec, batch: TraceBatch) -> tuple[Matrices, TraceBatch, int]:
+    """For `loads`, `faintest` and `shared`: runs under a specification as the core sees both, and all threads."""
+    return Matrices(spec.inner), widened(spec, batch), _core.max_threads()
 
 
 def loads(matrices: Matrices, batch: TraceBatch, threads: int, uses: bool = False) -> npt.NDArray[np.float64]:
@@ -142,7 +148,7 @@ def length_for(spec: SketchSpec, batch: TraceBatch, target: float, decoder: str)
     ValueError
         A trace that cannot be sketched, or that no length is enough for.
     """
-    found = loads(Matrices(spec), batch, _core.max_threads(), decoder == "unroll")
+    found = loads(*planned_as(spec, batch), decoder == "unroll")
     most = float(found.max()) * spec.dim
     dim = max(spec._least_dim, 1 << math.ceil(math.log2(min(max(most, 1.0) / target, 2.0**60))))
     if dim > MAX_DIM:

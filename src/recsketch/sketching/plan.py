@@ -165,5 +165,6 @@ def explain(error: _core.CoreError, spec: SketchSpec, batch: TraceBatch, first: 
         name = batch.names[batch.module[row]]
         values = (values - (spec.centres or {}).get(name, 0.0)) * spec.scale(name)
         i = int(np.argmax(np.where(np.isnan(values), np.inf, np.abs(values))))
-        return f"{where}: wanted finite attribute values, after scaling at most 1e30; got {values[i]:g} at element {i}"
+        most = "at most 1e30" + (", as their products" if name in (spec.second_moment or ()) else "")
+        return f"{where}: wanted finite attribute values, after scaling {most}; got {values[i]:g} at element {i}"
     return f"{where}: {error}"

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import recsketch._check as _check
-import recsketch._core as _core
 from recsketch.sketching.doubts import LEVEL
 from recsketch.sketching.fitting import LOUD, SIGNATURE, loud_enough, wiring_of
-from recsketch.sketching.load import faintest, shared
-from recsketch.sketching.matrices import Matrices
+from recsketch.sketching.load import faintest, planned_as, shared
 
 if TYPE_CHECKING:
     from recsketch.runs.batch import TraceBatch
@@ -66,7 +64,7 @@ def _remedies(found: Trial, how: How, batch: TraceBatch, some: TraceBatch, lost:
 def _candidates(found: Trial, how: How, batch: TraceBatch) -> Iterator[tuple[str, How]]:
     """What may help, as the begin of a sentence, and how sketches are made and read then."""
     spec = found.spec
-    if spec.attributes == "linear" and uneven(found.modules, spec) > LEVEL:
+    if spec.attributes == "linear" and not spec.second_moment and uneven(found.modules, spec) > LEVEL:
         text = 'attributes="polar" (norms differ between modules)'
         yield text, how._replace(spec=spec.replace(attributes="polar"))
     if spec.wiring is None:
@@ -74,7 +72,7 @@ def _candidates(found: Trial, how: How, batch: TraceBatch) -> Iterator[tuple[str
     sparse = _sparse(found, how)
     if sparse:
         yield f"{_told(sparse)} for unroll", how._replace(sparse=sparse)
-    faint = float(faintest(Matrices(spec), batch, _core.max_threads()).min())
+    faint = float(faintest(*planned_as(spec, batch)).min())
     if spec.weighting == "balanced" and faint < LOUD:
         louder = loud_enough(spec, batch)
         if louder.balance > spec.balance:
@@ -138,7 +136,7 @@ def _load(found: Trial, dim: int) -> str:
 def _copies(found: Trial, batch: TraceBatch) -> Iterator[str]:
     if found.spec.signature:
         return
-    of = shared(Matrices(found.spec), batch, _core.max_threads())
+    of = shared(*planned_as(found.spec, batch))
     if of.any():
         text = f"{int(of.sum())} of {_check.count(of.size, 'object')} are used more than once and come back as copies"
         yield f"{text}: signature={SIGNATURE} would tell that they are one."
