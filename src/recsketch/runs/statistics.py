@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST = 2**40  # objects of a module in a file
 LONGEST = 2**20  # numbers of an attribute in a file
+LARGEST = 2.0**128  # what finite float32 stay below
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -348,12 +349,12 @@ def _read(
     size = [_within("lengths", n, 1, LONGEST) for n in _check.column("lengths", lengths, np.int64, m).tolist()]
     count = [_within("counts", n, 1, MOST) for n in _check.column("counts", counts, np.int64, m).tolist()]
     none = _check.column("zeros", zeros, np.int64, m).tolist()
-    most = _numbers("largest", largest, m, 0.0, _check.LARGEST)
-    mean = _numbers("means", means, sum(size), -_check.LARGEST, _check.LARGEST)
-    square = _numbers("m2", m2, sum(size), 0.0, MOST * (2 * _check.LARGEST) ** 2)
+    most = _numbers("largest", largest, m, 0.0, LARGEST)
+    mean = _numbers("means", means, sum(size), -LARGEST, LARGEST)
+    square = _numbers("m2", m2, sum(size), 0.0, MOST * (2 * LARGEST) ** 2)
     if norms.shape != (m, 2):
         raise ValueError(f"norms: wanted shape ({m}, 2); got {_check.describe(norms)}")
-    norm = _numbers("norms", norms.ravel(), 2 * m, 0.0, MOST * LONGEST * (2 * _check.LARGEST) ** 2).reshape(m, 2)
+    norm = _numbers("norms", norms.ravel(), 2 * m, 0.0, MOST * LONGEST * (2 * LARGEST) ** 2).reshape(m, 2)
     at = 0
     for k, (name, n, a) in enumerate(zip(names, count, size, strict=True)):
         _within("zeros", none[k], 0, n * a)
