@@ -7,7 +7,8 @@
 
 rsk_status rsk_code_layout(ptrdiff_t dim, ptrdiff_t block, rsk_code_bits *out) {
     rsk_codes c;
-    if (!out || dim < RSK_MIN_DIM || dim > RSK_MAX_DIM || block < 1 || (dim & (dim - 1)) || dim / 32 < block || !rsk_codes_make(dim, block, &c)) return RSK_EINVAL;
+    if (!out || dim < RSK_MIN_DIM || dim > RSK_MAX_DIM || (dim & (dim - 1))) return RSK_EINVAL;
+    if (block < 1 || dim / 32 < block || !rsk_codes_make(dim, block, &c)) return RSK_EINVAL;
     *out = (rsk_code_bits){.row = c.row_bits, .column = c.column_bits, .tag = c.tag_bits, .code = c.bits, .tail = c.tail};
     return RSK_OK;
 }
@@ -93,9 +94,10 @@ rsk_status rsk_peel(ptrdiff_t dim, ptrdiff_t block, ptrdiff_t n, const float *sk
                     const uint64_t *codes, int most, const rsk_peeling *out, int threads, rsk_stop *stop) {
     rsk_codes c;
     rsk_known known;
-    if (!sketches || !codes || !out || !out->which || !out->amplitude || !out->rest || !out->next || !out->end || !out->energy || !out->left || count < 0 ||
-        count > INT32_MAX || most < 1 || most > RSK_PEEL_MOST || threads < 1 || !layout(dim, block, n, &c))
-        return RSK_EINVAL;
+    if (!sketches || !codes || !out || !out->which || !out->amplitude || !out->rest) return RSK_EINVAL;
+    if (!out->next || !out->end || !out->energy || !out->left) return RSK_EINVAL;
+    if (count < 0 || count > INT32_MAX || most < 1 || most > RSK_PEEL_MOST || threads < 1) return RSK_EINVAL;
+    if (!layout(dim, block, n, &c)) return RSK_EINVAL;
     rsk_status status = rsk_known_make(codes, count, &known);
     if (status != RSK_OK) return status;
     job j = {sketches, noise, &known, out, dim, dim / block, (int)block, most, stop};

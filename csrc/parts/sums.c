@@ -1,5 +1,5 @@
-/* Sums of attributes and of their squares; and of sketches in fixed point: whole numbers of 2^-32, so that a sum has the same bits in whatever order, and by whomever, its
- * parts were added. One thread reads about as fast as memory delivers. */
+/* Sums of attributes and of their squares; and of sketches in fixed point: whole numbers of 2^-32, so that a sum has the
+ * same bits in whatever order, and by whomever, its parts were added. */
 #include "parts/parts.h"
 
 #include <float.h>

@@ -6,7 +6,6 @@
 
 #include <math.h>
 
-
 void rsk_block_energies(const rsk_spec *spec, const float *x, double *energy) {
     const ptrdiff_t b = spec->codes.block, blocks = rsk_blocks(spec);
     double all = 0.0;

@@ -31,8 +31,9 @@ def population_figures(
     spec = SketchSpec.additive(DIM, modules, seed=seed)
     images: dict[str, list[Any]] = {name: [] for name in NAMES}
     runs = [_run(network, page, trace, images) for page, trace in zip(pages, traces, strict=True)]
+    sketches = Sketcher(spec).sketch(runs)
     population = Population(spec)
-    population.update(Sketcher(spec).sketch(runs))
+    population.update(sketches)
     found = population.read("module")
     of_digits = {p.path[0]: p for p in found}
     means = {n: of_digits[n].mean.reshape(SIDE, SIDE) for n in NAMES if n in of_digits}
@@ -45,7 +46,7 @@ def population_figures(
         "count_error": max(abs(counts.get(name, 0.0) - len(of)) for name, of in images.items()),
         "pixel_error": max(float(np.abs(means[n] - true[n]).max()) if n in means else 1.0 for n in true),
         "means": {name: mean.tolist() for name, mean in means.items()},
-        "change": _change(network, pages, traces, spec),
+        "change": _change(network, pages, traces, spec, sketches),
     }
 
 
@@ -69,18 +70,17 @@ def _run(
 
 
 def _change(
-    network: PageNetwork, pages: Sequence[Page], traces: Sequence[Trace], spec: SketchSpec
+    network: PageNetwork, pages: Sequence[Page], traces: Sequence[Trace], spec: SketchSpec, sketches: Any
 ) -> dict[str, Any] | None:
     """Between the first half of the pages and the second, whose sevens have lost a row of pixels; None of few pages."""
-    half, sketcher = len(pages) // 2, Sketcher(spec)
+    half = len(pages) // 2
     if half < LEAST:
         return None
-    sums = []
-    for first, faulty in ((0, ""), (half, "seven")):
-        part = [_run(network, pages[i], traces[i], faulty=faulty) for i in range(first, first + half)]
-        sums.append(Population(spec))
-        sums[-1].update(sketcher.sketch(part), np.arange(half) * BLOCKS // half)
-    found = compare(*sums)
+    faulty = [_run(network, pages[i], traces[i], faulty="seven") for i in range(half, 2 * half)]
+    before, after = Population(spec), Population(spec)
+    for population, part in ((before, sketches[:half]), (after, Sketcher(spec).sketch(faulty))):
+        population.update(part, np.arange(half) * BLOCKS // half)
+    found = compare(before, after)
     elements = [
         (found.paths[found.path[k]], found.elements[k])
         for k in np.flatnonzero(found.adjusted <= 0.05)  # each by itself

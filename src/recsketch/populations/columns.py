@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from recsketch.sketching.matrices import Matrices, factors
+from recsketch.sketching.matrices import Matrices, factors, ins
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Path: TypeAlias = "tuple[str, ...]"
 
 MODULE, BRANCH = 1, 2  # kinds of operators, as `_core.Spec.operator` numbers them
-ATTR, IN = 0, 1
+ATTR, IN = 0, 2  # T_attr, and the first of the operators whose product is T_in
 LOW = 1 << 12  # float32 holds numbers of places below it exactly, even after an operator
 
 
@@ -79,14 +79,9 @@ class Columns:
         self._own: dict[str, Doubles] = {}
         self._norms: dict[str, Doubles] = {}
         self._steps: dict[str, list[Operator]] = {}
-        self._in = [Operator(self._matrices, BRANCH, 2 + i) for i in range(self._ins() - 1, -1, -1)]
+        self._in = [Operator(self._matrices, BRANCH, IN + i) for i in reversed(range(ins(self._matrices.spec)))]
         self._attr = Operator(self._matrices, BRANCH, ATTR)
         self._made: dict[Path, Doubles] = {}
-
-    def _ins(self) -> int:
-        from recsketch.sketching.matrices import ins
-
-        return ins(self._matrices.spec)
 
     def _module(self, name: str) -> tuple[Doubles, Operator]:
         """(d, u + 1) b g T_M T_attr [E_M c_M], and T_M."""

@@ -11,7 +11,7 @@ import numpy as np
 import recsketch.sketching.moments as moments
 from recsketch._values import Record
 from recsketch.populations.columns import Columns, Path
-from recsketch.populations.fitting import ROUNDING, Fit, fit
+from recsketch.populations.fitting import ROUNDING, fit
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -53,9 +53,12 @@ class GroupStatistics(Record):
         return f"<GroupStatistics of {len(self.runs)} groups, {len(self.elements)} elements of {len(self.paths)} paths>"
 
 
-def of_sums(columns: Columns, sums: Doubles, runs: npt.NDArray[np.int64], paths: Sequence[Path]) -> GroupStatistics:
+def of_sums(
+    columns: Columns, sums: Doubles, runs: npt.NDArray[np.int64], paths: Sequence[Path]
+) -> tuple[GroupStatistics, Doubles]:
     """Of the sums (d, n) of the sketches of groups with so many runs, of these paths: counts a run, means, and where
-    modules have second moments variances."""
+    modules have second moments variances. And (n,) what share of each sum, as a norm, other paths have; 0 where it is
+    no more than rounding."""
     spec = columns.spec
     found = fit(columns, np.concatenate([sums.sum(axis=1, keepdims=True), sums], axis=1), list(paths), 0.0, 0)
     names: list[str] = []
@@ -70,7 +73,9 @@ def of_sums(columns: Columns, sums: Doubles, runs: npt.NDArray[np.int64], paths:
             of.append(k)
             parts.append(values)
     texts = tuple(" > ".join(path) for path in paths)
-    return GroupStatistics(np.stack(parts, axis=1), runs, tuple(names), texts, np.array(of, np.int64))
+    other = found.left[1:] / np.maximum(np.linalg.norm(sums, axis=0), 1e-300)
+    statistics = GroupStatistics(np.stack(parts, axis=1), runs, tuple(names), texts, np.array(of, np.int64))
+    return statistics, np.where(other > ROUNDING, other, 0.0)
 
 
 def _settled(x: Doubles, spread: Doubles) -> Doubles:
@@ -94,10 +99,3 @@ def _of_path(spec: SketchSpec, module: str, x: Doubles, runs: npt.NDArray[np.int
             square = x[a:-1][i == j] / x[-1]
         found |= {f"variance {k}": (square[k] - mean[k] ** 2) / scale**2 for k in range(a)}
     return found
-
-
-def unknown(columns: Columns, sums: Doubles, paths: Sequence[Path]) -> Doubles:
-    """(n,) What share of each sum, as a norm, other paths have; 0 where it is no more than rounding."""
-    found: Fit = fit(columns, sums, list(paths), 0.0, 0)
-    left = found.left / np.maximum(np.linalg.norm(sums, axis=0), 1e-300)
-    return np.where(left > ROUNDING, left, 0.0)

@@ -65,13 +65,9 @@ def prefixes(path: Path) -> list[Path]:
 class _Normal:
     """Normal equations that grow and shrink by paths."""
 
-    def __init__(self, columns: Columns, s: Doubles) -> None:
+    def __init__(self, columns: Columns, s: Doubles, paths: list[Path]) -> None:
         self.columns, self.s = columns, s
-        self.paths: list[Path] = []
-        self.a = np.empty((len(s), 0))
-        self.inverse = np.empty((0, 0))
-        self.x = np.empty((0, s.shape[1]))
-        self.rest = s
+        self.set(paths)
 
     def set(self, paths: list[Path]) -> None:
         """Fit these paths: by the inverse of the normal matrix, and two steps of refinement, as its condition number is
@@ -114,8 +110,7 @@ def fit(columns: Columns, s: Doubles, known: list[Path], noise: float, depth: in
         Levels of paths that are looked for.
     """
     d = len(s)
-    normal = _Normal(columns, s)
-    normal.set(list(known))
+    normal = _Normal(columns, s, list(known))
     total = float(np.linalg.norm(s[:, 0]))
     floor = max(ROUNDING * total, noise * np.sqrt(d) * (1.0 + 4.0 / np.sqrt(2.0 * d)))
     refused: set[Path] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -13,7 +14,7 @@ import recsketch._core as _core
 import recsketch._npz as _npz
 import recsketch.sketching.packing as packing
 from recsketch.populations.columns import Columns, Path
-from recsketch.populations.elements import UNKNOWN, GroupStatistics, of_sums, unknown
+from recsketch.populations.elements import UNKNOWN, GroupStatistics, of_sums
 from recsketch.populations.estimates import statistics
 from recsketch.populations.fitting import fit, prefixes
 from recsketch.populations.fixed import STEP, whole_sums
@@ -117,7 +118,7 @@ class Population:
 
         Notes
         -----
-        Cost: about what reading the sketches from memory takes.
+        Cost: two to three times what reading the sketches from memory takes (docs/figures.md).
         """
         s = _check.sketches("sketches", packing.unpacked(sketches)[0], self.spec.dim)
         s = np.ascontiguousarray(s[None] if s.ndim == 1 else s)
@@ -130,7 +131,7 @@ class Population:
             if before is not None:
                 self._sums = before
             raise
-        np.add.at(self._runs, of, 1)
+        self._runs += np.bincount(of, minlength=GROUPS)
         self._own += 0 if groups is not None else len(s)
 
     def _add(self, s: npt.NDArray[np.float32], of: npt.NDArray[np.int32], first: int) -> None:
@@ -281,13 +282,13 @@ class Population:
         """
         _check.choice("by", by, ("path", "module"))
         depth = _check.integer("max_depth", max_depth, 1, MAX_DEPTH)
-        told = _check.number("noise", noise, "a number from 0", -1e-300, 1e30)
-        given = [] if paths is None else [self._path(p) for p in _check.members("paths", paths, "sequences of names")]
+        told = abs(_check.number("noise", noise, "a number from 0", -math.ulp(0.0), _check.LARGEST))
+        given = [] if paths is None else self._paths(paths)
         wanted = list(dict.fromkeys(above for p in given for above in prefixes(p)))
         if not len(self):
             raise ValueError("read: wanted at least one run; got none")
         sums = np.concatenate([self.total[:, None], self._sums.T * STEP], axis=1)
-        found = fit(self._matrices(), sums, wanted, max(told, 0.0), depth)
+        found = fit(self._matrices(), sums, wanted, told, depth)
         runs = np.append(len(self), self._runs).astype(np.float64)
         x, spread = dict(zip(found.paths, found.x, strict=True)), dict(zip(found.paths, found.spread, strict=True))
         keys: dict[Path, list[Path]] = {}
@@ -298,7 +299,7 @@ class Population:
                 self.spec,
                 key,
                 np.sum([x[p] for p in of], axis=0),
-                max(told, 0.0) * np.sqrt(np.sum([spread[p] ** 2 for p in of], axis=0)),
+                told * np.sqrt(np.sum([spread[p] ** 2 for p in of], axis=0)),
                 runs,
             )
             for key, of in keys.items()
@@ -307,7 +308,9 @@ class Population:
 
     def groups(self, paths: Sequence[Sequence[str]] | None = None) -> GroupStatistics:
         """Statistics of the groups that have runs, for `compare`: of some paths, or of all that `read` finds."""
-        return self._of_groups([self._path(p) for p in self._known(paths)])
+        there = self._runs > 0
+        sums = self._sums[there].T.astype(np.float64) * STEP
+        return of_sums(self._matrices(), sums, self._runs[there], self._known(paths))[0]
 
     def blocks(
         self, sketches: npt.ArrayLike | PackedSketches, block: int, paths: Sequence[Sequence[str]] | None = None
@@ -339,33 +342,28 @@ class Population:
             raise ValueError(f"sketches: wanted a multiple of {size}; got {len(s)}")
         _check.known("sketches", s, None)
         sums = s.reshape(-1, size, self.spec.dim).sum(axis=1, dtype=np.float64).T
-        of = [self._path(p) for p in self._known(paths)]
-        found = of_sums(self._matrices(), sums, np.full(sums.shape[1], size), of)
-        left = unknown(self._matrices(), sums, of)
+        found, other = of_sums(self._matrices(), sums, np.full(sums.shape[1], size), self._known(paths))
         return replace(
             found,
-            values=np.concatenate([found.values, left[:, None]], axis=1),
+            values=np.concatenate([found.values, other[:, None]], axis=1),
             elements=(*found.elements, UNKNOWN),
             paths=(*found.paths, UNKNOWN),
             path=np.append(found.path, len(found.paths)),
         )
 
-    def _known(self, paths: Sequence[Sequence[str]] | None) -> Sequence[Sequence[str]]:
-        found: Sequence[Sequence[str]]
-        found = [p.path for p in self.read()] if paths is None else _check.members("paths", paths, "sequences of names")
+    def _known(self, paths: Sequence[Sequence[str]] | None) -> list[Path]:
+        found = [p.path for p in self.read()] if paths is None else self._paths(paths)
         if not found:
             raise ValueError("paths: wanted at least one, in the population or given; got none")
         return found
-
-    def _of_groups(self, paths: list[Path]) -> GroupStatistics:
-        there = self._runs > 0
-        sums = self._sums[there].T.astype(np.float64) * STEP
-        return of_sums(self._matrices(), sums, self._runs[there], paths)
 
     def _matrices(self) -> Columns:
         if self._columns is None:
             self._columns = Columns(self.spec)
         return self._columns
+
+    def _paths(self, given: Sequence[Sequence[str]]) -> list[Path]:
+        return [self._path(p) for p in _check.members("paths", given, "sequences of names")]
 
     def _path(self, given: Sequence[str]) -> Path:
         names = _check.members("paths", given, "sequences of module names")
