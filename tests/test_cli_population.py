@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,28 @@ def test_population(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Population.save" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("groups", [None, 4])
+def test_population_from_standard_input(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], groups: int | None
+) -> None:
+    content = Path(saved(folder / "a.npz", sketches(30, 0), groups)).read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert main(["population", "-"]) == 0
+    assert "30 runs, all of it" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content[:-40])))
+    assert main(["population", "-"]) == 2
+    assert "wanted a file written by Population.save" in capsys.readouterr().err
+
+
+def test_names_of_modules_move_no_cursor(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec, run = rs.SketchSpec.additive(64, {"a\x1b[2J": 2}, seed=1), rs.Trace()
+    run.outputs([run.add("a\x1b[2J", [1, 2])])
+    with open(folder / "a.npz", "wb") as file:
+        write_sketches(file, spec, rs.Sketcher(spec).sketch([run]))
+    assert main(["population", str(folder / "a.npz")]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
 def test_compare(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a = saved(folder / "a.npz", sketches(640, 0), groups=32)
     b = saved(folder / "b.npz", sketches(640, 1, rise=1.0), groups=32)
@@ -74,5 +97,9 @@ def test_watch(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "10 blocks of 8 runs, 5 runs left for the next: no alarm" in capsys.readouterr().out
     with pytest.raises(SystemExit) as stopped:
         main([*given, other, "--block", "8", "--state", state])
+    assert stopped.value.code == 1
+    assert "page > line: mean 1" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:  # an alarm lasts, though nothing is left to look at
+        main([*given, saved(folder / "few.npz", sketches(3, 4)), "--block", "8", "--state", state])
     assert stopped.value.code == 1
     assert "page > line: mean 1" in capsys.readouterr().out

@@ -388,3 +388,13 @@ def test_populations_are_compared_and_watched() -> None:
         rs.compare(before, hashed)
     with pytest.raises(TypeError, match="q: wanted a Population"):
         rs.compare(before, changed)
+
+
+def test_elements_of_modules_whose_names_have_colons() -> None:
+    spec = rs.SketchSpec.additive(128, {"a: b": 2}, seed=1)
+    found = rs.Population(spec)
+    for group in range(8):
+        run = rs.Trace()
+        run.outputs([run.add("a: b", [group, 1])])
+        found.update(rs.Sketcher(spec).sketch([run] * 4), groups=group)
+    assert rs.compare(found, found).elements == ("count a run", "mean 0", "mean 1")

@@ -95,6 +95,7 @@ def opened(source: Any, magic: bytes, wanted: str) -> Iterator[BinaryIO]:
                 raise ValueError(f"got a file that begins with {head!r}" if head else "got an empty file")
             if given or not file.seekable():
                 whole = io.BytesIO()
+                whole.name = name
                 whole.write(head)
                 while part := file.read(1 << 20):
                     whole.write(part)

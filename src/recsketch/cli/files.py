@@ -80,7 +80,7 @@ def read_spec(path: str) -> SketchSpec:
         raise ValueError(f"{name}: wanted {wanted}: {_check.cut(str(error), 700)}") from error
 
 
-def read_sketches(path: str) -> tuple[SketchSpec, npt.NDArray[np.float32]]:
+def read_sketches(path: str | BinaryIO) -> tuple[SketchSpec, npt.NDArray[np.float32]]:
     """What `write_sketches` wrote."""
 
     def make(arrays: dict[str, Any]) -> tuple[SketchSpec, npt.NDArray[np.float32]]:
@@ -89,7 +89,8 @@ def read_sketches(path: str) -> tuple[SketchSpec, npt.NDArray[np.float32]]:
             raise ValueError(f"sketches: wanted shape (n, {spec.dim}) float32; got {_check.describe(sketches)}")
         return spec, sketches
 
-    return _npz.load(source(path), {"sketches", "spec"}, "`recsketch sketch`", make)
+    given = source(path) if isinstance(path, str) else path
+    return _npz.load(given, {"sketches", "spec"}, "`recsketch sketch`", make)
 
 
 def write_sketches(file: BinaryIO, spec: SketchSpec, sketches: npt.NDArray[np.float32]) -> None:

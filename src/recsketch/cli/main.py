@@ -30,7 +30,7 @@ from recsketch.cli.files import (
     write_sketches,
     writing,
 )
-from recsketch.cli.options import Run, add_json, add_threads, line, print_json, whole
+from recsketch.cli.options import Run, add_json, add_threads, finite, line, print_json, whole
 from recsketch.cli.options import told as told_to
 from recsketch.display.terminal import Style, lines, percent, progress, significant, table
 from recsketch.runs import drawing
@@ -257,13 +257,11 @@ def _print_unrolled(chosen: Sequence[int], found: Sequence[Any], whole: bool, to
 
 def _unrolled(i: int, u: Any, whole: bool) -> dict[str, Any]:
     row: dict[str, Any] = {"sketch": i, "objects": len(u.objects), "complete": u.complete}
-    row |= {"explained": _finite(u.explained), "residual": _finite(u.residual)}
+    row |= {"explained": finite(float(u.explained)), "residual": finite(float(u.residual))}
     if whole:
         row |= {"outputs": list(u.outputs), "weights": list(u.weights)}
         vectors = ("attribute", "error")
-        row["tree"] = [
-            {k: [_finite(x) for x in v] if k in vectors else v for k, v in asdict(o).items()} for o in u.objects
-        ]
+        row["tree"] = [{k: finite(v.tolist()) if k in vectors else v for k, v in asdict(o).items()} for o in u.objects]
     return row
 
 
@@ -290,8 +288,8 @@ def _summary(parser: argparse.ArgumentParser) -> Run:
         for number, sketch in enumerate(sketches):
             summary = sketcher.summary(sketch, args.module, below=below)
             row: dict[str, Any] = {"run": number}
-            row |= {"count": _finite(summary.count), "count_error": _finite(summary.count_error)}
-            row |= {"mean": [_finite(v) for v in summary.mean], "mean_error": _finite(summary.mean_error)}
+            row |= {"count": finite(float(summary.count)), "count_error": finite(float(summary.count_error))}
+            row |= {"mean": finite(summary.mean.tolist()), "mean_error": finite(float(summary.mean_error))}
             rows.append(row)
             norm = float(np.linalg.norm(summary.mean))
             shown = (summary.count, summary.count_error, norm, summary.mean_error)
@@ -314,8 +312,3 @@ COMMANDS: tuple[Callable[[argparse.ArgumentParser], Run], ...] = (
     *repository.COMMANDS,
     _info,
 )
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no NaN and no infinity."""
-    return float(value) if np.isfinite(value) else None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import Any, TextIO
 
 import recsketch._check as _check
 from recsketch.cli.files import STANDARD
@@ -44,6 +45,13 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
 
 def print_json(value: object, told: TextIO | None = None) -> None:
     print(json.dumps(value, indent=2, allow_nan=False), file=told)
+
+
+def finite(value: Any) -> Any:
+    """The same numbers, or lists of them, with None for NaN and infinities, which JSON lacks."""
+    if isinstance(value, list):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def told(*outputs: str | None) -> TextIO:

@@ -5,29 +5,38 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import recsketch._files as _files
 from recsketch.cli.files import keep_apart, read_sketches, source, target
-from recsketch.cli.options import Run, add_json, line, print_json, whole
+from recsketch.cli.options import Run, add_json, finite, line, print_json, whole
 from recsketch.cli.options import told as told_to
-from recsketch.display.terminal import Style, significant, table
-from recsketch.populations.changes.monitor import Monitor
-from recsketch.populations.compared import compare
-from recsketch.populations.elements import UNKNOWN
-from recsketch.populations.population import Population
-from recsketch.populations.results import PathStatistics
+from recsketch.display.terminal import Style, printable, significant, table
+
+if TYPE_CHECKING:
+    from recsketch.populations.population import Population
+    from recsketch.populations.results import PathStatistics
+
+# What only these commands need is imported where they run: other commands start sooner.
 
 
 def read_population(path: str) -> Population:
     """What `Population.save` or `recsketch sketch` wrote, the latter's sketches added up."""
+    from recsketch.populations.population import Population
+
+    given = source(path)
+    if not isinstance(given, str):  # standard input is read once, and tried twice
+        with _files.opened(given, b"PK\x03\x04", "a population, or what `recsketch sketch` wrote") as file:
+            given = file
     try:
-        return Population.load(source(path))
+        return Population.load(given)
     except ValueError as first:
+        if not isinstance(given, str):
+            given.seek(0)
         try:
-            spec, sketches = read_sketches(path)
+            spec, sketches = read_sketches(given)
         except ValueError:
             raise first from None
     found = Population(spec)
@@ -63,7 +72,7 @@ def _population(parser: argparse.ArgumentParser) -> Run:
         print(line(f"{found.runs:,} runs, {rest}"), file=told)
         rows = [
             [
-                " > ".join(p.path),
+                printable(" > ".join(p.path)),
                 significant(p.count, 6),
                 significant(p.per_run, 4),
                 significant(p.per_run_error, 2),
@@ -82,15 +91,8 @@ def _row(p: PathStatistics) -> dict[str, Any]:
     found: dict[str, Any] = {"path": list(p.path), "count": p.count, "per_run": p.per_run}
     for name in ("per_run_error", "mean", "mean_error", "covariance"):
         value = getattr(p, name)
-        found[name] = None if value is None else _finite(np.asarray(value).tolist())
+        found[name] = None if value is None else finite(np.asarray(value).tolist())
     return found
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, list):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _compare(parser: argparse.ArgumentParser) -> Run:
@@ -103,10 +105,12 @@ def _compare(parser: argparse.ArgumentParser) -> Run:
     add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
+        from recsketch.populations.compared import compare
+
         before, after = read_population(args.before), read_population(args.after)
         found = compare(before, after, level=args.level, force=args.force)
         if args.json:
-            columns = {k: _finite(np.asarray(v).tolist()) for k, v in found.columns().items()}
+            columns = {k: finite(np.asarray(v).tolist()) for k, v in found.columns().items()}
             print_json({"changed": list(found.changed()), "elements": columns})
         else:
             print(str(found))
@@ -125,6 +129,9 @@ def _watch(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument("--state", metavar="MONITOR.npz", help="go on from there if it exists, and write it")
 
     def run(args: argparse.Namespace) -> None:
+        from recsketch.populations.changes.monitor import Monitor
+        from recsketch.populations.elements import UNKNOWN
+
         keep_apart([args.population, args.reference, args.sketches], [args.state])
         known = read_population(args.population)
         spec, stream = read_sketches(args.sketches)
@@ -138,16 +145,15 @@ def _watch(parser: argparse.ArgumentParser) -> Run:
             monitor = Monitor(usual.values, args.block, usual.elements, alpha=args.alpha, weights=shares)
         whole_blocks = len(stream) // args.block * args.block
         blocks = known.blocks(stream[:whole_blocks], args.block).values if whole_blocks else ()
-        alarm = None
         for block in blocks:
-            alarm = monitor.update(block, args.block)
-            if alarm is not None:
+            if monitor.alarm is not None:
                 break
+            monitor.update(block, args.block)
         if args.state is not None:
             monitor.save(args.state)
         left = f", {len(stream) - whole_blocks} runs left for the next" if whole_blocks < len(stream) else ""
-        print(line(f"{monitor.blocks} blocks of {args.block} runs{left}: {alarm or 'no alarm'}"))
-        if alarm is not None:
+        print(line(f"{monitor.blocks} blocks of {args.block} runs{left}: {monitor.alarm or 'no alarm'}"))
+        if monitor.alarm is not None:
             raise SystemExit(1)
 
     return run

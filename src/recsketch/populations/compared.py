@@ -64,9 +64,10 @@ def compare(p: Population, q: Population, **options: Any) -> Comparison:
     if p._own or q._own:
         text = f"{p._own + q._own} of {len(p) + len(q)} runs were added without groups"
         warnings.warn(f"{text}: p-values are right only if these are independent", ExchangeabilityWarning, stacklevel=2)
+    q._columns = p._matrices()  # of one specification
     paths = sorted({x.path for population in (p, q) for x in population.read()})
     before, after = p.groups(paths), q.groups(paths)
-    names = [e.partition(": ")[2] for e in before.elements]
+    names = [e.removeprefix(f"{before.paths[k]}: ") for e, k in zip(before.elements, before.path, strict=True)]
     return compare_groups(
         before.values,
         after.values,
