@@ -290,7 +290,7 @@ rsk_status rsk_project_f64(const rsk_projection *p, int transpose, const double 
  *   sums   (groups, dim)
  *   where  NULL, or the number of the first bad row
  * The caller sees to it that no sum leaves int64: 2^13 rows of the largest numbers are possible, and 2^30 of numbers of 2.
- * RSK_EINVAL  a NULL pointer, a group outside its range, dim or groups < 1, rows < 0
+ * RSK_EINVAL  a NULL pointer, a group outside its range, dim or groups < 1, rows < 0;  RSK_ENOMEM  scratch: a number a row and group
  * RSK_EVALUE  a number that is NaN or above RSK_LARGEST_FIXED in magnitude; nothing is added */
 #define RSK_LARGEST_FIXED 262144.0
 rsk_status rsk_add_fixed(const float *x, ptrdiff_t rows, ptrdiff_t dim, const int32_t *group, ptrdiff_t groups, int64_t *sums,
@@ -305,7 +305,7 @@ rsk_status rsk_add_fixed(const float *x, ptrdiff_t rows, ptrdiff_t dim, const in
  *   tally               (kinds, 4) overwritten: the Euclidean norm of the kind's first vector, the sum of norms less that one and of the
  *                       squares of these, and the largest magnitude of an element
  *   where               NULL, or the number of the first bad vector
- * RSK_EINVAL  a NULL pointer, n or kinds < 0, a kind outside its range, a kind of more than 2^30 elements
+ * RSK_EINVAL  a NULL pointer, n or kinds < 0, a kind outside its range, a kind of more than 2^30 elements;  RSK_ENOMEM  scratch
  * RSK_ESIZE   a vector that is not as long as its kind's place
  * RSK_EVALUE  a number that is NaN or infinite
  * After an error what is overwritten is of no use. */

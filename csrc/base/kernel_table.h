@@ -2,6 +2,8 @@
 #ifndef RSK_KERNEL_TABLE_H
 #define RSK_KERNEL_TABLE_H
 
+#include <string.h>
+
 #include "base/base.h"
 
 /* One skew transparent operator but for a factor, as kernels take it: with R y[k] = (-1)^bit_k y[k ^ mask], mask[0] in the first half of
@@ -13,7 +15,7 @@ typedef struct rsk_turn {
     int steep;
 } rsk_turn;
 
-enum { RSK_ROWS = 4 };       /* vectors whose moments are taken in one pass, at most */
+enum { RSK_ROWS = 4 };       /* vectors that are added up in one pass, at most */
 enum { RSK_TOGETHER = 32 }; /* leaves that are added to a tuple's vector in one pass, at most */
 
 /* A leaf of a tuple, seen through its position's operator, in whole numbers: at k, in the c-th half and the j-th run of d / 2 width
@@ -39,6 +41,15 @@ typedef struct rsk_transform {
     const uint16_t *bits[4];
     double factor; /* rounded to float by the float kernel */
 } rsk_transform;
+
+/* rint(x 2^32), halves to even, modulo 2^64, where |x| is at most 2^18: adding 1.5 2^20 rounds to a multiple of 2^-32 and leaves its number
+ * in the low bits. Of any other x it is no more than a number that depends on x alone. */
+static inline uint64_t rsk_fixed(float x) {
+    const double rounded = (double)x + 0x1.8p20;
+    uint64_t bits;
+    memcpy(&bits, &rounded, sizeof bits);
+    return bits - 0x4138000000000000u;
+}
 
 /* What an instruction set must implement. n and d are multiples of 16; pointers need no alignment; arrays do not overlap
  * unless said. (+)= adds if accumulate is set. All implementations give the same bits. */
@@ -96,8 +107,8 @@ typedef struct rsk_kernels {
     void (*spread_wide)(double *out, ptrdiff_t d, const rsk_spread *shape, const double *row, float counter);
     /* the transpose of spread: row[j] = sum of ±x[k], k mod width = j; counter = sum of ±x[k]. width <= d */
     void (*collect)(const float *x, ptrdiff_t d, const rsk_spread *shape, float *row, float *counter);
-    /* sum += x 2^32, rounded to whole numbers, halves to even; |x[k]| is at most 2^18; n >= 0 */
-    void (*add_fixed)(int64_t *sum, const float *x, ptrdiff_t n);
+    /* sum += rsk_fixed(x) of at most RSK_ROWS vectors x, modulo 2^64; returns the bits of the largest |x[k]|; n >= 0 */
+    uint32_t (*add_fixed)(int64_t *sum, const float *const *x, int rows, ptrdiff_t n);
     /* Of each of at most RSK_ROWS vectors x of n floats, n >= 0, in this order: sum += x - shift and square += (x - shift)^2, element by
      * element; *zeros += its zeros; its sum of x[k]^2 as rsk_dot has it, and the bits of its largest |x[k]| */
     void (*moments)(const float *const *x, int rows, ptrdiff_t n, const double *shift, double *sum, double *square, double *norms,

@@ -6,16 +6,19 @@
 #include <math.h>
 
 /* The sizes of numbers are in the order of their bits without the sign, infinity and then NaN last. */
+static RSK_INLINE uint32_t magnitude(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits & 0x7fffffffu;
+}
+
 static int within_f32(const float *x, ptrdiff_t n, float most) {
-    uint32_t largest = 0, limit;
-    memcpy(&limit, &most, sizeof limit);
+    uint32_t largest = 0;
     for (ptrdiff_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, x + i, sizeof bits);
-        bits &= 0x7fffffffu;
-        largest = bits > largest ? bits : largest;
+        const uint32_t size = magnitude(x[i]);
+        largest = size > largest ? size : largest;
     }
-    return largest <= limit;
+    return largest <= magnitude(most);
 }
 
 static int within_f64(const double *x, ptrdiff_t n, double most) {
@@ -30,15 +33,42 @@ static int within_f64(const double *x, ptrdiff_t n, double most) {
     return largest <= limit;
 }
 
-/* sum[k] += rint(x[k] 2^32), |x[k]| at most 2^18: adding 1.5 2^52 rounds to a whole number, halves to even, and leaves it in the low bits.
- * Both steps are exact or round alike everywhere. */
-static void add_fixed(int64_t *RSK_RESTRICT sum, const float *RSK_RESTRICT x, ptrdiff_t n) {
+/* Sums are loaded and stored once for all rows, which would else take longer than reading these. */
+static RSK_INLINE uint32_t add_fixed_of(uint64_t *RSK_RESTRICT sum, const float *const *x, const int rows, ptrdiff_t n) {
+    const float *a = x[0], *b = x[rows > 1 ? 1 : 0], *c = x[rows > 1 ? 2 : 0], *d = x[rows > 1 ? 3 : 0]; /* one row or RSK_ROWS */
+    uint32_t largest = 0;
     for (ptrdiff_t k = 0; k < n; k++) {
-        const double rounded = (double)x[k] * 0x1p32 + 0x1.8p52;
-        int64_t bits;
-        memcpy(&bits, &rounded, sizeof bits);
-        sum[k] += bits - 0x4338000000000000;
+        uint64_t more = rsk_fixed(a[k]);
+        uint32_t most = magnitude(a[k]);
+        if (rows > 1) {
+            more += rsk_fixed(b[k]) + rsk_fixed(c[k]) + rsk_fixed(d[k]);
+            const uint32_t u = magnitude(b[k]), v = magnitude(c[k]), w = magnitude(d[k]);
+            most = u > most ? u : most;
+            most = v > most ? v : most;
+            most = w > most ? w : most;
+        }
+        sum[k] += more;
+        largest = most > largest ? most : largest;
     }
+    return largest;
+}
+
+static uint32_t add_fixed(int64_t *sum, const float *const *x, int rows, ptrdiff_t n) {
+    if (rows == RSK_ROWS) return add_fixed_of((uint64_t *)sum, x, RSK_ROWS, n);
+    uint32_t largest = 0;
+    for (int r = 0; r < rows; r++) {
+        const uint32_t most = add_fixed_of((uint64_t *)sum, x + r, 1, n);
+        largest = most > largest ? most : largest;
+    }
+    return largest;
+}
+
+/* The sum of sixteen, folded by halves. Compilers make little of a loop over the halves. */
+static RSK_INLINE double halved(double *lane) {
+    for (int k = 0; k < 8; k++) lane[k] += lane[k + 8];
+    for (int k = 0; k < 4; k++) lane[k] += lane[k + 4];
+    for (int k = 0; k < 2; k++) lane[k] += lane[k + 2];
+    return lane[0] + lane[1];
 }
 
 /* One object after the other is added, so that the bits are those of one at a time; sums stay in registers for ROWS of them. */
@@ -80,9 +110,7 @@ static RSK_INLINE void moments_of(const float *const *x, const int rows, ptrdiff
             square[k] += apart * apart;
             lane[r][k - i] += v * v;
         }
-        for (int h = BLOCK / 2; h > 0; h /= 2)
-            for (int k = 0; k < h; k++) lane[r][k] += lane[r][k + h];
-        norms[r] = lane[r][0];
+        norms[r] = halved(lane[r]);
     }
 }
 
@@ -112,9 +140,7 @@ static double folded(w16 sum, const double *a, const double *b, ptrdiff_t rest) 
     double lane[BLOCK];
     w16_store(lane, sum);
     for (ptrdiff_t i = 0; i < rest; i++) lane[i] += a[i] * b[i];
-    for (int h = BLOCK / 2; h > 0; h /= 2)
-        for (int i = 0; i < h; i++) lane[i] += lane[i + h];
-    return lane[0];
+    return halved(lane);
 }
 
 static double dot(const double *a, const double *b, ptrdiff_t n) {
