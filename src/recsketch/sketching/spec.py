@@ -184,11 +184,7 @@ class SketchSpec:
         put(self, "attributes", _check.choice("attributes", attributes, ("polar", "linear")))
         put(self, "dim", parameters.dim(dim))
         put(self, "modules", parameters.modules(modules, self._more()))
-        put(
-            self,
-            "second_moment",
-            parameters.second_moment(second_moment, self.modules, self.attributes, self.signature),
-        )
+        put(self, "second_moment", parameters.second_moment(second_moment, self.modules, self.attributes))
         put(self, "seed", _check.integer("seed", seed, 0, 2**64 - 1))
         put(self, "max_inputs", _check.integer("max_inputs", max_inputs, 1, parameters.MAX_INPUTS))
         put(self, "rotation", _check.choice("rotation", rotation, ("skew", "hadamard", "block")))
