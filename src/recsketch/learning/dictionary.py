@@ -259,7 +259,7 @@ class Dictionary(Record):
         source = Source(sketches, noise)
         if source.dim != self.dim:
             raise ValueError(f"sketches: wanted {self.dim} numbers each; got {source.dim}")
-        return [o for _, rows, e in source.pieces() for o in read(self, rows.astype(np.float64), e)]
+        return read(self, source)
 
     def compare(self, spec: SketchSpec) -> dict[Module, Comparison]:
         """How many columns are those of a specification, module by module, by equality of all their signs.
