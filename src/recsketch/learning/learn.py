@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from recsketch.sketching.packing import PackedSketches
 
-    Numbers: TypeAlias = npt.NDArray[np.int64]
     Sketches: TypeAlias = "npt.ArrayLike | PackedSketches | str | os.PathLike[str] | Iterable[Any]"
 
 NOTHING = (
@@ -133,19 +132,15 @@ def learn_dictionary(
     True
     """
     if block_size is not None:
-        block_size = _check.integer("block_size", block_size, *blocks.SIZES)
-        if block_size not in blocks.SIZES:
-            raise ValueError(f"block_size: wanted None, 32 or 64; got {block_size}")
+        block_size = blocks.size(block_size, blocks.BLOCK)
     degrees = None if angle is None else _check.number("angle", angle, "degrees above 0 and at most 90", 0, 90)
     turned = _check.flag("operators", operators)
     given = _check.members("names", names, "names that modules may have")
     source, workers = Source(sketches, noise), _check.threads(threads)
     layouts = [Layout.of(source.dim, b) for b in blocks.SIZES if block_size in (None, b)]
+    tried = [(layout, named(layout, given)) for layout in layouts if layout]
     best: Dictionary | None = None
-    for layout in layouts:
-        if layout is None:
-            continue
-        known = named(layout, given)
+    for layout, known in tried:
         found = _dictionary(source, find_strings(source, layout, workers), known)
         if best is None or len(found) > len(best):
             best = found

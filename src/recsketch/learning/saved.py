@@ -27,10 +27,7 @@ MOST_TEXT = 1 << 20  # characters of `about`
 
 
 def arrays_of(d: Dictionary) -> dict[str, Any]:
-    modules = list(d.columns)
-    number = {m: k for k, m in enumerate(modules)}
-    outside = [m for m, _ in d.doubtful if m not in number]
-    named = [*modules, *dict.fromkeys(outside)]
+    named = list(dict.fromkeys([*d.columns, *(m for m, _ in d.doubtful)]))
     number = {m: k for k, m in enumerate(named)}
     width = max(d.blocks_per_column, 1)
     empty = Columns(0, *(np.zeros(s, t) for s, t in _shapes(width)))
@@ -170,7 +167,7 @@ def _events(arrays: dict[str, Any], layout: Layout | None, modules: int, seen: i
     for name, x, high in (("place", place, places), ("row", row, places), ("module", module, modules)):
         _within(f"events_{name}", x, high)
     _within("events_column", column, most)
-    return Events(sketches, ends, place, row, module, column, amplitude.astype(np.float32))
+    return Events(sketches, ends, place, row, module, column, amplitude)
 
 
 def _within(name: str, x: Array, high: int) -> None:
@@ -284,9 +281,7 @@ def _operators(
         raise ValueError(f"signs: wanted int8 of shape {shape}, from -1 to 1; got {_check.describe(signs)}")
     own = [[path for path, _ in paths] for paths in masks.paths.values()]
     if set(masks.paths) != set(columns) or not all(own) or any(len(set(paths)) < len(paths) for paths in own):
-        raise ValueError(
-            "about: wanted paths of every module with columns, each once, beside operators; got others"
-        )
+        raise ValueError("about: wanted paths of every module with columns, each once, beside operators; got others")
     if layout and any(c.indices[-1:].tolist() != [layout.counter] for c in columns.values()):
         raise ValueError("columns_indices: wanted the counter of every module beside operators; got others")
     needed = {q for paths in own for path in paths for q in path}

@@ -125,5 +125,5 @@ def true_tags(layout: Layout, codes: Codes) -> tuple[Numbers, Doubles]:
     payload = np.unique(np.stack([tag, column, row]), axis=1)  # tails differ, payloads count
     found, count = np.unique(payload[0], return_counts=True)
     chance = codes.size / 2.0**layout.tag_bits
-    true = count >= max(LEAST_PAYLOADS, chance + DEVIATIONS * np.sqrt(chance) + LEAST_PAYLOADS)
+    true = count >= chance + DEVIATIONS * np.sqrt(chance) + LEAST_PAYLOADS
     return found[true], chance / count[true]
