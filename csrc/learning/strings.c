@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#define CHUNK 4 /* sketches handed to a thread at a time: some 10^5 numbers, a tenth of a millisecond */
+#define CHUNK 4 /* sketches handed to a thread at a time: of 4,096 numbers a tenth of a millisecond, of 16,384 a third */
 
 static int layout(ptrdiff_t dim, ptrdiff_t block, ptrdiff_t n, rsk_codes *c) {
     return n >= 0 && rsk_is_order(dim) && block <= dim / 32 && rsk_codes_make(dim, block, c);

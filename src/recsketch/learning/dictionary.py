@@ -68,7 +68,8 @@ class Events(Record):
     Attributes
     ----------
     sketches : (n,) int64
-        Numbers of the sketches that were searched, ascending: all, or a sample of 20,000.
+        Numbers of the sketches that were searched, ascending: all, or a sample of 20,000, or of 2^27 / d if that
+        is less.
     ends : (n + 1,) int64
     place, row : (e,) int64
         Block of the sketch, and the block of the embedding that is seen there; place XOR row says which operators moved

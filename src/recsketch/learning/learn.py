@@ -87,10 +87,10 @@ def learn_dictionary(
     have it, and its tag is that of more codes than chance would give any tag: with λ codes to a tag on average, λ + 6
     √λ + 4. docs/learning.md has the method, what it reaches, and where it ends.
 
-    **Cost**: some 0.5 µs a block and pass, two to four passes. Memory: up to 20,000 sketches, or 2^27 numbers,
-    are looked at together, as they lie if there are no more; of others the passes keep what belongs to known modules,
-    so that memory does not grow with how many there are. Then masks, in time linear in (d / b)² and in the modules, and
-    signs, some seconds.
+    **Cost**: some 0.3 to 0.8 µs a block and pass on one thread; one pass where nothing is learned, else mostly three
+    or four, and at most eleven. Memory: up to 20,000 sketches, or 2^27 numbers, are looked at together, as they lie if
+    there are no more; of others the passes keep what belongs to known modules, so that memory does not grow with how
+    many there are. Then masks, in time linear in (d / b)² and in the modules, and signs, some seconds.
 
     Examples
     --------
