@@ -256,7 +256,7 @@ class SketchSpec:
             4,096 if not given; of the "block" rotation 13, the most that its shortest sketches allow.
         dim, modules, seed, second_moment
             As of the class. A population is read exactly while dim has room for its paths: (a + 1) numbers each, or
-            with second moments a (a + 1) / 2 more, up to some 0.65 dim in all.
+            with second moments a (a + 1) / 2 more, up to 0.8 dim in all.
         **parameters
             Others of the class, by name: `angle`, `rotation`, `wiring`, `scales`, `centres`.
 
