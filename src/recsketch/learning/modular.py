@@ -82,9 +82,9 @@ class ModularRegressor(Estimator):
     what the modules below it predicted, each rounded to its two values where it has these.
 
     Cost: that of `Sketcher.recover` for n sketches, which grows with d, and a regression a module. "logistic" takes
-    some 20 iterations of n k^2 operations an element, k features; "network" some 100 to 500 epochs of 6 n 64 (k + a)
-    operations. Memory: the attributes of all runs in float32 and once more in float64, and the samples of one
-    module twice.
+    some 15 iterations of n k^2 operations an element, k features; "network" some 70 to 250 epochs, and at most 500, of
+    6 n 64 (k + a) operations. Memory: the attributes of all runs in float32 and once more in float64, and the samples
+    of one module twice.
 
     References
     ----------
