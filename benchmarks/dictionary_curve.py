@@ -8,7 +8,6 @@ python benchmarks/dictionary_curve.py --quick  one seed a point, and print only
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ import machine
 machine.free_blas()
 
 from coded import LEVELS, Coded  # noqa: E402  # after the BLAS is free to choose its kernels
-from figures import put_block  # noqa: E402
+from figures import put_block, pyplot, save_svg  # noqa: E402
 from test_accuracy_of_dictionary import learned  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,13 +74,7 @@ def tables(found: list[Point]) -> str:
 
 
 def draw(found: list[Point], path: Path) -> None:
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    import matplotlib.pyplot as plt
-
-    mpl.rcParams.update({"svg.hashsalt": "recsketch", "svg.fonttype": "none", "font.size": 9})
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained", sharey=True)
+    figure, axes = pyplot().subplots(1, 3, figsize=(11, 3.6), layout="constrained", sharey=True)
     for ax, panel in zip(axes, ("sketches", "noise"), strict=False):
         own = [p for p in found if p.panel == panel]
         for line, mark in zip(dict.fromkeys(p.line for p in own), "osD", strict=False):
@@ -100,9 +93,7 @@ def draw(found: list[Point], path: Path) -> None:
     for ax in axes:
         ax.grid(alpha=0.3)
         ax.set_ylim(-0.03, 1.03)
-    figure.savefig(path, metadata={"Date": None, "Creator": None})
-    short = re.sub(r"(\d\.\d)\d+", r"\1", path.read_text(encoding="utf-8"))  # tenths of a pixel
-    path.write_text(re.sub(r"<metadata>.*?</metadata>\n", "", short, flags=re.S), encoding="utf-8")
+    save_svg(figure, path)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import machine
 from figure import FULL, QUICK, SHORT, Figure, table
@@ -184,6 +185,24 @@ def put_block(path: Path, name: str, text: str) -> None:
     _, end, after = rest.partition(f"<!-- /{name} -->")
     if begin and end:
         path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def pyplot() -> Any:
+    """matplotlib's pyplot, set up to draw files that differ only where what is drawn does."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    import matplotlib.pyplot as plt
+
+    mpl.rcParams.update({"svg.hashsalt": "recsketch", "svg.fonttype": "none", "font.size": 9})
+    return plt
+
+
+def save_svg(figure: Any, path: Path) -> None:
+    """Write a drawing, to tenths of a pixel and without metadata: small, and the same every time."""
+    figure.savefig(path, metadata={"Date": None, "Creator": None})
+    short = re.sub(r"(\d\.\d)\d+", r"\1", path.read_text(encoding="utf-8"))
+    path.write_text(re.sub(r"<metadata>.*?</metadata>\n", "", short, flags=re.S), encoding="utf-8")
 
 
 def write(found: dict[str, str]) -> None:

@@ -8,7 +8,6 @@ python benchmarks/learning_curve.py --quick  a minute, and print only
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import machine
 
 machine.free_blas()
 
-from figures import put_block  # noqa: E402  # after the BLAS is free to choose its kernels
+from figures import put_block, pyplot, save_svg  # noqa: E402  # after the BLAS is free to choose its kernels
 from learned import Lesson  # noqa: E402
 from teachers import NETWORKS, OWN_SHAPE, Teacher, shown  # noqa: E402
 
@@ -56,28 +55,22 @@ def _short(x: float) -> str:
 
 
 def draw(sizes: tuple[int, ...], found: dict[bool, Lines], path: Path) -> None:
-    import matplotlib as mpl
+    from matplotlib.ticker import NullLocator
 
-    mpl.use("svg")
-    import matplotlib.pyplot as plt
-
-    mpl.rcParams.update({"svg.hashsalt": "recsketch", "svg.fonttype": "none", "font.size": 9})
-    figure, axes = plt.subplots(1, 2, figsize=(11, 3.8), layout="constrained")
+    figure, axes = pyplot().subplots(1, 2, figsize=(11, 3.8), layout="constrained")
     for ax, (smooth, lines) in zip(axes, found.items(), strict=True):
         for (name, values), mark in zip(lines.items(), "osD^vx", strict=True):
             style = "--" if name.startswith("end") else "-"
             ax.loglog(sizes, values, style, marker=mark, markersize=3.5, linewidth=1.2, label=name)
         title, _, axis = TITLES[smooth].partition(": ")
         ax.set(title=title, xlabel="runs", ylabel=axis, xticks=sizes, xticklabels=[f"{n:,}" for n in sizes])
-        ax.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+        ax.xaxis.set_minor_locator(NullLocator())
         if not smooth:
             ax.set(yticks=BITS, yticklabels=map(str, BITS))
-            ax.yaxis.set_minor_locator(mpl.ticker.NullLocator())
+            ax.yaxis.set_minor_locator(NullLocator())
         ax.grid(alpha=0.3)
         ax.legend(frameon=False, fontsize=8)
-    figure.savefig(path, metadata={"Date": None, "Creator": None})
-    short = re.sub(r"(\d\.\d)\d+", r"\1", path.read_text(encoding="utf-8"))  # tenths of a pixel
-    path.write_text(re.sub(r"<metadata>.*?</metadata>\n", "", short, flags=re.S), encoding="utf-8")
+    save_svg(figure, path)
 
 
 def main() -> None:

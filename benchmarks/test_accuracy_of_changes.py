@@ -141,6 +141,17 @@ def grouping(effort: int) -> Iterator[Figure]:
         yield Figure(name, "", f"{found.elements / n:.3f}", f"{n} pairs")
 
 
+def scatter(effort: int) -> Iterator[Figure]:
+    """Where means are equal and deviations are not: labels are not exchangeable, and Welch's t makes little of it."""
+    n = NULLS[effort]
+    for ratio, groups in ((2, (GROUPS, GROUPS)), (4, (GROUPS, GROUPS)), (2, (16, GROUPS)), (2, (GROUPS, 16))):
+        rng = np.random.default_rng([7, ratio, *groups])
+        pairs = ((ratio * _normal(rng, groups[0], RUNS), _normal(rng, groups[1], RUNS)) for _ in range(n))
+        found = _nulls(pairs)
+        name = f"an element falsely changed, {groups[0]} groups of deviations {ratio} times those of {groups[1]}"
+        yield Figure(name, "", f"{found.elements / n:.3f}", f"{n} pairs; `changed`, of both: {found.either / n:.1%}")
+
+
 def power(effort: int) -> Iterator[Figure]:
     n, rng = POWER[effort], np.random.default_rng(3)
 
@@ -310,7 +321,7 @@ def unknown_paths(effort: int) -> Iterator[Figure]:
         )
 
 
-FIGURES = (false_changes, grouping, power, false_alarms, unknown_paths, delays)
+FIGURES = (false_changes, grouping, scatter, power, false_alarms, unknown_paths, delays)
 
 
 @pytest.mark.parametrize("measure", FIGURES, ids=lambda f: f.__name__)

@@ -73,7 +73,7 @@ def nothing(effort: int) -> Iterator[Figure]:
         for kind, y in _others(np.random.default_rng(seed), 4096, n):
             found = rs.learn_dictionary(y, 32)
             known = kind == "dense" and len(found) > 0  # λ is large; what is learned nevertheless may be right
-            false[kind] = false.get(kind, 0) + (len(found) if not known else _wrong(found, seed, n))
+            false[kind] = false.get(kind, 0) + (len(found) if not known else _wrong(found, seed))
     how = ", ".join(f"{kind} {k}" for kind, k in false.items())
     total = sum(false.values())
     yield Figure(
@@ -81,7 +81,7 @@ def nothing(effort: int) -> Iterator[Figure]:
     )
 
 
-def _wrong(found: rs.Dictionary, seed: int, n: int) -> int:
+def _wrong(found: rs.Dictionary, seed: int) -> int:
     spec = Coded(dim=4096, nonzero=32).spec(int(np.random.default_rng(seed).integers(1 << 30)))
     return sum(c.false for c in found.compare(spec).values())
 

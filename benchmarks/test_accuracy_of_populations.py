@@ -93,7 +93,7 @@ def grown(rng: np.random.Generator, paths: list[Path], a: int) -> rs.Trace:
 def discovery(effort: int) -> Iterator[Figure]:
     """Paths that no wiring tells of."""
     seeds = (2, 20, 100)[effort]
-    for a, load in ((8, 0.09), (40, 0.4), (49, 0.49)):
+    for a, load in ((8, 0.09), (40, 0.4), (49, 0.49), (80, 0.79)):
         right = 0
         for seed in range(seeds):
             rng, names = np.random.default_rng(seed), [f"m{i}" for i in range(6)]

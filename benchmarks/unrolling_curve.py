@@ -21,7 +21,8 @@ import numpy as np
 
 machine.free_blas()
 
-from structures import Case, Rng, chain, length_for, wide  # noqa: E402  # after the BLAS is free to choose its kernels
+from figures import pyplot, save_svg  # noqa: E402  # after the BLAS is free to choose its kernels
+from structures import Case, Rng, chain, length_for, wide  # noqa: E402
 from unrolled import modules_for, ragged_run, same  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,13 +115,7 @@ Found = dict[Panel, Lines]
 
 
 def draw(found: Found, path: Path) -> None:
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    import matplotlib.pyplot as plt
-
-    mpl.rcParams.update({"svg.hashsalt": "recsketch", "svg.fonttype": "none", "font.size": 9})
-    figure, axes = plt.subplots(2, 3, figsize=(11, 5.8), sharey=True, layout="constrained")
+    figure, axes = pyplot().subplots(2, 3, figsize=(11, 5.8), sharey=True, layout="constrained")
     for ax, (panel, lines) in zip(axes.flat, found.items(), strict=True):
         for (name, points), mark in zip(lines.items(), "osD^x"[: len(lines)], strict=True):
             ax.plot(*zip(*points, strict=True), marker=mark, markersize=3.5, linewidth=1.2, label=name)
@@ -129,10 +124,9 @@ def draw(found: Found, path: Path) -> None:
         ax.legend(frameon=False, fontsize=8)
     for ax in axes[:, 0]:
         ax.set_ylabel("runs unrolled exactly")
-    figure.savefig(path, metadata={"Date": None, "Creator": None})
-    short = re.sub(r"(\d\.\d)\d+", r"\1", path.read_text(encoding="utf-8"))  # tenths of a pixel, and pixels from 10 on
-    short = re.sub(r"\n +", "\n", re.sub(r"\b(\d{2,})\.\d", r"\1", short))
-    short = re.sub(r"<metadata>.*?</metadata>\n|; stroke-linecap: square", "", short, flags=re.S)
+    save_svg(figure, path)
+    short = re.sub(r"\b(\d{2,})\.\d", r"\1", path.read_text(encoding="utf-8"))  # pixels from 10 on
+    short = re.sub(r"\n +", "\n", short).replace("; stroke-linecap: square", "")
     path.write_text(short.replace("\nL ", " L ").replace("\nz", "z"), encoding="utf-8")
 
 

@@ -199,3 +199,14 @@ def test_a_block_of_a_page_is_replaced(figures: Any, tmp_path: Path) -> None:
     assert page.read_text() == "a\n<!-- x -->\nnew\n<!-- /x -->\nb\n<!-- y -->\nkept\n<!-- /y -->\n"
     figures.put_block(page, "z", "nowhere")
     assert "nowhere" not in page.read_text()
+
+
+def test_without_a_compiler_copies_are_by_memcpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import machine
+    import test_speed_of_recursion as recursion
+
+    monkeypatch.setattr(machine, "_vector_loop", lambda: None)
+    found = list(recursion.one_object(0))
+    assert len(found) == len(recursion.TARGETS)
+    assert all("copies by memcpy" in f.how for f in found)

@@ -156,6 +156,74 @@ def test_what_is_said_of_operators_is_checked(
     assert len(str(caught.value)) < 1000
 
 
+def renumbered(about: dict[str, Any], old: int, new: int) -> str:
+    """With another number for a module, wherever there is one."""
+    copy = json.loads(json.dumps(about))
+    for q in (*copy["masks"]["masks"], *copy["operators"]):
+        if q[:2] == ["module", old]:
+            q[1] = new
+    for own in (*copy["masks"]["paths"], *copy["masks"]["fits"]):
+        own[0] = new if own[0] == old else own[0]
+    return json.dumps(copy)
+
+
+def columns_kept(arrays: dict[str, Any], kept: Any) -> dict[str, Any]:
+    ends = np.array([np.count_nonzero(kept[:e]) for e in arrays["ends"]], np.int64)
+    return {**arrays, "ends": ends, **{k: x[kept] for k, x in arrays.items() if k.startswith("columns_")}}
+
+
+def unreadable(arrays: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Files whose arrays fit each other, and by which no sketch can be read."""
+    about, ends = json.loads(arrays["about"].item()), arrays["ends"]
+    number, paths = np.arange(ends[-1]), about["masks"]["paths"]
+    found = {
+        "a path twice": replaced(about, ("masks", "paths"), [[0, paths[0][1] * 2], paths[1]]),
+        "no path of one": replaced(about, ("masks", "paths"), paths[:1]),
+        "no path of any": replaced(about, ("masks", "paths"), [[0, []], [1, []]]),
+    }
+    files = {name: {**arrays, "about": np.asanyarray(text)} for name, text in found.items()}
+    tags = np.array([*arrays["tags"], arrays["tags"].max() ^ 1])
+    other = {**arrays, "names": np.array([*arrays["names"], ""]), "tags": tags}
+    return {
+        **files,
+        "operators of a module without columns": {**other, "about": np.asanyarray(renumbered(about, 1, 2))},
+        "no counter of one": columns_kept(arrays, number != ends[1] - 1),
+        "no columns of one": columns_kept(arrays, number >= ends[1]),
+    }
+
+
+NOT_READABLE = (
+    "a path twice",
+    "no path of one",
+    "no path of any",
+    "operators of a module without columns",
+    "no counter of one",
+    "no columns of one",
+)
+
+
+@pytest.mark.parametrize("what", NOT_READABLE)
+def test_operators_that_could_read_nothing_are_refused(
+    learned: tuple[rs.SketchSpec, Any, rs.Dictionary], what: str
+) -> None:
+    arrays = {name: np.asanyarray(x) for name, x in arrays_of(learned[2]).items()}
+    files = unreadable(arrays)
+    assert set(files) == set(NOT_READABLE)
+    with pytest.raises(ValueError, match=r"about|module|columns_indices"):
+        made_of(files[what])
+
+
+def test_without_operators_a_counter_or_a_path_may_lack(kinds: dict[str, rs.Dictionary]) -> None:
+    """What is learned of masks alone is often so."""
+    arrays = {name: np.asanyarray(x) for name, x in arrays_of(kinds["operators"]).items()}
+    about = {**json.loads(arrays["about"].item()), "operators": None}
+    arrays["about"] = np.asanyarray(replaced(about, ("masks", "paths"), about["masks"]["paths"][:1]))
+    arrays["signs"] = np.zeros((0, 0), np.int8)
+    found = made_of(columns_kept(arrays, np.arange(arrays["ends"][-1]) != arrays["ends"][1] - 1))
+    assert found.masks is not None
+    assert len(found.masks.paths) == 1
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", "nonsense", "[" * 100_000, '{"reasons": 1}'])
 def test_a_text_that_is_none_is_refused(learned: tuple[rs.SketchSpec, Any, rs.Dictionary], text: str) -> None:
     arrays = {name: np.asanyarray(x) for name, x in arrays_of(learned[2]).items()}

@@ -209,7 +209,7 @@ def test_equations_give_what_they_fix_and_no_more() -> None:
 
 def test_signs_of_partners_are_each_others_negatives() -> None:
     bits = Bits(Placed(75.0, [6, 3, 5]), 32)
-    bit, other = bits.of(("branch", 0), np.arange(32))
+    bit, other = np.array([bits.of(("branch", 0), place) for place in range(32)]).T
     assert np.array_equal(bit, bit[np.arange(32) ^ 6])
     assert np.array_equal(other, 1 - other[np.arange(32) ^ 6])
     signs = bits.signs(("branch", 0), {int(b): 1 for b in bit[:8]})

@@ -269,7 +269,7 @@ class Sketcher:
         below 0.01) by 1.3e-5 and 3.8e-4 (docs/figures.md). Between loads of 0.7 and 1 iterations, and the error with
         them, rise steeply; from 1 on the answer is one of many.
 
-        Cost: "lstsq" takes two sweeps an iteration, 30 to 80 iterations at load 0.5 and 125 to 150 at 0.66, and a
+        Cost: "lstsq" takes two sweeps an iteration, 47 to 70 iterations at load 0.5 and 72 to 107 at 0.66, and a
         thread about 20 vectors of d floats. "sparse" takes one and a half times that. The filters take 2 to 3 sweeps,
         "matched" one more for every object that is shared or below one, and two arrays of the size of all sketches.
         Ctrl-C is served in all.

@@ -68,7 +68,8 @@ class Events(Record):
     Attributes
     ----------
     sketches : (n,) int64
-        Numbers of the sketches that were searched, ascending: all, or a sample of 20,000.
+        Numbers of the sketches that were searched, ascending: all, or a sample of 20,000, or of 2^27 / d if that
+        is less.
     ends : (n + 1,) int64
     place, row : (e,) int64
         Block of the sketch, and the block of the embedding that is seen there; place XOR row says which operators moved
@@ -259,7 +260,7 @@ class Dictionary(Record):
         source = Source(sketches, noise)
         if source.dim != self.dim:
             raise ValueError(f"sketches: wanted {self.dim} numbers each; got {source.dim}")
-        return [o for _, rows, e in source.pieces() for o in read(self, rows.astype(np.float64), e)]
+        return read(self, source)
 
     def compare(self, spec: SketchSpec) -> dict[Module, Comparison]:
         """How many columns are those of a specification, module by module, by equality of all their signs.

@@ -82,9 +82,9 @@ class ModularRegressor(Estimator):
     what the modules below it predicted, each rounded to its two values where it has these.
 
     Cost: that of `Sketcher.recover` for n sketches, which grows with d, and a regression a module. "logistic" takes
-    some 20 iterations of n k^2 operations an element, k features; "network" some 100 to 500 epochs of 6 n 64 (k + a)
-    operations. Memory: the attributes of all runs in float32 and once more in float64, and the samples of one
-    module twice.
+    some 15 iterations of n k^2 operations an element, k features; "network" some 70 to 250 epochs, and at most 500, of
+    6 n 64 (k + a) operations. Memory: the attributes of all runs in float32 and once more in float64, and the samples
+    of one module twice.
 
     References
     ----------
@@ -285,7 +285,8 @@ class ModularRegressor(Estimator):
         return regressor
 
     def _run(self, rows: Rows) -> dict[int, Doubles]:
-        """What the learned modules make of rows of X, object by object."""
+        """What the learned modules make of rows of X, object by object. NaN and infinity are refused."""
+        self._require_finite(rows, getattr(self, "feature_names_in_", None))
         out: dict[int, Doubles] = {}
         for use in self._uses.all:
             found = np.asarray(self.modules_[use.module].predict(use.features(rows, out)), np.float64)
@@ -315,9 +316,7 @@ class ModularRegressor(Estimator):
             As by `fit`; other columns than fitted; an estimator that predicts another shape.
         """
         self._fitted()
-        rows = self._rows_as_fitted(X)
-        self._require_finite(rows, getattr(self, "feature_names_in_", None))
-        return self._run(rows)
+        return self._run(self._rows_as_fitted(X))
 
     def predict(self, X: Any) -> Doubles:
         """The attributes of the outputs beside each other, in their order, each output once.
@@ -336,9 +335,7 @@ class ModularRegressor(Estimator):
             As by `predict_modules`.
         """
         self._fitted()
-        rows = self._rows_as_fitted(X)
-        self._require_finite(rows, getattr(self, "feature_names_in_", None))
-        found = self._run(rows)
+        found = self._run(self._rows_as_fitted(X))
         return np.concatenate([found[i] for i in self._uses.outputs], axis=1)
 
     def score(self, X: Any, y: npt.ArrayLike) -> float:

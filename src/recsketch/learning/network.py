@@ -45,6 +45,7 @@ class Network:
         self.layers_ = Layers(x.shape[1], self.hidden, t.shape[1])
         held, rows = np.split(rng.permutation(len(x)), [len(x) // HELD])
         held = held if held.size else rows
+        x_held, t_held = x[held], t[held]
         weights = self.layers_.drawn(rng)
         kept, best, step, since, cuts = weights.copy(), np.inf, self.step, 0, 0
         adam = Adam(weights)
@@ -53,7 +54,7 @@ class Network:
             self.epochs_ += 1
             for batch in np.array_split(rng.permutation(rows), max(1, min(STEPS, len(rows) // LEAST))):
                 adam.move(self.layers_.loss_and_slope(weights, x[batch], t[batch])[1], step)
-            error = self.layers_.loss_and_slope(weights, x[held], t[held])[0]
+            error = self.layers_.loss_and_slope(weights, x_held, t_held)[0]
             since += 1
             if error < BETTER * best:
                 best, since, kept[:] = error, 0, weights

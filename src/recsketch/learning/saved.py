@@ -27,10 +27,7 @@ MOST_TEXT = 1 << 20  # characters of `about`
 
 
 def arrays_of(d: Dictionary) -> dict[str, Any]:
-    modules = list(d.columns)
-    number = {m: k for k, m in enumerate(modules)}
-    outside = [m for m, _ in d.doubtful if m not in number]
-    named = [*modules, *dict.fromkeys(outside)]
+    named = list(dict.fromkeys([*d.columns, *(m for m, _ in d.doubtful)]))
     number = {m: k for k, m in enumerate(named)}
     width = max(d.blocks_per_column, 1)
     empty = Columns(0, *(np.zeros(s, t) for s, t in _shapes(width)))
@@ -84,11 +81,11 @@ def made_of(arrays: dict[str, Any]) -> Dictionary:
         raise ValueError(f"doubtful: wanted pairs of integers; got {_check.describe(doubtful)}")
     _within("doubtful", doubtful[:, 0], len(named))
     about = _about(_npz.text("about", arrays["about"]))
-    masks = None if about["masks"] is None else _masks_from(about["masks"], named, layout)
+    masks = None if about["masks"] is None else _masks_from(about["masks"], modules, layout)
     operators = None
     if about["operators"] is not None:
-        keys = [_from(q, named) for q in _list(about["operators"])]
-        operators = _operators(keys, arrays["signs"], masks, layout)
+        keys = [_from(q, modules) for q in _list(about["operators"])]
+        operators = _operators(keys, arrays["signs"], masks, layout, columns)
     unexplained = _check.reals("unexplained", arrays["unexplained"], "a share")
     if unexplained.shape or not 0 <= float(unexplained) <= 2:
         raise ValueError("unexplained: wanted a share of the energy; got another number")
@@ -170,7 +167,7 @@ def _events(arrays: dict[str, Any], layout: Layout | None, modules: int, seen: i
     for name, x, high in (("place", place, places), ("row", row, places), ("module", module, modules)):
         _within(f"events_{name}", x, high)
     _within("events_column", column, most)
-    return Events(sketches, ends, place, row, module, column, amplitude.astype(np.float32))
+    return Events(sketches, ends, place, row, module, column, amplitude)
 
 
 def _within(name: str, x: Array, high: int) -> None:
@@ -220,14 +217,14 @@ def _list(x: object, size: int | None = None) -> list[Any]:
     return x
 
 
-def _from(x: object, named: list[Module]) -> Operator:
+def _from(x: object, modules: list[Module]) -> Operator:
     kind, name = _list(x, 2)
     if kind == "branch" and name in ("attr", "in"):
         return kind, name
     if kind == "position":
         return kind, _check.integer("position", name, 0, 1 << 20)
     if kind == "module":
-        return kind, named[_check.integer("module", name, 0, len(named) - 1)]
+        return kind, modules[_check.integer("module", name, 0, len(modules) - 1)]
     raise ValueError(f"about: wanted an operator; got {_check.describe(x)}")
 
 
@@ -243,23 +240,24 @@ def _each(x: object, size: int, make: Callable[[list[Any]], tuple[Any, Any]]) ->
     return out
 
 
-def _masks_from(x: object, named: list[Module], layout: Layout | None) -> Masks:
+def _masks_from(x: object, modules: list[Module], layout: Layout | None) -> Masks:
+    """Masks, which are of modules that have columns alone."""
     if layout is None or not isinstance(x, dict) or set(x) != {"angle", "masks", "paths", "fits"}:
         raise ValueError(f"about: wanted masks of what was learned; got {_check.describe(x)}")
 
     def module(k: object) -> Module:
-        return named[_check.integer("module", k, 0, len(named) - 1)]
+        return modules[_check.integer("module", k, 0, len(modules) - 1)]
 
     def path(y: object) -> tuple[tuple[Operator, ...], float]:
         operators, share = _list(y, 2)
-        found = tuple(_from(q, named) for q in _list(operators))
+        found = tuple(_from(q, modules) for q in _list(operators))
         kinds = [q[0] for q in found]
         if kinds != ["position", *["module", "branch", "position"] * (len(kinds) // 3)] or len(kinds) > 30:
             raise ValueError("about: wanted paths of positions, modules and T_in; got another")
         return found, _share(share)
 
     half = layout.places // 2
-    masks = _each(x["masks"], 3, lambda y: (_from(y[:2], named), _check.integer("mask", y[2], 1, half - 1)))
+    masks = _each(x["masks"], 3, lambda y: (_from(y[:2], modules), _check.integer("mask", y[2], 1, half - 1)))
     paths = _each(x["paths"], 2, lambda y: (module(y[0]), tuple(path(z) for z in _list(y[1]))))
     fits = _each(x["fits"], 3, lambda y: (module(y[0]), (_share(y[1]), _share(y[2]))))
     used = {q for own in paths.values() for found, _ in own for q in found}
@@ -271,17 +269,27 @@ def _masks_from(x: object, named: list[Module], layout: Layout | None) -> Masks:
 
 
 def _operators(
-    keys: list[Operator], signs: Array, masks: Masks | None, layout: Layout | None
+    keys: list[Operator],
+    signs: Array,
+    masks: Masks | None,
+    layout: Layout | None,
+    columns: dict[Module, Columns],
 ) -> dict[Operator, npt.NDArray[np.int8]]:
+    """Signs of operators, by which every module has to be readable: at some path, and by its counter."""
     shape = (len(keys), layout.places if layout else 0)
     if masks is None or signs.shape != shape or signs.dtype != np.int8 or not np.all(np.abs(signs) <= 1):
         raise ValueError(f"signs: wanted int8 of shape {shape}, from -1 to 1; got {_check.describe(signs)}")
-    needed = {q for own in masks.paths.values() for found, _ in own for q in found}
+    own = [[path for path, _ in paths] for paths in masks.paths.values()]
+    if set(masks.paths) != set(columns) or not all(own) or any(len(set(paths)) < len(paths) for paths in own):
+        raise ValueError("about: wanted paths of every module with columns, each once, beside operators; got others")
+    if layout and any(c.indices[-1:].tolist() != [layout.counter] for c in columns.values()):
+        raise ValueError("columns_indices: wanted the counter of every module beside operators; got others")
+    needed = {q for paths in own for path in paths for q in path}
     needed |= {("module", m) for m in masks.paths} | {("branch", "attr")}
     if len(set(keys)) != len(keys) or not needed <= set(keys) or not set(keys) <= set(masks.masks):
         raise ValueError("about: wanted signs of every operator of the paths; got others")
     place = np.arange(shape[1])
-    for q, own in zip(keys, signs, strict=True):
-        if np.any(own != -own[place ^ masks.masks[q]]):
+    for q, sign in zip(keys, signs, strict=True):
+        if np.any(sign != -sign[place ^ masks.masks[q]]):
             raise ValueError("signs: wanted the negative at the block that an operator swaps; got another")
-    return {q: own.copy() for q, own in zip(keys, signs, strict=True)}
+    return {q: sign.copy() for q, sign in zip(keys, signs, strict=True)}

@@ -66,9 +66,8 @@ def uses(structure: object, raw: object, features: int) -> Uses:
         raise ValueError("structure: wanted a trace with outputs; got none")
     objects = structure.objects
     columns = _columns(raw, {o.module for o in objects}, len(objects), features)
-    needed, outputs = _heavy(structure.output_ids, structure.output_weights), {}
-    outputs = dict.fromkeys(needed)
-    live = set(needed)
+    outputs = dict.fromkeys(_heavy(structure.output_ids, structure.output_weights))
+    live = set(outputs)
     for i in range(len(objects) - 1, -1, -1):  # users stand behind their inputs
         if i in live:
             live.update(_heavy(objects[i].inputs, objects[i].weights))

@@ -278,7 +278,8 @@ class Population:
         Least squares over the paths that are in the sum, exact but for rounding while their unknowns, a + 1 a path or
         with second moments a (a + 1) / 2 more, are less than some 0.8 d. Paths are found as they stand out of what
         others leave; the wiring, if there is one, says where they may be. Cost: d n^2 and n^3 operations for n
-        unknowns, a few times: a second at n = 1,000, and 8 d n bytes.
+        unknowns, a few times, and 8 d n bytes: on one thread, for n = 1,000 at d = 2,048, a second where paths are
+        found, and 0.3 s where they are given.
         """
         _check.choice("by", by, ("path", "module"))
         depth = _check.integer("max_depth", max_depth, 1, MAX_DEPTH)

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import recsketch._check as _check
+import recsketch._streams as _streams
 
 BLOCK = "block"  # the rotation's name
 SIZES = (32, 64)
@@ -68,8 +68,7 @@ def layout(dim: int, size: int) -> Layout:
 
 def tag(module: str, bits: int) -> int:
     """What tells a module from others: the lowest bits of a public digest of its name, which no seed enters."""
-    digest = hashlib.sha256(f"recsketch/1/tag/{module}".encode()).digest()
-    return int.from_bytes(digest[:8], "little") & ((1 << bits) - 1)
+    return _streams.stream("tag", module) & ((1 << bits) - 1)
 
 
 def least_dim(size: int, max_inputs: int) -> int:

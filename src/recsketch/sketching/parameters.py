@@ -13,6 +13,7 @@ from recsketch._check import MAX_DIM, MIN_DIM
 
 MAX_LENGTH = 1 << 20  # RSK_MAX_LENGTH
 MAX_INPUTS = 1 << 16
+LONGEST_SQUARED = 1446  # of which a (a + 3) / 2 numbers, with their products, and a signature are at most MAX_LENGTH
 
 Modules: TypeAlias = "Mapping[str, int]"
 Scales: TypeAlias = "Mapping[str, float]"
@@ -49,7 +50,7 @@ def modules(given: object, more: int) -> Modules:
     return MappingProxyType(found)
 
 
-def second_moment(given: object, modules: Modules, attributes: str, signature: int) -> tuple[str, ...] | None:
+def second_moment(given: object, modules: Modules, attributes: str) -> tuple[str, ...] | None:
     """Names of the modules whose attributes' products are sketched, in the order of `modules`; None for none."""
     if given is None or given is False:
         return None
@@ -60,9 +61,8 @@ def second_moment(given: object, modules: Modules, attributes: str, signature: i
     if attributes != "linear":
         raise ValueError(f"second_moment: wanted attributes='linear', whose sums tell something; got {attributes!r}")
     for name in names:
-        longest = 1446  # a (a + 3) / 2 numbers are at most MAX_LENGTH
-        if modules[name] > longest or modules[name] * (modules[name] + 3) // 2 + signature > MAX_LENGTH:
-            wanted = f"attributes of at most {longest} numbers"
+        if modules[name] > LONGEST_SQUARED:
+            wanted = f"attributes of at most {LONGEST_SQUARED} numbers"
             raise ValueError(f"second_moment: wanted {wanted}; got {modules[name]} of {_check.shown(name)}")
     return tuple(name for name in modules if name in set(names)) or None
 

@@ -184,11 +184,7 @@ class SketchSpec:
         put(self, "attributes", _check.choice("attributes", attributes, ("polar", "linear")))
         put(self, "dim", parameters.dim(dim))
         put(self, "modules", parameters.modules(modules, self._more()))
-        put(
-            self,
-            "second_moment",
-            parameters.second_moment(second_moment, self.modules, self.attributes, self.signature),
-        )
+        put(self, "second_moment", parameters.second_moment(second_moment, self.modules, self.attributes))
         put(self, "seed", _check.integer("seed", seed, 0, 2**64 - 1))
         put(self, "max_inputs", _check.integer("max_inputs", max_inputs, 1, parameters.MAX_INPUTS))
         put(self, "rotation", _check.choice("rotation", rotation, ("skew", "hadamard", "block")))
@@ -260,7 +256,7 @@ class SketchSpec:
             4,096 if not given; of the "block" rotation 13, the most that its shortest sketches allow.
         dim, modules, seed, second_moment
             As of the class. A population is read exactly while dim has room for its paths: (a + 1) numbers each, or
-            with second moments a (a + 1) / 2 more, up to some 0.65 dim in all.
+            with second moments a (a + 1) / 2 more, up to 0.8 dim in all.
         **parameters
             Others of the class, by name: `angle`, `rotation`, `wiring`, `scales`, `centres`.
 

@@ -49,8 +49,8 @@ def with_operators(d: Dictionary, source: Source, angle: float | None) -> Dictio
     return replace(d, masks=masks, operators=signs, reasons=reasons)
 
 
-def read(d: Dictionary, sketches: Doubles, noise: Doubles) -> list[list[Object]]:
-    """The objects of sketches (n, d), by the operators of a dictionary that has some."""
+def read(d: Dictionary, source: Source) -> list[list[Object]]:
+    """The objects of sketches, by the operators of a dictionary that has some."""
     assert d.masks is not None
     assert d.operators is not None
     modules = list(d.columns)
@@ -60,14 +60,17 @@ def read(d: Dictionary, sketches: Doubles, noise: Doubles) -> list[list[Object]]
     machine = Machine(cosine, sine, [module_strings(d, m) for m in modules], turns)
     paths = [(m, path) for m in modules for path, _ in d.masks.paths[m]]
     reader = Reader(machine, [Place(tuple(_number(q, at) for q in path), at[m]) for m, path in paths])
-    present = reader.present(sketches, noise)
-    values = reader.fit(sketches, present).values
-    for x, norms in zip(values, reader.norms(), strict=True):
-        x[:, norms < WHOLE] = np.nan
+    unknown = [norms < WHOLE for norms in reader.norms()]
     out: list[list[Object]] = []
-    for i, there in enumerate(present):
-        own = sorted(np.flatnonzero(there), key=lambda k: [q[1] for q in paths[k][1] if q[0] == "position"])
-        out.append([_object(*paths[k], values[k][i]) for k in own])
+    for _, rows, noise in source.pieces():
+        sketches = rows.astype(np.float64)
+        present = reader.present(sketches, noise)
+        values = reader.fit(sketches, present).values
+        for x, without in zip(values, unknown, strict=True):
+            x[:, without] = np.nan
+        for i, there in enumerate(present):
+            own = sorted(np.flatnonzero(there), key=lambda k: [q[1] for q in paths[k][1] if q[0] == "position"])
+            out.append([_object(*paths[k], values[k][i]) for k in own])
     return out
 
 

@@ -107,10 +107,11 @@ def choose(images: Images, placed: Placed, count: int, modules: int) -> View | s
     if levels > len(STARTS):
         return f"operators are looked for in sketches of at most {len(STARTS)} levels; these have {levels}"
     sketches, rivals = int(images.sketch.max(initial=0)) + 1, placed.others(CLOSE, RIVALS)
-    if len(rivals) > 1:
-        few = _some(images, stride(images) * (1 + min(ENOUGH, images.sketch.size) // FEW))
-        placed = max((view(few, p, sketches, count, modules) for p in rivals), key=lambda v: v.agreed).placed
-    return view(_some(images, stride(images)), placed, sketches, count, modules)
+    step = stride(images)
+    wide = step * (1 + min(ENOUGH, images.sketch.size) // FEW) if len(rivals) > 1 else step
+    few = _some(images, wide)
+    best = max((view(few, p, sketches, count, modules) for p in rivals), key=lambda v: v.agreed)
+    return best if wide == step else view(_some(images, step), best.placed, sketches, count, modules)
 
 
 def learn_signs(v: View, strings: list[Doubles], training: Training) -> tuple[Machine | None, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
     Doubles: TypeAlias = npt.NDArray[np.float64]
     Flags: TypeAlias = npt.NDArray[np.bool_]
-    Numbers: TypeAlias = npt.NDArray[np.int64]
-    Signs: TypeAlias = npt.NDArray[np.int8]
 
 RIDGE = 1e-12  # of the Gram matrix's diagonal, so that it has an inverse
 PRESENT = 0.05  # of a sketch's loudest counter, and so many errors: an object is there
@@ -95,7 +94,7 @@ class Reader:
                 continue
             at = np.concatenate([np.arange(self.ends[i], self.ends[i + 1]) for i in own])
             own_columns = self.columns[at]
-            gram = own_columns @ own_columns.T
+            gram = self._gram[np.ix_(at, at)]
             gram[np.diag_indices(at.size)] *= 1.0 + damping
             x = np.linalg.solve(gram, (sketches[rows] @ own_columns.T).T).T
             for i, part in zip(
@@ -110,14 +109,26 @@ class Reader:
         square = np.square(self.columns).sum(axis=1)
         return np.split(square, self.ends[1:-1])
 
-    def present(self, sketches: Doubles, noise: Doubles) -> Flags:
-        """(n, places): which objects are there, by their counters once all that may be there are fitted."""
-        gram = self.columns @ self.columns.T
+    @cached_property
+    def _gram(self) -> Doubles:
+        """(unknowns, unknowns) products of all columns, of which each kind of sketch takes its own."""
+        return np.asarray(self.columns @ self.columns.T)
+
+    @cached_property
+    def _counters(self) -> tuple[Doubles, Doubles]:
+        """Of all counters, fitted with all that may be there: (d, places) what a sketch times is them, and (places,)
+        their errors at a noise of one."""
+        gram = self._gram.copy()
         gram[np.diag_indices(len(gram))] *= 1.0 + RIDGE
         inverse = np.linalg.inv(gram)
         counter = self.ends[1:] - 1
-        found = sketches @ (self.columns.T @ inverse[:, counter])
-        error = noise[:, None] * np.sqrt(np.maximum(np.diag(inverse)[counter], 0.0))
+        return self.columns.T @ inverse[:, counter], np.sqrt(np.maximum(np.diag(inverse)[counter], 0.0))
+
+    def present(self, sketches: Doubles, noise: Doubles) -> Flags:
+        """(n, places): which objects are there, by their counters once all that may be there are fitted."""
+        solution, error = self._counters
+        found = sketches @ solution
+        error = noise[:, None] * error
         loudest = found.max(axis=1, initial=0.0)[:, None]
         there = (found > PRESENT * loudest) & (found > ERRORS * error) & (loudest > 0)
         return with_users(self.places, there)

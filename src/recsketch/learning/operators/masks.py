@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
+from recsketch.transforms._fwht import fwht
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Doubles: TypeAlias = npt.NDArray[np.float64]
-    Numbers: TypeAlias = npt.NDArray[np.int64]
 
 Operator: TypeAlias = tuple[str, int]  # ("branch", 0): T_attr, 1: T_in; ("position", i); ("module", number)
 Path: TypeAlias = tuple[Operator, ...]  # from the sketch down to an object, its own T_M and T_attr left out
@@ -74,13 +75,7 @@ class Placed:
 
 def transform(x: Doubles) -> Doubles:
     """The Walsh-Hadamard transform of the last axis, unnormalised."""
-    y, n, h = np.array(x, np.float64), x.shape[-1], 1
-    while h < n:
-        v = y.reshape(*y.shape[:-1], n // (2 * h), 2, h)
-        p, q = v[..., 0, :] + v[..., 1, :], v[..., 0, :] - v[..., 1, :]
-        v[..., 0, :], v[..., 1, :] = p, q
-        h *= 2
-    return y
+    return fwht(x, norm="backward", threads=1)
 
 
 def branch_masks(first: int, order: int, count: int) -> list[int]:

@@ -54,15 +54,13 @@ class Images:
 
 @dataclass(frozen=True)
 class Chain:
-    """A path with the object's own operators, from the sketch down: where subsets of them move a string, and how loud.
+    """A path with the object's own operators, from the sketch down: how much energy they move how far.
 
-    `moved` (2^n,), `size` (2^n,) amplitudes; `energy` (order,); `subset` (order,) the loudest that moves so far, -1
-    where no subset has `ALONE` of the energy.
+    `energy` (order,), of all subsets of them; `subset` (order,) the loudest that moves so far, -1 where no subset has
+    `ALONE` of the energy.
     """
 
     operators: tuple[Operator, ...]
-    moved: Numbers
-    size: Doubles
     energy: Doubles
     subset: Numbers
 
@@ -78,7 +76,7 @@ def chain(path: Path, module: int, placed: Placed, order: int, cosine: float) ->
     for s in np.argsort(size, kind="stable"):
         if size[s] ** 2 >= ALONE * energy[moved[s]]:
             subset[moved[s]] = s
-    return Chain(operators, moved, size, energy, subset)
+    return Chain(operators, energy, subset)
 
 
 class Bits:
@@ -93,15 +91,8 @@ class Bits:
     def mask(self, operator: Operator) -> int:
         return self._placed.mask(operator)
 
-    def of(self, operator: Operator, place: Numbers) -> tuple[Numbers, Numbers]:
-        """(number of a bit, 1 where the sign is the other one) of an operator at places."""
-        mask = self._placed.mask(operator)
-        number = self.operators.setdefault(operator, len(self.operators))
-        other = (place & (1 << (mask.bit_length() - 1))) != 0
-        return number * self.places + np.where(other, place ^ mask, place), other.astype(np.int64)
-
-    def one(self, operator: Operator, place: int) -> tuple[int, int]:
-        """The same of one place."""
+    def of(self, operator: Operator, place: int) -> tuple[int, int]:
+        """(number of a bit, 1 if the sign is the other one) of an operator at a place."""
         mask = self._placed.mask(operator)
         number = self.operators.setdefault(operator, len(self.operators)) * self.places
         other = place >> (mask.bit_length() - 1) & 1
@@ -109,11 +100,11 @@ class Bits:
 
     def signs(self, operator: Operator, solved: dict[int, int]) -> Signs:
         """(places,) 1, -1, or 0 where a bit is not known."""
-        bit, other = self.of(operator, np.arange(self.places))
         out = np.zeros(self.places, np.int8)
-        for k, (b, o) in enumerate(zip(bit.tolist(), other.tolist(), strict=True)):
-            if b in solved:
-                out[k] = 1 - 2 * (solved[b] ^ o)
+        for place in range(self.places):
+            bit, other = self.of(operator, place)
+            if bit in solved:
+                out[place] = 1 - 2 * (solved[bit] ^ other)
         return out
 
 
@@ -196,7 +187,7 @@ def _walk(c: Chain, row: int, subset: int, bits: Bits) -> tuple[set[int], int]:
         if subset >> k & 1:
             operator = c.operators[k]
             place ^= bits.mask(operator)
-            bit, other = bits.one(operator, place)
+            bit, other = bits.of(operator, place)
             met ^= {bit}
             flip ^= other
     return met, flip

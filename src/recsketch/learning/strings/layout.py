@@ -12,6 +12,8 @@ import recsketch._core as _core
 import recsketch.sketching.blocks as blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     Codes: TypeAlias = npt.NDArray[np.uint64]
@@ -72,10 +74,10 @@ class Layout:
         return np.concatenate([np.ones((*codes.shape, 1), np.float32), 1 - 2 * bits.astype(np.float32)], axis=-1)
 
 
-def named(layout: Layout, names: object) -> dict[int, str]:
+def named(layout: Layout, names: Sequence[object]) -> dict[int, str]:
     """Tags of the names that modules may have. Two of one tag are an error."""
     out: dict[int, str] = {}
-    for i, x in enumerate(_check.members("names", names, "names that modules may have")):
+    for i, x in enumerate(names):
         name = _check.module_name(f"names[{i}]", x)
         if out.setdefault(layout.tag(name), name) != name:
             first = _check.shown(out[layout.tag(name)])

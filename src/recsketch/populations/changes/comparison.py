@@ -89,10 +89,7 @@ class Comparison(Record):
         A path changed if its adjusted p-value, or that of one of its elements, is at most alpha / 2: either family of
         tests may take half of what may go wrong.
         """
-        alpha = self._alpha(alpha)
-        surest = self._surest()
-        order = np.argsort(surest, kind="stable")
-        return tuple(self.paths[k] for k in order.tolist() if surest[k] <= alpha / 2)
+        return tuple(self.paths[k] for k in self._order(self._alpha(alpha)))
 
     def q_values(self) -> Doubles:
         """(E,) p-values of elements by Benjamini and Hochberg's rule.
@@ -141,8 +138,8 @@ class Comparison(Record):
             `most` is no integer from 1 to 10**9.
         """
         _check.integer("most", most, 1, 10**9)
-        surest, alpha = self._surest(), self._alpha(None)
-        order = [k for k in np.argsort(surest, kind="stable").tolist() if surest[k] <= alpha / 2]
+        alpha = self._alpha(None)
+        order = self._order(alpha)
         lines = [line for k in order[:most] for line in self._lines(k, alpha)]
         left = len(order) - most
         return "\n".join([*lines, f"... ({_check.count(left, 'more path')})"] if left > 0 else lines)
@@ -152,11 +149,11 @@ class Comparison(Record):
             return round(1 - self.level, 12)
         return _check.number("alpha", alpha, "a number above 0, at most 1", 0.0, 1.0)
 
-    def _surest(self) -> Doubles:
-        """(P,) the smaller of a path's adjusted p-value and those of its elements."""
-        out = self.path_adjusted.copy()
-        np.minimum.at(out, self.path, self.adjusted)
-        return out
+    def _order(self, alpha: float) -> list[int]:
+        """The paths that changed, by the smaller of a path's adjusted p-value and those of its elements."""
+        surest = self.path_adjusted.copy()
+        np.minimum.at(surest, self.path, self.adjusted)
+        return [k for k in np.argsort(surest, kind="stable").tolist() if surest[k] <= alpha / 2]
 
     def _lines(self, k: int, alpha: float) -> Iterator[str]:
         mine = np.flatnonzero(self.path == k)

@@ -89,8 +89,9 @@ def compare_groups(
     is the share of labellings whose |t| is as large, the one that is counted with them. Adjusted p-values are those of
     the step-down maximum [2]_. A path's statistic is the mean of t^2 over its elements, whose rank among all labellings
     is its p; adjusted p-values are those of the step-down minimum of these. With p-values by rank a false change is no
-    more frequent than stated where all is exchangeable, whatever the distribution. Where scatter alone changed, that is
-    about so up to twofold deviations, if both populations have equal numbers of groups (docs/populations.md).
+    more frequent than stated where all is exchangeable, whatever the distribution. Where scatter alone changed, it is a
+    little more frequent: 6.9% instead of 5% at twofold deviations, 10% at fourfold ones, and 12% at twofold ones in a
+    population of 16 groups against 32 (docs/populations.md).
 
     Cost: (B + 1)(n + m) E products thrice and some ten passes over (B + 1) E numbers, for B relabellings; memory for
     (B + 1) P numbers, some pieces of 8 MiB, and the groups thrice.

@@ -30,7 +30,7 @@ SCALES = np.array([0.6, 1.6, 2.5])
 STAKES = np.concatenate([np.full(8, 0.75 / 8), np.full(3, 0.25 / 3)])  # of the bets, those on shifts first
 KINDS = {"higher": slice(0, 4), "lower": slice(4, 8), "narrower": slice(8, 9), "wider": slice(9, 11)}
 CERTAIN = 1e-12  # no rank is taken to be rarer
-RICHEST = 1e40  # 1 / alpha, over the least weight, times what the best bet earns of CERTAIN is 2e32
+RICHEST = 1e40  # 1 / alpha, over the least weight, times what the best bet earns of CERTAIN, 4e8, is 4e32
 PARTS = 1 << 32  # of a random stream, one for each block
 
 
