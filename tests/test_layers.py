@@ -94,7 +94,7 @@ def imports(path: Path) -> list[list[str]]:
 OPTIONAL = {
     "repository/approximate/index": {"faiss"},
     "learning/modular": {"sklearn"},
-    "populations/cooccurrence": {"matplotlib"},
+    "populations/plotting": {"matplotlib"},
     "repository/graph/graph": {"networkx"},
     "repository/parquet": {"pyarrow"},
     "repository/postgres/tables": {"psycopg"},

@@ -16,8 +16,11 @@ from recsketch.cli.options import told as told_to
 from recsketch.display.terminal import Style, printable, significant, table
 
 if TYPE_CHECKING:
+    from recsketch.populations.changes.comparison import Comparison
     from recsketch.populations.population import Population
-    from recsketch.populations.results import PathStatistics
+    from recsketch.populations.results import PathStatistics, PopulationReading
+
+PICTURES = (".svg", ".png")
 
 # What only these commands need is imported where they run: other commands start sooner.
 
@@ -52,11 +55,12 @@ def _population(parser: argparse.ArgumentParser) -> Run:
     )
     parser.add_argument("--by", choices=("path", "module"), default="path", help="a line a path, or a module")
     parser.add_argument("--out", "-o", metavar="POPULATION.npz", help="write the merged population")
+    _add_plot(parser, "objects a run of each path, with intervals")
     parser.add_argument("--noise", type=float, default=0.0, metavar="X", help="root mean square error of the sum")
     add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
-        keep_apart(args.files, [args.out])
+        keep_apart(args.files, [args.out, args.plot])
         merged = read_population(args.files[0])
         for path in args.files[1:]:
             merged.merge(read_population(path))
@@ -64,6 +68,7 @@ def _population(parser: argparse.ArgumentParser) -> Run:
             with _files.written(target(args.out)) as out:
                 merged.save(out)
         found, told = merged.read(args.by, noise=args.noise), told_to(args.out)
+        _draw(found, args.plot)
         if args.json:
             head = {"runs": found.runs, "complete": found.complete, "unexplained": found.unexplained}
             print_json({**head, "paths": [_row(p) for p in found]}, told)
@@ -87,6 +92,31 @@ def _population(parser: argparse.ArgumentParser) -> Run:
     return run
 
 
+def _add_plot(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--plot", type=_picture, metavar="FILE", help=f"draw {what} as .svg or .png (with the extra `plot`)"
+    )
+
+
+def _picture(text: str) -> str:
+    if not text.endswith(PICTURES):
+        raise argparse.ArgumentTypeError(f"wanted a file name that ends in {' or '.join(PICTURES)}; got {text!r}")
+    return text
+
+
+def _draw(found: PopulationReading | Comparison, path: str | None) -> None:
+    if path is None:
+        return
+    try:
+        import matplotlib
+    except ImportError:
+        raise ValueError("--plot: wanted matplotlib, of pip install 'recsketch[plot]'; got none") from None
+    with matplotlib.rc_context({"backend": "agg", "svg.fonttype": "none", "svg.hashsalt": "recsketch"}):
+        figure, kind = found.plot().figure, path.rpartition(".")[2]
+        with _files.written(path) as file:
+            figure.savefig(file, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+
+
 def _row(p: PathStatistics) -> dict[str, Any]:
     found: dict[str, Any] = {"path": list(p.path), "count": p.count, "per_run": p.per_run}
     for name in ("per_run_error", "mean", "mean_error", "covariance"):
@@ -102,13 +132,16 @@ def _compare(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument("after", metavar="AFTER.npz", help="the same")
     parser.add_argument("--level", type=float, default=0.95, metavar="X", help="of intervals (default: 0.95)")
     parser.add_argument("--force", action="store_true", help="compare groups of very different sizes, too")
+    _add_plot(parser, "what changed most surely")
     add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
         from recsketch.populations.compared import compare
 
+        keep_apart([args.before, args.after], [args.plot])
         before, after = read_population(args.before), read_population(args.after)
         found = compare(before, after, level=args.level, force=args.force)
+        _draw(found, args.plot)
         if args.json:
             columns = {k: finite(np.asarray(v).tolist()) for k, v in found.columns().items()}
             print_json({"changed": list(found.changed()), "elements": columns})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import recsketch._check as _check
+import recsketch.populations.plotting as plotting
 from recsketch._values import Record
 from recsketch.reading.results import Unrolled
 from recsketch.runs.batch import TraceBatch, as_batch
@@ -72,19 +73,14 @@ class Cooccurrence(Record):
         ImportError
             Without matplotlib, of ``pip install 'recsketch[plot]'``.
         """
-        try:
-            from matplotlib import colormaps, pyplot
-        except ImportError:
-            raise ImportError("plot: wanted matplotlib, of pip install 'recsketch[plot]'; got none") from None
         m, lift = len(self.modules), self.lift
         apart = ~np.eye(m, dtype=bool)
         shown = np.log2(lift, out=np.full((m, m), np.nan), where=apart & (lift > 0))
         reach = max(1.0, float(np.nanmax(np.abs(shown))) if np.isfinite(shown).any() else 0.0)
-        if ax is None:
-            side = min(0.6 * m, 14.0)
-            ax = pyplot.subplots(figsize=(2.5 + side, 1.5 + side), layout="constrained")[1]
+        side = min(0.6 * m, 14.0)
+        ax = plotting.axes(ax, 2.5 + side, 1.5 + side)
         ax.set_facecolor("0.85")
-        image = ax.imshow(shown, cmap=colormaps["RdBu_r"], vmin=-reach, vmax=reach)
+        image = ax.imshow(shown, cmap="RdBu_r", vmin=-reach, vmax=reach)
         ticks = range(-math.floor(reach), math.floor(reach) + 1)
         bar = ax.figure.colorbar(image, ax=ax, label="lift over independence", shrink=0.8, ticks=ticks)
         bar.ax.set_yticklabels([f"{2.0**k:g}" for k in ticks])

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 import recsketch._check as _check
+import recsketch.populations.plotting as plotting
 from recsketch._values import Record
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Doubles = npt.NDArray[np.float64]
+
+
+INTERVAL = 2.04  # standard errors to either side of a 95% interval: Student's t of 31 degrees of freedom
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -145,8 +149,38 @@ class PopulationReading(Record, Sequence[PathStatistics]):
         found["deviation"] = np.sqrt(np.concatenate(variance or [np.empty(0)]).clip(0.0))
         return found
 
+    def plot(self, ax: Any = None) -> Any:
+        """Draw how many objects a run has at each path, with intervals of 95%.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            If not given, that of a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib, of ``pip install 'recsketch[plot]'``.
+        """
+        x = np.array([p.per_run for p in self.paths])
+        reach = INTERVAL * np.array([p.per_run_error for p in self.paths])
+        ax = plotting.rows(ax, [" > ".join(p.path) for p in self.paths], x, x - reach, x + reach)
+        if (x > 0).all() and x.size and x.max() > 30 * x.min():
+            ax.set_xscale("log")
+        else:
+            ax.set_xlim(left=min(0.0, *ax.get_xlim()))
+        ax.set_xlabel("objects a run")
+        ax.set_title(f"{_check.count(self.runs, 'run')}, {self._whole()}", fontsize="medium")
+        return ax
+
+    def _whole(self) -> str:
+        return "all of it" if self.complete else f"not all of it: {self.unexplained:.1e} is left"
+
     def __repr__(self) -> str:
-        whole = "all of it" if self.complete else f"not all of it: {self.unexplained:.1e} is left"
-        head = f"Population of {_check.count(self.runs, 'run')}, {whole}"
+        head = f"Population of {_check.count(self.runs, 'run')}, {self._whole()}"
         lines = [f"  {p}" for p in self.paths]
         return "\n".join([head, *lines])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 import recsketch._check as _check
+import recsketch.populations.plotting as plotting
 from recsketch._values import Record
 from recsketch.runs import drawing
 
@@ -143,6 +144,44 @@ class Comparison(Record):
         lines = [line for k in order[:most] for line in self._lines(k, alpha)]
         left = len(order) - most
         return "\n".join([*lines, f"... ({_check.count(left, 'more path')})"] if left > 0 else lines)
+
+    def plot(self, ax: Any = None, most: int = 20) -> Any:
+        """Draw the elements that changed most surely: after - before in units of its standard error, with the interval
+        at `level`. Red are those that `changed` takes for changes on their own.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            If not given, that of a new figure.
+        most : int
+            Elements, at least 1.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib, of ``pip install 'recsketch[plot]'``.
+        ValueError, TypeError
+            `most` is no integer from 1 to 10**9.
+        """
+        _check.integer("most", most, 1, 10**9)
+        shown = np.lexsort((-np.abs(self.t), self.adjusted))[:most]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            unit = np.where(self.effect == 0, np.nan, self.effect / self.t)[shown]
+            x, low, high = self.t[shown], self.low[shown] / unit, self.high[shown] / unit
+        sure = self.adjusted[shown] <= self._alpha(None) / 2
+        names = [f"{self.paths[self.path[e]]}: {self.elements[e]}" for e in shown.tolist()]
+        ax = plotting.rows(ax, names, x, low, high, sure)
+        ax.axvline(0.0, color="0.7", linewidth=0.8, zorder=0)
+        ax.set_xlabel("after less before, in standard errors (Welch's t)")
+        n, m = self.groups
+        of = f", {len(shown)} of {len(self.elements)} elements" if len(shown) < len(self.elements) else ""
+        changed = f"{len(self.changed())} of {_check.count(len(self.paths), 'path')} changed"
+        ax.set_title(f"{n} groups and {m}: {changed}{of}", fontsize="medium")
+        return ax
 
     def _alpha(self, alpha: float | None) -> float:
         if alpha is None:
