@@ -23,7 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Results go to build/benchmarks.json, unless --benchmark-json names another place."""
+    """Results go to build/benchmarks.json, unless --benchmark-json names another place. What `sketch` warns of is
+    known; pyproject.toml cannot say so, for that would import NumPy before a BLAS is chosen."""
+    config.addinivalue_line("filterwarnings", "ignore::recsketch.SketchWarning")
     option = config.option
     if option.benchmark_json is None and not (option.benchmark_disable or config.getoption("alone", False)):
         RESULTS.parent.mkdir(exist_ok=True)

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # the reference's matrices are small, threads only wait for each other
+# The reference's matrices are small, and threads only wait for each other: OpenBLAS's by sched_yield, for which Linux
+# 6.18 takes a busy core from them for seconds. It must be said before anything imports NumPy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -29,6 +29,12 @@ import recsketch._core as _core
 
 # A shell starts its background jobs with Ctrl-C ignored, and children inherit that: tests of it would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Many tests sketch runs on purpose that `sketch` warns of. In pyproject.toml this would import NumPy too early."""
+    config.addinivalue_line("filterwarnings", "ignore::recsketch.SketchWarning")
+
 
 UNIT = 2.0**-24  # the unit roundoff of float32
 
