@@ -52,7 +52,13 @@ def write(file: BinaryIO, arrays: Mapping[str, Any]) -> None:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def load(source: object, names: Set[str], writer: str, make: Callable[[dict[str, Any]], Made]) -> Made:
+def load(
+    source: object,
+    names: Set[str],
+    writer: str,
+    make: Callable[[dict[str, Any]], Made],
+    optional: Set[str] = frozenset(),
+) -> Made:
     """What `make` makes of the arrays of exactly these names, which `writer` wrote through `save`.
 
     Parameters
@@ -64,6 +70,8 @@ def load(source: object, names: Set[str], writer: str, make: Callable[[dict[str,
     make : callable
         Takes a dict of arrays of at most two dimensions: booleans, numbers or strings. What it refuses with a
         ValueError or TypeError is a file's fault.
+    optional : set of str
+        Of arrays that may be there, too.
 
     Raises
     ------
@@ -77,7 +85,7 @@ def load(source: object, names: Set[str], writer: str, make: Callable[[dict[str,
     the file, and memory for it once; twice if it cannot be sought in.
     """
     with _files.opened(source, b"PK\x03\x04", f"a file written by {writer}") as file:
-        return make(_arrays(file, names))
+        return make(_arrays(file, names, optional))
 
 
 def parsed(content: bytes | npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
@@ -123,7 +131,7 @@ def texts(name: str, array: npt.NDArray[Any]) -> list[str]:
     return [str(x) for x in array.tolist()]
 
 
-def _arrays(file: BinaryIO, names: Set[str]) -> dict[str, Any]:
+def _arrays(file: BinaryIO, names: Set[str], optional: Set[str]) -> dict[str, Any]:
     import zipfile
 
     size = file.seek(0, os.SEEK_END)
@@ -136,7 +144,7 @@ def _arrays(file: BinaryIO, names: Set[str]) -> dict[str, Any]:
             if number.shape or number.dtype.kind not in "iu" or number != FORMAT:
                 got = _check.describe(number if number.shape else number.item())
                 raise ValueError(f"wanted format {FORMAT}; got {got}")
-        if set(members) != names or len(archive.infolist()) != len(names) + 1:
+        if set(members) - optional != names - optional or len(archive.infolist()) != len(members) + 1:
             found = sorted(member.filename.removesuffix(".npy") for member in archive.infolist())
             raise ValueError(f"wanted the arrays {sorted({'recsketch', *names})}; got {_check.listed(found)}")
         return {name: _array(archive, name, member, size) for name, member in members.items()}
