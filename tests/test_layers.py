@@ -17,6 +17,7 @@ CSRC = ROOT / "csrc"
 # and `_core`. What is not listed as somebody's may be imported by nobody.
 BELOW = {
     "_core": set(),
+    "_arrow": {"_files"},
     "_check": set(),
     "_config": set(),
     "_files": set(),
@@ -27,12 +28,12 @@ BELOW = {
     "transforms": {"_streams", "sparse"},
     "sparse": {"_streams", "_values"},
     "erasure": {"_streams"},
-    "runs": {"_files", "_npz", "_values"},
-    "sketching": {"_files", "_npz", "_streams", "_values", "runs"},
+    "runs": {"_arrow", "_files", "_npz", "_values"},
+    "sketching": {"_arrow", "_files", "_npz", "_streams", "_values", "runs"},
     "reading": {"_scan", "_values", "runs", "sketching"},
     "sketcher": {"runs", "sketching", "reading"},
     "learning": {"_files", "_npz", "_streams", "_values", "display", "runs", "sketcher", "sketching", "transforms"},
-    "repository": {"_files", "_npz", "_scan", "_values", "reading", "runs", "sketcher", "sketching"},
+    "repository": {"_arrow", "_files", "_npz", "_scan", "_values", "reading", "runs", "sketcher", "sketching"},
     "populations": {"_files", "_npz", "_streams", "_values", "reading", "runs", "sketching"},
     "datasets": {"runs"},
     "display": set(),
@@ -92,11 +93,11 @@ def imports(path: Path) -> list[list[str]]:
 
 # What may be imported besides NumPy and the standard library, inside functions only: file -> packages.
 OPTIONAL = {
+    "_arrow": {"pyarrow"},
     "repository/approximate/index": {"faiss"},
     "learning/modular": {"sklearn"},
     "populations/cooccurrence": {"matplotlib"},
     "repository/graph/graph": {"networkx"},
-    "repository/parquet": {"pyarrow"},
     "repository/postgres/tables": {"psycopg"},
     "transforms/_base": {"pandas", "polars", "sklearn"},
     "transforms/_hashing": {"scipy"},

@@ -66,7 +66,7 @@ def joined(batches: Sequence[TraceBatch]) -> dict[str, Any]:
     names = tuple(dict.fromkeys(name for batch in batches for name in batch.names))
     number = {name: k for k, name in enumerate(names)}
     tables = [np.array([number[name] for name in batch.names] or [0], np.int32) for batch in batches]
-    told = [batch for batch in batches if len(batch)]
+    told = [batch for batch in batches if len(batch)] or batches
 
     def flat(column: Callable[[TraceBatch], npt.NDArray[Any]], dtype: type[np.generic]) -> npt.NDArray[Any]:
         return np.concatenate([np.zeros(0, dtype), *map(column, batches)])
