@@ -18,6 +18,7 @@ from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
     from recsketch import erasure, sparse, transforms
+    from recsketch._lock import FolderInUse
     from recsketch.learning.dictionary import Dictionary
     from recsketch.learning.learn import learn_dictionary
     from recsketch.learning.modular import ModularRegressor, fit_modules
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from recsketch.repository.results import Concept, ConceptEvent, Hit, RepositoryCheck, StoredRun
     from recsketch.repository.shards.sharded import ShardedRepository
     from recsketch.repository.store import SketchRepository
+    from recsketch.runs.folder import TraceFolder, TraceWriter
     from recsketch.runs.objects import TraceObject
     from recsketch.runs.reduction import ReducedModule, Reduction
     from recsketch.runs.statistics import AttributeStatistics, ModuleStatistics
@@ -62,6 +64,7 @@ __all__ = [
     "Dictionary",
     "Difference",
     "ExchangeabilityWarning",
+    "FolderInUse",
     "Graph",
     "GroupStatistics",
     "Hit",
@@ -96,7 +99,9 @@ __all__ = [
     "Summary",
     "Trace",
     "TraceBatch",
+    "TraceFolder",
     "TraceObject",
+    "TraceWriter",
     "Trial",
     "Unrolled",
     "UnrolledObject",
@@ -162,7 +167,10 @@ _LATER = {
     "Rest": "reading.results:Rest",
     "SubsampledHadamard": "sparse:SubsampledHadamard",
     "Summary": "reading.results:Summary",
+    "FolderInUse": "_lock:FolderInUse",
+    "TraceFolder": "runs.folder:TraceFolder",
     "TraceObject": "runs.objects:TraceObject",
+    "TraceWriter": "runs.folder:TraceWriter",
     "Trial": "trials.results:Trial",
     "Unrolled": "reading.results:Unrolled",
     "UnrolledObject": "reading.results:UnrolledObject",

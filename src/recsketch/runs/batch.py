@@ -389,18 +389,22 @@ class TraceBatch:
         _npz.save(path, {"names": np.array(self.names, np.str_), **columns})
 
     @classmethod
-    def load(cls, path: File) -> TraceBatch:
+    def load(cls, path: File, *, mapped: bool = False) -> TraceBatch:
         """Read what `save` wrote.
 
         Parameters
         ----------
         path : str, os.PathLike or binary file object
             What cannot be sought in, such as a pipe, is read into memory first.
+        mapped : bool
+            Leave the columns in the file, which is mapped into memory: of runs that are not looked at nothing is read
+            but offsets and modules. The file must stay as it is, and its check sums are not compared.
 
         Raises
         ------
         ValueError
-            Another, a damaged or a hostile file, or one of another format's version. Pickles are never read.
+            Another, a damaged or a hostile file, or one of another format's version. Pickles are never read. `mapped`
+            of what is no file on a disk.
         OSError
             The file cannot be read.
         TypeError
@@ -417,7 +421,9 @@ class TraceBatch:
                 arrays["times"] = _check.column("times", arrays["times"], np.int64).view(labels.MOMENT)
             return cls(names=_npz.texts("names", arrays.pop("names")), **arrays)
 
-        return _npz.load(path, set(cls.__slots__) - OPTIONAL, "TraceBatch.save", make, OPTIONAL)
+        if _check.flag("mapped", mapped):
+            path = _check.path("path", path)
+        return _npz.load(path, set(cls.__slots__) - OPTIONAL, "TraceBatch.save", make, OPTIONAL, mapped)
 
     def to_arrow(self) -> Any:
         """The runs as a pyarrow.Table, a row a run (docs/format.md, "Runs as tables"); of the extra `arrow`.

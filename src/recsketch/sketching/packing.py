@@ -153,7 +153,7 @@ class PackedSketches:
 
         Notes
         -----
-        Equal sketches make equal bytes. Cost: `nbytes` and some 1,300 more are written and synced to the disk; the
+        Equal sketches make equal bytes. Cost: `nbytes` and some 1,900 more are written and synced to the disk; the
         memory is that of a buffer, or of the whole file where it is written in place.
 
         Examples
@@ -163,7 +163,7 @@ class PackedSketches:
         >>> file = io.BytesIO()
         >>> pack(np.ones((3, 64)), "int8").save(file)
         >>> len(file.getvalue())
-        1494
+        2054
         """
         _npz.save(path, {name: getattr(self, name) for name in self.__slots__})
 
