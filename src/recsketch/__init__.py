@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from recsketch.runs.statistics import AttributeStatistics, ModuleStatistics
     from recsketch.sketching import packing as storage
     from recsketch.sketching.packing import PackedSketches, pack
+    from recsketch.sketching.table import SketchTable
     from recsketch.sparse import SubsampledHadamard
     from recsketch.trials.results import ModuleTrial, StoredTrial, Trial
     from recsketch.trials.trial import trial
@@ -90,6 +91,7 @@ __all__ = [
     "ShardedRepository",
     "SketchRepository",
     "SketchSpec",
+    "SketchTable",
     "SketchWarning",
     "Sketcher",
     "StoredRun",
@@ -165,6 +167,7 @@ _LATER = {
     "StoredRun": "repository.results:StoredRun",
     "StoredTrial": "trials.results:StoredTrial",
     "Rest": "reading.results:Rest",
+    "SketchTable": "sketching.table:SketchTable",
     "SubsampledHadamard": "sparse:SubsampledHadamard",
     "Summary": "reading.results:Summary",
     "FolderInUse": "_lock:FolderInUse",
