@@ -36,6 +36,7 @@ BELOW = {
     "learning": {"_files", "_npz", "_streams", "_values", "display", "runs", "sketcher", "sketching", "transforms"},
     "repository": {"_arrow", "_files", "_lock", "_npz", "_scan", "_values", "reading", "runs", "sketcher", "sketching"},
     "populations": {"_files", "_npz", "_streams", "_values", "reading", "runs", "sketching"},
+    "pipeline": {"_arrow", "_files", "_lock", "_npz", "runs", "sketcher", "sketching"},
     "datasets": {"runs"},
     "display": set(),
     "trials": {"_values", "display", "reading", "runs", "sketcher", "sketching"},

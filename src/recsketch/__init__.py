@@ -17,7 +17,7 @@ from recsketch.sketching.load import suggest_dim
 from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
-    from recsketch import erasure, sparse, transforms
+    from recsketch import erasure, pipeline, sparse, transforms
     from recsketch._lock import FolderInUse
     from recsketch.learning.dictionary import Dictionary
     from recsketch.learning.learn import learn_dictionary
@@ -117,6 +117,7 @@ __all__ = [
     "isa",
     "learn_dictionary",
     "pack",
+    "pipeline",
     "scan",
     "show_config",
     "sparse",
@@ -186,6 +187,7 @@ _LATER = {
     "fixed_point": "populations.fixed:fixed_point",
     "learn_dictionary": "learning.learn:learn_dictionary",
     "pack": "sketching.packing:pack",
+    "pipeline": "pipeline",
     "sparse": "sparse",
     "storage": "sketching.packing",
     "transforms": "transforms",

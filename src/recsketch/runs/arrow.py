@@ -89,8 +89,9 @@ def given(data: Any) -> Any:
     return pa.RecordBatchReader.from_stream(data).read_all()
 
 
-def batch(tables: Sequence[Any], kind: type[TraceBatch]) -> TraceBatch:
-    """The runs of pyarrow.Tables of one schema, at least one."""
+def batch(tables: Sequence[Any], kind: type[TraceBatch], labels: bool = False) -> TraceBatch:
+    """The runs of pyarrow.Tables of one schema, at least one; `labels`: with ids and times wherever there are such
+    columns, even if all are null, so that all pieces of a table are alike."""
     schema = tables[0].schema
     about = _arrow.about(schema, KEY)
     if about is not None and set(about) != {"recsketch", "names", "ids", "times"}:
@@ -101,7 +102,7 @@ def batch(tables: Sequence[Any], kind: type[TraceBatch]) -> TraceBatch:
             raise ValueError(f"{name}: wanted one column of that name; got {_check.listed(schema.names)}")
     told = {}
     for column, name in (("run_id", "ids"), ("time", "times")):
-        known = column in schema.names and any(t.column(column).null_count < len(t) for t in tables)
+        known = column in schema.names and (labels or any(t.column(column).null_count < len(t) for t in tables))
         told[name] = known if about is None else bool(about[name]) and column in schema.names
     parts = []
     for table in tables:
