@@ -58,6 +58,7 @@ BELOW = {
         "_npz",
         "demo",
         "display",
+        "pipeline",
         "populations",
         "repository",
         "runs",

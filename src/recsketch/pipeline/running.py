@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -290,7 +290,7 @@ def _run(
     if executor is None:
         workers = _fitting(workers, memory, spec, plan.todo)
     failed = sum(e.failed for e in plan.kept) + len(plan.unreadable)
-    _limited(failed, most, "")
+    _limited(failed, most)
     state = Progress(total=sum(j.size for j in plan.todo), parts=len(plan.kept), count=len(plan.kept) + len(plan.todo))
     said: dict[str, None] = {}
     stages = dict.fromkeys(STAGES, 0.0)
@@ -299,7 +299,7 @@ def _run(
     call = functools.partial(_work, settings=settings, folder=os.path.abspath(folder.path), most=left)
     if progress is not None:
         progress(state)
-    for job, done in drive(plan.todo, call, _lost, workers, executor):
+    for job, done in _stopping(drive(plan.todo, call, _lost, workers, executor), most):
         folder.add(Entry.of(job, done, part_name(job, settings.hash), settings))
         said.update(dict.fromkeys(done.warnings))
         written += done.bytes
@@ -316,7 +316,7 @@ def _run(
         if progress is not None:
             progress(state)
         failed += done.failed + (done.error is not None)
-        _limited(failed, most, job.input.name)
+        _limited(failed, most)
     folder.finish()
     report = _report(folder, sources, plan, workers)
     return replace(
@@ -338,10 +338,18 @@ def _lost(job: Job) -> Done:
     return Done(error=f"wanted a process that lives through it; got {TRIES} that died")
 
 
-def _limited(failed: int, most: int | None, name: str) -> None:
+def _limited(failed: int, most: int | None, last: str = "") -> None:
     if most is not None and failed > most:
-        where = f"{name}: " if name else ""
-        raise TooManyErrors(f"{where}wanted at most {most} bad rows and unreadable inputs; got {failed}")
+        wanted = f"wanted at most {most} bad rows and unreadable inputs"
+        raise TooManyErrors(f"{wanted}; got more: {last}" if last else f"{wanted}; got {failed}")
+
+
+def _stopping(answers: Iterator[tuple[Job, Done]], most: int | None) -> Iterator[tuple[Job, Done]]:
+    """The answers, and an error of a worker in the coordinator's words: a worker knows what was left to it."""
+    try:
+        yield from answers
+    except TooManyErrors as e:
+        _limited(1 + (most or 0), most or 0, str(e))
 
 
 def _fitting(workers: int, memory: int | None, spec: SketchSpec, todo: list[Job]) -> int:

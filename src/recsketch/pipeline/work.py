@@ -96,7 +96,7 @@ def work(job: Job, settings: Settings, folder: str, name: str, most: int | None 
             for rows, batch in _chunks(job, done, bad):
                 _sketched(rows, batch, sketcher, settings, done, bad, write)
                 if most is not None and done.failed > most:
-                    raise TooManyErrors(f"{job.input.name}: wanted at most {most} bad rows; got more: {_last(bad)}")
+                    raise TooManyErrors(f"{job.input.name}, row {bad[-1]['row']}: {bad[-1]['message']}")
     except _Unreadable as e:
         return Done(error=str(e))
     done.bytes, done.sha256 = os.path.getsize(path), sha256(path)
@@ -119,10 +119,6 @@ def sha256(path: str) -> str:
 
 class _Unreadable(Exception):
     """The input as a whole: there is no part."""
-
-
-def _last(bad: list[dict[str, Any]]) -> str:
-    return f"row {bad[-1]['row']}: {bad[-1]['message']}"
 
 
 @functools.lru_cache(maxsize=2)
