@@ -74,38 +74,33 @@ def _through(
 def _local(
     items: Sequence[Item], function: Callable[[Item], Answer], lost: Callable[[Item], Answer], workers: int
 ) -> Iterator[tuple[Item, Answer]]:
-    left, suspects = list(items), deque[int]()
-    places = list(range(len(items)))
-    tries: dict[int, int] = {}
+    places, suspects = dict(enumerate(items)), deque[int]()
+    tries = dict.fromkeys(places, 0)
     while places:
         # When a process dies, all that was under way is lost, and any of it may be to blame: each of it goes alone.
         alone = bool(suspects)
-        now = [suspects[0]] if alone else places
-        pool = _pool(1 if alone else workers)
-        waiting: dict[Future[Answer], int] = {}
-        todo = deque(now)
+        todo = deque(suspects if alone else places)
+        window = 1 if alone else 2 * workers
+        pool, waiting = _pool(1 if alone else workers), dict[Future[Answer], int]()
         try:
             while todo or waiting:
-                while todo and len(waiting) < 2 * workers:
-                    waiting[pool.submit(function, left[todo[0]])] = todo[0]
+                while todo and len(waiting) < window:
+                    waiting[pool.submit(function, places[todo[0]])] = todo[0]
                     todo.popleft()
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                     answer = future.result()
                     place = waiting.pop(future)
-                    places.remove(place)
                     if alone:
                         suspects.popleft()
-                    yield left[place], answer
+                    yield places.pop(place), answer
         except BrokenExecutor:
             if not alone:
-                suspects.extend(place for place in waiting.values() if place not in suspects)
+                suspects.extend(waiting.values())
                 continue
-            place = suspects[0]
-            tries[place] = tries.get(place, 0) + 1
-            if tries[place] == TRIES:
-                suspects.popleft()
-                places.remove(place)
-                yield left[place], lost(left[place])
+            tries[suspects[0]] += 1
+            if tries[suspects[0]] == TRIES:
+                item = places.pop(suspects.popleft())
+                yield item, lost(item)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
