@@ -54,7 +54,9 @@ def opened(path: Any, wanted: str) -> Iterator[Any]:
     with (
         _files.opened(path, MAGIC, wanted) as file,
         damage(),
-        pa.parquet.ParquetFile(pa.PythonFile(file, mode="r"), page_checksum_verification=True) as found,
+        pa.parquet.ParquetFile(
+            pa.PythonFile(file, mode="r"), pre_buffer=False, page_checksum_verification=True
+        ) as found,
     ):
         yield found
 
