@@ -65,7 +65,7 @@ def test_the_schema_is_that_of_the_format(tmp_path: Path) -> None:
         table(5, dtype).to_parquet(tmp_path / "x.parquet")
         found = pq.read_table(tmp_path / "x.parquet")
         assert found.schema.names == ["run_id", "time", "sketch", "scale", "noise", "objects", "unknowns", "load"]
-        assert str(found.schema.field("sketch").type) == f"fixed_size_list<element: {kind}>[64]"
+        assert str(found.schema.field("sketch").type) == f"fixed_size_list<element: {kind} not null>[64]"
         assert found.schema.field("time").type == pa.timestamp("us", tz="UTC")
         about = json.loads(found.schema.metadata[b"recsketch.spec"])
         assert rs.SketchSpec.from_json(json.dumps(about["spec"])) == SPEC

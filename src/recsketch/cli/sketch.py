@@ -234,7 +234,7 @@ def _told(report: Report, style: Style) -> str:
         ["parts", f"{report.parts:,}", kept],
         ["runs", f"{report.rows:,}", ""],
         ["sketched", f"{report.ok:,}", f"{significant(report.sketched / seconds)} a second" if report.sketched else ""],
-        ["bad", f"{report.failed:,}", os.path.join(report.folder, "errors") if report.failed else ""],
+        ["bad", f"{report.failed:,}", "in errors/" if report.failed else ""],
     ]
     if report.written:
         rows.append(["read", _size(report.read), f"{_size(report.read / seconds)} a second"])
