@@ -57,6 +57,13 @@ def traces() -> rs.TraceBatch:
     return rs.TraceBatch.from_traces([first, second])
 
 
+def labelled() -> rs.TraceBatch:
+    """The same runs with ids and times."""
+    return rs.TraceBatch.from_traces(
+        traces(), ids=["ä 1", ""], times=np.array(["2026-02-28T23:59:59.000001", "NaT"], "M8[us]")
+    )
+
+
 def sketches() -> np.ndarray[Any, Any]:
     return (np.arange(128, dtype=np.float32).reshape(2, 64) - 40) / 8
 
@@ -129,6 +136,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "spec.json").write_text(spec().to_json() + "\n", encoding="utf-8", newline="\n")
     traces().save(folder / "traces.npz")
+    labelled().save(folder / "traces-labelled.npz")
     for dtype in DTYPES:
         packed(dtype).save(folder / f"packed-{dtype}.npz")
     dictionary().save(folder / "dictionary.npz")

@@ -108,6 +108,8 @@ PARTNERS: dict[str, tuple[str, set[str]]] = {
     "outputs": ("outputs|output_weights|output_ends", set()),
     "objects": ("objects|output_ends", set()),
     "module": ("module|objects", set()),
+    "ids": ("ids", {"None", "texts"}),
+    "times": ("times", {"None"}),
 }
 
 # A method's argument: how it is called, how messages name it, and which values are right.
@@ -233,6 +235,9 @@ TABLE: dict[str, tuple[Callable[[Any], Any], str, set[str]]] = {
     "Trace.outputs weights": (lambda v: run().outputs([0, 1], v), "weights", {"None"}),
     "Trace.tree": (lambda v: run().tree(v), "most", {"5"}),
     "TraceBatch.from_traces": (rs.TraceBatch.from_traces, "traces", NONE),
+    "TraceBatch.from_traces ids": (lambda v: rs.TraceBatch.from_traces([run()] * 2, ids=v), "ids", {"None", "texts"}),
+    "TraceBatch.from_traces times": (lambda v: rs.TraceBatch.from_traces([run()] * 2, times=v), "times", {"None"}),
+    "TraceBatch.concat": (rs.TraceBatch.concat, "batches", NONE),
     "TraceBatch[]": (
         lambda v: BATCH[v],
         "index",

@@ -284,7 +284,7 @@ def test_sketch_writes_what_the_sketcher_returns(saved, tmp_path):
 
 def test_sketch_works_in_pieces(saved, tmp_path, monkeypatch):
     runs, spec_file, batch, spec = saved
-    monkeypatch.setattr(cli, "_CHUNK", 2)
+    monkeypatch.setattr("recsketch.cli.sketch._CHUNK", 2)
     assert cli.main(["sketch", str(runs), "--spec", str(spec_file), "-o", str(tmp_path / "o.npz")]) == 0
     with np.load(tmp_path / "o.npz") as out:
         np.testing.assert_array_equal(out["sketches"], rs.Sketcher(spec).sketch(batch))
@@ -464,7 +464,7 @@ def assert_refused(done, *words):
         (["demo", "--seed", "-1"], "--seed"),
         (["demo", "--threads", "0"], "--threads"),
         (["demo", "--page", "5"], "--page"),
-        (["sketch"], "TRACES.npz"),
+        (["sketch"], "IN"),
         (["summary", "x.npz"], "--module"),
         (["unroll"], "SKETCHES.npz"),
         (["unroll", "x.npz", "--max-depth", "0"], "--max-depth"),

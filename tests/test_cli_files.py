@@ -98,9 +98,10 @@ def test_no_input_is_written_over(folder: Path, capsys: pytest.CaptureFixture[st
 def test_one_is_told_of_as_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     batch()[:1].save(folder / "one.npz")
     assert (
-        cli.main(["sketch", str(folder / "one.npz"), "--spec", str(folder / "spec.json"), "-o", str(folder / "o")]) == 0
+        cli.main(["sketch", str(folder / "one.npz"), "--spec", str(folder / "spec.json"), "-o", str(folder / "o.npz")])
+        == 0
     )
-    assert capsys.readouterr().out == f"{folder / 'o'}: 1 sketch of 256 numbers\n"
+    assert capsys.readouterr().out == f"{folder / 'o.npz'}: 1 sketch of 256 numbers\n"
 
 
 @posix
@@ -123,7 +124,7 @@ def test_what_cannot_be_written_is_told_before_the_work(
 
     monkeypatch.setattr(rs.Sketcher, "sketch", works)
     monkeypatch.setattr(rs.Sketcher, "unroll", works)
-    for out in (folder / "none" / "o", folder):
+    for out in (folder / "none" / "o.npz", folder):
         assert str(out) in refused(capsys, "sketch", folder / "runs.npz", "--spec", folder / "spec.json", "-o", out)
         for option in ("-o", "--html"):
             assert str(out) in refused(capsys, "unroll", folder / "s.npz", option, out)

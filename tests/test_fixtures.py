@@ -19,7 +19,8 @@ from recsketch.populations.changes.monitor import Monitor
 
 FOLDERS = sorted(made.HERE.iterdir())
 PACKED = {"packed-one.npz", *(f"packed-{d}.npz" for d in made.DTYPES)}
-NAMES = {"dictionary.npz", "spec.json", "repository.zip", "monitor.npz", "traces.npz", "sketches.npz", *PACKED}
+OTHERS = {"spec.json", "repository.zip", "monitor.npz", "traces.npz", "traces-labelled.npz", "sketches.npz"}
+NAMES = {"dictionary.npz", *OTHERS, *PACKED}
 
 
 def test_every_format_has_its_files() -> None:
@@ -36,6 +37,7 @@ def test_they_are_read(folder: Path) -> None:
     assert batch == made.traces()
     assert batch.names == made.traces().names
     assert str(batch[0]) == str(made.traces()[0])
+    assert rs.TraceBatch.load(folder / "traces-labelled.npz") == made.labelled()
     for dtype in made.DTYPES:
         assert rs.PackedSketches.load(folder / f"packed-{dtype}.npz") == made.packed(dtype)
     assert rs.PackedSketches.load(folder / "packed-one.npz") == made.packed("int8")[1]
@@ -77,6 +79,7 @@ def test_what_is_written_now_is_of_the_newest_format() -> None:
     files = {"sketches.npz": sketches}
     for name, value in {
         "traces.npz": made.traces(),
+        "traces-labelled.npz": made.labelled(),
         "monitor.npz": made.monitor(),
         **{f"packed-{d}.npz": made.packed(d) for d in made.DTYPES},
     }.items():

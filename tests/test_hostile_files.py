@@ -137,6 +137,23 @@ def test_missing_extra_and_misshapen_arrays(good: Path, tmp_path: Path) -> None:
             rs.TraceBatch.load(path)
 
 
+def test_ids_and_times_may_be_missing_but_not_wrong(good: Path, tmp_path: Path) -> None:
+    members = arrays(good)
+    ids, times = np.array(["a", "b", "c"]), np.arange(3)
+    for more in ({}, {"ids": ids}, {"times": times}, {"ids": ids, "times": times.astype(">i8")}):
+        (tmp_path / "x.npz").write_bytes(archive(**members, **more))
+        batch = rs.TraceBatch.load(tmp_path / "x.npz")
+        assert (batch.ids is None, batch.times is None) == ("ids" not in more, "times" not in more)
+        refused(tmp_path / "bad.npz", archive(**members, **more, more=times))
+    for name, bad in (
+        *[("ids", x) for x in (ids[:2], ids[None], times, np.array("abc"), ids.astype(bytes), ids[:0])],
+        ("ids", np.array([0xDC00, 66, 67], np.uint32).view("U1")),
+        *[("times", x) for x in (times[:2], times[None], times + 0.5, ids, np.int64(3), times.astype("M8[us]"))],
+        ("times", np.full(3, 2**63, np.uint64)),
+    ):
+        refused(tmp_path / "bad.npz", archive(**members, **{name: bad}))
+
+
 def header(text: str, version: bytes = b"\x01\x00") -> bytes:
     """An .npy file's beginning with this dictionary, which may say anything."""
     line = text.encode() + b" " * (-(len(text) + 11) % 64) + b"\n"

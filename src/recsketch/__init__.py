@@ -17,7 +17,8 @@ from recsketch.sketching.load import suggest_dim
 from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
-    from recsketch import erasure, sparse, transforms
+    from recsketch import erasure, pipeline, sparse, transforms
+    from recsketch._lock import FolderInUse
     from recsketch.learning.dictionary import Dictionary
     from recsketch.learning.learn import learn_dictionary
     from recsketch.learning.modular import ModularRegressor, fit_modules
@@ -41,11 +42,13 @@ if TYPE_CHECKING:
     from recsketch.repository.results import Concept, ConceptEvent, Hit, RepositoryCheck, StoredRun
     from recsketch.repository.shards.sharded import ShardedRepository
     from recsketch.repository.store import SketchRepository
+    from recsketch.runs.folder import TraceFolder, TraceWriter
     from recsketch.runs.objects import TraceObject
     from recsketch.runs.reduction import ReducedModule, Reduction
     from recsketch.runs.statistics import AttributeStatistics, ModuleStatistics
     from recsketch.sketching import packing as storage
     from recsketch.sketching.packing import PackedSketches, pack
+    from recsketch.sketching.table import SketchTable
     from recsketch.sparse import SubsampledHadamard
     from recsketch.trials.results import ModuleTrial, StoredTrial, Trial
     from recsketch.trials.trial import trial
@@ -62,6 +65,7 @@ __all__ = [
     "Dictionary",
     "Difference",
     "ExchangeabilityWarning",
+    "FolderInUse",
     "Graph",
     "GroupStatistics",
     "Hit",
@@ -87,6 +91,7 @@ __all__ = [
     "ShardedRepository",
     "SketchRepository",
     "SketchSpec",
+    "SketchTable",
     "SketchWarning",
     "Sketcher",
     "StoredRun",
@@ -96,7 +101,9 @@ __all__ = [
     "Summary",
     "Trace",
     "TraceBatch",
+    "TraceFolder",
     "TraceObject",
+    "TraceWriter",
     "Trial",
     "Unrolled",
     "UnrolledObject",
@@ -110,6 +117,7 @@ __all__ = [
     "isa",
     "learn_dictionary",
     "pack",
+    "pipeline",
     "scan",
     "show_config",
     "sparse",
@@ -160,9 +168,13 @@ _LATER = {
     "StoredRun": "repository.results:StoredRun",
     "StoredTrial": "trials.results:StoredTrial",
     "Rest": "reading.results:Rest",
+    "SketchTable": "sketching.table:SketchTable",
     "SubsampledHadamard": "sparse:SubsampledHadamard",
     "Summary": "reading.results:Summary",
+    "FolderInUse": "_lock:FolderInUse",
+    "TraceFolder": "runs.folder:TraceFolder",
     "TraceObject": "runs.objects:TraceObject",
+    "TraceWriter": "runs.folder:TraceWriter",
     "Trial": "trials.results:Trial",
     "Unrolled": "reading.results:Unrolled",
     "UnrolledObject": "reading.results:UnrolledObject",
@@ -175,6 +187,7 @@ _LATER = {
     "fixed_point": "populations.fixed:fixed_point",
     "learn_dictionary": "learning.learn:learn_dictionary",
     "pack": "sketching.packing:pack",
+    "pipeline": "pipeline",
     "sparse": "sparse",
     "storage": "sketching.packing",
     "transforms": "transforms",

@@ -15,8 +15,10 @@ import numpy.typing as npt
 import recsketch._check as _check
 import recsketch._files as _files
 import recsketch._npz as _npz
+from recsketch.pipeline.folder import is_one
 from recsketch.sketching.packing import PackedSketches
 from recsketch.sketching.spec import SketchSpec
+from recsketch.sketching.table import SketchTable
 
 Sketches = npt.NDArray[np.float32] | PackedSketches
 
@@ -81,7 +83,12 @@ def read_spec(path: str) -> SketchSpec:
 
 
 def read_sketches(path: str | BinaryIO) -> tuple[SketchSpec, npt.NDArray[np.float32]]:
-    """What `write_sketches` wrote."""
+    """What `recsketch sketch` wrote: a file, or a folder of sketches or one of its parts, which are unpacked."""
+    if isinstance(path, str) and path != STANDARD and (is_one(path) or path.lower().endswith(".parquet")):
+        from recsketch.pipeline import read
+
+        found = read(path) if is_one(path) else SketchTable.from_parquet(path)
+        return found.spec, found.unpack()
 
     def make(arrays: dict[str, Any]) -> tuple[SketchSpec, npt.NDArray[np.float32]]:
         spec, sketches = SketchSpec.from_json(_npz.text("spec", arrays["spec"])), arrays["sketches"]

@@ -13,9 +13,9 @@ from typing import Any, NoReturn, TextIO
 
 import numpy as np
 
-import recsketch._files as _files
 import recsketch.cli.population as population
 import recsketch.cli.repository as repository
+import recsketch.cli.sketch as sketching
 from recsketch._config import show_config, version
 from recsketch.cli.files import (
     STANDARD,
@@ -25,9 +25,6 @@ from recsketch.cli.files import (
     read_packed,
     read_sketches,
     read_spec,
-    source,
-    target,
-    write_sketches,
     writing,
 )
 from recsketch.cli.options import Run, add_json, add_threads, finite, line, print_json, whole
@@ -42,7 +39,7 @@ USAGE_ERROR = 2
 
 STREAMS = "A file named - is standard input or standard output; what is told goes to stderr then."
 
-_CHUNK, _UNROLLED = 256, 16  # sketched, unrolled at a time
+_UNROLLED = 16  # at a time
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 on success; 2 on an error the caller can mend, told in one line on stderr, or raised if
-        ``RECSKETCH_TRACEBACK`` is set; 130 if interrupted.
+        0 on success; 1 or 3 where a command says so (see its help), by SystemExit; 2 on an error the caller can mend,
+        told in one line on stderr, or raised if ``RECSKETCH_TRACEBACK`` is set; 130 if interrupted.
 
     Raises
     ------
@@ -78,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         except KeyboardInterrupt:
             return 130
-        except (ValueError, TypeError, OSError, MemoryError) as error:
+        except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
             if isinstance(error, BrokenPipeError) and error.filename is None:
                 # stdout's reader, such as head, has had enough. Python would complain again when it flushes at exit.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -154,32 +151,6 @@ def _info(parser: argparse.ArgumentParser) -> Run:
 
     def run(args: argparse.Namespace) -> None:
         show_config()
-
-    return run
-
-
-def _sketch(parser: argparse.ArgumentParser) -> Run:
-    """Sketch saved runs. Writes an npz with the arrays sketches, (runs, dim) float32, spec, the spec's JSON, and
-    recsketch, the number 1 of this format."""
-    parser.add_argument("traces", metavar="TRACES.npz", help="a TraceBatch, as TraceBatch.save writes it")
-    parser.add_argument(
-        "--spec", required=True, metavar="SPEC.json", help="a SketchSpec, as SketchSpec.to_json writes it"
-    )
-    parser.add_argument("--out", "-o", required=True, metavar="SKETCHES.npz", help="where to write")
-    add_threads(parser)
-
-    def run(args: argparse.Namespace) -> None:
-        keep_apart([args.traces, args.spec], [args.out])
-        spec = read_spec(args.spec)
-        batch = TraceBatch.load(source(args.traces))
-        sketcher = Sketcher(spec, threads=args.threads)
-        with _files.written(target(args.out)) as out:  # first, so that nobody computes what cannot be written
-            sketches = np.empty((len(batch), spec.dim), dtype=np.float32)
-            for at in progress(range(0, len(batch), _CHUNK), "sketching"):
-                sketches[at : at + _CHUNK] = sketcher.sketch(batch[at : at + _CHUNK])
-            write_sketches(out, spec, sketches)
-        count = f"{len(batch):,} sketch{'es' * (len(batch) != 1)} of {spec.dim:,} numbers"
-        print(line(f"{args.out}: {count}"), file=told_to(args.out))
 
     return run
 
@@ -305,7 +276,7 @@ def _summary(parser: argparse.ArgumentParser) -> Run:
 
 COMMANDS: tuple[Callable[[argparse.ArgumentParser], Run], ...] = (
     _demo,
-    _sketch,
+    sketching.sketch,
     _unroll,
     _summary,
     *population.COMMANDS,

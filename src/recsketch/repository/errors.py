@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from recsketch._lock import FolderInUse
+
 
 class RepositoryDamaged(ValueError):
     """Bytes on the disk are not those that were written: nothing made of them was returned."""
 
 
-class RepositoryInUse(OSError):
+class RepositoryInUse(FolderInUse):
     """Another process, or another object of this one, has the repository open for writing."""
 
 

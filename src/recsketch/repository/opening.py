@@ -8,8 +8,9 @@ import sqlite3
 
 import recsketch._check as _check
 import recsketch.repository.tables as tables
+from recsketch._lock import WriterLock
 from recsketch.repository.disk import Disk
-from recsketch.repository.lock import WriterLock
+from recsketch.repository.errors import RepositoryInUse
 from recsketch.repository.state import (
     Settings,
     State,
@@ -47,7 +48,7 @@ class Handle:
                 if not os.path.isdir(folder):
                     _wanted(spec)
                     os.makedirs(folder)
-                self._lock = WriterLock(os.path.join(folder, "lock"))
+                self._lock = WriterLock(os.path.join(folder, "lock"), "a repository", RepositoryInUse)
             if tables.is_new(folder):
                 if mode == "r":
                     raise FileNotFoundError(f"{_check.cut(folder, 200)}: wanted a repository to read; got none")

@@ -11,6 +11,7 @@ import numpy as np
 import recsketch._check as _check
 import recsketch.repository.conditions as conditions
 import recsketch.repository.given as given
+from recsketch._arrow import arrow, whole
 from recsketch._files import File, opened, written
 from recsketch.repository.parts import Columned, columned, parted
 from recsketch.repository.state import ORDER, RUN
@@ -26,15 +27,6 @@ MAGIC = b"PAR1"
 KEY = b"recsketch.repository"  # of the schema: JSON of `format`, `dtype` and `spec`
 GROUP = 1 << 26  # bytes of sketches in a row group
 NAMES = {RUN: ("sketch", "scale", "noise"), ORDER: ("order", "order_scale", "order_noise")}
-
-
-def _arrow() -> Any:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise ImportError("path: wanted pyarrow for Parquet, of pip install 'recsketch[arrow]'; got none") from None
-    return pyarrow
 
 
 def _schema(pa: Any, dim: int, dtype: str) -> Any:
@@ -58,7 +50,7 @@ def _schema(pa: Any, dim: int, dtype: str) -> Any:
 
 def save(path: File, spec: SketchSpec, table: Table, dtype: str) -> None:
     """Write a table."""
-    pa = _arrow()
+    pa = arrow()
     count = len(table.keys)
     arrays = [pa.array(table.keys, pa.string()), pa.array([conditions.dumped(x) for x in table.metadata], pa.string())]
     schema = _schema(pa, spec.dim, dtype)
@@ -114,7 +106,7 @@ def _objects(pa: Any, table: Table, spec: SketchSpec, schema: Any) -> list[Any]:
 
 def load(path: File) -> tuple[SketchSpec, Table]:
     """Read what `save` wrote, without trust in it."""
-    pa = _arrow()
+    pa = arrow()
     with opened(path, MAGIC, "a file written by SketchRepository.export") as file:
         try:
             table = pa.parquet.read_table(pa.PythonFile(file, mode="r"), page_checksum_verification=True)
@@ -134,7 +126,7 @@ def _made(pa: Any, table: Any) -> tuple[SketchSpec, Table]:
     dtype = _check.choice("dtype", about["dtype"], ("float32", "float16", "int8"))
     if not table.schema.equals(_schema(pa, spec.dim, dtype)):
         raise ValueError(f"wanted the columns of an export; got {_check.listed(table.schema.names)}")
-    found = {name: _whole(table.column(name)) for name in table.schema.names}
+    found = {name: whole(table.column(name)) for name in table.schema.names}
     for name in ("key", "metadata", *NAMES[RUN]):
         if found[name].null_count:
             raise ValueError(f"{name}: wanted a value in every row; got none in {found[name].null_count}")
@@ -143,12 +135,6 @@ def _made(pa: Any, table: Any) -> tuple[SketchSpec, Table]:
     metadata = [conditions.metadata(f"metadata[{i}]", parsed(f"metadata[{i}]", x)) for i, x in texts]
     run, order = (_form(found, kind, dtype, spec.dim) for kind in (RUN, ORDER))
     return spec, Table(keys, metadata, run, order, _parts(found, spec))
-
-
-def _whole(column: Any) -> Any:
-    """A column as one array."""
-    found = column.combine_chunks()
-    return found.chunk(0) if hasattr(found, "chunk") else found
 
 
 def _form(found: dict[str, Any], kind: str, dtype: str, dim: int) -> Form | None:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 import recsketch._check as _check
 import recsketch._npz as _npz
+import recsketch.runs.gathering as gathering
+import recsketch.runs.labels as labels
 from recsketch._check import Floats
 from recsketch._files import File
 from recsketch._values import alike
+from recsketch.runs.gathering import packed
 from recsketch.runs.trace import Trace
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import numpy.typing as npt
+
+OPTIONAL = {"ids", "times"}
+"""Columns that a batch may have or not."""
 
 
 class TraceBatch:
@@ -43,11 +50,17 @@ class TraceBatch:
         Offsets of the traces' outputs.
     outputs, output_weights : int32 and float64
         The network's outputs and their weights.
+    ids : (n,) str, optional
+        What the runs are called, "" where a run is called nothing. At most 1,000 characters; one may come twice.
+    times : (n,) datetime64[us], optional
+        When the runs were, in UTC; NaT where that is not known. Other units are converted, datetimes taken too: those
+        without a zone are UTC.
 
     Raises
     ------
     ValueError
-        A column of another size, offsets that decrease or end elsewhere, a number of no name, a name twice.
+        A column of another size, offsets that decrease or end elsewhere, a number of no name, a name twice, an id that
+        UTF-8 cannot hold.
     TypeError
         Something that is no vector of such numbers: integers are not taken from floats.
 
@@ -56,11 +69,13 @@ class TraceBatch:
     Arrays of these types are taken as they are, without a copy, and must not change afterwards; others are converted.
     Offsets and sizes are checked here, the DAG, its weights and attributes when it is first used with a specification.
 
-    Two batches are equal if they hold equal runs in the same order, however they number the modules; a batch has no
-    hash, because its arrays may change.
+    Two batches are equal if they hold equal runs in the same order, with equal ids and times or both without them,
+    however they number the modules; a batch has no hash, because its arrays may change.
 
-    Cost: 4 bytes an attribute element, 20 an object, 12 an input, 28 a trace. Checking takes a pass over the offsets.
-    An index of one trace copies it, a slice of step one makes views and new offsets, any other index copies the traces.
+    Cost: 4 bytes an attribute element, 20 an object, 12 an input, 28 a trace, 8 a time, and for every id four times as
+    many bytes as the longest has characters. Checking takes a pass over the offsets. An index of one trace copies it, a
+    slice of step one makes views and new offsets, any other index copies the traces. Slices keep ids and times; a
+    single Trace has none.
 
     Examples
     --------
@@ -70,12 +85,16 @@ class TraceBatch:
     >>> batch = TraceBatch.from_traces([trace, trace])
     >>> len(batch), batch.attributes.tolist()
     (2, [1.0, 2.0, 1.0, 2.0])
+    >>> named = TraceBatch.from_traces([trace, trace], ids=["monday", "tuesday"])
+    >>> named[1:].ids.tolist()
+    ['tuesday']
     """
 
     __array_ufunc__ = None  # so that an array compares with it as a whole, and not element by element
     __slots__ = (
         "attribute_ends",
         "attributes",
+        "ids",
         "input_ends",
         "inputs",
         "module",
@@ -84,6 +103,7 @@ class TraceBatch:
         "output_ends",
         "output_weights",
         "outputs",
+        "times",
         "weights",
     )
 
@@ -98,6 +118,8 @@ class TraceBatch:
     output_ends: npt.NDArray[np.int64]
     outputs: npt.NDArray[np.int32]
     output_weights: npt.NDArray[np.float64]
+    ids: labels.Ids | None
+    times: labels.Times | None
 
     def __init__(
         self,
@@ -113,6 +135,8 @@ class TraceBatch:
         output_ends: npt.ArrayLike,
         outputs: npt.ArrayLike,
         output_weights: npt.ArrayLike,
+        ids: npt.ArrayLike | None = None,
+        times: npt.ArrayLike | Sequence[datetime | None] | None = None,
     ) -> None:
         given = _check.members("names", names, "a sequence of module names")
         self.names = tuple(_check.module_name("names", name) for name in given)
@@ -134,6 +158,8 @@ class TraceBatch:
         self.outputs = _check.column("outputs", outputs, np.int32)
         self.output_weights = _check.column("output_weights", output_weights, np.float64, self.outputs.size)
         self.output_ends = _check.offsets("output_ends", output_ends, self.objects.size, self.outputs.size)
+        self.ids = labels.ids(ids, len(self))
+        self.times = labels.times(times, len(self))
 
     @property
     def modules(self) -> dict[str, int]:
@@ -168,18 +194,29 @@ class TraceBatch:
         return found
 
     @classmethod
-    def from_traces(cls, traces: Iterable[Trace]) -> TraceBatch:
+    def from_traces(
+        cls,
+        traces: Iterable[Trace],
+        *,
+        ids: npt.ArrayLike | None = None,
+        times: npt.ArrayLike | Sequence[datetime | None] | None = None,
+    ) -> TraceBatch:
         """Columns of the given traces.
 
         Parameters
         ----------
         traces : iterable of Trace
             May be empty.
+        ids : (n,) str, optional
+        times : (n,) datetime64[us], optional
+            As of TraceBatch.
 
         Raises
         ------
         TypeError
-            `traces` is no iterable of Trace; the message says which element is not.
+            `traces` is no iterable of Trace; the message says which element is not. Ids or times of another type.
+        ValueError
+            Another number of ids or times than of traces, an id that UTF-8 cannot hold.
 
         Notes
         -----
@@ -193,12 +230,55 @@ class TraceBatch:
         >>> rs.TraceBatch.from_traces([trace, trace])
         <TraceBatch of 2 traces, 2 objects, modules 'eye'>
         """
-        return _packed(_listed("traces", traces, "a list of traces"))
+        batch = cls._of(**packed(_listed("traces", traces, "a list of traces")))
+        batch.ids = labels.ids(ids, len(batch))
+        batch.times = labels.times(times, len(batch))
+        return batch
 
     @classmethod
-    def _of(cls, **columns: Any) -> TraceBatch:
+    def concat(cls, batches: Iterable[TraceBatch]) -> TraceBatch:
+        """The runs of all batches as one batch.
+
+        Parameters
+        ----------
+        batches : iterable of TraceBatch
+            May be empty.
+
+        Returns
+        -------
+        TraceBatch
+            Module names are united, in the order in which they first come. It has ids, and likewise times, if every
+            batch that has runs has them, or where none has runs, every batch.
+
+        Raises
+        ------
+        TypeError
+            `batches` is no iterable of TraceBatch; the message says which element is not.
+
+        Notes
+        -----
+        Cost: a copy of all columns.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> trace = rs.Trace()
+        >>> trace.outputs([trace.add("eye", [1.0])])
+        >>> batch = rs.TraceBatch.from_traces([trace], ids=["a"])
+        >>> rs.TraceBatch.concat([batch, batch]).ids.tolist()
+        ['a', 'a']
+        """
+        found = _check.members("batches", batches, "a list of batches")
+        for i, batch in enumerate(found):
+            if not isinstance(batch, TraceBatch):
+                raise TypeError(f"batches[{i}]: wanted a TraceBatch; got {_check.describe(batch)}")
+        return cls._of(**gathering.joined(found))
+
+    @classmethod
+    def _of(cls, *, ids: labels.Ids | None = None, times: labels.Times | None = None, **columns: Any) -> TraceBatch:
         """From columns that are known to be right: checks would take longer than sketching one small run."""
         batch = object.__new__(cls)
+        batch.ids, batch.times = ids, times
         for name, column in columns.items():
             setattr(batch, name, column)
         return batch
@@ -219,7 +299,7 @@ class TraceBatch:
             if step == 1:
                 return self._part(begin, max(begin, end))
             picked = np.arange(begin, end, step)
-        return TraceBatch.from_traces(self._trace(int(i)) for i in picked) if picked.size else self._part(0, 0)
+        return TraceBatch._of(**gathering.taken(self, picked))
 
     def __iter__(self) -> Iterator[Trace]:
         return (self._trace(i) for i in range(len(self)))
@@ -242,6 +322,8 @@ class TraceBatch:
             output_ends=out_ends - out_ends[0],
             outputs=self.outputs[out_ends[0] : out_ends[-1]],
             output_weights=self.output_weights[out_ends[0] : out_ends[-1]],
+            ids=None if self.ids is None else self.ids[begin:end],
+            times=None if self.times is None else self.times[begin:end],
         )
 
     def _trace(self, i: int) -> Trace:
@@ -299,22 +381,30 @@ class TraceBatch:
         >>> TraceBatch.load("traces.npz") == batch
         True
         """
-        columns = {name: getattr(self, name) for name in self.__slots__ if name != "names"}
+        columns = {name: getattr(self, name) for name in self.__slots__ if name not in {"names", *OPTIONAL}}
+        if self.ids is not None:
+            columns["ids"] = labels.shortest(self.ids)
+        if self.times is not None:
+            columns["times"] = self.times.view(np.int64)
         _npz.save(path, {"names": np.array(self.names, np.str_), **columns})
 
     @classmethod
-    def load(cls, path: File) -> TraceBatch:
+    def load(cls, path: File, *, mapped: bool = False) -> TraceBatch:
         """Read what `save` wrote.
 
         Parameters
         ----------
         path : str, os.PathLike or binary file object
             What cannot be sought in, such as a pipe, is read into memory first.
+        mapped : bool
+            Leave the columns in the file, which is mapped into memory: of runs that are not looked at nothing is read
+            but offsets and modules. The file must stay as it is, and its check sums are not compared.
 
         Raises
         ------
         ValueError
-            Another, a damaged or a hostile file, or one of another format's version. Pickles are never read.
+            Another, a damaged or a hostile file, or one of another format's version. Pickles are never read. `mapped`
+            of what is no file on a disk.
         OSError
             The file cannot be read.
         TypeError
@@ -327,9 +417,141 @@ class TraceBatch:
         """
 
         def make(arrays: dict[str, Any]) -> TraceBatch:
+            if "times" in arrays:
+                arrays["times"] = _check.column("times", arrays["times"], np.int64).view(labels.MOMENT)
             return cls(names=_npz.texts("names", arrays.pop("names")), **arrays)
 
-        return _npz.load(path, set(cls.__slots__), "TraceBatch.save", make)
+        if _check.flag("mapped", mapped):
+            path = _check.path("path", path)
+        return _npz.load(path, set(cls.__slots__) - OPTIONAL, "TraceBatch.save", make, OPTIONAL, mapped)
+
+    def to_arrow(self) -> Any:
+        """The runs as a pyarrow.Table, a row a run (docs/format.md, "Runs as tables"); of the extra `arrow`.
+
+        Raises
+        ------
+        ImportError
+            pyarrow is not installed.
+
+        Notes
+        -----
+        Cost: ids and times are copied, the other columns are not. A batch also has `__arrow_c_stream__`, so that
+        whatever takes Arrow's tables takes it as it is: `polars.DataFrame(batch)`.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> trace = rs.Trace()
+        >>> trace.outputs([trace.add("eye", [1.0, 2.0])])
+        >>> table = rs.TraceBatch.from_traces([trace], ids=["a"]).to_arrow()  # doctest: +SKIP
+        >>> table["objects"].to_pylist()  # doctest: +SKIP
+        [[{'module': 'eye', 'attribute': [1.0, 2.0], 'inputs': [], 'weights': []}]]
+        """
+        import recsketch.runs.arrow as arrow
+
+        return arrow.table(self)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    @classmethod
+    def from_arrow(cls, data: Any) -> TraceBatch:
+        """The runs of a table, a row a run.
+
+        Parameters
+        ----------
+        data : table
+            Of pyarrow, pandas, polars or whatever has `__arrow_c_stream__`. It wants the columns `objects`, lists of
+            structs of a `module` and an `attribute`, a list of numbers; and `outputs`, lists of numbers of objects.
+            These may be there, too: in the structs `inputs` and `weights`, beside them `output_weights`, `run_id` and
+            `time`. Where weights are missing or null they are one, where inputs are there are none. Lists may be of any
+            kind, and numbers of any width. Other columns are not looked at.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A column is missing or of another type, there is a null where a value is wanted, or the columns are no runs.
+        ImportError
+            pyarrow is not installed.
+
+        Notes
+        -----
+        Moments without a zone are UTC. Cost: one pass over the columns, with no loop over runs; those that have the
+        type of TraceBatch already, in one chunk, are not copied. A table that `to_arrow` made gives an equal batch.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> trace = rs.Trace()
+        >>> trace.outputs([trace.add("eye", [1.0, 2.0])])
+        >>> batch = rs.TraceBatch.from_traces([trace])
+        >>> rs.TraceBatch.from_arrow(batch.to_arrow()) == batch  # doctest: +SKIP
+        True
+        """
+        import recsketch.runs.arrow as arrow
+
+        return arrow.batch([arrow.given(data)], cls)
+
+    def to_parquet(self, path: File) -> None:
+        """Write the runs to a Parquet file, a row a run, complete or not at all; of the extra `arrow`.
+
+        Parameters
+        ----------
+        path : str, os.PathLike or binary file object
+            As of `save`.
+
+        Raises
+        ------
+        OSError
+            As of `save`.
+        ImportError
+            pyarrow is not installed.
+
+        Notes
+        -----
+        Row groups have at most 64 MiB before compression, pages a check sum. The columns are those of
+        `to_arrow`, exact. Cost: about 400 MB/s on one core (docs/figures.md).
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> trace = rs.Trace()
+        >>> trace.outputs([trace.add("eye", [1.0, 2.0])])
+        >>> batch = rs.TraceBatch.from_traces([trace])
+        >>> batch.to_parquet("runs.parquet")  # doctest: +SKIP
+        >>> rs.TraceBatch.from_parquet("runs.parquet") == batch  # doctest: +SKIP
+        True
+        """
+        import recsketch.runs.parquet as parquet
+
+        parquet.save(path, self)
+
+    @classmethod
+    def from_parquet(cls, path: File, groups: Sequence[int] | None = None) -> TraceBatch:
+        """Read a Parquet file of runs, be it what `to_parquet` wrote or another of such columns.
+
+        Parameters
+        ----------
+        path : str, os.PathLike or binary file object
+        groups : sequence of int, optional
+            Numbers of row groups; all if not given.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Another or a damaged file, columns that are not as `from_arrow` wants them, a row group that is not there.
+        OSError
+            The file cannot be read.
+        ImportError
+            pyarrow is not installed.
+
+        Notes
+        -----
+        Cost: one pass over the row groups, about 500 MB/s on one core (docs/figures.md), and memory for them twice.
+        """
+        import recsketch.runs.parquet as parquet
+
+        return parquet.load(path, cls, groups)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TraceBatch):
@@ -352,8 +574,8 @@ def as_batch(traces: object, name: str = "traces") -> tuple[TraceBatch, bool]:
     if isinstance(traces, TraceBatch):
         return traces, False
     if isinstance(traces, Trace):
-        return _packed([traces]), True
-    return _packed(_listed(name, traces, "a Trace, a TraceBatch or a list of traces")), False
+        return TraceBatch._of(**packed([traces])), True
+    return TraceBatch._of(**packed(_listed(name, traces, "a Trace, a TraceBatch or a list of traces"))), False
 
 
 def _listed(name: str, traces: object, what: str) -> list[Trace]:
@@ -362,43 +584,3 @@ def _listed(name: str, traces: object, what: str) -> list[Trace]:
         if not isinstance(trace, Trace):
             raise TypeError(f"{name}[{i}]: wanted a Trace; got {_check.describe(trace)}")
     return found
-
-
-def _packed(ts: list[Trace]) -> TraceBatch:
-    """Columns of the given traces."""
-    names, module = _common_names(ts)
-    return TraceBatch._of(
-        names=names,
-        objects=_ends([len(t._module) for t in ts]),
-        module=module,
-        attribute_ends=_ends(_joined([t._lengths for t in ts], np.int64)),
-        attributes=_joined([t._attributes for t in ts], np.float32),
-        input_ends=_ends(_joined([t._fan_in for t in ts], np.int64)),
-        inputs=_joined([t._inputs for t in ts], np.int32),
-        weights=_joined([t._weights for t in ts], np.float64),
-        output_ends=_ends([len(t._outputs) for t in ts]),
-        outputs=_joined([t._outputs for t in ts], np.int32),
-        output_weights=_joined([t._output_weights for t in ts], np.float64),
-    )
-
-
-def _joined(parts: Iterable[array[Any] | bytearray], dtype: type[np.generic]) -> npt.NDArray[Any]:
-    return np.frombuffer(b"".join(parts), dtype)
-
-
-def _ends(sizes: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    ends = np.zeros(len(sizes) + 1, np.int64)
-    np.add.accumulate(np.asarray(sizes, np.int64), out=ends[1:])
-    return ends
-
-
-def _common_names(traces: list[Trace]) -> tuple[tuple[str, ...], npt.NDArray[np.int32]]:
-    """All module names, and every object's number among them. Traces number modules in their own order."""
-    orders = {tuple(t._index) for t in traces}
-    names = tuple(dict.fromkeys(chain.from_iterable(sorted(orders))))
-    if len(orders) <= 1:
-        return names, _joined([t._module for t in traces], np.int32)
-    number = {name: k for k, name in enumerate(names)}
-    table = {order: np.array([number[n] for n in order] or [0], np.int32) for order in orders}
-    parts = [table[tuple(t._index)][np.frombuffer(t._module, np.int32)] for t in traces if len(t._module)]
-    return names, np.concatenate(parts) if parts else np.zeros(0, np.int32)

@@ -13,6 +13,7 @@ import recsketch._npz as _npz
 from recsketch._files import File
 from recsketch._values import Record
 from recsketch.runs.batch import TraceBatch, as_batch
+from recsketch.runs.gathering import spread
 from recsketch.runs.trace import Trace
 
 if TYPE_CHECKING:
@@ -291,8 +292,7 @@ def _held_out(x: Doubles, run: npt.NDArray[np.int64], keep: float) -> tuple[floa
 
 def _elements(batch: TraceBatch, own: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
     """Where the elements of these objects stand in the batch's attributes, object by object."""
-    begin, count = batch.attribute_ends[own], np.diff(batch.attribute_ends)[own]
-    return np.asarray(np.repeat(begin - np.cumsum(count) + count, count) + np.arange(count.sum()))
+    return spread(batch.attribute_ends[own], np.diff(batch.attribute_ends)[own])
 
 
 def _mapped(

@@ -44,6 +44,30 @@ def loads(matrices: Matrices, batch: TraceBatch, threads: int, uses: bool = Fals
         return np.asarray(np.add.reduceat(unknowns, batch.objects[:-1]) / matrices.spec.dim)
 
 
+def unknowns(spec: SketchSpec, batch: TraceBatch) -> npt.NDArray[np.int64]:
+    """(n,) Of runs that have been sketched, and so have objects: unknowns and one counter of live ones, what `loads`
+    divides by d. Without a plan, in some passes over the inputs."""
+    if not len(batch):
+        return np.zeros(0, np.int64)
+    own = np.array([spec.lengths.get(name, 0) + 1 for name in batch.names], np.int64)[batch.module]
+    return np.asarray(np.add.reduceat(own * reaching(batch), batch.objects[:-1]))
+
+
+def reaching(batch: TraceBatch) -> npt.NDArray[np.bool_]:
+    """(N,) Whether an object reaches an output by weights that are not zero. The batch has been planned."""
+    user = np.repeat(np.arange(batch.module.size), np.diff(batch.input_ends))
+    first = np.repeat(batch.objects[:-1], np.diff(batch.objects))
+    used, source = batch.weights > 0, batch.inputs + first[user]
+    shown = np.repeat(batch.objects[:-1], np.diff(batch.output_ends)) + batch.outputs
+    live, before = np.ones(batch.module.size, np.bool_), -1
+    while before != (before := int(np.count_nonzero(live))):  # each pass takes one level of the dead
+        edges = used & live[user]
+        live = np.zeros(batch.module.size, np.bool_)
+        live[shown[batch.output_weights > 0]] = True
+        live[source[edges]] = True
+    return live
+
+
 def faintest(matrices: Matrices, batch: TraceBatch, threads: int) -> npt.NDArray[np.float64]:
     """(n,) The least amplitude of an object of each trace that reaches an output, over the largest."""
     amplitude, uses = plan(matrices.core, matrices.spec, laid_out(matrices, batch), threads).amplitudes()

@@ -10,9 +10,12 @@ import socket
 import sys
 
 import recsketch._check as _check
-from recsketch.repository.errors import RepositoryInUse
 
 _BEYOND = 1 << 20  # Windows locks bytes; one that nobody reads leaves the holder's name readable
+
+
+class FolderInUse(OSError):
+    """Another process, or another object of this one, is writing into the folder."""
 
 
 class WriterLock:
@@ -21,15 +24,19 @@ class WriterLock:
     Parameters
     ----------
     path : str
-        The lock file, made if it is not there and never removed. It holds who locked it last.
+        The lock file, made if it is not there and never removed. It says who holds it, and is empty when it was let go.
+    wanted : str
+        For the message: "a folder".
+    error : type
+        Of the error.
 
     Raises
     ------
-    RepositoryInUse
+    FolderInUse
         Somebody else holds it; the message says who, by process and host.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, wanted: str = "a folder", error: type[FolderInUse] = FolderInUse) -> None:
         self._number = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         try:
             _take(self._number)
@@ -38,9 +45,8 @@ class WriterLock:
             os.close(self._number)
             if e.errno not in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
                 raise
-            wanted = "a repository that nobody else writes"
-            message = f"{_check.cut(path, 200)}: wanted {wanted}; got one that {_holder(text)} has open"
-            raise RepositoryInUse(message) from None
+            message = f"{_check.cut(path, 200)}: wanted {wanted} that nobody else writes; got one that {_holder(text)}"
+            raise error(f"{message} has open") from None
         text = json.dumps({"recsketch lock": 1, "pid": os.getpid(), "host": socket.gethostname()}).encode() + b"\n"
         os.lseek(self._number, 0, os.SEEK_SET)
         os.ftruncate(self._number, 0)
@@ -49,6 +55,8 @@ class WriterLock:
     def release(self) -> None:
         """Let others write."""
         if self._number >= 0:
+            with contextlib.suppress(OSError):  # a disk that fails must not keep the lock
+                os.ftruncate(self._number, 0)
             os.close(self._number)
         self._number = -1
 

@@ -1,0 +1,245 @@
+"""The subcommand `sketch`: one file of runs to one of sketches, or any number of them to a folder."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, TextIO
+
+import numpy as np
+
+import recsketch._check as _check
+import recsketch._files as _files
+from recsketch.cli.files import STANDARD, keep_apart, read_spec, source, target, write_sketches
+from recsketch.cli.options import Run, add_json, add_threads, line, print_json, told, whole
+from recsketch.display.terminal import Style, bar, percent, progress, significant, table
+from recsketch.runs.batch import TraceBatch
+from recsketch.sketcher import Sketcher
+
+if TYPE_CHECKING:
+    from recsketch.pipeline import Progress, Report
+    from recsketch.sketching.spec import SketchSpec
+
+_CHUNK = 256  # runs of a single file sketched at a time
+
+BAD, STOPPED = 1, 3
+"""Exit codes: finished, but rows or inputs are bad; stopped by --max-errors."""
+
+
+def sketch(parser: argparse.ArgumentParser) -> Run:
+    """Sketch saved runs. Where IN or OUT is -, or OUT a name in .npz, one file of runs is made one of sketches: the
+    arrays sketches, (runs, dim) float32, spec, the spec's JSON, and recsketch, the number 1 of this format. Else OUT is
+    a folder: any number of files and folders of runs, .npz or .parquet, are made parts of sketches there, and a command
+    that was cut short goes on where it was. The exit code is then 0 if every run was sketched, 1 if rows or inputs are
+    bad (OUT/errors and OUT/_manifest.jsonl say which), 2 if something is wrong that can be mended, and 3 if there were
+    more bad rows than --max-errors."""
+    parser.add_argument(
+        "paths", metavar="IN", nargs="+", help="files or folders of runs; the last is OUT without --out"
+    )
+    parser.add_argument("--out", "-o", metavar="OUT", help="where to write: SKETCHES.npz, or a folder")
+    parser.add_argument("--spec", metavar="SPEC.json", help="a SketchSpec, as SketchSpec.to_json writes it")
+    folders = parser.add_argument_group("of a folder")
+    folders.add_argument("--dtype", choices=("float16", "float32", "int8", "bfloat16"), help="(default: float16)")
+    folders.add_argument("--form", choices=("parquet", "npz"), help="of parts (default: parquet)")
+    folders.add_argument("--workers", type=whole(1), metavar="N", help="processes (default: one a core)")
+    folders.add_argument("--memory", type=_bytes, metavar="SIZE", help="of all processes, such as 800M or 2G")
+    folders.add_argument("--max-errors", type=whole(0), metavar="N", help="stop at more bad rows (default: never)")
+    folders.add_argument("--dry-run", action="store_true", help="only tell what there is to do")
+    folders.add_argument("--verify", action="store_true", help="compare the folder OUT with its checksums, and no more")
+    add_threads(parser)
+    add_json(parser)
+
+    def run(args: argparse.Namespace) -> None:
+        if args.verify:
+            _verify(args)
+            return
+        if args.out is None and len(args.paths) < 2:
+            parser.error("the following arguments are required: OUT")
+        if args.spec is None:
+            parser.error("the following arguments are required: --spec")
+        out = args.out if args.out is not None else args.paths.pop()
+        file = out.lower().endswith(".npz") or (os.path.exists(out) and not os.path.isdir(out))
+        if file or STANDARD in (*args.paths, out):
+            _single(args, out)
+        else:
+            keep_apart([args.spec], [])
+            _folder(args, out, read_spec(args.spec))
+
+    return run
+
+
+def _bytes(text: str) -> int:
+    """An argument type: a number of bytes, with K, M, G or T for powers of 1,024."""
+    found = re.fullmatch(r"(\d{1,15})([KMGT]?)(i?B)?", text, flags=re.IGNORECASE)
+    if not found or not int(found[1]):
+        raise argparse.ArgumentTypeError(f"wanted a size such as 800M or 2G; got {_check.shown(text)}")
+    return int(found[1]) << 10 * " KMGT".index(found[2].upper() or " ")
+
+
+def _single(args: argparse.Namespace, out: str) -> None:
+    if len(args.paths) > 1 or os.path.isdir(args.paths[0]):
+        wanted = "a folder to write, for several files of runs"
+        raise ValueError(f"{_check.cut(out, 200)}: wanted {wanted}; got the name of a file")
+    for name in ("dtype", "form", "workers", "memory", "max_errors", "dry_run", "json"):
+        if getattr(args, name):
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{option}: wanted a folder to write; got {_check.shown(out)}")
+    traces = args.paths[0]
+    keep_apart([traces, args.spec], [out])
+    spec = read_spec(args.spec)
+    load = TraceBatch.from_parquet if traces.lower().endswith(".parquet") else TraceBatch.load
+    batch = load(source(traces))
+    sketcher = Sketcher(spec, threads=args.threads)
+    with _files.written(target(out)) as file:  # first, so that nobody computes what cannot be written
+        sketches = np.empty((len(batch), spec.dim), dtype=np.float32)
+        for at in progress(range(0, len(batch), _CHUNK), "sketching"):
+            sketches[at : at + _CHUNK] = sketcher.sketch(batch[at : at + _CHUNK])
+        write_sketches(file, spec, sketches)
+    count = f"{len(batch):,} sketch{'es' * (len(batch) != 1)} of {spec.dim:,} numbers"
+    print(line(f"{out}: {count}"), file=told(out))
+
+
+def _folder(args: argparse.Namespace, out: str, spec: SketchSpec) -> None:
+    from recsketch.pipeline import TooManyErrors
+    from recsketch.pipeline import run as sketched
+
+    if args.threads is not None:
+        raise ValueError("--threads: wanted --workers, each of which has one thread; got both a folder and threads")
+    meter = _Meter(sys.stderr)
+    try:
+        report = sketched(
+            args.paths,
+            out,
+            spec,
+            dtype=args.dtype or "float16",
+            form=args.form or "parquet",
+            workers=args.workers,
+            memory=args.memory,
+            max_errors=args.max_errors,
+            dry_run=args.dry_run,
+            progress=meter,
+        )
+    except TooManyErrors as e:
+        meter.clear()
+        print(line(f"recsketch sketch: error: {e}"), file=sys.stderr)
+        raise SystemExit(STOPPED) from None
+    finally:
+        meter.clear()
+    for text in report.warnings:
+        print(line(f"recsketch sketch: warning: {text}"), file=sys.stderr)
+    for name, text in report.unreadable:
+        print(line(f"recsketch sketch: {name}: {text}"), file=sys.stderr)
+    if args.json:
+        print_json({**asdict(report), "clean": report.clean, "dry_run": args.dry_run})
+    elif args.dry_run:
+        print(_to_do(report))
+    else:
+        print(_told(report, Style.of(sys.stderr)), file=sys.stderr)
+    if not report.clean:
+        raise SystemExit(BAD)
+
+
+def _verify(args: argparse.Namespace) -> None:
+    from recsketch.pipeline import verify
+
+    if len(args.paths) + (args.out is not None) != 1:
+        raise ValueError("--verify: wanted one folder of sketches; got several paths")
+    path = args.paths[0]
+    found = verify(path)
+    if args.json:
+        print_json({**asdict(found), "ok": found.ok})
+    elif found.ok:
+        print(line(f"{path}: {found}"))
+    if not found.ok:
+        raise ValueError(f"{path}: wanted the bytes that were written; got others: {found}")
+
+
+class _Meter:
+    """Tells a terminal how far a job is, in one line that is written over; elsewhere a line now and then."""
+
+    def __init__(self, stream: TextIO, delay: float = 10.0) -> None:
+        self._stream, self._delay = stream, delay
+        self._terminal = stream.isatty()
+        self._style = Style.of(stream)
+        self._due = time.monotonic() + delay
+        self._width = 0
+
+    def __call__(self, state: Progress) -> None:
+        if not self._terminal and time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + self._delay
+        text = progress_text(state, self._style)
+        if self._terminal:
+            self._stream.write("\r" + text.ljust(self._width))
+            self._width = len(text)
+        else:
+            self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Leave the line empty for what comes next."""
+        if self._terminal and self._width:
+            self._stream.write("\r" + " " * self._width + "\r")
+            self._stream.flush()
+        self._width = 0
+
+
+def progress_text(state: Progress, style: Style) -> str:
+    """A state as one line, cut to the width: how much, how fast, how long."""
+    parts = [f"{state.share:4.0%} {bar(state.share, 12, style=style)}", f"{state.rows:,} runs"]
+    if state.seconds > 0 and state.rows:
+        parts.append(f"{significant(state.rows / state.seconds)}/s")
+        parts.append(f"{significant(state.done / state.seconds / 1e6)} MB/s")
+        parts.append(f"{_clock(state.left)} left")
+    if state.failed:
+        parts.append(f"{state.failed:,} bad")
+    return _check.cut("  ".join(parts), style.width - 1)
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds, or hours and minutes."""
+    if not np.isfinite(seconds):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{significant(count, 3)} {unit}"
+        count /= 1000
+    return f"{significant(count, 3)} TB"
+
+
+def _to_do(report: Report) -> str:
+    done = f"{report.kept} parts are there" if report.kept else "no part is there"
+    left = "all is done" if not report.read else f"{_size(report.read)} of runs to read"
+    return line(f"{report.folder}: {_check.count(report.inputs, 'input')}, {done}, {left}")
+
+
+def _told(report: Report, style: Style) -> str:
+    """The table at the end."""
+    seconds = max(report.seconds, 1e-9)
+    work = sum(report.stages.values())
+    kept = f"{report.kept:,} kept" if report.kept else ""
+    kept += f"{', ' * bool(kept)}{report.remade:,} made again" if report.remade else ""
+    rows = [
+        ["inputs", f"{report.inputs:,}", f"{len(report.unreadable):,} unreadable" if report.unreadable else ""],
+        ["parts", f"{report.parts:,}", kept],
+        ["runs", f"{report.rows:,}", ""],
+        ["sketched", f"{report.ok:,}", f"{significant(report.sketched / seconds)} a second" if report.sketched else ""],
+        ["bad", f"{report.failed:,}", "in errors/" if report.failed else ""],
+    ]
+    if report.written:
+        rows.append(["read", _size(report.read), f"{_size(report.read / seconds)} a second"])
+        rows.append(["written", _size(report.written), f"{_size(report.written / seconds)} a second"])
+        rows.append(["time", _clock(report.seconds), _check.count(report.workers, "worker")])
+    if work:
+        rows += [[f"  {stage}", percent(x / work), ""] for stage, x in report.stages.items()]
+    return table([line(report.folder), "", ""], [[line(cell) for cell in row] for row in rows], style=style, indent=0)
