@@ -34,6 +34,7 @@ BELOW = {
     "learning": {"_files", "_npz", "_streams", "_values", "display", "runs", "sketcher", "sketching", "transforms"},
     "repository": {"_files", "_npz", "_scan", "_values", "reading", "runs", "sketcher", "sketching"},
     "populations": {"_files", "_npz", "_streams", "_values", "reading", "runs", "sketching"},
+    "capture": {"_values", "runs"},
     "datasets": {"runs"},
     "display": set(),
     "trials": {"_values", "display", "reading", "runs", "sketcher", "sketching"},
@@ -92,6 +93,7 @@ def imports(path: Path) -> list[list[str]]:
 
 # What may be imported besides NumPy and the standard library, inside functions only: file -> packages.
 OPTIONAL = {
+    "capture/otlp/sources": {"orjson"},
     "repository/approximate/index": {"faiss"},
     "learning/modular": {"sklearn"},
     "populations/cooccurrence": {"matplotlib"},
