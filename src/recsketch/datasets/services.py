@@ -204,8 +204,8 @@ def _tool(t: _Trace, step: dict[str, Any]) -> int:
     if which == 0:
         direction = t.rng.standard_normal(WORDS)
         vector = [round(x, 6) for x in (direction / np.linalg.norm(direction)).tolist()]
-        key = "embedding__embeddings__0__embedding__vector"
-        t.call("search", "retrieve", step, 25.0, openinference__span__kind="RETRIEVER", **{key: vector})
+        found = t.call("search", "retrieve", step, 25.0, openinference__span__kind="RETRIEVER")
+        found["attributes"].append({"key": "embedding.embeddings.0.embedding.vector", "value": _value(vector)})
     elif which == 1:
         t.call("agent", "compute", step, 1.5, openinference__span__kind="TOOL")
     else:

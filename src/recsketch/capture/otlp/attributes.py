@@ -105,7 +105,7 @@ class SpanAttributes:
         self, base: npt.NDArray[np.float64], values: list[Measured], parts: tuple[str, ...]
     ) -> npt.NDArray[np.float32]:
         """Attributes of a module's spans, (n, a), from log durations and flags (n, 2) and what was measured."""
-        blocks = [base]
+        blocks: list[npt.NDArray[Any]] = [base]
         if "tokens" in parts:
             blocks.append(np.log1p([v[0] or (0.0, 0.0) for v in values]))
         if "embedding" in parts:
@@ -117,7 +117,7 @@ class SpanAttributes:
     def _projected(self, vectors: list[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
         if len({v.size for v in vectors}) > 1:
             raise ValueError(f"embeddings: wanted one length; got {sorted({v.size for v in vectors})}")
-        mean = np.add.reduce(vectors) / len(vectors)
+        mean = np.sum(vectors, axis=0) / len(vectors)
         return np.asarray(signs(self.dim, mean.size, self.seed) @ mean / np.sqrt(self.dim), np.float64)
 
 
@@ -127,7 +127,7 @@ def signs(rows: int, columns: int, seed: int) -> npt.NDArray[np.float64]:
     words = -(-rows * columns // 64)
     raw = np.random.Philox(key=seed, counter=[0, 0, 0, columns]).random_raw(words).astype("<u8")
     bits = np.unpackbits(raw.view(np.uint8), count=rows * columns, bitorder="little")
-    out: npt.NDArray[np.float64] = 1.0 - 2.0 * bits.reshape(rows, columns)
+    out: npt.NDArray[Any] = 1.0 - 2.0 * bits.reshape(rows, columns).astype(np.float64)
     return out
 
 

@@ -51,8 +51,8 @@ class OtlpRuns:
     attribute: SpanAttributes | Callable[[Span], Any]
 
     def __repr__(self) -> str:
-        errors = _check.count(len(self.errors), "error")
-        return f"<OtlpRuns of {_check.count(len(self.runs), 'run')}, {errors}, {_check.count(len(self.runs.names), 'module')}>"
+        sizes = ((len(self.runs), "run"), (len(self.errors), "error"), (len(self.runs.names), "module"))
+        return f"<OtlpRuns of {', '.join(_check.count(n, what) for n, what in sizes)}>"
 
 
 def read_otlp(
@@ -244,12 +244,13 @@ class _Reader:
     def _vector(self, module: int, made: Any) -> npt.NDArray[np.float32]:
         """What a callable made of a span, as a copy."""
         vector = _check.floats("attribute", made, "a vector of numbers", (None,)).copy()
-        length = self.lengths.setdefault(module, vector.size)
-        if vector.size != length or not length:
-            wanted = f"{length} numbers, as before for this module" if length else "at least one number"
-            raise ValueError(f"attribute: wanted {wanted}; got {vector.size}")
+        if not vector.size:
+            raise ValueError("attribute: wanted at least one number; got none")
         if not _core.within(vector, np.inf):
             raise ValueError("attribute: wanted finite numbers that float32 can hold; got others")
+        length = self.lengths.setdefault(module, vector.size)
+        if vector.size != length:
+            raise ValueError(f"attribute: wanted {length} numbers, as before for this module; got {vector.size}")
         return vector
 
     def _error(self, run: str | None, file: str | None, row: int | None, stage: str, message: str) -> None:

@@ -6,6 +6,7 @@ several lines, which is then read as a whole. gzip is known by its first bytes, 
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -120,7 +121,7 @@ def _parsed(lines: Iterable[bytes], label: str | None, loads: Callable[[bytes], 
     lines = iter(lines)
     first = True
     row = 0
-    for line in lines:
+    while (line := next(lines, None)) is not None:
         row += 1
         if len(line) > MOST:
             yield Found(label, row, f"wanted a line of at most {MOST} bytes; got a longer one", "line")
@@ -151,11 +152,11 @@ def _one(lines: list[bytes], label: str | None, row: int, loads: Callable[[bytes
     try:
         return Found(label, row, loads(b"".join(lines)))
     except (ValueError, RecursionError) as error:
-        try:
-            loads(lines[1])
-        except (ValueError, RecursionError):
-            return Found(label, row, _told(error), "file")
-        return None
+        if lines[1].lstrip()[:1] in (b"{", b"["):
+            with contextlib.suppress(ValueError, RecursionError):
+                loads(lines[1])
+                return None
+        return Found(label, row, _told(error), "file")
 
 
 def _gathered(line: bytes, lines: Iterator[bytes]) -> tuple[list[bytes], bool]:
