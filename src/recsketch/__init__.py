@@ -18,6 +18,7 @@ from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
     from recsketch import erasure, sparse, transforms
+    from recsketch.capture.record import module, record
     from recsketch.learning.dictionary import Dictionary
     from recsketch.learning.learn import learn_dictionary
     from recsketch.learning.modular import ModularRegressor, fit_modules
@@ -109,7 +110,9 @@ __all__ = [
     "fixed_point",
     "isa",
     "learn_dictionary",
+    "module",
     "pack",
+    "record",
     "scan",
     "show_config",
     "sparse",
@@ -174,7 +177,9 @@ _LATER = {
     "erasure": "erasure",
     "fixed_point": "populations.fixed:fixed_point",
     "learn_dictionary": "learning.learn:learn_dictionary",
+    "module": "capture.record.modules:module",
     "pack": "sketching.packing:pack",
+    "record": "capture.record.recording:record",
     "sparse": "sparse",
     "storage": "sketching.packing",
     "transforms": "transforms",
