@@ -37,6 +37,7 @@ class Known(NamedTuple):
     strong: Any
     number: int
     again: bool  # another call had returned it before, whose result this one had not been given
+    held: tuple[int, ...] | None = None  # of a container with members that may be anybody's: the `id` of all members
 
 
 def _alone() -> int:
@@ -68,9 +69,10 @@ class Provenance:
         unsure: list[Any] = []
         left = MOST
         inside: list[int] = []
-        waiting = [iter(arguments)]
+        waiting = [(iter(arguments), False)]
         while waiting:
-            for x in waiting[-1]:
+            level, explained = waiting[-1]  # explained: these are members of a result, which is as it was returned
+            for x in level:
                 left -= 1
                 here = self.found(x)
                 if here is not None:
@@ -80,7 +82,7 @@ class Provenance:
                             ("again", "an object that several calls returned is taken to come from the last of them")
                         )
                 if isinstance(x, ATOMS):
-                    if here is None and self.doubtful and (key := _key(x)) in self.doubtful:
+                    if here is None and not explained and self.doubtful and (key := _key(x)) in self.doubtful:
                         unsure.append(key)
                     continue
                 inner = members(x)
@@ -93,7 +95,8 @@ class Provenance:
                     if isinstance(x, (set, frozenset)):  # the order of a set is nobody's
                         inner = tuple(sorted(inner, key=self._number))
                     inside.append(id(x))
-                    waiting.append(iter(inner))
+                    as_it_was = here.held == tuple(map(id, members(x))) if here else explained and type(x) is tuple
+                    waiting.append((iter(inner), as_it_was))
                     break
             else:
                 waiting.pop()
@@ -129,6 +132,9 @@ class Provenance:
                     if self.found(member) is None:  # otherwise it is handed on, and comes from where it came from
                         self._label(member, number, new, given)
                         below.append((member, new))
+                here = self.found(holder)
+                if here is not None and here.number == number and any(isinstance(m, ATOMS) for m in inner):
+                    self.known[id(holder)] = here._replace(held=tuple(map(id, inner)))
             if not below:
                 return None
             level = below
@@ -138,7 +144,7 @@ class Provenance:
 
     def _label(self, x: Any, number: int, fresh: bool, given: Callable[[int], bool]) -> None:
         here = self.found(x)
-        if here is None and not fresh:
+        if here is None and (not fresh or (isinstance(x, str) and _interned(x))):
             if isinstance(x, ATOMS):
                 self.doubtful.setdefault(_key(x), set()).add(number)
                 return
@@ -161,6 +167,14 @@ def members(x: Any) -> tuple[Any, ...]:
     if fields is None or isinstance(x, type):
         return ()
     return tuple(getattr(x, name, None) for name in fields)
+
+
+def _interned(x: str) -> bool:
+    """Whether equal texts may become this very object: interning is no reference that is counted."""
+    told = getattr(sys, "_is_interned", None)  # of Python 3.13 and later
+    if told is not None:
+        return bool(told(x))
+    return sys.intern("".join((x[:1], x[1:]))) is x
 
 
 def _key(x: Any) -> Any:

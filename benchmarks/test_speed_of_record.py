@@ -1,0 +1,92 @@
+"""What recording plain Python costs a call, beside the call itself, and a whole agent of 30 steps beside itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from figure import Figure, at_most
+from machine import interleaved
+
+from recsketch.capture.record import module, record
+
+CALLS = (100, 1000, 1000)  # by effort, of one run
+ROUNDS = (1, 7, 21)
+
+
+def pushed(x: list[float]) -> list[float]:
+    return [x[0] + 1.0]
+
+
+marked = module("step", attribute=lambda x: x)(pushed)
+
+
+def chain(f: Callable[[Any], Any], calls: int) -> None:
+    x = [0.0]
+    for _ in range(calls):
+        x = f(x)
+
+
+def recorded(work: Callable[[], object]) -> None:
+    with record() as runs:
+        work()
+    assert len(runs) == 1
+
+
+def fanned(f: Callable[[Any], Any], calls: int) -> None:
+    """Each call gets the results of ten others, in a list."""
+    last = [[0.0]] * 10
+    for _ in range(calls):
+        last = [*last[1:], f(last[-1] + last)]
+
+
+def calls(effort: int) -> Iterator[Figure]:
+    n = CALLS[effort]
+    for kind, shape in (("one argument", chain), ("a list of ten results", fanned)):
+        work = {
+            "plain": partial(shape, pushed, n),
+            "marked": partial(shape, marked, n),
+            "recorded": partial(recorded, partial(shape, marked, n)),
+        }
+        t = interleaved(work, ROUNDS[effort])
+        each = {name: t[name].median / n * 1e6 for name in work}
+        how = (
+            f"{n} calls of one run, attributes of one number; the call {each['plain']:.2f} µs, "
+            f"marked but not recorded {each['marked'] - each['plain']:.2f} µs more"
+        )
+        yield Figure(f"recording a call, µs, {kind}", "", f"{each['recorded'] - each['plain']:.1f}", how)
+
+
+def agent(effort: int) -> Iterator[Figure]:
+    """Thoughts of 256 numbers by two products of 512 x 512: what the smallest of models takes."""
+    mix = np.random.default_rng(0).standard_normal((512, 512)).astype(np.float32) / 32
+
+    def thought(x: Any, found: Any) -> Any:
+        return np.tanh(mix @ np.tanh(mix @ np.concatenate([x, found])))[:256]
+
+    def search(step: int) -> Any:
+        return np.full(256, np.float32(step))
+
+    short = {"attribute": lambda x: x[:16]}
+    steps = {"plain": (thought, search), "recorded": (module("t", **short)(thought), module("s", **short)(search))}
+
+    def run(think: Any, look: Any) -> None:
+        x = look(0)
+        for step in range(30):
+            x = think(x, look(step))
+
+    plain, told = partial(run, *steps["plain"]), partial(run, *steps["recorded"])
+    t = interleaved({"plain": plain, "recorded": partial(recorded, told)}, ROUNDS[effort])
+    how = f"61 calls, {t['plain'].median * 1e3:.1f} ms without; attributes of 16 numbers, one thread"
+    yield at_most("an agent of 30 steps recorded, over not", 1.2, t["recorded"] / t["plain"], how, ".2f")
+
+
+FIGURES = (calls, agent)
+
+
+@pytest.mark.parametrize("shape", [chain, fanned])
+def test_record(benchmark: Any, shape: Any) -> None:
+    benchmark(recorded, partial(shape, marked, 100))
