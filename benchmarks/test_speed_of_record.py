@@ -1,4 +1,4 @@
-"""What recording plain Python costs a call, beside the call itself, and a whole agent of 30 steps beside itself."""
+"""What recording plain Python costs a call, beside the call itself."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pytest
-from figure import Figure, at_most
+from figure import Figure
 from machine import interleaved
 
 from recsketch.capture.record import module, record
@@ -60,31 +59,7 @@ def calls(effort: int) -> Iterator[Figure]:
         yield Figure(f"recording a call, µs, {kind}", "", f"{each['recorded'] - each['plain']:.1f}", how)
 
 
-def agent(effort: int) -> Iterator[Figure]:
-    """Thoughts of 256 numbers by two products of 512 x 512: what the smallest of models takes."""
-    mix = np.random.default_rng(0).standard_normal((512, 512)).astype(np.float32) / 32
-
-    def thought(x: Any, found: Any) -> Any:
-        return np.tanh(mix @ np.tanh(mix @ np.concatenate([x, found])))[:256]
-
-    def search(step: int) -> Any:
-        return np.full(256, np.float32(step))
-
-    short = {"attribute": lambda x: x[:16]}
-    steps = {"plain": (thought, search), "recorded": (module("t", **short)(thought), module("s", **short)(search))}
-
-    def run(think: Any, look: Any) -> None:
-        x = look(0)
-        for step in range(30):
-            x = think(x, look(step))
-
-    plain, told = partial(run, *steps["plain"]), partial(run, *steps["recorded"])
-    t = interleaved({"plain": plain, "recorded": partial(recorded, told)}, ROUNDS[effort])
-    how = f"61 calls, {t['plain'].median * 1e3:.1f} ms without; attributes of 16 numbers, one thread"
-    yield at_most("an agent of 30 steps recorded, over not", 1.2, t["recorded"] / t["plain"], how, ".2f")
-
-
-FIGURES = (calls, agent)
+FIGURES = (calls,)
 
 
 @pytest.mark.parametrize("shape", [chain, fanned])

@@ -26,6 +26,9 @@ ATOMS = (
 )
 """What Python may hand out more than once, equal to itself wherever it came from."""
 
+PLAIN = frozenset((str, bytes, int, float, complex, bool, type(None)))  # nearly all of them are, and this is faster
+FROZEN = frozenset((tuple, frozenset))
+
 DEEPEST = 8  # levels of containers that are looked into
 MOST = 10_000  # members, of all levels, that are looked at
 
@@ -37,7 +40,7 @@ class Known(NamedTuple):
     strong: Any
     number: int
     again: bool  # another call had returned it before, whose result this one had not been given
-    held: tuple[int, ...] | None = None  # of a container with members that may be anybody's: the `id` of all members
+    held: tuple[int, ...]  # the `id` of its members, if it is a container
 
 
 def _alone() -> int:
@@ -63,39 +66,47 @@ class Provenance:
         return here
 
     def sources(self, arguments: tuple[Any, ...]) -> tuple[list[int], list[tuple[str, str]]]:
-        """The calls that arguments come from, each once, in the order of the arguments; and what cannot be known."""
+        """The calls that arguments come from, each once, in the order of the arguments; and what cannot be known.
+
+        Members of a result that is as it was returned say nothing of their own; they are gone through for containers
+        among them that are not.
+        """
         found: dict[int, None] = {}
         doubts: list[tuple[str, str]] = []
         unsure: list[Any] = []
         left = MOST
+        known, doubtful = self.known, self.doubtful
         inside: list[int] = []
         waiting = [(iter(arguments), False)]
         while waiting:
-            level, explained = waiting[-1]  # explained: these are members of a result, which is as it was returned
+            level, explained = waiting[-1]
             for x in level:
                 left -= 1
-                here = self.found(x)
+                here = known.get(id(x))
                 if here is not None:
-                    found[here.number] = None
-                    if here.again:
-                        doubts.append(
-                            ("again", "an object that several calls returned is taken to come from the last of them")
-                        )
-                if isinstance(x, ATOMS):
-                    if here is None and not explained and self.doubtful and (key := _key(x)) in self.doubtful:
+                    if (here[1] if here[0] is None else here[0]()) is not x:
+                        here = None
+                    elif not explained:
+                        found[here.number] = None
+                        if here.again:
+                            doubts.append(
+                                ("again", "an object that several calls returned is taken to be the last one's")
+                            )
+                if type(x) in PLAIN or isinstance(x, ATOMS):
+                    if doubtful and here is None and not explained and (key := _key(x)) in doubtful:
                         unsure.append(key)
                     continue
                 inner = members(x)
                 if inner and id(x) not in inside:
                     if left < len(inner) or len(waiting) > DEEPEST:
                         doubts.append(
-                            ("deep", f"not all of an argument of over {MOST} members or {DEEPEST} levels is looked at")
+                            ("deep", f"not all of an argument of over {MOST} members or {DEEPEST} levels is seen")
                         )
                         continue
+                    as_it_was = here.held == tuple(map(id, inner)) if here else explained and type(x) is tuple
                     if isinstance(x, (set, frozenset)):  # the order of a set is nobody's
                         inner = tuple(sorted(inner, key=self._number))
                     inside.append(id(x))
-                    as_it_was = here.held == tuple(map(id, members(x))) if here else explained and type(x) is tuple
                     waiting.append((iter(inner), as_it_was))
                     break
             else:
@@ -103,7 +114,7 @@ class Provenance:
                 if inside:
                     inside.pop()
         for key in unsure:
-            if not self.doubtful[key] <= found.keys():
+            if not doubtful[key] <= found.keys():
                 doubts.append(("value", f"{_check.shown(key[1])} may be what a call returned or not, no edge is made"))
         return list(found), doubts
 
@@ -116,54 +127,48 @@ class Provenance:
 
         `fresh`: nobody but the recorder refers to x. `given`: whether the call had what another one returned.
         """
-        self._label(x, number, fresh, given)
-        size, level = 0, [(x, fresh)]
-        for _ in range(DEEPEST):
-            level = [pair for pair in level if not isinstance(pair[0], ATOMS)]
-            below: list[tuple[Any, bool]] = []
-            for holder, alone in level:
-                inner = members(holder)
+        waiting = [(x, fresh, 0)]
+        size = 0
+        while waiting:
+            x, fresh, level = waiting.pop()
+            atom = type(x) in PLAIN or isinstance(x, ATOMS)
+            here = self.found(x)
+            if here is not None and level:
+                continue  # handed on within something new: it still comes from where it came from
+            if here is None and (not fresh or (isinstance(x, str) and _interned(x))) and (atom or type(x) in FROZEN):
+                if atom:  # a constant, perhaps; so may the tuple be, whose members are looked at one by one
+                    self.doubtful.setdefault(_key(x), set()).add(number)
+                    continue
+                mark = False
+            else:
+                mark = True
+            inner = () if atom else members(x)
+            if mark:
+                again = here is not None and here.number != number and not given(here.number)
+                held = tuple(map(id, inner))
+                try:
+                    self.known[id(x)] = Known(weakref.ref(x), None, number, again, held)
+                except TypeError:
+                    self.known[id(x)] = Known(None, x, number, again, held)
+            if inner:
                 size += len(inner)
-                if size > MOST:
-                    return f"not all of a result of over {MOST} members is looked at"
-                for member in inner:
-                    # One more refers to it than to a lonely local: the container, and the copy that is gone through.
-                    new = alone and sys.getrefcount(member) <= ALONE + 2
-                    if self.found(member) is None:  # otherwise it is handed on, and comes from where it came from
-                        self._label(member, number, new, given)
-                        below.append((member, new))
-                here = self.found(holder)
-                if here is not None and here.number == number and any(isinstance(m, ATOMS) for m in inner):
-                    self.known[id(holder)] = here._replace(held=tuple(map(id, inner)))
-            if not below:
-                return None
-            level = below
-        return (
-            f"not all of a result of over {DEEPEST} levels is looked at" if any(members(x) for x, _ in level) else None
-        )
-
-    def _label(self, x: Any, number: int, fresh: bool, given: Callable[[int], bool]) -> None:
-        here = self.found(x)
-        if here is None and (not fresh or (isinstance(x, str) and _interned(x))):
-            if isinstance(x, ATOMS):
-                self.doubtful.setdefault(_key(x), set()).add(number)
-                return
-            if isinstance(x, (tuple, frozenset)):  # perhaps a constant; its members are looked at one by one
-                return
-        again = here is not None and here.number != number and not given(here.number)
-        try:
-            self.known[id(x)] = Known(weakref.ref(x), None, number, again)
-        except TypeError:
-            self.known[id(x)] = Known(None, x, number, again)
+                if size > MOST or level == DEEPEST:
+                    return f"not all of a result of over {MOST} members or {DEEPEST} levels is seen"
+                # One more refers to a member than to a lonely local: the container, and the copy that is gone through.
+                waiting += [(y, fresh and sys.getrefcount(y) <= ALONE + 2, level + 1) for y in inner]
+        return None
 
 
 def members(x: Any) -> tuple[Any, ...]:
     """What a container holds, as a copy: values of a dict, fields of a dataclass; () of anything else."""
-    if isinstance(x, (list, tuple, set, frozenset, deque)):
+    kind = type(x)
+    if kind is np.ndarray:
+        return ()
+    if kind is list or isinstance(x, (list, tuple, set, frozenset, deque)):
         return tuple(x)
     if isinstance(x, Mapping):
         return tuple(x.values())
-    fields = getattr(type(x), "__dataclass_fields__", None)
+    fields = getattr(kind, "__dataclass_fields__", None)
     if fields is None or isinstance(x, type):
         return ()
     return tuple(getattr(x, name, None) for name in fields)

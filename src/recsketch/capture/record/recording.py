@@ -61,11 +61,12 @@ class Frame:
         with self.run.lock:
             self.open = False
             self.run.active -= 1
-            up = self.outer()
-            for number, start in self.loose.items():
-                up.loose[number] = start
-                self.run.owners[number] = up
-            self.loose = {}
+            if self.loose:
+                up = self.outer()
+                up.loose |= self.loose
+                for number in self.loose:
+                    self.run.owners[number] = up
+                self.loose = {}
 
     def outer(self) -> Frame:
         """The call that this one was made from, or, where it has returned already, the next one up."""
@@ -131,19 +132,20 @@ class Run:
         try:
             vector = made(result)
             with self.lock:
-                inner = [n for n, _ in sorted(frame.loose.items(), key=lambda x: x[1])] if not frame.inputs else []
-                inputs = list(dict.fromkeys(frame.sources + inner)) if inner else frame.sources
+                inputs = frame.sources
+                if frame.loose and not frame.inputs:
+                    inputs = list(dict.fromkeys(inputs + sorted(frame.loose, key=frame.loose.__getitem__)))
                 number = self.trace.add(module, vector, inputs)
                 self.modules.append(module)
-                for n in inputs:
-                    if frame.within(self.owners[n]):
-                        self.owners[n].loose.pop(n, None)
                 up = frame.outer()
+                for n in inputs:
+                    owner = self.owners[n]
+                    if owner is up or frame.within(owner):
+                        owner.loose.pop(n, None)
                 self.owners.append(up)
                 up.loose[number] = frame.start
-                had = set(inputs)
                 large = self.provenance.label(
-                    result, number, fresh, lambda n: n in had or self.owners[n] is frame or self.owners[n].within(frame)
+                    result, number, fresh, lambda n: n in inputs or self.owners[n].within(frame)
                 )
         except Exception as error:
             self.failed("attribute", module, error)
@@ -173,7 +175,7 @@ class Run:
         elif self.active:
             self.failed("run", "", f"wanted all calls to have returned when it ended; {self.active} had not")
         if self.open and self.owners:
-            self.trace.outputs([n for n, _ in sorted(self.root.loose.items(), key=lambda x: x[1])])
+            self.trace.outputs(sorted(self.root.loose, key=self.root.loose.__getitem__))
             self.recording.finished.append((self.number, self.name, self.began, self.trace))
         self.open = False
         self.provenance = Provenance()
@@ -337,13 +339,12 @@ def record() -> Recording:
 
     Notes
     -----
-    Objects that cannot be referenced weakly (lists, dicts, numbers, texts) are held until the run ends. Cost: about 6
-    microseconds a call, and one for every 5 members of containers among arguments and results, of which 10,000 are
-    looked at; 0.2 microseconds a call while nothing is recorded (docs/capture_record.md).
+    Objects that cannot be referenced weakly (lists, dicts, numbers, texts) are held until the run ends. Cost: about 20
+    microseconds a call and 2 for each member of containers among arguments and results, of which 10,000 are looked at;
+    0.2 microseconds a call while nothing is recorded (docs/capture_record.md).
 
     Examples
     --------
-    >>> import numpy as np
     >>> import recsketch as rs
     >>> @rs.module("word", attribute=lambda w: [len(w)])
     ... def word(text):
