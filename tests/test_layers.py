@@ -93,6 +93,7 @@ def imports(path: Path) -> list[list[str]]:
 
 # What may be imported besides NumPy and the standard library, inside functions only: file -> packages.
 OPTIONAL = {
+    "capture/onnx": {"onnx", "onnxruntime"},
     "capture/otlp/sources": {"orjson"},
     "repository/approximate/index": {"faiss"},
     "learning/modular": {"sklearn"},
