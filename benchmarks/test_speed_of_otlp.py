@@ -20,8 +20,8 @@ from peers import optional
 from recsketch.capture.otlp import read_otlp
 from recsketch.datasets import agent_traces, shop_traces
 
-RUNS = (20, 2000, 5000)  # by effort
-ROUNDS = (1, 5, 11)
+RUNS = (20, 1000, 2000)  # by effort
+ROUNDS = (1, 5, 9)
 LEAST = 30_000  # spans a second
 
 
