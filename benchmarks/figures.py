@@ -54,6 +54,8 @@ TOPICS = {
     "test_speed_of_hashing": "hash with `CountSketch` or `SparseProjection`",
     "test_speed_of_tensor": "use `TensorSketch`",
     "test_speed_of_pipeline": "sketch files of millions of runs",
+    "test_speed_of_otlp": "read traces of OpenTelemetry",
+    "test_speed_of_record": "record plain Python",
     "test_speed_of_import": "start a process for every run",
 }
 HEADLINES = (  # figures for the README: one for each thing the package does, whether it reaches its target or not

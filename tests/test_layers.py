@@ -37,6 +37,7 @@ BELOW = {
     "repository": {"_arrow", "_files", "_lock", "_npz", "_scan", "_values", "reading", "runs", "sketcher", "sketching"},
     "populations": {"_files", "_npz", "_streams", "_values", "reading", "runs", "sketching"},
     "pipeline": {"_arrow", "_files", "_lock", "_npz", "runs", "sketcher", "sketching"},
+    "capture": {"_values", "runs"},
     "datasets": {"runs"},
     "display": set(),
     "trials": {"_values", "display", "reading", "runs", "sketcher", "sketching"},
@@ -97,6 +98,8 @@ def imports(path: Path) -> list[list[str]]:
 # What may be imported besides NumPy and the standard library, inside functions only: file -> packages.
 OPTIONAL = {
     "_arrow": {"pyarrow"},
+    "capture/onnx": {"onnx", "onnxruntime"},
+    "capture/otlp/sources": {"orjson"},
     "repository/approximate/index": {"faiss"},
     "learning/modular": {"sklearn"},
     "populations/plotting": {"matplotlib"},

@@ -19,6 +19,7 @@ from recsketch.sketching.spec import SketchSpec
 if TYPE_CHECKING:
     from recsketch import erasure, pipeline, sparse, transforms
     from recsketch._lock import FolderInUse
+    from recsketch.capture.record import module, record
     from recsketch.learning.dictionary import Dictionary
     from recsketch.learning.learn import learn_dictionary
     from recsketch.learning.modular import ModularRegressor, fit_modules
@@ -116,8 +117,10 @@ __all__ = [
     "fixed_point",
     "isa",
     "learn_dictionary",
+    "module",
     "pack",
     "pipeline",
+    "record",
     "scan",
     "show_config",
     "sparse",
@@ -186,8 +189,10 @@ _LATER = {
     "erasure": "erasure",
     "fixed_point": "populations.fixed:fixed_point",
     "learn_dictionary": "learning.learn:learn_dictionary",
+    "module": "capture.record.modules:module",
     "pack": "sketching.packing:pack",
     "pipeline": "pipeline",
+    "record": "capture.record.recording:record",
     "sparse": "sparse",
     "storage": "sketching.packing",
     "transforms": "transforms",
