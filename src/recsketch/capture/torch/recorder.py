@@ -277,7 +277,7 @@ class Recorder:
         )
         old = {id(t) for t in ins}
         new = [t for t in outs if id(t) not in old and (leaf or flow.get(t) is None)]
-        layouts = [(t, k.layout) for t in ins if (k := flow.get(t)) is not None]
+        layouts = [(t, k.layout if (k := flow.get(t)) is not None else ASTRAY) for t in ins]
         lay = dict(zip(map(id, new), through(module, layouts, new), strict=True))
         flow.op(ins + held, new, lambda t: lay[id(t)])
 

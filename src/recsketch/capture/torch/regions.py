@@ -51,14 +51,14 @@ def _steps(r: Region) -> dict[int, int]:
 
 def _on_a_grid(at: int, p: dict[int, int], to: int, q: dict[int, int]) -> int:
     """Two boxes of one grid, whose strides divide each other, are compared side by side."""
-    inside, over = True, 0
+    sides, over = [], 0
     for s in sorted({1, *p, *q}, reverse=True):
         (i, at), (j, to) = divmod(at, s), divmod(to, s)
         n, m = p.get(s, 1), q.get(s, 1)
         if over and (over % s or max(i + n, j + m) > over // s):
             return CROSSING  # a box that wraps around is none
-        if i + n <= j or j + m <= i:
-            return APART
-        inside &= j <= i and i + n <= j + m
+        sides.append((i, i + n, j, j + m))
         over = s
-    return INSIDE if inside else CROSSING
+    if any(end <= j or other <= i for i, end, j, other in sides):
+        return APART
+    return INSIDE if all(j <= i and end <= other for i, end, j, other in sides) else CROSSING

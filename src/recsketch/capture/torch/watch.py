@@ -11,7 +11,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from recsketch.capture.torch.flow import Flow
-from recsketch.capture.torch.layout import FREE, Layout, Op, followed, returned
+from recsketch.capture.torch.layout import ASTRAY, FREE, Layout, Op, followed, returned
 
 # What writes a tensor without reading it, what reads shapes alone, and what reads the shape of its second tensor alone.
 OVERWRITES = {"copy_", "fill_", "zero_", "normal_", "uniform_", "bernoulli_", "exponential_", "set_", "__set__"}
@@ -107,7 +107,7 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
         s, found = self.flow.storage(out), []
         for t in ins:
             k = self.flow.get(t)
-            found.append((t, FREE, False) if k is None else (t, k.layout, s is not None and k.storage is s))
+            found.append((t, ASTRAY, False) if k is None else (t, k.layout, s is not None and k.storage is s))
         return found
 
 
