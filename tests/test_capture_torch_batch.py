@@ -288,16 +288,17 @@ def test_long_vectors_are_projected() -> None:
     whole = recorded(Heads(), "tokens", x, reduce="flatten")
     found = []
     for seed in (0, 0, 1):
-        with Recorder(Heads(), "tokens", reduce="flatten", dim=16, seed=seed) as r:
-            r._model(x)
+        model = Heads()
+        with Recorder(model, "tokens", reduce="flatten", dim=16, seed=seed) as r:
+            model(x)
         found.append(attributes(r, "tokens"))
     rng = np.random.default_rng((0, 24))
     matrix = rng.standard_normal((24, 16), np.float32) / 4
     np.testing.assert_allclose(found[0], attributes(whole, "tokens") @ matrix, rtol=0, atol=1e-5)
     np.testing.assert_array_equal(found[0], found[1])
     assert not np.allclose(found[0], found[2])
-    with Recorder(Heads(), "vector", dim=16) as r:
-        r._model(x)
+    with Recorder(model, "vector", dim=16) as r:
+        model(x)
     assert r.modules == {"vector": 8}  # shorter ones stay as they are
 
 

@@ -71,7 +71,7 @@ class Flow:
         """A tensor's storage, a new one if `origin` is given; None for tensors without one, such as sparse ones."""
         try:
             key = t.untyped_storage()._cdata
-        except (RuntimeError, NotImplementedError):
+        except (RuntimeError, NotImplementedError, ValueError):
             return None
         found = self.storages.get(key)
         if found is None and origin is not None:

@@ -174,9 +174,10 @@ class Recorder:
             raise RuntimeError("Recorder: wanted one that is not recording; got one within its own `with`")
         self._flow, self._calls, self._frames, self._first = Flow(), [], [], 0
         self._thread = threading.get_ident()
-        for m in self._every:
-            for t in tensors([v for k, v in vars(m).items() if k != "_modules"]):
-                self._flow.learn(t)
+        with torch._C.DisableTorchFunction():
+            for m in self._every:
+                for t in tensors([v for k, v in vars(m).items() if k != "_modules"]):
+                    self._flow.learn(t)
         self._watch = Watch(self._flow)
         self._handles = [  # global ones, because a module's own would turn fused paths of torch.nn off
             hooks.register_module_forward_pre_hook(self._before),

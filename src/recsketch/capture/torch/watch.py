@@ -65,17 +65,20 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
         kwargs = kwargs or {}
         if not self.running:
             out = func(*args, **kwargs)
-            for t in tensors(out):
-                self.flow.learn(t)
+            with torch._C.DisableTorchFunctionSubclass():
+                for t in tensors(out):
+                    self.flow.learn(t)
             return out
         ins = tensors([args, kwargs])
-        before = [None if t.is_inference() else t._version for t in ins]
+        with torch._C.DisableTorchFunctionSubclass():  # tensors are looked at as such, whatever their class
+            before = [None if t.is_inference() else t._version for t in ins]
         out = func(*args, **kwargs)
-        outs = [out] if isinstance(out, torch.Tensor) else tensors(out) if isinstance(out, (list, tuple)) else []
-        op = Op(getattr(func, "__name__", ""), args, kwargs)
-        wrote = _written(op, ins, before)
-        if outs or wrote:
-            self._note(op, ins, outs, wrote)
+        with torch._C.DisableTorchFunctionSubclass():
+            outs = [out] if isinstance(out, torch.Tensor) else tensors(out) if isinstance(out, (list, tuple)) else []
+            op = Op(getattr(func, "__name__", ""), args, kwargs)
+            wrote = _written(op, ins, before)
+            if outs or wrote:
+                self._note(op, ins, outs, wrote)
         return out
 
     def _note(self, op: Op, ins: list[torch.Tensor], outs: list[torch.Tensor], wrote: list[torch.Tensor]) -> None:
