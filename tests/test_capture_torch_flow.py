@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import random
+import warnings
 from collections import Counter
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch_models import edges  # noqa: E402
+from torch_models import Experts, InPlace, Mlp, Rnn, Shared, Stack, edges  # noqa: E402
 
 from recsketch.capture.torch import Recorder  # noqa: E402
 from recsketch.capture.torch.names import fits  # noqa: E402
@@ -227,3 +229,79 @@ def test_random_programs_have_the_edges_of_an_interpreter(part: int) -> None:
         assert edges(r.traces()[0]) == (want, {keys[i] for i in ends}), (seed, globs)
         compared += sum(map(len, want.values()))
     assert compared > 100  # 50 programs of some edges each
+
+
+# ---------------------------------------------------------------- torchlens
+
+
+def of_torchlens(model: Any, x: Any, globs: list[str]) -> tuple[dict[str, set[str]], set[str]]:
+    """Edges from a graph of all operations, as torchlens logs it; with the calls that lead to no output."""
+    torchlens = pytest.importorskip("torchlens")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        log = torchlens.trace(model, [x])
+
+    def fit(call: str) -> bool:
+        name = call.rsplit(":", 1)[0]
+        return name != "self" and any(fits(g, name) for g in globs)
+
+    def key(call: str) -> str:
+        name, number = call.rsplit(":", 1)
+        return name if number == "1" else f"{name}#{number}"
+
+    # Of every operation: what it is for readers outside of each call that it is the output of, from the inside out.
+    stages: dict[str, list[tuple[str | None, set[str]]]] = {}
+    found: dict[str, set[str]] = {}
+    ends: set[str] = set()
+    for op in log.ops:
+        inside = set(op.module_call_stack) | set(op.modules)
+        calls: set[str] = set()
+        for parent in op.parents:
+            stage = stages[parent if parent in stages else f"{parent}:1"]
+            calls |= next(c for call, c in reversed(stage) if call is None or call not in inside)
+        own = [(None, calls)]
+        leaves = [] if op.is_output else [c for c in op.output_of_module_calls if fit(c)]
+        for call in sorted(leaves, key=lambda c: -c.count(".")):
+            found[key(call)] = found.get(key(call), set()) | calls
+            calls = {key(call)}
+            own.append((call, calls))
+        stages[op.label] = own
+        if op.is_output:
+            ends |= own[-1][1]
+    return found, ends
+
+
+TORCHLENS: dict[str, Any] = {
+    "mlp": (Mlp, lambda: torch.randn(4, 8)),
+    "in place": (InPlace, lambda: torch.randn(4, 8)),
+    "transformer": (Stack, lambda: torch.randint(11, (4, 6))),
+    "loop": (Rnn, lambda: torch.randn(4, 5, 8)),
+    "shared": (Shared, lambda: torch.randn(4, 8)),
+}
+
+
+@pytest.mark.parametrize("globs", [["*"], ["**"]], ids=["one level", "all levels"])
+@pytest.mark.parametrize("name", TORCHLENS)
+def test_models_have_the_edges_of_torchlens(name: str, globs: list[str]) -> None:
+    """But for mixtures of experts, whose samples torchlens does not tell apart, and dropout in eval mode, which it
+    takes for both of its readers' source."""
+    torch.manual_seed(0)
+    make, inputs = TORCHLENS[name]
+    model, x = make(), inputs()
+    globs = ["blocks.**", "embed", "place", "head"] if name == "transformer" and globs == ["**"] else globs
+    with torch.no_grad():
+        want = of_torchlens(copy.deepcopy(model), x, globs)
+        with Recorder(model, globs) as r:
+            model(x)
+    assert edges(r.traces()[0]) == want
+
+
+def test_a_mixture_of_experts_has_the_edges_of_torchlens_where_one_sample_is() -> None:
+    torch.manual_seed(0)
+    model, x = Experts(), torch.randn(1, 16)
+    globs = ["inp", "router", "experts.*", "out"]
+    with torch.no_grad():
+        want, ends = of_torchlens(copy.deepcopy(model), x, globs)
+        with Recorder(model, globs) as r:
+            model(x)
+    assert edges(r.traces()[0]) == (want, ends)
