@@ -62,6 +62,11 @@ MOVES: dict[str, Any] = {
     "einsum": lambda x, a, b: b(a(torch.einsum("btd,de->tbe", x, torch.eye(8)))),
     "product": lambda x, a, b: b(a((torch.eye(8) @ x.permute(1, 2, 0)).permute(0, 2, 1))),
     "half of features": lambda x, a, b: b(a(torch.cat(x.transpose(0, 1).chunk(2, -1), -1))),
+    "joined to itself": lambda x, a, b: b(a(torch.cat([x, x]))).chunk(2)[0],
+    "joined, rows in turn": lambda x, a, b: b(a(torch.cat([x.reshape(-1, 8)] * 2))),
+    "put back": lambda x, a, b: b(
+        a(torch.zeros(x.shape[0], x.shape[1], 8).index_add(0, torch.arange(4), x[torch.arange(4)]))
+    ),
     "softmax and back": lambda x, a, b: b(a(x.transpose(0, 1).sort(-1)[0].flip(-1).exp().log())),
 }
 
@@ -153,7 +158,7 @@ def test_rows_that_were_shuffled_are_refused() -> None:
         lambda x, a, b: a(x.flip(0)),
         lambda x, a, b: a(x[1:]),
         lambda x, a, b: a(x[0]),
-        lambda x, a, b: a(torch.cat([x, x])),
+        lambda x, a, b: a(torch.cat([x, torch.zeros(4, 4, 8)])),
     ):
         with pytest.raises(ValueError, match="picked from the batch"):
             recorded(Function(f), ["a"], torch.randn(B, B, 8))

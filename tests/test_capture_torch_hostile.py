@@ -427,6 +427,37 @@ def test_outputs_in_containers(pack: Any) -> None:
     assert edges(r.traces()[0]) == ({"p": set(), "b": {"p"}}, {"b"})
 
 
+def test_vmap_and_default_devices() -> None:
+    model = Two(torch.vmap(lambda h: h * 2))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*no function of PyTorch was seen")
+        found, _ = edges(recorded(model, "*", x8()).traces()[0])
+    assert found in ({"a": set(), "b": {"a"}}, {"b": set()})  # an edge, or a warning
+    with torch.device("cpu"):
+        assert edges(recorded(Two(), "*", x8()).traces()[0]) == PAIR
+    rnn = Rnn()
+    with Recorder(rnn, "*") as r, torch.device("cpu"):
+        rnn(torch.randn(2, 3, 8))
+    assert len(r.traces()[0]) == 4
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_padding_in_an_encoder_of_nested_tensors() -> None:
+    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2).eval()
+    x, pad = torch.randn(2, 3, 8), torch.tensor([[False, False, True], [False, False, False]])
+    with torch.no_grad():
+        want = encoder(x, src_key_padding_mask=pad)
+        with pytest.warns(UserWarning, match="outputs at padding are not zero"), Recorder(encoder, "layers.*") as r:
+            got = encoder(x, src_key_padding_mask=pad)
+        model = nn.Sequential(encoder)
+        whole = Recorder(model, "*")
+        with whole:
+            again = model(x)
+        assert torch.equal(again, encoder(x))
+    np.testing.assert_allclose(got[~pad], want[~pad], rtol=0, atol=1e-5)
+    assert len(r.traces()) == 2
+
+
 def test_what_is_not_seen_is_told() -> None:
     model = Two(lambda h: torch.from_numpy(h.detach().numpy() * 2))
     with pytest.warns(

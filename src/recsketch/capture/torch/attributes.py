@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -101,30 +102,37 @@ class Attributes:
         at = next((i for i, t in enumerate(outs) if t.is_floating_point() and t.ndim), None)
         if at is None:
             raise TypeError(f"output of {_check.shown(name)}: wanted a floating-point tensor; got none")
-        x = outs[at].detach()
-        kind = x.device.type
-        with torch.no_grad(), torch.autocast(kind, enabled=False):
+        x, kind = outs[at].detach(), outs[at].device.type
+        mixed = torch.is_autocast_enabled(kind)
+        with torch.no_grad(), torch.autocast(kind, enabled=False) if mixed else contextlib.nullcontext():
             return self._of(name, x, layouts[at])
 
     def _of(self, name: str, x: torch.Tensor, layout: Layout) -> tuple[torch.Tensor, torch.Tensor | None]:
         x, layout = self._placed(name, x, layout)
-        x = samples_first(x, layout, self.batch).float()
         how, rows, mask = self._reduce[name], layout.rows, self._padding
+        x = samples_first(x, layout, self.batch).float()
+        n, entries = x.shape[:2]
+        if entries == 1 or (x.ndim > 3 and how != "flatten"):  # otherwise the entries are tokens
+            x = x.flatten(0, 1)
         if mask is not None and rows is not None:
             mask = mask[rows]
+        if mask is not None and len(x) != n:
+            mask = mask.repeat_interleave(entries, 0)
         if mask is not None and (x.ndim != 3 or mask.shape != x.shape[:2]):
             padded = how in ("token_mean", "last_token", "cls") and (x.ndim == 3 or rows is not None)
-            if padded and not self._is_full():
+            if padded and self.is_padded():
                 self.warn(name, "padding", f"the mask does not fit shape {tuple(x.shape)}: padding counts as tokens")
             mask = None
         y = reduced(_check.shown(name), x, mask, how)
+        y = y.unflatten(0, (n, entries)).mean(1) if len(x) != n else y
         if rows is None:
             return self._project(y), None
         y, number = of_samples(y, rows, self.batch)
         return self._project(y), number
 
-    def _is_full(self) -> bool:
-        return self._padding is None or bool(self._padding.all())
+    def is_padded(self) -> bool:
+        """Whether some tokens of this run do not count."""
+        return self._padding is not None and not bool(self._padding.all())
 
     def _placed(self, name: str, x: torch.Tensor, layout: Layout) -> tuple[torch.Tensor, Layout]:
         """The output and where its samples are, by what was followed, or what the user says."""

@@ -56,11 +56,13 @@ LEADING = {
 }
 LEADING |= {f"{a}{n}d" for a in ("conv", "conv_transpose", "max_pool", "avg_pool", "lp_pool") for n in "123"}
 LEADING |= {f"adaptive_{a}_pool{n}d" for a in ("max", "avg") for n in "123"}
+JOINS = {"cat", "concat", "concatenate"}
 PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm"}
 REDUCTIONS = {"sum", "mean", "amax", "amin", "max", "min", "std", "var", "logsumexp", "norm", "prod", "all", "any"}
 REDUCTIONS |= {"argmax", "argmin", "nansum", "nanmean", "vector_norm", "count_nonzero"}
 ALONG = {"topk": 2, "sort": 1, "argsort": 1, "flip": 1, "roll": 2, "gather": 1, "take_along_dim": 2, "index_select": 1}
-ALONG |= {"cumsum": 1, "cumprod": 1, "scatter": 1, "scatter_add": 1, "index_add": 1, "repeat_interleave": 2}
+ALONG |= {"cumsum": 1, "cumprod": 1, "repeat_interleave": 2}
+WRITES = {"index_add", "index_copy", "index_put", "scatter", "scatter_add", "scatter_reduce", "masked_scatter"}
 SHUFFLES = {
     "fliplr",
     "flipud",
@@ -95,8 +97,12 @@ def followed(op: Op, batch: int, ins: Sequence[tuple[torch.Tensor, Layout, bool]
     """The layout of what a function made of `ins`: tensors, their layouts, and whether `out` is a view of them."""
     if all(layout is FREE for _, layout, _ in ins):
         return FREE
-    if op.name in ("__getitem__", "index_select", "index_put") and not any(view for *_, view in ins):
+    if op.name in ("__getitem__", "index_select") and not any(view for *_, view in ins):
         return _picked(op, batch, ins, out)
+    if op.name in WRITES:
+        return ins[0][1] if ins[0][1] is not FREE else returned(op, batch, out, ins)
+    if op.name in JOINS and any(layout.axis < 0 for _, layout, _ in ins) and _is_along(op, ins):
+        return PICKED
     found: Layout | None = None
     for t, layout, view in ins:
         if layout.axis < 0:
@@ -110,6 +116,12 @@ def followed(op: Op, batch: int, ins: Sequence[tuple[torch.Tensor, Layout, bool]
     if found is not None:
         return found
     return PICKED if any(layout is PICKED for _, layout, _ in ins) else ASTRAY
+
+
+def _is_along(op: Op, ins: Sequence[tuple[torch.Tensor, Layout, bool]]) -> bool:
+    """Whether tensors are joined along the batch of one of them."""
+    dim = op.argument(1, "dim", "axis") or 0
+    return any(layout.axis == dim % t.ndim for t, layout, _ in ins if t.ndim)
 
 
 def _same(a: Layout, b: Layout) -> bool:
@@ -161,12 +173,10 @@ def _one(op: Op, batch: int, t: torch.Tensor, layout: Layout, view: bool, out: t
         )
     if name in SHUFFLES:
         return ASTRAY
-    if name in ("cat", "concat", "concatenate", "stack"):
-        dim = op.argument(1, "dim", "axis") or 0
-        dim %= out.ndim
-        if name == "stack":
-            return layout._replace(axis=k + (dim <= k))
-        return layout if dim != k else PICKED
+    if name == "stack":
+        return layout._replace(axis=k + ((op.argument(1, "dim", "axis") or 0) % out.ndim <= k))
+    if name in JOINS:
+        return layout  # where the batch is joined along its own dimension, samples come round again
     if name in REDUCTIONS and not isinstance(op.argument(1), torch.Tensor):
         return _reduced(op, layout, t, out)
     if name in ALONG:
@@ -278,7 +288,7 @@ def returned(op: Op, batch: int, into: torch.Tensor, ins: Sequence[tuple[torch.T
     name = op.name.rstrip("_")
     if op.name == "__setitem__":
         return _set(op, batch, into, ins)
-    if name not in ("index_add", "index_copy", "scatter", "scatter_add", "masked_scatter"):
+    if name not in WRITES:
         return followed(op, batch, [i for i in ins if i[0] is not into], into)
     source = op.argument(3, "source")
     layout = next((k for t, k, _ in ins if t is source), FREE)

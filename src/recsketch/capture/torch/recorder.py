@@ -150,6 +150,8 @@ class Recorder:
         self._leaves = {
             m: [d for c in m.modules() for d in (c._parameters, c._buffers)] for m in self._every if self._is_leaf(m)
         }
+        encoders = [m for m in self._every if isinstance(m, torch.nn.TransformerEncoder) and m not in self._leaves]
+        self._nested = any(getattr(m, "use_nested_tensor", False) and not m.training for m in encoders)
         self._runs: list[Run] = []
         self._calls: list[Call] = []
         self._frames: list[tuple[torch.nn.Module, int, bool]] = []
@@ -223,6 +225,11 @@ class Recorder:
                             self._flow.learn(t)
             for t in ins:
                 self._flow.put(t, NONE, self._layout_of_input(t, batch))
+            if self._nested and self._attributes.is_padded() and not torch.is_grad_enabled():
+                what = "PyTorch's path of nested tensors is off while it is recorded"
+                self._attributes.warn(
+                    "TransformerEncoder", "nested", f"{what}: outputs at padding are not zero, as they are alone"
+                )
         self._watch.running, self._watch.batch = True, batch
 
     def _layout_of_input(self, t: torch.Tensor, batch: int) -> Layout:

@@ -16,11 +16,11 @@ NAMES = ("token_mean", "last_token", "cls", "spatial_mean", "flatten")
 
 
 def samples_first(x: torch.Tensor, layout: Layout, batch: int) -> torch.Tensor:
-    """`x` as (n, ...), n samples or picked rows; what a sample has of a merged dimension becomes one of its own."""
+    """`x` as (n, m, ...): n samples or picked rows, each with its m entries of the dimension that they lie in."""
     n, k = layout.count(batch), layout.axis
     outer = x.shape[k] // max(n * layout.inner, 1)
     x = x.unflatten(k, (outer, n, layout.inner)).movedim(k + 1, 0)  # (n, ..., outer, inner, ...)
-    return x.flatten(k + 1, k + 2) if outer * layout.inner != 1 else x.flatten(k + 1, k + 2).squeeze(k + 1)
+    return x.flatten(k + 1, k + 2).movedim(k + 1, 1)
 
 
 def reduced(what: str, x: torch.Tensor, mask: torch.Tensor | None, how: Reducer) -> torch.Tensor:
