@@ -192,7 +192,9 @@ def _one(op: Op, batch: int, t: torch.Tensor, layout: Layout, view: bool, out: t
     if name in LEADING:
         return kept(layout, t, out)
     if name == "multi_head_attention_forward":  # (T, B, features), and weights (B, T, S)
-        return layout if out.ndim == t.ndim and out.shape[:2] == t.shape[:2] else Layout(0)
+        query = op.args[0]
+        first = out.ndim == query.ndim == 3 and (out.shape[0], out.shape[2]) == (query.shape[0], query.shape[2])
+        return layout._replace(axis=1 if first else 0) if k == 1 and t.ndim == 3 else ASTRAY
     shift = out.ndim - t.ndim  # an elementwise function: shapes are aligned from the right
     if shift >= 0 and all(a in (1, b) for a, b in zip(t.shape, out.shape[shift:], strict=True)):
         return layout._replace(axis=k + shift) if t.shape[k] == out.shape[k + shift] else ASTRAY
@@ -339,8 +341,8 @@ def through(
         isinstance(module, torch.nn.RNNBase) and t.ndim == 3
     ):  # states are (layers, batch, features), whatever batch_first
         return [layout, *[layout._replace(axis=1)] * (len(outs) - 1)]
-    if isinstance(module, torch.nn.MultiheadAttention) and len(outs) == 2:  # weights are (batch, ...) likewise
-        return [layout, layout._replace(axis=0)]
+    if isinstance(module, torch.nn.MultiheadAttention) and t.ndim == 3:  # weights are (batch, ...) likewise
+        return [layout, layout._replace(axis=0)][: len(outs)]
     if isinstance(module, (torch.nn.Flatten, torch.nn.Unflatten)):
         old, n = (
             contiguous(t.shape),
