@@ -184,9 +184,10 @@ def test_fused_layers_stay_fused(batch_first: bool) -> None:
     x = torch.randn(4, 6, 16)
     with torch.no_grad():
         want = encoder(x)
-        with Recorder(encoder, "layers.*"):
+        where = 0 if batch_first else 1
+        with Recorder(encoder, "layers.*", batch_dim=where):
             assert torch.equal(encoder(x), want)
-        with Recorder(encoder, "layers.*.linear1") as r:
+        with Recorder(encoder, "layers.*.linear1", batch_dim=where) as r:
             got = encoder(x)
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)  # some hundred roundings of numbers of size 1
     chain = {"layers.0.linear1": set(), "layers.1.linear1": {"layers.0.linear1"}}

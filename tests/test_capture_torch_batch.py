@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
+from torch_models import edges  # noqa: E402
 
 from recsketch.capture.torch import Recorder  # noqa: E402
 from recsketch.capture.torch.layout import FREE, Layout, contiguous, moved  # noqa: E402
@@ -162,6 +163,29 @@ def test_rows_that_were_shuffled_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match="picked from the batch"):
             recorded(Function(f), ["a"], torch.randn(B, B, 8))
+
+
+@pytest.mark.parametrize("modules", ["layers.*", "layers.*.linear1", "layers.*.**"])
+def test_modules_that_say_another_order_are_told(modules: str) -> None:
+    """Inputs with sequences first are taken for a batch unless `batch_dim` says so; modules that know better object."""
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "enable_nested_tensor")
+        model = nn.TransformerEncoder(layer, 2).eval()
+    for tokens in (5, B):
+        x = torch.randn(tokens, B, 8)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            recorded(model, modules, x)
+        says = "batch_first=False, but the batch of the model's inputs is in dimension 0"
+        assert any(says in str(w.message) for w in told)
+        r = recorded(model, modules, x, batch_dim=1)
+        alone = [recorded(model, modules, x[:, i : i + 1], batch_dim=1) for i in range(B)]
+        for one, q in zip(r.traces(), alone, strict=True):
+            assert edges(one) == edges(q.traces()[0])
+            for p, o in zip(one.objects, q.traces()[0].objects, strict=True):
+                np.testing.assert_allclose(p.attribute, o.attribute, rtol=0, atol=1e-5)
 
 
 def test_inputs_with_sequences_first() -> None:

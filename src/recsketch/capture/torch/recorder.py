@@ -18,8 +18,8 @@ from recsketch.capture.torch.attributes import Attributes
 from recsketch.capture.torch.columns import Run, batch_of
 from recsketch.capture.torch.flow import NONE, UNSEEN, Calls, Flow
 from recsketch.capture.torch.layout import ASTRAY, FREE, Layout, through
-from recsketch.capture.torch.names import matched
 from recsketch.capture.torch.reducers import Reducer
+from recsketch.capture.torch.structure import Structure
 from recsketch.capture.torch.watch import Watch, swapped, tensors
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from recsketch.runs.trace import Trace
 
 Mask = str | Callable[[Mapping[str, Any]], torch.Tensor]
-AWKWARD = (torch.nn.Flatten, torch.nn.Unflatten, torch.nn.RNNBase)  # their outputs lie otherwise than their inputs
 
 
 class Call:
@@ -131,43 +130,14 @@ class Recorder:
         batch_dim: int | Mapping[str, int] = 0,
         seed: int = 0,
     ) -> None:
-        if not isinstance(model, torch.nn.Module):
-            raise TypeError(f"model: wanted a torch.nn.Module; got {_check.describe(model)}")
-        named = dict(model.named_modules())
-        for name, m in named.items():
-            if type(m).__name__ == "OptimizedModule" or m._compiled_call_impl is not None:
-                raise TypeError(f"model: wanted one that is not compiled; got torch.compile of {name or 'the model'!r}")
-        if isinstance(model, torch.jit.ScriptModule):
-            raise TypeError("model: wanted one that runs in Python; got a scripted or traced one")
-        self._names = {named[name]: name for name in matched("modules", modules, named)}
-        for name, m in named.items():
-            if isinstance(m, torch.jit.ScriptModule) and any(c in self._names for c in m.modules() if c is not m):
-                raise TypeError(f"modules: wanted ones that run in Python; got some inside {name!r}, which is scripted")
+        self._structure = found = Structure(model, modules)
         self._model, self._signature = model, inspect.signature(model.forward)
-        self._attributes = Attributes(list(self._names.values()), reduce, dim, mask, batch_dim, seed)
+        self._attributes = Attributes(list(found.names.values()), reduce, dim, mask, batch_dim, seed)
         self._dim = self._attributes.dim_of("")
-        self._every = list(named.values())
-        self._leaves = {
-            m: [d for c in m.modules() for d in (c._parameters, c._buffers)] for m in self._every if self._is_leaf(m)
-        }
-        encoders = [m for m in self._every if isinstance(m, torch.nn.TransformerEncoder) and m not in self._leaves]
-        self._nested = any(getattr(m, "use_nested_tensor", False) and not m.training for m in encoders)
         self._runs: list[Run] = []
         self._calls: list[Call] = []
         self._frames: list[tuple[torch.nn.Module, int, bool]] = []
         self._handles: list[Any] = []
-
-    def _is_leaf(self, module: torch.nn.Module) -> bool:
-        """Whether all outputs are of all inputs and parameters, and of nothing else: nobody need look inside."""
-        inside = list(module.modules())
-        return not any(m in self._names or isinstance(m, AWKWARD) for m in inside[1:]) and all(
-            type(m).__module__.startswith("torch.nn.modules.")
-            and not getattr(m, "inplace", False)
-            and not m._forward_hooks
-            and not m._forward_pre_hooks
-            and "forward" not in vars(m)
-            for m in inside
-        )
 
     # ------------------------------------------------------------ recording
 
@@ -177,7 +147,7 @@ class Recorder:
         self._flow, self._calls, self._frames, self._first = Flow(), [], [], 0
         self._thread = threading.get_ident()
         with torch._C.DisableTorchFunction():
-            for m in self._every:
+            for m in self._structure.every:
                 for t in tensors([v for k, v in vars(m).items() if k != "_modules"]):
                     self._flow.learn(t)
         self._watch = Watch(self._flow)
@@ -218,14 +188,14 @@ class Recorder:
             self._first += len(self._calls)
             self._calls = []
             self._flow.forget(batch == before)
-            for m in self._every:  # functional_call gives other parameters for one call
+            for m in self._structure.every:  # functional_call gives other parameters for one call
                 for d in (m._parameters, m._buffers):
                     for t in d.values():
                         if t is not None and id(t) not in self._flow.known:
                             self._flow.learn(t)
             for t in ins:
                 self._flow.put(t, NONE, self._layout_of_input(t, batch))
-            if self._nested and self._attributes.is_padded() and not torch.is_grad_enabled():
+            if self._structure.nested and self._attributes.is_padded() and not torch.is_grad_enabled():
                 what = "PyTorch's path of nested tensors is off while it is recorded"
                 self._attributes.warn(
                     "TransformerEncoder", "nested", f"{what}: outputs at padding are not zero, as they are alone"
@@ -238,8 +208,9 @@ class Recorder:
         return ASTRAY if batch in t.shape and batch > 1 else FREE
 
     def _before(self, module: torch.nn.Module, args: Any) -> None:
-        leaf = module in self._leaves
-        if not (leaf or module in self._names or module is self._model or isinstance(module, torch.jit.ScriptModule)):
+        leaf = module in self._structure.leaves
+        watched = leaf or module in self._structure.names or module in self._structure.orders or module is self._model
+        if not (watched or isinstance(module, torch.jit.ScriptModule)):
             return
         if not self._mine():
             return
@@ -267,19 +238,31 @@ class Recorder:
             return None
         with torch._C.DisableTorchFunction():
             outs = tensors(output)
+            if module in self._structure.orders:
+                self._check_order(module, tensors([args, kwargs]))
             if leaf or isinstance(module, torch.jit.ScriptModule):
                 self._pass(module, tensors([args, kwargs]), outs, leaf)
-            if module in self._names and outs:
-                output = self._record(self._names[module], outs, output, clock)
+            if module in self._structure.names and outs:
+                output = self._record(self._structure.names[module], outs, output, clock)
             if root:
                 self._end(tensors(output))
         return output
+
+    def _check_order(self, module: torch.nn.Module, ins: list[torch.Tensor]) -> None:
+        """Where a module gets the batch elsewhere than it says, the model's inputs may have it elsewhere, too."""
+        want = 0 if self._structure.orders[module] else 1
+        t = next((t for t in ins if t.ndim == 3), None)
+        k = self._flow.get(t) if t is not None else None
+        if k is not None and self._watch.batch > 1 and k.layout.axis in (0, 1) and k.layout.axis != want:
+            name, flag = self._structure.name_of(module), self._structure.orders[module]
+            says = f"batch_first={flag}, but the batch of the model's inputs is in dimension {k.layout.axis}"
+            self._attributes.warn(name, "order", f"{says} here: say batch_dim if it is another dimension of theirs")
 
     def _pass(self, module: torch.nn.Module, ins: list[torch.Tensor], outs: list[torch.Tensor], leaf: bool) -> None:
         """The module as one function of its inputs, and of what it holds where it is a leaf."""
         flow = self._flow
         held = (
-            [t for d in self._leaves[module] for t in d.values() if t is not None and id(t) in flow.known]
+            [t for d in self._structure.leaves[module] for t in d.values() if t is not None and id(t) in flow.known]
             if leaf
             else []
         )
@@ -376,5 +359,5 @@ class Recorder:
         return self.batch().modules
 
     def __repr__(self) -> str:
-        runs = _check.count(len(self._runs), "run")
-        return f"<Recorder of {_check.count(len(self._names), 'module')} of {type(self._model).__name__}, {runs}>"
+        modules = _check.count(len(self._structure.names), "module")
+        return f"<Recorder of {modules} of {type(self._model).__name__}, {_check.count(len(self._runs), 'run')}>"
