@@ -50,6 +50,7 @@ TOPICS = {
     "test_speed_of_populations": "add millions of sketches to a population",
     "test_speed_of_dictionary": "learn matrices from thousands of sketches",
     "test_speed_of_repository": "keep and search runs in a repository",
+    "test_speed_of_capture": "record models as they run",
     "test_speed_of_projections": "project with `StructuredProjection`",
     "test_speed_of_hashing": "hash with `CountSketch` or `SparseProjection`",
     "test_speed_of_tensor": "use `TensorSketch`",

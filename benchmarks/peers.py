@@ -24,6 +24,7 @@ PACKAGES = {  # as they are installed, and what they are imported as
     "faiss-cpu": "faiss",
     "spams-bin": "spams",
     "torch-hd": "torchhd",
+    "torchlens": "torchlens",
 }
 
 
