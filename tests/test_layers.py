@@ -57,6 +57,7 @@ BELOW = {
         "_config",
         "_files",
         "_npz",
+        "capture",
         "demo",
         "display",
         "pipeline",

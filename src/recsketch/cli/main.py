@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TextIO
 
 import numpy as np
 
+import recsketch.cli.capture as capture
 import recsketch.cli.population as population
 import recsketch.cli.repository as repository
 import recsketch.cli.sketch as sketching
@@ -279,6 +280,7 @@ COMMANDS: tuple[Callable[[argparse.ArgumentParser], Run], ...] = (
     sketching.sketch,
     _unroll,
     _summary,
+    *capture.COMMANDS,
     *population.COMMANDS,
     *repository.COMMANDS,
     _info,
