@@ -90,6 +90,9 @@ def numbers(value):
 
 
 def test_demo_has_every_figure(demo):
+    agents = demo["agents"]
+    assert (agents["whole"], agents["errors"]) == (agents["tried"], 0)
+    assert agents["spans"] > 5 * agents["traces"]
     assert set(demo) >= {"network", "recovery", "reading", "summary", "similarity", "erasure", "sizes", "cost"}
     assert [r["module"] for r in demo["recovery"]] == [r["module"] for r in demo["summary"]] == ["page", "line", "char"]
     assert [r["depth"] for r in demo["recovery"]] == [1, 2, 3]

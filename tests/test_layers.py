@@ -43,6 +43,7 @@ BELOW = {
     "trials": {"_values", "display", "reading", "runs", "sketcher", "sketching"},
     "demo": {
         "_config",
+        "capture",
         "datasets",
         "display",
         "erasure",

@@ -20,8 +20,8 @@ _SHOWN = 5  # errors that are printed, if no file gets them
 
 
 def _capture(parser: argparse.ArgumentParser) -> Run:
-    """Make runs of traces of OpenTelemetry or MLflow, as files of JSON or folders of them: a trace is a run, a span an
-    object. Exits with 1 if some traces were left out. Then: recsketch sketch RUNS SKETCHES --spec SPEC.json"""
+    """Make runs of traces of OpenTelemetry or MLflow. Their JSON is read from files or folders: a trace is a run, a
+    span an object. Exits with 1 if some traces were left out. Then: recsketch sketch RUNS SKETCHES --spec SPEC.json"""
     parser.add_argument("sources", nargs="+", metavar="PATH", help="OTLP JSON, one or many documents, maybe gzipped")
     parser.add_argument("--out", "-o", required=True, metavar="RUNS", help="an .npz file, or .parquet")
     parser.add_argument("--fit", metavar="SPEC.json", help="write a specification that such runs need")

@@ -20,6 +20,7 @@ from recsketch._check import CapacityWarning
 from recsketch._config import isa, version
 from recsketch.datasets.network import MODULES, WIRING, PageNetwork
 from recsketch.datasets.pages import Page, make_pages, rescan
+from recsketch.demo.agents import agent_figures
 from recsketch.demo.population import population_figures
 from recsketch.demo.unrolling import Blind, note, unrolling_figures
 from recsketch.display.terminal import progress
@@ -133,6 +134,7 @@ def run_demo(pages: int, *, seed: int, threads: int | None = None) -> tuple[Figu
         "similarity": _similarity_figures(runs),
         "erasure": _erasure_figures(runs),
         "population": population_figures(network, made, traces, seed),
+        "agents": agent_figures(seed),
         "sizes": _size_figures(runs),
         "cost": _cost_figures(runs, batch, seconds),
     }

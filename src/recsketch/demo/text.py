@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recsketch.demo.agents import agent_text
 from recsketch.demo.population import population_text
 from recsketch.demo.run import Example, Figures
 from recsketch.display.terminal import Style, bar, beside, heading, paragraph, percent, shade, significant, table
@@ -26,7 +27,18 @@ def demo_text(figures: Figures, example: Example, *, style: Style) -> str:
     str
         Ends without a newline; no line is wider than the style.
     """
-    sections = (_opening, _recovery, _unrolling, _summary, _similarity, population_text, _erasure, _sizes, _cost)
+    sections = (
+        _opening,
+        _recovery,
+        _unrolling,
+        _summary,
+        _similarity,
+        population_text,
+        _erasure,
+        _sizes,
+        _cost,
+        agent_text,
+    )
     parts = [section(figures, style) for section in sections]
     parts.insert(1, _look(example, style))
     parts.insert(4, _trees(example, style))
