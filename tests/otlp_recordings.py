@@ -112,3 +112,43 @@ def _hex(found: dict[str, Any]) -> dict[str, Any]:
 
     ids = {key: base64.b64decode(found[key]).hex() for key in ("traceId", "spanId", "parentSpanId") if key in found}
     return {**found, **ids}
+
+
+def recorded(r: Recorder) -> Any:
+    """Nested spans, branches in parallel, a retry, an error, and a consumer that links to its parent."""
+    root = r.start("root")
+    left, right = r.start("left", root), r.start("right", root)
+    r.call("right.leaf", right, **{"gen_ai.usage.input_tokens": 12, "gen_ai.usage.output_tokens": 3})
+    r.call("left.leaf", left, **{"embedding.embeddings.0.embedding.vector": [0.5, -1.0, 2.0]})
+    r.end(right)
+    r.end(left)
+    r.call("try.1", root, failed=True)
+    r.call("try.2", root)
+    sent = r.call("sent", root)
+    r.end(root)
+    r.call("received", sent, links=(sent,))
+    return root
+
+
+SHAPE = [
+    ("outputs", ["root", "received"]),
+    ("left", ["left.leaf"]),
+    ("left.leaf", []),
+    ("received", ["sent"]),
+    ("right", ["right.leaf"]),
+    ("right.leaf", []),
+    ("root", ["left", "right", "try.1", "try.2", "sent"]),
+    ("sent", []),
+    ("try.1", []),
+    ("try.2", []),
+]
+
+if __name__ == "__main__":  # writes the fixture again, with the SDK that is installed
+    import re
+    from pathlib import Path
+
+    recorder = Recorder()
+    recorded(recorder)
+    lines = [json.dumps(d) for d in recorder.documents(base64=True, each=4)]
+    text = "\n".join(re.sub(r'Traceback[^"]*', "Traceback", line) for line in lines)
+    (Path(__file__).parent / "fixtures" / "otlp" / "sdk.jsonl").write_text(text + "\n", encoding="utf-8")

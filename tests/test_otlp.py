@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from otlp_recordings import Recorder, document, shape, span
+from otlp_recordings import SHAPE, Recorder, document, recorded, shape, span
 
 import recsketch as rs
 from recsketch.capture.otlp import SpanAttributes, read_otlp
@@ -166,38 +166,30 @@ def test_orjson_is_no_other_parser(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_recorded_calls(code: bool) -> None:
     """Nested spans, branches in parallel, a retry and an error, in documents of two spans out of order."""
     r = Recorder()
-    root = r.start("root")
-    left, right = r.start("left", root), r.start("right", root)
-    r.call("right.leaf", right)
-    r.call("left.leaf", left)
-    r.end(right)
-    r.end(left)
-    r.call("try.1", root, failed=True)
-    r.call("try.2", root)
-    r.end(root)
+    root = recorded(r)
     other = r.call("alone")
     found = read_otlp(list(reversed(r.documents(base64=code, each=2))))
     assert found.errors == ()
     by_id = dict(zip(found.runs.ids.tolist(), found.runs, strict=True))
     run = by_id[f"{root.get_span_context().trace_id:032x}"]
-    assert shape(run) == [
-        ("outputs", ["root"]),
-        ("left", ["left.leaf"]),
-        ("left.leaf", []),
-        ("right", ["right.leaf"]),
-        ("right.leaf", []),
-        ("root", ["left", "right", "try.1", "try.2"]),
-        ("try.1", []),
-        ("try.2", []),
-    ]
+    assert shape(run) == SHAPE
     flags = {o.module: o.attribute.tolist()[1] for o in run.objects}
     assert [name for name, flag in flags.items() if flag] == ["try.1"]
-    # The clock ticks a millisecond at every start and end: root starts at tick 0 and ends at tick 13.
+    # The clock ticks a millisecond at every start and end: root starts at tick 0 and ends at tick 15.
     durations = {o.module: o.attribute.tolist()[0] for o in run.objects}
-    assert durations["root"] == np.float32(math.log1p(13_000))
+    assert durations["root"] == np.float32(math.log1p(15_000))
     assert durations["try.1"] == np.float32(math.log1p(1_000))
     assert shape(by_id[f"{other.get_span_context().trace_id:032x}"]) == [("outputs", ["alone"]), ("alone", [])]
     assert found.runs.times[0] == np.datetime64(10**15, "us")
+
+
+def test_a_recording_as_it_was_written() -> None:
+    """opentelemetry-sdk 1.45 recorded it, and its exporter's encoder wrote it, identifiers in base64."""
+    found = read_otlp(Path(__file__).parent / "fixtures" / "otlp" / "sdk.jsonl")
+    assert found.errors == ()
+    assert shape(found.runs[0]) == SHAPE
+    assert found.attribute.modules["right.leaf"] == ("tokens",)
+    assert found.attribute.modules["left.leaf"] == ("embedding",)
 
 
 def test_recorded_links() -> None:

@@ -311,6 +311,17 @@ def test_constants_in_results() -> None:
     assert [o.inputs for o in trace.objects] == [(), (), (0,), (1, 0), (), (0,)]
 
 
+def test_a_constant_that_only_the_code_has() -> None:
+    """One reference more than a new number in a new list has."""
+    with record() as runs:
+        (x,) = module("f", attribute=one)(lambda: [6.0625])()
+        with pytest.warns(ProvenanceWarning, match=r"'a': 6\.0625 may be"):
+            a(x)
+        (y,) = module("g", attribute=one)(lambda: [float("6.125")])()
+        b(y)
+    assert [o.inputs for o in runs.traces()[0].objects] == [(), (), (), (2,)]
+
+
 def test_one_object_from_two_calls() -> None:
     """The last one is taken, as what it did to the object counts, and that is told."""
     state: list[int] = []
@@ -686,6 +697,30 @@ def test_tasks_of_one_run() -> None:
     assert edges(first)[-3:] == [("a", ["x", "y", "z"]), ("agent", ["a"]), ("outputs", ["agent"])]
     assert edges(second)[-2:] == [("spread", ["x", "y", "z"]), ("outputs", ["spread"])]
     assert [o.module for o in second.objects] == ["z", "y", "x", "spread"]
+
+
+def test_a_result_that_another_task_takes() -> None:
+    """It stays an input of the call it was made from within, too."""
+    queue: list[Any] = []
+
+    @module("giver", attribute=one)
+    async def giver() -> list[Any]:
+        queue.append(a())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return []
+
+    @module("taker", attribute=one)
+    async def taker() -> list[Any]:
+        return [b(queue[0])]
+
+    async def both() -> None:
+        await asyncio.gather(giver(), taker())
+
+    with record() as runs:
+        asyncio.run(both())
+    wanted = [("a", []), ("b", ["a"]), ("taker", ["b"]), ("giver", ["a"]), ("outputs", ["giver", "taker"])]
+    assert edges(runs.traces()[0]) == wanted
 
 
 def test_tasks_with_runs_of_their_own() -> None:

@@ -113,8 +113,6 @@ def _lines(file: Any) -> Iterator[bytes]:
         yield line
         while len(line) > MOST and not line.endswith(b"\n"):
             line = file.readline(MOST + 1)
-            if len(line) <= MOST:
-                break
 
 
 def _parsed(lines: Iterable[bytes], label: str | None, loads: Callable[[bytes], Any]) -> Iterator[Found]:

@@ -127,10 +127,10 @@ class Provenance:
 
         `fresh`: nobody but the recorder refers to x. `given`: whether the call had what another one returned.
         """
-        waiting = [(x, fresh, 0)]
+        waiting = [(fresh, x, 0)]
         size = 0
         while waiting:
-            x, fresh, level = waiting.pop()
+            fresh, x, level = waiting.pop()
             atom = type(x) in PLAIN or isinstance(x, ATOMS)
             here = self.found(x)
             if here is not None and level:
@@ -154,8 +154,9 @@ class Provenance:
                 size += len(inner)
                 if size > MOST or level == DEEPEST:
                     return f"not all of a result of over {MOST} members or {DEEPEST} levels is seen"
-                # One more refers to a member than to a lonely local: the container, and the copy that is gone through.
-                waiting += [(y, fresh and sys.getrefcount(y) <= ALONE + 2, level + 1) for y in inner]
+                # Two more refer to a member than to a lonely local: the container, and the copy that is gone through.
+                # The count comes first, because a tuple that is being made refers to what it has already.
+                waiting += [(fresh and sys.getrefcount(y) <= ALONE + 2, y, level + 1) for y in inner]
         return None
 
 
