@@ -63,6 +63,7 @@ MOVES: dict[str, Any] = {
     "einsum": lambda x, a, b: b(a(torch.einsum("btd,de->tbe", x, torch.eye(8)))),
     "product": lambda x, a, b: b(a((torch.eye(8) @ x.permute(1, 2, 0)).permute(0, 2, 1))),
     "half of features": lambda x, a, b: b(a(torch.cat(x.transpose(0, 1).chunk(2, -1), -1))),
+    "broadcast": lambda x, a, b: b(a((x + torch.zeros(2, 1, 1, 1))[1])),
     "joined to itself": lambda x, a, b: b(a(torch.cat([x, x]))).chunk(2)[0],
     "joined, rows in turn": lambda x, a, b: b(a(torch.cat([x.reshape(-1, 8)] * 2))),
     "put back": lambda x, a, b: b(
