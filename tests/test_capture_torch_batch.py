@@ -159,11 +159,13 @@ def test_rows_that_were_shuffled_are_refused() -> None:
     for f in (
         lambda x, a, b: a(x.flip(0)),
         lambda x, a, b: a(x[1:]),
+        lambda x, a, b: a(torch.zeros(4, x.shape[1], 8).index_add(0, torch.arange(4).flip(0), x[torch.arange(4)])),
         lambda x, a, b: a(x[0]),
-        lambda x, a, b: a(torch.cat([x, torch.zeros(4, 4, 8)])),
+        lambda x, a, b: a(torch.cat([x, torch.zeros(4, x.shape[1], 8)])),
     ):
-        with pytest.raises(ValueError, match="picked from the batch"):
-            recorded(Function(f), ["a"], torch.randn(B, B, 8))
+        for tokens in (B, 3):
+            with pytest.raises(ValueError, match="picked from the batch"):
+                recorded(Function(f), ["a"], torch.randn(B, tokens, 8))
 
 
 @pytest.mark.parametrize("modules", ["layers.*", "layers.*.linear1", "layers.*.**"])

@@ -331,7 +331,7 @@ def _put_back(layout: Layout, batch: int, into: torch.Tensor, index: Any) -> Lay
     fits = isinstance(index, torch.Tensor) and index.ndim == 1 and index.dtype != torch.bool and not rest
     if not fits or layout.rows is None or layout[:2] != (0, 1) or not inner:
         return ASTRAY
-    return Layout(0, inner) if torch.equal(layout.rows, index // inner) else ASTRAY
+    return Layout(0, inner) if torch.equal(layout.rows, index // inner) else PICKED
 
 
 # ---------------------------------------------------------------- modules of torch.nn
