@@ -63,6 +63,7 @@ MOVES: dict[str, Any] = {
     "einsum": lambda x, a, b: b(a(torch.einsum("btd,de->tbe", x, torch.eye(8)))),
     "product": lambda x, a, b: b(a((torch.eye(8) @ x.permute(1, 2, 0)).permute(0, 2, 1))),
     "half of features": lambda x, a, b: b(a(torch.cat(x.transpose(0, 1).chunk(2, -1), -1))),
+    "broadcast": lambda x, a, b: b(a((x + torch.zeros(2, 1, 1, 1))[1])),
     "joined to itself": lambda x, a, b: b(a(torch.cat([x, x]))).chunk(2)[0],
     "joined, rows in turn": lambda x, a, b: b(a(torch.cat([x.reshape(-1, 8)] * 2))),
     "put back": lambda x, a, b: b(
@@ -158,11 +159,13 @@ def test_rows_that_were_shuffled_are_refused() -> None:
     for f in (
         lambda x, a, b: a(x.flip(0)),
         lambda x, a, b: a(x[1:]),
+        lambda x, a, b: a(torch.zeros(4, x.shape[1], 8).index_add(0, torch.arange(4).flip(0), x[torch.arange(4)])),
         lambda x, a, b: a(x[0]),
-        lambda x, a, b: a(torch.cat([x, torch.zeros(4, 4, 8)])),
+        lambda x, a, b: a(torch.cat([x, torch.zeros(4, x.shape[1], 8)])),
     ):
-        with pytest.raises(ValueError, match="picked from the batch"):
-            recorded(Function(f), ["a"], torch.randn(B, B, 8))
+        for tokens in (B, 3):
+            with pytest.raises(ValueError, match="picked from the batch"):
+                recorded(Function(f), ["a"], torch.randn(B, tokens, 8))
 
 
 @pytest.mark.parametrize("modules", ["layers.*", "layers.*.linear1", "layers.*.**"])

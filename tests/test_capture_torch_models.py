@@ -230,3 +230,53 @@ def test_rows_written_one_after_the_other_are_a_chain() -> None:
         model(torch.randn(2, 8))
     found, _ = edges(r.traces()[1])
     assert found == {"f": set(), "f#2": {"f"}, "f#3": {"f#2"}, "f#4": {"f#3"}, "out": {"f#4"}}
+
+
+def replaced(m: Any, x: Any) -> Any:
+    h = m.a(x) * 1
+    h.copy_(m.b(x))
+    return h
+
+
+def cleared(m: Any, x: Any) -> Any:
+    h = m.a(x) * 1
+    return h.zero_() + m.b(x)
+
+
+def refilled(m: Any, x: Any) -> Any:
+    h = m.a(x) * 1
+    torch.mul(m.b(x), 2, out=h)
+    return h
+
+
+def swapped(m: Any, x: Any) -> Any:
+    h = m.a(x) * 1
+    h.data = m.b(x)
+    return h
+
+
+def halves(m: Any, x: Any) -> Any:
+    h = m.a(x) * 1
+    h[:, :4] = m.b(x)[:, :4]
+    return h[:, 1:3]
+
+
+REPLACED: dict[str, Any] = {
+    "copy_": replaced,
+    "zero_": cleared,
+    "out=": refilled,
+    "data": swapped,
+    "a part that alone is read": halves,
+    "shape alone": lambda m, x: torch.zeros_like(m.a(x)) + m.b(x),
+    "shape alone, new": lambda m, x: m.a(x).new_ones(len(x), 8) * m.b(x),
+    "shape alone, view": lambda m, x: m.b(x).view_as(m.a(x)),
+}
+
+
+@pytest.mark.parametrize("kind", REPLACED)
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode], ids=["no_grad", "inference"])
+def test_what_was_overwritten_or_gave_its_shape_alone_is_no_input(kind: str, mode: Any) -> None:
+    model = Model(REPLACED[kind], a=nn.Linear(8, 8), b=nn.Linear(8, 8))
+    with mode(), Recorder(model, "*") as r:
+        model(torch.randn(3, 8))
+    assert edges(r.traces()[0]) == ({"b": set()}, {"b"})

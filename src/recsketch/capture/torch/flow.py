@@ -78,12 +78,14 @@ class Flow:
             found = self.storages[key] = Storage(origin)
         return found
 
-    def put(self, t: torch.Tensor, calls: Calls, layout: Layout, natural: bool = True) -> None:
-        """`t` was made from these calls."""
+    def put(
+        self, t: torch.Tensor, calls: Calls, layout: Layout, natural: bool = True, storage: Storage | None = None
+    ) -> None:
+        """`t` was made from these calls; its storage if that is known already."""
         self.clock += 1
         k = Known(t, self._drop)
         k.key, k.calls, k.layout, k.born = id(t), calls, layout, self.clock
-        k.storage = s = self.storage(t, calls)
+        k.storage = s = storage if storage is not None else self.storage(t, calls)
         k.seen = len(s.log) if s is not None else 0
         k.natural = natural
         self.known[k.key] = k
@@ -136,9 +138,9 @@ class Flow:
         self,
         sources: Iterable[torch.Tensor],
         outs: Iterable[torch.Tensor],
-        layout: Callable[[torch.Tensor], Layout],
+        layout: Callable[[torch.Tensor, Storage | None], Layout],
     ) -> None:
-        """A function made `outs` from `sources`."""
+        """A function made `outs` from `sources`; `layout` says how an output lies, given a storage it is a view of."""
         sources = list(sources)
         calls = NONE
         for t in sources:
@@ -153,7 +155,7 @@ class Flow:
                 natural = k is not None and k.natural
                 if natural and s.log:
                     own = _folded(s.origin, s, 0, t)
-            self.put(t, own, layout(t), natural)
+            self.put(t, own, layout(t, s), natural, s)
 
 
 def _region(t: torch.Tensor) -> Region:

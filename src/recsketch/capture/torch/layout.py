@@ -77,6 +77,8 @@ SHUFFLES = {
     "tensordot",
 }
 SHUFFLES |= {"cdist", "outer", "kron", "inverse", "masked_select", "take", "unfold", "fold"}
+SPECIAL = {*RESHAPES, *LEADING, *JOINS, *PRODUCTS, *REDUCTIONS, *ALONG, *SHUFFLES, "stack", "einsum"}
+SPECIAL |= {"multi_head_attention_forward"}
 
 
 class Op(NamedTuple):
@@ -165,12 +167,12 @@ def _one(op: Op, batch: int, t: torch.Tensor, layout: Layout, view: bool, out: t
     n, k, name = layout.count(batch), layout.axis, op.name
     if view and t.dtype == out.dtype:
         return moved(layout, n, t.stride(), out.shape, out.stride())
+    if name not in SPECIAL:
+        return _aligned(layout, t, out)
     if name in RESHAPES:
-        return (
-            moved(layout, n, contiguous(t.shape), out.shape, contiguous(out.shape))
-            if t.numel() == out.numel()
-            else ASTRAY
-        )
+        if t.numel() != out.numel():
+            return ASTRAY
+        return moved(layout, n, contiguous(t.shape), out.shape, contiguous(out.shape))
     if name in SHUFFLES:
         return ASTRAY
     if name == "stack":
@@ -195,7 +197,14 @@ def _one(op: Op, batch: int, t: torch.Tensor, layout: Layout, view: bool, out: t
         query = op.args[0]
         first = out.ndim == query.ndim == 3 and (out.shape[0], out.shape[2]) == (query.shape[0], query.shape[2])
         return layout._replace(axis=1 if first else 0) if k == 1 and t.ndim == 3 else ASTRAY
-    shift = out.ndim - t.ndim  # an elementwise function: shapes are aligned from the right
+    return _aligned(layout, t, out)
+
+
+def _aligned(layout: Layout, t: torch.Tensor, out: torch.Tensor) -> Layout:
+    """The layout after an elementwise function: shapes are aligned from the right."""
+    if t.shape == out.shape:
+        return layout
+    k, shift = layout.axis, out.ndim - t.ndim
     if shift >= 0 and all(a in (1, b) for a, b in zip(t.shape, out.shape[shift:], strict=True)):
         return layout._replace(axis=k + shift) if t.shape[k] == out.shape[k + shift] else ASTRAY
     return ASTRAY
@@ -322,7 +331,7 @@ def _put_back(layout: Layout, batch: int, into: torch.Tensor, index: Any) -> Lay
     fits = isinstance(index, torch.Tensor) and index.ndim == 1 and index.dtype != torch.bool and not rest
     if not fits or layout.rows is None or layout[:2] != (0, 1) or not inner:
         return ASTRAY
-    return Layout(0, inner) if torch.equal(layout.rows, index // inner) else ASTRAY
+    return Layout(0, inner) if torch.equal(layout.rows, index // inner) else PICKED
 
 
 # ---------------------------------------------------------------- modules of torch.nn

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from recsketch.capture.torch.flow import Flow
+from recsketch.capture.torch.flow import Flow, Storage
 from recsketch.capture.torch.layout import ASTRAY, FREE, Layout, Op, followed, returned
 
 # What writes a tensor without reading it, what reads shapes alone, and what reads the shape of its second tensor alone.
@@ -18,7 +18,7 @@ OVERWRITES = {"copy_", "fill_", "zero_", "normal_", "uniform_", "bernoulli_", "e
 EMPTY = {f"{a}_like" for a in ("zeros", "ones", "empty", "full", "rand", "randn", "randint")}
 EMPTY |= {f"new_{a}" for a in ("zeros", "ones", "empty", "full", "tensor", "empty_strided")}
 SHAPED = {"view_as", "reshape_as", "expand_as", "type_as"}
-PLAIN = (int, float, str, bool, type(None), torch.dtype, torch.device, torch.Size, slice)
+PLAIN = frozenset((int, float, str, bool, type(None), torch.dtype, torch.device, torch.Size, slice))
 
 
 def tensors(x: Any, out: list[torch.Tensor] | None = None, depth: int = 6) -> list[torch.Tensor]:
@@ -28,6 +28,12 @@ def tensors(x: Any, out: list[torch.Tensor] | None = None, depth: int = 6) -> li
         out.append(x)
     elif type(x) in PLAIN or not depth:
         pass
+    elif type(x) is tuple or type(x) is list:
+        for y in x:
+            if isinstance(y, torch.Tensor):
+                out.append(y)
+            elif type(y) not in PLAIN:
+                tensors(y, out, depth - 1)
     elif isinstance(x, (list, tuple, set, frozenset, Mapping)):
         for y in x.values() if isinstance(x, Mapping) else x:
             tensors(y, out, depth - 1)
@@ -69,7 +75,7 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
                 for t in tensors(out):
                     self.flow.learn(t)
             return out
-        ins = tensors([args, kwargs])
+        ins = tensors((*args, *kwargs.values()))
         with torch._C.DisableTorchFunctionSubclass():  # tensors are looked at as such, whatever their class
             before = [None if t.is_inference() else t._version for t in ins]
         out = func(*args, **kwargs)
@@ -100,21 +106,22 @@ class Watch(TorchFunctionMode):  # type: ignore[misc]
                 flow.write(t, calls, replaces or part is not None, part)
                 k = flow.get(t)
                 if k is not None and k.layout is FREE:
-                    k.layout = returned(op, self.batch, t, self._layouts(ins, t))
+                    k.layout = returned(op, self.batch, t, self._layouts(ins, None))
         old = {id(t) for t in (*ins, *wrote)}
         new = [t for t in outs if id(t) not in old]
         if new:
-            flow.op(sources, new, lambda t: followed(op, self.batch, self._layouts(sources, t), t))
+            flow.op(sources, new, lambda t, s: followed(op, self.batch, self._layouts(sources, s), t))
 
-    def _layouts(self, ins: list[torch.Tensor], out: torch.Tensor) -> list[tuple[torch.Tensor, Layout, bool]]:
-        s, found = self.flow.storage(out), []
+    def _layouts(self, ins: list[torch.Tensor], s: Storage | None) -> list[tuple[torch.Tensor, Layout, bool]]:
+        """Tensors, where their samples lie, and whether they are in this storage."""
+        found = []
         for t in ins:
             k = self.flow.get(t)
             found.append((t, ASTRAY, False) if k is None else (t, k.layout, s is not None and k.storage is s))
         return found
 
 
-def _fixed(layout: Layout, t: torch.Tensor) -> Layout:
+def _fixed(layout: Layout, t: torch.Tensor, s: Storage | None) -> Layout:
     return layout
 
 
