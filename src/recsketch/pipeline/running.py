@@ -359,7 +359,7 @@ def _fitting(workers: int, memory: int | None, spec: SketchSpec, todo: list[Job]
     modules, d = len(spec.modules), spec.dim
     matrices = (spec.max_inputs + 8 * modules) * d // 8 + min(256 << 20, modules * spec.max_inputs * d // 2)
     need = (
-        BASE + matrices + 6 * CHUNK + 3 * max(min(job.largest, 1 << 40) for job in todo if job.groups or not job.first)
+        BASE + matrices + 6 * CHUNK + 4 * max(min(job.largest, 1 << 40) for job in todo if job.groups or not job.first)
     )
     own = BASE if workers > 1 else 0  # of the coordinator
     if memory < need:
