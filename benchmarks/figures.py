@@ -52,7 +52,6 @@ TOPICS = {
     "test_speed_of_projections": "project with `StructuredProjection`",
     "test_speed_of_hashing": "hash with `CountSketch` or `SparseProjection`",
     "test_speed_of_tensor": "use `TensorSketch`",
-    "test_speed_of_pipeline": "sketch files of millions of runs",
     "test_speed_of_import": "start a process for every run",
 }
 HEADLINES = (  # figures for the README: one for each thing the package does, whether it reaches its target or not
