@@ -547,7 +547,8 @@ class TraceBatch:
 
         Notes
         -----
-        Cost: one pass over the row groups, about 360 MB/s on one core (benchmarks/test_speed_of_pipeline.py), and memory for them twice.
+        Cost: one pass over the row groups, about 360 MB/s on one core (benchmarks/test_speed_of_pipeline.py), and
+        memory for them twice.
         """
         import recsketch.runs.parquet as parquet
 
