@@ -180,8 +180,9 @@ def run(
     was done. A part is kept if its sha256 is that of the manifest, and its input has the name, size and time of change
     that it had. Inputs that are not given again keep their parts; inputs that have changed lose them.
 
-    Cost: reading and packing take about as long as sketching 20 objects at d = 512 (docs/figures.md). A worker takes
-    some 160 MiB, the matrices, and a few times the larger of 16 MiB and an input's largest row group.
+    Cost: with Parquet reading, packing and writing take twice as long as sketching 20 objects at d = 512
+    (benchmarks/test_speed_of_pipeline.py). A worker takes some 160 MiB, the matrices, and a few times the larger of 16
+    MiB and an input's largest row group.
 
     Examples
     --------

@@ -510,7 +510,7 @@ class TraceBatch:
         Notes
         -----
         Row groups have at most 64 MiB before compression, pages a check sum. The columns are those of
-        `to_arrow`, exact. Cost: about 400 MB/s on one core (docs/figures.md).
+        `to_arrow`, exact. Cost: about 260 MB/s on one core (benchmarks/test_speed_of_pipeline.py).
 
         Examples
         --------
@@ -547,7 +547,8 @@ class TraceBatch:
 
         Notes
         -----
-        Cost: one pass over the row groups, about 500 MB/s on one core (docs/figures.md), and memory for them twice.
+        Cost: one pass over the row groups, about 360 MB/s on one core (benchmarks/test_speed_of_pipeline.py), and
+        memory for them twice.
         """
         import recsketch.runs.parquet as parquet
 
