@@ -101,6 +101,8 @@ def imports(path: Path) -> list[list[str]]:
 OPTIONAL = {
     "_arrow": {"pyarrow"},
     "capture/onnx": {"onnx", "onnxruntime"},
+    "demo/ocr": {"onnx", "PIL", "rapidocr"},
+    "demo/ocr_text": {"PIL"},
     "capture/otlp/sources": {"orjson"},
     "capture/torch/__init__": {"torch"},
     "repository/approximate/index": {"faiss"},

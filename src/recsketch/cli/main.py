@@ -119,11 +119,18 @@ def _demo(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument(
         "--repository", metavar="DIR", help="keep the runs there, find them again, and see kinds of pages emerge"
     )
+    parser.add_argument("--ocr", action="store_true", help="read a printed page with rapidocr (extra `demo`) instead")
+    parser.add_argument("--html", metavar="FILE.html", help="with --ocr: write the page beside what came back")
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of pages and sketches (default: 0)")
     add_threads(parser)
     add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
+        if args.html is not None and not args.ocr:
+            raise ValueError("--html: wanted --ocr with it; got none")
+        if args.ocr:
+            _read_page(args)
+            return
         # Imported here: the digits and the demo's figures concern no other command.
         if args.repository is not None:
             from recsketch.demo.repository import run_repository
@@ -145,6 +152,24 @@ def _demo(parser: argparse.ArgumentParser) -> Run:
             print(demo_text(figures, example, style=Style.of(sys.stdout)))
 
     return run
+
+
+def _read_page(args: argparse.Namespace) -> None:
+    from recsketch.demo.ocr import read_page
+    from recsketch.demo.ocr_text import ocr_figures, ocr_page, ocr_text
+
+    with writing(args.html) as page:
+        try:
+            reading = read_page(args.seed, args.threads)
+        except ImportError as error:
+            raise ValueError(str(error)) from None
+        if page is not None:
+            page.write(ocr_page(reading).encode())
+    told = told_to(args.html)
+    if args.json:
+        print_json(ocr_figures(reading), told)
+    else:
+        print(ocr_text(reading, style=Style.of(told)), file=told)
 
 
 def _info(parser: argparse.ArgumentParser) -> Run:
