@@ -57,6 +57,32 @@ def test_a_repository_from_the_command_line(saved: Path, capsys: pytest.CaptureF
     assert Path("all.parquet").read_bytes().startswith(b"PAR1")
 
 
+def test_sketches_of_a_folder_are_kept_under_their_ids(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [run(i) for i in range(10)]
+    for k, part in enumerate((runs[:6], runs[6:])):
+        ids = [f"run {6 * k + i}" for i in range(len(part))]
+        rs.TraceBatch.from_traces(part, ids=ids).save(f"part{k}.npz")
+    folder = ("sketch", "part0.npz", "part1.npz", "sketches", "--spec", "spec.json", "--form", "npz", "--workers", 1)
+    assert call(*folder, "--dtype", "float32") == 0
+    capsys.readouterr()
+    assert call("add", "pages", "sketches") == 0
+    assert capsys.readouterr().out == "pages: 10 runs added, 10 in all\n"
+    with rs.SketchRepository.open("pages") as r:
+        assert list(r) == [f"run {i}" for i in range(10)]
+        assert np.array_equal(r.get("run 7").sketch, rs.Sketcher(SPEC).sketch(runs[7]))
+    assert call("add", "pages", "part0.npz") == 2  # they are there
+    assert "run 0" in capsys.readouterr().err
+    assert call("add", "again", "sketches", "--metadata", "about.jsonl") == 0
+    with rs.SketchRepository.open("again") as r:
+        assert r.get("page 7").metadata == {"year": 2007, "kind": "b"}
+    pytest.importorskip("pyarrow")
+    rs.TraceBatch.from_traces(runs[:2], ids=["a", "b"]).to_parquet("more.parquet")
+    assert call("add", "pages", "more.parquet") == 0
+    capsys.readouterr()
+    assert call("search", "pages", "--runs", "more.parquet", "-k", 2, "--json") == 0
+    assert {hit["key"] for hit in json.loads(capsys.readouterr().out)} == {"a", "b", "run 0", "run 1"}
+
+
 def test_concepts_from_the_command_line(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("add", "pages", "runs.npz", "--spec", "spec.json", "--concepts") == 0
     capsys.readouterr()

@@ -16,6 +16,7 @@ import recsketch._check as _check
 import recsketch._files as _files
 import recsketch._npz as _npz
 from recsketch.pipeline.folder import is_one
+from recsketch.runs.batch import TraceBatch
 from recsketch.sketching.packing import PackedSketches
 from recsketch.sketching.spec import SketchSpec
 from recsketch.sketching.table import SketchTable
@@ -80,6 +81,13 @@ def read_spec(path: str) -> SketchSpec:
         return SketchSpec.from_json(bytes(text))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name}: wanted {wanted}: {_check.cut(str(error), 700)}") from error
+
+
+def read_runs(path: str) -> TraceBatch:
+    """What `TraceBatch.save` or, by its name, `TraceBatch.to_parquet` wrote."""
+    if path.lower().endswith((".parquet", ".pq")):
+        return TraceBatch.from_parquet(path)
+    return TraceBatch.load(source(path))
 
 
 def read_sketches(path: str | BinaryIO) -> tuple[SketchSpec, npt.NDArray[np.float32]]:

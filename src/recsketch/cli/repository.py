@@ -6,16 +6,20 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import recsketch._check as _check
 import recsketch._files as _files
-from recsketch.cli.files import keep_apart, read_spec, source, target
+from recsketch._check import Floats
+from recsketch.cli.files import keep_apart, read_runs, read_spec, source, target
 from recsketch.cli.options import Run, add_json, add_threads, line, print_json, told, whole
 from recsketch.display.terminal import Style, progress, significant, table
+from recsketch.pipeline.folder import is_one
 from recsketch.repository.segments import DTYPES
 from recsketch.runs.batch import TraceBatch
+from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
     from recsketch.repository.store import SketchRepository
@@ -31,9 +35,10 @@ def _store() -> type[SketchRepository]:
 
 
 def add(parser: argparse.ArgumentParser) -> Run:
-    """Keep saved runs in a repository. Makes the repository, if there is none and a specification is given."""
+    """Keep saved runs in a repository, or sketches of runs. Makes the repository, if there is none and a specification
+    is given or the sketches have one. Runs that have ids are kept under these."""
     parser.add_argument("repository", metavar="DIR", help="a folder")
-    parser.add_argument("traces", metavar="TRACES.npz", help="a TraceBatch, as TraceBatch.save writes it")
+    parser.add_argument("runs", metavar="RUNS", help="runs, .npz or .parquet; or a folder that `sketch` wrote")
     parser.add_argument("--spec", metavar="SPEC.json", help="a SketchSpec, as SketchSpec.to_json writes it")
     parser.add_argument("--dtype", choices=DTYPES, help="how a new repository stores sketches (default: float32)")
     parser.add_argument(
@@ -44,20 +49,37 @@ def add(parser: argparse.ArgumentParser) -> Run:
     add_threads(parser)
 
     def run(args: argparse.Namespace) -> None:
-        keep_apart([args.traces, args.spec, args.metadata], [])
+        keep_apart([args.runs, args.spec, args.metadata], [])
         spec = None if args.spec is None else read_spec(args.spec)
-        batch = TraceBatch.load(source(args.traces))
-        keys, about = _metadata(args.metadata, len(batch))
+        own, count, given = _given(args.runs)
+        keys, about = _metadata(args.metadata, count)
         options = {"dtype": args.dtype, "threads": args.threads, "concepts": args.concepts}
-        with _store().open(args.repository, spec, "a", **options) as repository:
-            for at in progress(range(0, len(batch), _CHUNK), "adding"):
-                part = slice(at, at + _CHUNK)
-                names = None if keys is None else keys[part]
-                repository.add(batch[part], names, about[part], objects=args.objects)
-            text = f"{args.repository}: {_check.count(len(batch), 'run')} added, {len(repository)} in all"
+        with _store().open(args.repository, spec or own, "a", **options) as repository:
+            first = 0
+            for rows, ids in given:
+                for at in progress(range(0, len(rows), _CHUNK), "adding"):
+                    part, all_of = slice(at, at + _CHUNK), slice(first + at, first + min(at + _CHUNK, len(rows)))
+                    names = keys[all_of] if keys is not None else None if ids is None else ids[part]
+                    repository.add(rows[part], names, about[all_of], objects=args.objects)
+                first += len(rows)
+            text = f"{args.repository}: {_check.count(count, 'run')} added, {len(repository)} in all"
             print(line(text))
 
     return run
+
+
+def _given(path: str) -> tuple[SketchSpec | None, int, Iterable[tuple[TraceBatch | Floats, list[str] | None]]]:
+    """The specification, if what is to be kept are sketches; how many runs; and runs or sketches with their ids."""
+    if is_one(path):
+        from recsketch.pipeline.folder import opened, parts
+
+        folder = opened(path)
+        settings = folder.settings()
+        spec = None if settings is None else SketchSpec.from_json(settings.spec)
+        tables = ((t.unpack(), None if t.ids is None else t.ids.tolist()) for t in parts(path))
+        return spec, sum(entry.ok for entry in folder.entries.values()), tables
+    batch = read_runs(path)
+    return None, len(batch), [(batch, None if batch.ids is None else batch.ids.tolist())]
 
 
 def _metadata(path: str | None, count: int) -> tuple[list[str] | None, list[dict[str, Any]]]:
@@ -79,7 +101,7 @@ def search(parser: argparse.ArgumentParser) -> Run:
     """Find the runs that are most like others. The others are saved runs, or one of the repository's, by its key."""
     parser.add_argument("repository", metavar="DIR", help="a folder")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--runs", metavar="TRACES.npz", help="a TraceBatch, as TraceBatch.save writes it")
+    what.add_argument("--runs", metavar="RUNS", help="runs, .npz or .parquet")
     what.add_argument("--like", metavar="KEY", help="the key of a run that is there")
     parser.add_argument("-k", type=whole(1), default=10, metavar="N", help="how many (default: 10)")
     parser.add_argument("--by", choices=("run", "order"), default="run", help='"order": whatever the order of inputs')
@@ -93,7 +115,7 @@ def search(parser: argparse.ArgumentParser) -> Run:
         where = _where(args.where)
         with _store().open(args.repository, threads=args.threads) as repository:
             if args.like is None:
-                found = repository.search(TraceBatch.load(source(args.runs)), args.k, where, args.by)
+                found = repository.search(read_runs(args.runs), args.k, where, args.by)
             elif args.like in repository:
                 found = [repository.related(args.like, args.k, where, args.by)]
             else:
