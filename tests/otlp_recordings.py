@@ -151,4 +151,4 @@ if __name__ == "__main__":  # writes the fixture again, with the SDK that is ins
     recorded(recorder)
     lines = [json.dumps(d) for d in recorder.documents(base64=True, each=4)]
     text = "\n".join(re.sub(r'Traceback[^"]*', "Traceback", line) for line in lines)
-    (Path(__file__).parent / "fixtures" / "otlp" / "sdk.jsonl").write_text(text + "\n", encoding="utf-8")
+    (Path(__file__).parent / "recordings" / "sdk.jsonl").write_text(text + "\n", encoding="utf-8")

@@ -108,6 +108,12 @@ def test_a_folder_is_read_by_other_commands(folder: Path, capsys: pytest.Capture
     for path, count in ((folder / "out", 20), (part, 10)):
         assert status(["summary", str(path), "--module", "b", "--json"]) == 0
         assert len(json.loads(capsys.readouterr().out)) == count
+    capsys.readouterr()
+    assert status(["unroll", str(folder / "out"), "--json"]) == 0  # they know how float16 has rounded them
+    told = [row["complete"] for row in json.loads(capsys.readouterr().out)]
+    table = pipeline.read(folder / "out")
+    assert told == [u.complete for u in rs.Sketcher(SPEC).unroll(table.sketches)]
+    assert sum(told) > sum(u.complete for u in rs.Sketcher(SPEC).unroll(table.unpack()))
     assert status(["unroll", str(folder / "out"), "--index", "0"]) == 0
 
 

@@ -18,13 +18,17 @@ SPEC = rs.SketchSpec.additive(512, {"page": 2, "line": 3}, seed=1)
 
 
 def sketches(n: int, seed: int, rise: float = 0.0) -> Any:
+    return rs.Sketcher(SPEC).sketch(made(n, seed, rise))
+
+
+def made(n: int, seed: int, rise: float = 0.0) -> list[rs.Trace]:
     rng, runs = np.random.default_rng(seed), []
     for _ in range(n):
         run = rs.Trace()
         lines = [run.add("line", rng.normal([0, rise, 0])) for _ in range(rng.integers(1, 4))]
         run.outputs([run.add("page", rng.standard_normal(2), inputs=lines)])
         runs.append(run)
-    return rs.Sketcher(SPEC).sketch(runs)
+    return runs
 
 
 def saved(path: Path, s: Any, groups: int | None = None) -> str:
@@ -54,6 +58,25 @@ def test_population(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rs.TraceBatch.from_traces([]).save(strange)
     assert main(["population", str(strange)]) == 2
     assert "Population.save" in capsys.readouterr().err
+
+
+def test_populations_of_folders_know_how_their_sketches_are_rounded(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What float16 leaves of a sum of 200 is rounding, and said to be."""
+    runs, spec, out = folder / "runs.npz", folder / "spec.json", str(folder / "sketches")
+    rs.TraceBatch.from_traces(made(200, 0)).save(runs)
+    spec.write_text(SPEC.to_json())
+    given = ["sketch", str(runs), out, "--spec", str(spec), "--form", "npz", "--workers", "1"]
+    assert main(given) == 0
+    capsys.readouterr()
+    assert main(["population", out, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["complete"]
+    assert told["unexplained"] > 1e-6
+    assert [p["path"] for p in told["paths"]] == [["page"], ["page", "line"]]
+    assert main(["summary", out, "--module", "page", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 200
 
 
 @pytest.mark.parametrize("groups", [None, 4])

@@ -185,7 +185,7 @@ def test_recorded_calls(code: bool) -> None:
 
 def test_a_recording_as_it_was_written() -> None:
     """opentelemetry-sdk 1.45 recorded it, and its exporter's encoder wrote it, identifiers in base64."""
-    found = read_otlp(Path(__file__).parent / "fixtures" / "otlp" / "sdk.jsonl")
+    found = read_otlp(Path(__file__).parent / "recordings" / "sdk.jsonl")
     assert found.errors == ()
     assert shape(found.runs[0]) == SHAPE
     assert found.attribute.modules["right.leaf"] == ("tokens",)
@@ -248,7 +248,7 @@ def test_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_mlflow_as_it_was_recorded(name: str, trace_id: str) -> None:
     """MLflow 3.17 and 2.22 wrote these; paths were taken out of them."""
-    check_mlflow(Path(__file__).parent / "fixtures" / "otlp" / name, trace_id)
+    check_mlflow(Path(__file__).parent / "recordings" / name, trace_id)
 
 
 def check_mlflow(source: Any, trace_id: str) -> None:

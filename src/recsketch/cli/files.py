@@ -90,13 +90,14 @@ def read_runs(path: str) -> TraceBatch:
     return TraceBatch.load(source(path))
 
 
-def read_sketches(path: str | BinaryIO) -> tuple[SketchSpec, npt.NDArray[np.float32]]:
-    """What `recsketch sketch` wrote: a file, or a folder of sketches or one of its parts, which are unpacked."""
+def read_sketches(path: str | BinaryIO) -> tuple[SketchSpec, Sketches]:
+    """What `recsketch sketch` wrote: a file; or a folder of sketches or one of its parts, which know how they are
+    rounded."""
     if isinstance(path, str) and path != STANDARD and (is_one(path) or path.lower().endswith(".parquet")):
         from recsketch.pipeline import read
 
         found = read(path) if is_one(path) else SketchTable.from_parquet(path)
-        return found.spec, found.unpack()
+        return found.spec, found.sketches
 
     def make(arrays: dict[str, Any]) -> tuple[SketchSpec, npt.NDArray[np.float32]]:
         spec, sketches = SketchSpec.from_json(_npz.text("spec", arrays["spec"])), arrays["sketches"]

@@ -282,8 +282,8 @@ def _summary(parser: argparse.ArgumentParser) -> Run:
         parts = ([text] if text in spec.modules else text.split(",") for text in args.below)
         below = tuple(name for part in parts for name in part if name)
         rows, cells = [], []
-        for number, sketch in enumerate(sketches):
-            summary = sketcher.summary(sketch, args.module, below=below)
+        for number in range(len(sketches)):
+            summary = sketcher.summary(sketches[number], args.module, below=below)
             row: dict[str, Any] = {"run": number}
             row |= {"count": finite(float(summary.count)), "count_error": finite(float(summary.count_error))}
             row |= {"mean": finite(summary.mean.tolist()), "mean_error": finite(float(summary.mean_error))}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import recsketch._files as _files
-from recsketch.cli.files import keep_apart, read_sketches, source, target
+from recsketch.cli.files import STANDARD, Sketches, keep_apart, read_sketches, source, target
 from recsketch.cli.options import Run, add_json, finite, line, print_json, whole
 from recsketch.cli.options import told as told_to
 from recsketch.display.terminal import Style, printable, significant, table
+from recsketch.pipeline.folder import is_one
+from recsketch.sketching.packing import PackedSketches
+from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
     from recsketch.populations.changes.comparison import Comparison
@@ -25,16 +29,19 @@ PICTURES = (".svg", ".png")
 # What only these commands need is imported where they run: other commands start sooner.
 
 
-def read_population(path: str) -> Population:
-    """What `Population.save` or `recsketch sketch` wrote, the latter's sketches added up."""
+def read_population(path: str) -> tuple[Population, float]:
+    """What `Population.save` or `recsketch sketch` wrote, the latter's sketches added up; and the root mean square
+    error of a coordinate of the sum that comes of their rounding."""
     from recsketch.populations.population import Population
 
+    if path != STANDARD and (is_one(path) or path.lower().endswith(".parquet")):
+        return _added(*read_sketches(path))
     given = source(path)
     if not isinstance(given, str):  # standard input is read once, and tried twice
         with _files.opened(given, b"PK\x03\x04", "a population, or what `recsketch sketch` wrote") as file:
             given = file
     try:
-        return Population.load(given)
+        return Population.load(given), 0.0
     except ValueError as first:
         if not isinstance(given, str):
             given.seek(0)
@@ -42,17 +49,21 @@ def read_population(path: str) -> Population:
             spec, sketches = read_sketches(given)
         except ValueError:
             raise first from None
+    return _added(spec, sketches)
+
+
+def _added(spec: SketchSpec, sketches: Sketches) -> tuple[Population, float]:
+    from recsketch.populations.population import Population
+
     found = Population(spec)
     found.update(sketches)
-    return found
+    return found, float(np.sqrt(np.sum(sketches.noise**2))) if isinstance(sketches, PackedSketches) else 0.0
 
 
 def _population(parser: argparse.ArgumentParser) -> Run:
     """Read counts and means of all runs from the sum of their sketches. Files may be populations, or sketches of a
     specification that SketchSpec.additive makes; all are merged."""
-    parser.add_argument(
-        "files", nargs="+", metavar="FILE.npz", help="as `recsketch sketch`, or Population.save, writes it"
-    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="as `recsketch sketch`, or Population.save, writes it")
     parser.add_argument("--by", choices=("path", "module"), default="path", help="a line a path, or a module")
     parser.add_argument("--out", "-o", metavar="POPULATION.npz", help="write the merged population")
     _add_plot(parser, "objects a run of each path, with intervals")
@@ -61,13 +72,15 @@ def _population(parser: argparse.ArgumentParser) -> Run:
 
     def run(args: argparse.Namespace) -> None:
         keep_apart(args.files, [args.out, args.plot])
-        merged = read_population(args.files[0])
+        merged, noise = read_population(args.files[0])
         for path in args.files[1:]:
-            merged.merge(read_population(path))
+            more, rounding = read_population(path)
+            merged.merge(more)
+            noise = math.hypot(noise, rounding)
         if args.out is not None:
             with _files.written(target(args.out)) as out:
                 merged.save(out)
-        found, told = merged.read(args.by, noise=args.noise), told_to(args.out)
+        found, told = merged.read(args.by, noise=math.hypot(noise, args.noise)), told_to(args.out)
         _draw(found, args.plot)
         if args.json:
             head = {"runs": found.runs, "complete": found.complete, "unexplained": found.unexplained}
@@ -139,7 +152,7 @@ def _compare(parser: argparse.ArgumentParser) -> Run:
         from recsketch.populations.compared import compare
 
         keep_apart([args.before, args.after], [args.plot])
-        before, after = read_population(args.before), read_population(args.after)
+        before, after = read_population(args.before)[0], read_population(args.after)[0]
         found = compare(before, after, level=args.level, force=args.force)
         _draw(found, args.plot)
         if args.json:
@@ -166,7 +179,7 @@ def _watch(parser: argparse.ArgumentParser) -> Run:
         from recsketch.populations.elements import UNKNOWN
 
         keep_apart([args.population, args.reference, args.sketches], [args.state])
-        known = read_population(args.population)
+        known = read_population(args.population)[0]
         spec, stream = read_sketches(args.sketches)
         if spec != known.spec:
             raise ValueError(f"{args.sketches}: wanted sketches of the population's specification; got another's")

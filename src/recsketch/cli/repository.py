@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import recsketch._check as _check
 import recsketch._files as _files
-from recsketch._check import Floats
 from recsketch.cli.files import keep_apart, read_runs, read_spec, source, target
 from recsketch.cli.options import Run, add_json, add_threads, line, print_json, told, whole
 from recsketch.display.terminal import Style, progress, significant, table
 from recsketch.pipeline.folder import is_one
 from recsketch.repository.segments import DTYPES
 from recsketch.runs.batch import TraceBatch
+from recsketch.sketching.packing import PackedSketches
 from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def add(parser: argparse.ArgumentParser) -> Run:
     return run
 
 
-def _given(path: str) -> tuple[SketchSpec | None, int, Iterable[tuple[TraceBatch | Floats, list[str] | None]]]:
+def _given(path: str) -> tuple[SketchSpec | None, int, Iterable[tuple[TraceBatch | PackedSketches, list[str] | None]]]:
     """The specification, if what is to be kept are sketches; how many runs; and runs or sketches with their ids."""
     if is_one(path):
         from recsketch.pipeline.folder import opened, parts
@@ -76,7 +76,7 @@ def _given(path: str) -> tuple[SketchSpec | None, int, Iterable[tuple[TraceBatch
         folder = opened(path)
         settings = folder.settings()
         spec = None if settings is None else SketchSpec.from_json(settings.spec)
-        tables = ((t.unpack(), None if t.ids is None else t.ids.tolist()) for t in parts(path))
+        tables = ((t.sketches, None if t.ids is None else t.ids.tolist()) for t in parts(path))
         return spec, sum(entry.ok for entry in folder.entries.values()), tables
     batch = read_runs(path)
     return None, len(batch), [(batch, None if batch.ids is None else batch.ids.tolist())]

@@ -102,6 +102,8 @@ class Population:
         Parameters
         ----------
         sketches : (d,) or (n, d) array_like, or PackedSketches
+            Of packed ones the rounding stays in the sum: ``read(noise=)`` takes the root of the sum of their `noise`,
+            squared, over all that were added.
         groups : int or (n,) array_like of int, optional
             Of each run the unit that it belongs to, from 0: a day, a session, a user. Runs of one unit go to one of the
             32 groups, whose number is that of the unit modulo 32. Errors are right if units are independent. If not
