@@ -106,10 +106,14 @@ def test_every_writer_reaches_the_disk_first(files: Path, monkeypatch: pytest.Mo
 
 
 def test_errors_name_what_the_user_named(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for out in (files / "none" / "o.npz", files, f"{files}/t.npz/", f"{files}/none/"):
+    for out, told in (
+        (files / "none" / "o.npz", f"{str(files / 'none' / 'o.npz')!r}\n"),
+        (f"{files}/t.npz/", f"{files}/t.npz"),  # a folder is wanted, and a file is there
+        (files, f"{files}: wanted an empty folder, or one of sketches; got ['s.npz', 'spec.json', 't.npz']\n"),
+    ):
         assert sketch(files, out) == 2
         err = capsys.readouterr().err
-        assert f"{str(out)!r}\n" in err
+        assert told in err
         assert ".part" not in err
     with pytest.raises(FileNotFoundError) as caught:
         batch().save(files / "none" / "o.npz")

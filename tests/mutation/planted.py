@@ -71,7 +71,7 @@ PLANTED = [
         "if e.errno not in (errno.EINVAL,):",
     ),
     ("src/recsketch/runs/batch.py", "np.any((x < 0) | (x >= end))", "np.any(x >= end)"),
-    ("src/recsketch/runs/batch.py", "chain.from_iterable(sorted(orders))", "chain.from_iterable(orders)"),
+    ("src/recsketch/runs/gathering.py", "chain.from_iterable(sorted(orders))", "chain.from_iterable(orders)"),
     ("src/recsketch/sketching/packing.py", "np.sqrt(mean / 12.0)", "np.sqrt(mean / 3.0)"),
     ("src/recsketch/reading/unroll.py", "bool(objects) and fits", "fits"),
     ("src/recsketch/reading/unroll.py", "self.energy and whole > total:", "self.energy:"),

@@ -100,7 +100,9 @@ class Folder:
             others = set(os.listdir(self.path)) - {LOCK}
             others = {name for name in others if not OURS.fullmatch(name)}
             if others:
-                raise ValueError(f"{shown}: wanted an empty folder, or one of sketches; got {_check.listed(others)}")
+                raise ValueError(
+                    f"{shown}: wanted an empty folder, or one of sketches; got {_check.listed(sorted(others))}"
+                )
             text = {"recsketch": FORMAT, **asdict(settings), "spec": json.loads(settings.spec)}
             with _files.written(self.place(SETTINGS)) as file:
                 file.write(json.dumps(text, indent=2).encode() + b"\n")
