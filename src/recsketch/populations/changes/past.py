@@ -64,7 +64,9 @@ class Past:
 
     def values(self) -> Doubles:
         """(E, n) all of them in order, those that are none last."""
-        return np.sort(np.concatenate([*self._pieces, self._recent[:, : self._late]], axis=1), axis=1)
+        found = np.sort(np.concatenate([*self._pieces, self._recent[:, : self._late]], axis=1), axis=1)
+        found[np.isnan(found)] = np.nan  # NumPy before 2.0 sorts them into others, which would be other bytes of a file
+        return found
 
 
 def _count(piece: Doubles, x: Doubles, before: np.ufunc) -> Places:
