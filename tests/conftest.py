@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# The reference's matrices are small, and threads only wait for each other: OpenBLAS's by sched_yield, for which Linux
-# 6.18 takes a busy core from them for seconds. It must be said before anything imports NumPy.
+# The reference's matrices are small, and threads only wait for each other: OpenBLAS's by sched_yield, for which newer
+# Linux takes a busy core from them for long. It must be said before anything imports NumPy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np

@@ -90,8 +90,7 @@ int rsk_stopped(rsk_stop *stop, int worker) {
 
 #if defined(_OPENMP)
 /* Waits for another thread: some 20 microseconds awake, which looking at the clock takes up, and from turn 500 on asleep. The core is not
- * given away by sched_yield, which Linux takes for a whole slice used up: where others want the core, 200 of them took a second (Linux
- * 6.18, 12 busy threads on 2 cores). */
+ * given away by sched_yield, which newer Linux takes for a whole slice used up: where others want the core, it is long in coming back. */
 static void idle(int turn) {
     if (turn < 500) return;
 #if defined(_WIN32)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 import recsketch._check as _check
 import recsketch._files as _files
-from recsketch.cli.files import keep_apart, source, target, writing
+from recsketch.cli.files import is_parquet, keep_apart, source, target, writing
 from recsketch.cli.options import Run, add_json, line, print_json
 from recsketch.cli.options import told as told_to
 from recsketch.display.terminal import printable
@@ -37,7 +37,6 @@ def _capture(parser: argparse.ArgumentParser) -> Run:
 
         keep_apart(args.sources, [args.out, args.fit, args.errors])
         given = [source(path) for path in args.sources]
-        table = args.out.lower().endswith((".parquet", ".pq"))
         with writing(args.fit) as spec, writing(args.errors) as errors:  # first: an hour's work must not end at a typo
             found = read_otlp(given, module=args.module, edges=args.edges)
             if spec is not None:
@@ -45,7 +44,7 @@ def _capture(parser: argparse.ArgumentParser) -> Run:
             if errors is not None:
                 errors.writelines(json.dumps(asdict(e)).encode() + b"\n" for e in found.errors)
             with _files.written(target(args.out)) as out:
-                (found.runs.to_parquet if table else found.runs.save)(out)
+                (found.runs.to_parquet if is_parquet(args.out) else found.runs.save)(out)
         told = told_to(args.out, args.fit, args.errors)
         edges = asdict(found.edges)
         if args.json:

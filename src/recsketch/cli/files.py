@@ -83,17 +83,25 @@ def read_spec(path: str) -> SketchSpec:
         raise ValueError(f"{name}: wanted {wanted}: {_check.cut(str(error), 700)}") from error
 
 
+def is_parquet(path: str) -> bool:
+    """Whether a file is a table by its name."""
+    return path.lower().endswith((".parquet", ".pq"))
+
+
+def is_table(path: str) -> bool:
+    """Whether a path is a folder of sketches, or one of its parts by its name."""
+    return path != STANDARD and (is_one(path) or is_parquet(path))
+
+
 def read_runs(path: str) -> TraceBatch:
     """What `TraceBatch.save` or, by its name, `TraceBatch.to_parquet` wrote."""
-    if path.lower().endswith((".parquet", ".pq")):
-        return TraceBatch.from_parquet(path)
-    return TraceBatch.load(source(path))
+    return TraceBatch.from_parquet(path) if is_parquet(path) else TraceBatch.load(source(path))
 
 
 def read_sketches(path: str | BinaryIO) -> tuple[SketchSpec, Sketches]:
     """What `recsketch sketch` wrote: a file; or a folder of sketches or one of its parts, which know how they are
     rounded."""
-    if isinstance(path, str) and path != STANDARD and (is_one(path) or path.lower().endswith(".parquet")):
+    if isinstance(path, str) and is_table(path):
         from recsketch.pipeline import read
 
         found = read(path) if is_one(path) else SketchTable.from_parquet(path)

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import recsketch._files as _files
-from recsketch.cli.files import STANDARD, Sketches, keep_apart, read_sketches, source, target
+from recsketch.cli.files import Sketches, is_table, keep_apart, read_sketches, source, target
 from recsketch.cli.options import Run, add_json, finite, line, print_json, whole
 from recsketch.cli.options import told as told_to
 from recsketch.display.terminal import Style, printable, significant, table
-from recsketch.pipeline.folder import is_one
 from recsketch.sketching.packing import PackedSketches
 from recsketch.sketching.spec import SketchSpec
 
@@ -34,7 +33,7 @@ def read_population(path: str) -> tuple[Population, float]:
     error of a coordinate of the sum that comes of their rounding."""
     from recsketch.populations.population import Population
 
-    if path != STANDARD and (is_one(path) or path.lower().endswith(".parquet")):
+    if is_table(path):
         return _added(*read_sketches(path))
     given = source(path)
     if not isinstance(given, str):  # standard input is read once, and tried twice

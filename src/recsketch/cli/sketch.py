@@ -14,10 +14,9 @@ import numpy as np
 
 import recsketch._check as _check
 import recsketch._files as _files
-from recsketch.cli.files import STANDARD, keep_apart, read_spec, source, target, write_sketches
+from recsketch.cli.files import STANDARD, keep_apart, read_runs, read_spec, target, write_sketches
 from recsketch.cli.options import Run, add_json, add_threads, line, print_json, told, whole
 from recsketch.display.terminal import Style, bar, percent, progress, significant, table
-from recsketch.runs.batch import TraceBatch
 from recsketch.sketcher import Sketcher
 
 if TYPE_CHECKING:
@@ -91,8 +90,7 @@ def _single(args: argparse.Namespace, out: str) -> None:
     traces = args.paths[0]
     keep_apart([traces, args.spec], [out])
     spec = read_spec(args.spec)
-    load = TraceBatch.from_parquet if traces.lower().endswith(".parquet") else TraceBatch.load
-    batch = load(source(traces))
+    batch = read_runs(traces)
     sketcher = Sketcher(spec, threads=args.threads)
     with _files.written(target(out)) as file:  # first, so that nobody computes what cannot be written
         sketches = np.empty((len(batch), spec.dim), dtype=np.float32)
