@@ -40,6 +40,15 @@ def test_a_folder_of_traces_becomes_sketches(folder: Path, traces: Path, capsys:
     assert [row["complete"] for row in json.loads(told[told.index("[") :])] == [True] * 6
 
 
+def test_options_are_taken(folder: Path, traces: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(folder / "runs.npz")
+    assert main(["capture", str(traces), "-o", out, "--module", "service.name", "--edges", "links", "--json"]) == 0
+    wanted = read_otlp(traces, module="service.name", edges="links")
+    assert rs.TraceBatch.load(out) == wanted.runs != read_otlp(traces, module="service.name").runs
+    assert wanted.runs != read_otlp(traces, edges="links").runs
+    assert json.loads(capsys.readouterr().out)["edges"]["spans"] == wanted.edges.spans
+
+
 def test_runs_go_to_parquet(folder: Path, traces: Path) -> None:
     pytest.importorskip("pyarrow")
     assert main(["capture", str(traces), "--out", str(folder / "runs.parquet")]) == 0

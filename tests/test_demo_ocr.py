@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,15 @@ def test_lines_are_where_they_were_printed(reading: Any) -> None:
 
 
 def test_the_command_shows_it(reading: Any, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from recsketch.demo.ocr import MARGIN, SIZE, STEP
     from recsketch.demo.ocr_text import ocr_figures, ocr_page
 
     page = ocr_page(reading)
-    assert page.count("<text ") == 5
+    places = [(float(x), float(y)) for x, y in re.findall(r'<text x="([\d.]+)" y="([\d.]+)"', page)]
+    assert len(places) == 5
+    assert all(abs(x - MARGIN) < 6 for x, _ in places)
+    rows = [0, 1, 3, 4, 6]  # a line is left out between paragraphs
+    assert all(abs(y - MARGIN - STEP * row - SIZE) < 8 for (_, y), row in zip(places, rows, strict=True))
     assert "data:image/png;base64," in page
     assert "http" not in page.replace("http://www.w3.org", "")
     assert main(["demo", "--ocr", "--html", str(folder / "p.html")]) == 0
