@@ -105,6 +105,11 @@ void check_frees(void (*test)(void), const char *name, int line);
 
 extern const char *const ISA_LEVELS[]; /* all there are, then NULL */
 
+/* A digest by portable kernels and one thread. That of every other level and count of threads is checked against it; returns 0 if
+ * one differs. Portable kernels take most of the time, since a fused product is a call of a library there. They get no other count
+ * where there is another level: work is split above the kernels. */
+uint64_t digest_everywhere(uint64_t (*digest)(void *of, int threads), void *of);
+
 void test_statuses(void);
 void test_pointers(void);
 void test_private(void);
@@ -117,6 +122,6 @@ void test_threads(void);
 void test_encoding(void);
 void test_weightings(void);
 void test_bytes(void);
-uint64_t digest_solvers(void); /* of one thread and portable kernels; all others are checked against it */
+uint64_t digest_solvers(void); /* as `digest_everywhere` returns it */
 
 #endif

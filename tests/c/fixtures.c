@@ -11,6 +11,23 @@ int checks_passed, checks_failed;
 
 const char *const ISA_LEVELS[] = {"portable", "avx2", "avx512", "neon", NULL};
 
+uint64_t digest_everywhere(uint64_t (*digest)(void *of, int threads), void *of) {
+    static const int threads[] = {1, 2, 3, 8};
+    const size_t counts = strcmp(rsk_openmp(), "none") ? sizeof threads / sizeof *threads : 1;
+    int same = 1, alone = 1;
+    CHECK_STATUS(RSK_OK, rsk_isa_select("portable"));
+    const uint64_t want = digest(of, 1);
+    for (int i = 1; ISA_LEVELS[i]; i++) {
+        if (!rsk_isa_available(ISA_LEVELS[i])) continue;
+        alone = 0;
+        CHECK_STATUS(RSK_OK, rsk_isa_select(ISA_LEVELS[i]));
+        for (size_t t = 0; t < counts; t++) same &= CHECK(digest(of, threads[t]) == want);
+    }
+    for (size_t t = 1; alone && t < counts; t++) same &= CHECK(digest(of, threads[t]) == want);
+    CHECK_STATUS(RSK_OK, rsk_isa_select(NULL));
+    return same ? want : 0;
+}
+
 int check_that(int good, const char *file, int line, const char *text) {
     if (good) {
         checks_passed++;
