@@ -72,7 +72,8 @@ def made(inputs: Any, out: Path, **options: Any) -> pipeline.Report:
 
 
 @pytest.mark.parametrize(
-    ("form", "dtype"), [("parquet", "float16"), ("parquet", "float32"), ("parquet", "int8"), ("npz", "bfloat16")]
+    ("form", "dtype"),
+    [("parquet", "float16"), ("parquet", "float32"), ("parquet", "int8"), ("arrow", "float16"), ("npz", "bfloat16")],
 )
 def test_a_folder_holds_the_sketches_of_all_runs(inputs: Path, tmp_path: Path, form: str, dtype: str) -> None:
     report = made(inputs, tmp_path / "out", form=form, dtype=dtype)

@@ -1,4 +1,4 @@
-"""Arrow and Parquet, of the extra `arrow`: loaded when asked for, and read without trust in what a file says."""
+"""Files of Parquet and of Arrow, of the extra `arrow`: loaded when asked for, and read without trust in what they say."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MAGIC = b"PAR1"
+ARROW_MAGIC = b"ARROW1"
 FORMAT = 1
 GROUP = 1 << 26
 """Bytes of a row group, at most, but for a row that is longer."""
@@ -26,6 +27,7 @@ def arrow() -> Any:
     try:
         import pyarrow
         import pyarrow.compute
+        import pyarrow.ipc
         import pyarrow.parquet
     except ImportError:
         raise ImportError("path: wanted pyarrow for Parquet, of pip install 'recsketch[arrow]'; got none") from None
@@ -45,6 +47,22 @@ def written(path: Any, schema: Any, *, dictionary: list[str], noise: Set[str] = 
         options["write_statistics"] = [leaf for leaf in leaves if leaf.split(".")[0] not in noise]
     with _files.written(path) as file, pa.parquet.ParquetWriter(file, schema, **options) as writer:
         yield writer
+
+
+@contextlib.contextmanager
+def written_ipc(path: Any, schema: Any) -> Iterator[Any]:
+    """A pyarrow.ipc.RecordBatchFileWriter of a file that appears whole or not at all."""
+    pa = arrow()
+    with _files.written(path) as file, pa.ipc.new_file(file, schema) as writer:
+        yield writer
+
+
+def read_ipc(path: Any, wanted: str) -> Any:
+    """The table of a file of Arrow, not yet validated; whatever is wrong with its bytes is a ValueError that names it."""
+    pa = arrow()
+    with _files.opened(path, ARROW_MAGIC, wanted) as file, damage():
+        with pa.ipc.open_file(pa.PythonFile(file, mode="r")) as reader:
+            return reader.read_all()
 
 
 @contextlib.contextmanager

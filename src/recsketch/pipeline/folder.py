@@ -18,7 +18,8 @@ from recsketch.sketching.table import SketchTable
 
 FORMAT = 1
 SETTINGS, MANIFEST, LOCK = "_settings.json", "_manifest.jsonl", "_lock"
-OURS = re.compile(r"part-[0-9a-f]{24}\.(parquet|npz|jsonl)|\.recsketch-[0-9a-f]{16}\.part")
+LOADS = {".npz": SketchTable.from_npz, ".arrow": SketchTable.from_ipc}
+OURS = re.compile(r"part-[0-9a-f]{24}\.(parquet|arrow|npz|jsonl)|\.recsketch-[0-9a-f]{16}\.part")
 
 
 @dataclass(frozen=True)
@@ -268,8 +269,7 @@ def parts(folder: str | os.PathLike[str]) -> Iterator[SketchTable]:
     found = opened(folder)
     for _, entry in sorted(found.entries.items()):
         if entry.part is not None:
-            load = SketchTable.from_npz if entry.part.endswith(".npz") else SketchTable.from_parquet
-            yield load(found.place(entry.part))
+            yield LOADS.get(os.path.splitext(entry.part)[1], SketchTable.from_parquet)(found.place(entry.part))
 
 
 def read(folder: str | os.PathLike[str]) -> SketchTable:

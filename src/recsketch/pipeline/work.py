@@ -52,7 +52,7 @@ class Settings:
 
     spec: str  # its JSON
     dtype: str
-    form: str  # "parquet" or "npz"
+    form: str  # "parquet", "arrow" or "npz"
 
     @property
     def hash(self) -> str:
@@ -150,7 +150,7 @@ def _writer(path: str, spec: SketchSpec, settings: Settings, done: Done) -> Iter
                     return
                 if not inner:  # only the first table says whether there are ids and times
                     told = (x is not None for x in (table.ids, table.times))
-                    inner.append(stack.enter_context(writing(path, spec, settings.dtype, *told)))
+                    inner.append(stack.enter_context(writing(path, spec, settings.dtype, *told, settings.form)))
                 inner[0](table)
 
         yield write

@@ -368,8 +368,9 @@ class TraceBatch:
 
         Notes
         -----
-        Equal batches make equal bytes. Cost: the columns' bytes are written and synced to the disk; the memory is that
-        of a buffer, or of the whole file where it is written in place.
+        Batches of the same columns make equal bytes; equal batches may number modules in another order. Cost: the
+        columns' bytes are written and synced to the disk; the memory is that of a buffer, or of the whole file where it
+        is written in place.
 
         Examples
         --------

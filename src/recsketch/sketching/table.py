@@ -201,10 +201,36 @@ class SketchTable(Record):
         -----
         Row groups have at most 64 MiB. Sketches are not compressed, since they are noise.
         """
-        with writing(path, self.spec, self.sketches.dtype, self.ids is not None, self.times is not None) as write:
+        self._write(path, "parquet")
+
+    def to_ipc(self, path: File) -> None:
+        """Write a file of Arrow (its IPC format, of which Feather is another name), a row a sketch, complete or not at
+        all.
+
+        Raises
+        ------
+        ValueError, ImportError, OSError
+            As of `to_parquet`.
+
+        Notes
+        -----
+        The same columns as those of `to_parquet`, at the speed of copying: Parquet takes four times as long as all the
+        rest of the work on a sketch's row. The file holds no checksums; it has as many bytes.
+        """
+        self._write(path, "arrow")
+
+    def _write(self, path: File, form: str) -> None:
+        told = self.ids is not None, self.times is not None
+        with writing(path, self.spec, self.sketches.dtype, *told, form) as write:
             step = max(1, _arrow.GROUP // max(1, self.sketches.values[:1].nbytes))
             for first in range(0, len(self), step):
                 write(self[first : first + step])
+
+    @classmethod
+    def from_ipc(cls, path: File) -> SketchTable:
+        """Read what `to_ipc` wrote; a ValueError is another or a damaged file. Numbers that were changed are not told
+        from others."""
+        return _made(_arrow.read_ipc(path, "a file of Arrow with sketches"))
 
     @classmethod
     def from_parquet(cls, path: File) -> SketchTable:
@@ -235,9 +261,14 @@ def schema(spec: SketchSpec, dtype: str, ids: bool, times: bool) -> Any:
 
 
 @contextmanager
-def writing(path: File, spec: SketchSpec, dtype: str, ids: bool, times: bool) -> Iterator[Any]:
-    """A function that writes tables to a file, each as a row group; the file appears when all are written."""
+def writing(path: File, spec: SketchSpec, dtype: str, ids: bool, times: bool, form: str) -> Iterator[Any]:
+    """A function that writes tables to a file, "parquet" or "arrow", each as a row group or a record batch; the file
+    appears when all are written."""
     made = schema(spec, dtype, ids, times)
+    if form == "arrow":
+        with _arrow.written_ipc(path, made) as writer:
+            yield lambda table: writer.write_table(_rows(table, made))
+        return
     noise = frozenset({"sketch"})
     with _arrow.written(path, made, dictionary=[], noise=noise) as writer:
         yield lambda table: writer.write_table(_rows(table, made), row_group_size=max(1, len(table)))
