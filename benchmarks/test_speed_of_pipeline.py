@@ -1,7 +1,7 @@
 """Runs come from Parquet files and go to them: reading and writing them, and a whole job, `recsketch sketch IN OUT`.
 
-A job of two processes reads Parquet, sketches, packs as float16 and writes Parquet; beside it two processes sketch the
-same runs from memory, and do nothing else. Runs have 20 objects, a = 16, and d = 512. RECSKETCH_PIPELINE_RUNS says how
+A job of two processes reads Parquet, sketches, packs as float16 and writes files of Arrow or Parquet; beside it two
+processes sketch the same runs from memory, and do nothing else. Runs have 20 objects, a = 16, and d = 512. RECSKETCH_PIPELINE_RUNS says how
 many there are: 1000000 takes some minutes and 3 GB of disk.
 """
 
@@ -129,10 +129,10 @@ def watched(pid: int) -> Iterator[list[int]]:
         thread.join()
 
 
-def job(folder: Path) -> tuple[dict[str, Any], float, float, int]:
+def job(folder: Path, form: str) -> tuple[dict[str, Any], float, float, int]:
     """The command's report, its wall and CPU seconds, starts and ends of processes with them, and its memory."""
     command = [sys.executable, "-m", "recsketch", "sketch", str(folder / "in"), str(folder / "out")]
-    command += ["--spec", str(folder / "spec.json"), "--workers", str(WORKERS), "--json"]
+    command += ["--form", form, "--spec", str(folder / "spec.json"), "--workers", str(WORKERS), "--json"]
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, text=True, **quiet) as p, watched(p.pid) as most:
@@ -152,24 +152,37 @@ def whole(effort: int) -> Iterator[Figure]:
         (folder / "spec.json").write_text(SPEC.to_json())
         for i, first in enumerate(range(0, runs, FILE)):
             batch(min(FILE, runs - first), i).to_parquet(folder / "in" / f"{i:03}.parquet")
-        rounds = []
+        rounds: dict[str, list[Any]] = {"arrow": [], "parquet": []}
         for _ in range((1, 1, 3)[effort]):
-            shutil.rmtree(folder / "out", ignore_errors=True)
-            rounds.append((sketched(runs), job(folder)))
+            alone = sketched(runs)
+            for form, found in rounds.items():
+                shutil.rmtree(folder / "out", ignore_errors=True)
+                found.append((alone, job(folder, form)))
     finally:
         shutil.rmtree(folder)
-    best = min(rounds, key=lambda r: r[1][1] / r[0][0])
-    (wall, cpu), (report, job_wall, job_cpu, most) = best
+    for form, found in rounds.items():
+        yield from told(form, runs, min(found, key=lambda r: r[1][1] / r[0][0]))
+
+
+def told(form: str, runs: int, found: Any) -> Iterator[Figure]:
+    """What a job's round came to."""
+    (wall, cpu), (report, job_wall, job_cpu, most) = found
     how = f"{runs:,} runs of 20 objects, d = {D}, Parquet to float16, {WORKERS} processes"
-    name = "a whole job against sketching alone from memory"
+    name = f"a whole job against sketching alone from memory, parts of {form.capitalize()}"
     yield at_least(f"{name}, wall time", 0.6, wall / job_wall, how)
     yield at_least(f"{name}, CPU time", 0.6, cpu / job_cpu, how)
     work = sum(report["stages"].values())
     shares = ", ".join(f"{stage} {seconds / work:.0%}" for stage, seconds in report["stages"].items())
-    yield Figure("a whole job: where its workers' time goes", "", shares, how)
+    yield Figure(f"a whole job: where its workers' time goes, parts of {form.capitalize()}", "", shares, how)
     rate = report["sketched"] / report["seconds"]
-    yield Figure("a whole job: runs a second", "", f"{rate:,.0f}", how)
-    yield Figure("a whole job: memory of all its processes", "≤ 1 GB", f"{most / 1e9:.2f} GB", how, most <= 1e9)
+    yield Figure(f"a whole job: runs a second, parts of {form.capitalize()}", "", f"{rate:,.0f}", how)
+    yield Figure(
+        f"a whole job: memory of all its processes, parts of {form.capitalize()}",
+        "≤ 1 GB",
+        f"{most / 1e9:.2f} GB",
+        how,
+        most <= 1e9,
+    )
 
 
 def resumed(effort: int) -> Iterator[Figure]:

@@ -296,6 +296,15 @@ rsk_status rsk_project_f64(const rsk_projection *p, int transpose, const double 
 rsk_status rsk_add_fixed(const float *x, ptrdiff_t rows, ptrdiff_t dim, const int32_t *group, ptrdiff_t groups, int64_t *sums,
                          ptrdiff_t *where);
 
+/* Rows of floats as IEEE halves: out = the halves nearest to x / scale, ties to even, where scale is the power of two, at least 2^-126,
+ * by which a row's largest magnitude is in [2^14, 2^15), or 2^-15 for a row of zeros. noise = sqrt(mean square of x - scale out).
+ *   x             (rows, dim)
+ *   out           (rows, dim);  scale (rows,);  noise (rows,)
+ *   where         NULL, or the number of the first bad row
+ * RSK_EINVAL  a NULL pointer, dim < 1, rows < 0
+ * RSK_EVALUE  a number that is NaN or above RSK_MAX_VALUE in magnitude; rows before it are done */
+rsk_status rsk_halves(const float *x, ptrdiff_t rows, ptrdiff_t dim, uint16_t *out, float *scale, double *noise, ptrdiff_t *where);
+
 /* Sums over n vectors of floats, vector r of kind module[r] and from x[ends[r]] to x[ends[r + 1] - 1], for each kind: element by element
  * those of x - shift and of its square, whose place in these arrays is from place[k] to place[k + 1] - 1; and a tally. With shift one of
  * the vectors, square - sum^2 / count is the sum of squared deviations from the mean, off by at most `count` roundings.

@@ -308,6 +308,10 @@ static inline v16 v16_half_sums(const v16 s[8]) {
 static inline v16 v16_half(const uint16_t *p) {
     return pair(_mm256_cvtph_ps(_mm_loadu_si128((const void *)p)), _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p + 8))));
 }
+static inline void v16_to_half(uint16_t *p, v16 x) {
+    _mm_storeu_si128((void *)p, _mm256_cvtps_ph(x.lo, _MM_FROUND_TO_NEAREST_INT));
+    _mm_storeu_si128((void *)(p + 8), _mm256_cvtps_ph(x.hi, _MM_FROUND_TO_NEAREST_INT));
+}
 static inline __m256 bfloat_ps(const uint16_t *p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p)), 16));
 }

@@ -283,6 +283,7 @@ static inline v16 v16_half_sums(const v16 s[8]) {
     /* lane 4 q + i: half q % 2 of register 4 (q / 2) + i */
     return _mm512_permutexvar_ps(_mm512_set_epi32(15, 11, 14, 10, 13, 9, 12, 8, 7, 3, 6, 2, 5, 1, 4, 0), even);
 }
+static inline void v16_to_half(uint16_t *p, v16 x) { _mm256_storeu_si256((void *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT)); }
 static inline v16 v16_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p)); }
 static inline v16 v16_bfloat(const uint16_t *p) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p)), 16));

@@ -14,6 +14,7 @@
  *                                below unless RSK_OWN_SUMS is defined
  *   v16_by(x, const uint32_t[16], at)  lanes change sign where bit `at`, a constant, of their word is set
  *   v16_half(const uint16_t *)   16 IEEE halves, converted exactly
+ *   v16_to_half(uint16_t *, x)   the halves nearest to numbers of less than 65,520, ties to even
  *   v16_bfloat(const uint16_t *) 16 upper halves of floats, the lower ones zero
  *   w16                          16 doubles, with load store set1 add sub mul flip of these
  *   v16_narrow(w16)              converted, rounded to nearest
@@ -215,6 +216,7 @@ static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float 
 /* ---------------------------------------------------------------- sparse solvers, scans */
 
 #include "columns.h"
+#include "halves.h"
 
 #define SCAN_NEAR 24576 /* bytes of queries that a tile of rows meets while it is in L1 */
 #define SCAN_TALL 4 /* rows at once for a single query; at least SCAN_ROWS */
@@ -289,6 +291,7 @@ const rsk_kernels RSK_TABLE = {
     .collect = collect,
     .add_fixed = add_fixed,
     .moments = moments,
+    .halve = halve,
     .within_f32 = within_f32,
     .within_f64 = within_f64,
     .dot = dot,

@@ -273,6 +273,9 @@ static inline v16 v16_half(const uint16_t *p) {
     for (int i = 0; i < 4; i++) r.q[i] = vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i)));
     return r;
 }
+static inline void v16_to_half(uint16_t *p, v16 x) {
+    for (int i = 0; i < 4; i++) vst1_u16(p + 4 * i, vreinterpret_u16_f16(vcvt_f16_f32(x.q[i])));
+}
 static inline v16 v16_bfloat(const uint16_t *p) {
     v16 r;
     for (int i = 0; i < 4; i++) r.q[i] = vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p + 4 * i), 16));

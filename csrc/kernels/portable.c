@@ -222,6 +222,23 @@ static inline v16 v16_half(const uint16_t *p) {
     return r;
 }
 
+/* Adding what ends an ulp below the last bit that is kept rounds to the nearest, ties to even. Below 2^-14 halves are multiples of
+ * 2^-24, which is the ulp of 1/2: its sum with a number rounds to one of them. */
+static inline void v16_to_half(uint16_t *p, v16 x) {
+    uint32_t u[16];
+    memcpy(u, x.v, sizeof u);
+    EACH(i) {
+        const uint32_t sign = u[i] >> 16 & 0x8000u, size = u[i] & 0x7fffffffu;
+        float small;
+        uint32_t bits;
+        memcpy(&small, &size, sizeof small);
+        small += 0.5f;
+        memcpy(&bits, &small, sizeof bits);
+        const uint32_t whole = (size + 0xfffu + (size >> 13 & 1u)) >> 13;
+        p[i] = (uint16_t)(sign | (size < 0x38800000u ? bits - 0x3f000000u : whole - (112u << 10)));
+    }
+}
+
 static inline v16 v16_bfloat(const uint16_t *p) {
     uint32_t u[16];
     v16 r;

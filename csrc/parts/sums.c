@@ -1,5 +1,5 @@
-/* Sums of attributes and of their squares; and of sketches in fixed point: whole numbers of 2^-32, so that a sum has the
- * same bits in whatever order, and by whomever, its parts were added. */
+/* Sums of attributes and of their squares; of sketches in fixed point: whole numbers of 2^-32, so that a sum has the same
+ * bits in whatever order, and by whomever, its parts were added; and sketches in halves. */
 #include "parts/parts.h"
 
 #include <float.h>
@@ -49,6 +49,23 @@ rsk_status rsk_add_fixed(const float *x, ptrdiff_t rows, ptrdiff_t dim, const in
     }
     rsk_free(order);
     return most > bits ? RSK_EVALUE : RSK_OK;
+}
+
+rsk_status rsk_halves(const float *x, ptrdiff_t rows, ptrdiff_t dim, uint16_t *out, float *scale, double *noise, ptrdiff_t *where) {
+    if (where) *where = -1;
+    if (!x || !out || !scale || !noise || rows < 0 || dim < 1 || (rows && dim > PTRDIFF_MAX / 4 / rows)) return RSK_EINVAL;
+    const float limit = RSK_MAX_VALUE;
+    uint32_t bits;
+    memcpy(&bits, &limit, sizeof bits);
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        double lost;
+        if (rsk_kernels_current()->halve(out + r * dim, x + r * dim, dim, scale + r, &lost) > bits) {
+            if (where) *where = r;
+            return RSK_EVALUE;
+        }
+        noise[r] = sqrt(lost / (double)dim);
+    }
+    return RSK_OK;
 }
 
 /* Vectors of a kind that wait for others of it, so that sums are loaded and stored once for RSK_ROWS of them. */

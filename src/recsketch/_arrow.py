@@ -1,4 +1,4 @@
-"""Files of Parquet and of Arrow, of the extra `arrow`: loaded when asked for, and read without trust in what they say."""
+"""Files of Parquet and Arrow, of the extra `arrow`: loaded when asked for, read without trust in what they say."""
 
 from __future__ import annotations
 
@@ -58,11 +58,14 @@ def written_ipc(path: Any, schema: Any) -> Iterator[Any]:
 
 
 def read_ipc(path: Any, wanted: str) -> Any:
-    """The table of a file of Arrow, not yet validated; whatever is wrong with its bytes is a ValueError that names it."""
+    """The table of a file of Arrow, not yet validated; what is wrong with its bytes is a ValueError that names it."""
     pa = arrow()
-    with _files.opened(path, ARROW_MAGIC, wanted) as file, damage():
-        with pa.ipc.open_file(pa.PythonFile(file, mode="r")) as reader:
-            return reader.read_all()
+    with (
+        _files.opened(path, ARROW_MAGIC, wanted) as file,
+        damage(),
+        pa.ipc.open_file(pa.PythonFile(file, mode="r")) as reader,
+    ):
+        return reader.read_all()
 
 
 @contextlib.contextmanager

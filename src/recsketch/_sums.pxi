@@ -2,6 +2,7 @@
 
 cdef extern from "recsketch.h" nogil:
     rsk_status rsk_add_fixed(const float *, ptrdiff_t, ptrdiff_t, const int32_t *, ptrdiff_t, int64_t *, ptrdiff_t *)
+    rsk_status rsk_halves(const float *, ptrdiff_t, ptrdiff_t, uint16_t *, float *, double *, ptrdiff_t *)
     rsk_status rsk_moments(const float *, const int64_t *, const int32_t *, ptrdiff_t, const int64_t *, ptrdiff_t,
                            const double *, double *, double *, int64_t *, double *, ptrdiff_t *)
 
@@ -16,6 +17,22 @@ def add_fixed(const float[:, ::1] x, const int32_t[::1] group, int64_t[:, ::1] s
         return -1
     with nogil:
         status = rsk_add_fixed(&x[0, 0], x.shape[0], x.shape[1], &group[0], sums.shape[0], &sums[0, 0], &where)
+    if status == RSK_EVALUE:
+        return where
+    check(status, nowhere())
+    return -1
+
+
+def halves(const float[:, ::1] x, uint16_t[:, ::1] out, float[::1] scale, double[::1] noise) -> int:
+    """As rsk_halves. Returns -1, or the number of the first row with NaN or numbers above 1e30."""
+    cdef rsk_status status
+    cdef ptrdiff_t where = -1
+    if out.shape[0] != x.shape[0] or out.shape[1] != x.shape[1] or scale.shape[0] != x.shape[0] or noise.shape[0] != x.shape[0]:
+        raise ValueError("halves: shapes that do not fit")
+    if not x.shape[0]:
+        return -1
+    with nogil:
+        status = rsk_halves(&x[0, 0], x.shape[0], x.shape[1], &out[0, 0], &scale[0], &noise[0], &where)
     if status == RSK_EVALUE:
         return where
     check(status, nowhere())

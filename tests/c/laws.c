@@ -414,6 +414,13 @@ static uint64_t digest_of_transforms(ptrdiff_t padded, int threads) {
     CHECK_STATUS(RSK_OK, rsk_hash_adjoint_f32(&h, x, ROWS, y, threads));
     CHECK_STATUS(RSK_OK, rsk_hash_adjoint_f64(&h, xw, ROWS, yw, threads));
     hash = fnv(fnv(hash, y, (size_t)(ROWS * length), 4), yw, (size_t)(ROWS * length), 8);
+    for (ptrdiff_t i = 0; i < ROWS * length; i++) y[i] = ldexpf(x[i], -(int)(i % 37)); /* halves reach their subnormal numbers */
+    uint16_t *half = need((size_t)(ROWS * length), sizeof *half);
+    float scale[ROWS];
+    double noise[ROWS];
+    CHECK_STATUS(RSK_OK, rsk_halves(y, ROWS, length, half, scale, noise, NULL));
+    hash = fnv(fnv(fnv(hash, half, (size_t)(ROWS * length), 2), scale, ROWS, 4), noise, ROWS, 8);
+    free(half);
     for (int i = 0; i < 2; i++) { /* real products and a zero; complex ones and, as width is odd, a real one */
         const rsk_tensor t = {length, width, width - 1 + i, i * (width / 2), padded, 3, signs, index, 0.37};
         CHECK_STATUS(RSK_OK, rsk_tensor_sketch_f32(&t, x, ROWS, y, threads));

@@ -66,6 +66,15 @@ static void test_sums(void) {
     EACH(3, rsk_add_fixed(AT(0, x), 1, 4, AT(1, group), 1, AT(2, sums), NULL));
     CHECK_STATUS(RSK_EVALUE, rsk_add_fixed(x, 1, 5, group, 1, sums, &where));
     CHECK(where == 0 && sums[0] == 0);
+    uint16_t half[10];
+    float scale[2];
+    double noise[2];
+    EACH(4, rsk_halves(AT(0, x), 1, 4, AT(1, half), AT(2, scale), AT(3, noise), NULL));
+    CHECK_STATUS(RSK_EINVAL, rsk_halves(x, -1, 4, half, scale, noise, &where));
+    CHECK_STATUS(RSK_EINVAL, rsk_halves(x, 1, 0, half, scale, noise, &where));
+    CHECK(where == -1);
+    CHECK_STATUS(RSK_EVALUE, rsk_halves(x + 1, 2, 2, half, scale, noise, &where));
+    CHECK(where == 1 && half[0] == 0 && half[1] == 0xf600 && scale[0] == 0x1p-13f && noise[0] == 0);
     EACH(9, rsk_moments(AT(0, x), AT(1, ends), AT(2, group), 2, AT(3, place), 2, AT(4, shift), AT(5, sum), AT(6, square), AT(7, counts),
                         AT(8, tally), NULL));
     CHECK_STATUS(RSK_EINVAL, rsk_moments(x, ends, strange, 3, place, 2, shift, sum, square, counts, tally, &where));

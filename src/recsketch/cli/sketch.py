@@ -43,7 +43,7 @@ def sketch(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument("--spec", metavar="SPEC.json", help="a SketchSpec, as SketchSpec.to_json writes it")
     folders = parser.add_argument_group("of a folder")
     folders.add_argument("--dtype", choices=("float16", "float32", "int8", "bfloat16"), help="(default: float16)")
-    folders.add_argument("--form", choices=("parquet", "npz"), help="of parts (default: parquet)")
+    folders.add_argument("--form", choices=("parquet", "arrow", "npz"), help="of parts (default: parquet)")
     folders.add_argument("--workers", type=whole(1), metavar="N", help="processes (default: one a core)")
     folders.add_argument("--memory", type=_bytes, metavar="SIZE", help="of all processes, such as 800M or 2G")
     folders.add_argument("--max-errors", type=whole(0), metavar="N", help="stop at more bad rows (default: never)")

@@ -149,7 +149,7 @@ def _writer(path: str, spec: SketchSpec, settings: Settings, done: Done) -> Iter
                     tables.append(table)
                     return
                 if not inner:  # only the first table says whether there are ids and times
-                    told = (x is not None for x in (table.ids, table.times))
+                    told = table.ids is not None, table.times is not None
                     inner.append(stack.enter_context(writing(path, spec, settings.dtype, *told, settings.form)))
                 inner[0](table)
 
