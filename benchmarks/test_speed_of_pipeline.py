@@ -1,8 +1,8 @@
 """Runs come from Parquet files and go to them: reading and writing them, and a whole job, `recsketch sketch IN OUT`.
 
 A job of two processes reads Parquet, sketches, packs as float16 and writes files of Arrow or Parquet; beside it two
-processes sketch the same runs from memory, and do nothing else. Runs have 20 objects, a = 16, and d = 512. RECSKETCH_PIPELINE_RUNS says how
-many there are: 1000000 takes some minutes and 3 GB of disk.
+processes sketch the same runs from memory, and do nothing else. Runs have 20 objects, a = 16, and d = 512.
+RECSKETCH_PIPELINE_RUNS says how many there are: 1000000 takes some minutes and 3 GB of disk.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ def gaussian(n: int, d: int, seed: int = 0) -> np.ndarray:
 
 
 def test_float16_of_floats_is_float16_of_doubles() -> None:
-    """To the bit: rows of one size and of all that float32 has, down to its last subnormal. Noise to rounding: sums of 256
-    squares in two orders are off by 256 half ulps each, at most, and their roots by half of that."""
+    """To the bit: rows of one size and of all that float32 has, down to its last subnormal. Noise to rounding: sums of
+    256 squares in two orders are off by 256 half ulps each, at most, and their roots by half of that."""
     rng = np.random.default_rng(0)
     exponents = np.where(
         np.arange(400)[:, None] % 2, rng.integers(-149, 99, (400, 256)), rng.integers(-40, 0, (400, 256))

@@ -282,7 +282,7 @@ def pack(sketches: npt.ArrayLike, dtype: str = "float16") -> PackedSketches:
     values = np.empty(rows.shape, stored)
     scale, noise = np.ones(len(rows), np.float32), np.zeros(len(rows))
     if dtype == "float16" and x.dtype == np.float32:
-        # What falls below float32's range, divided by the scale, is far below what float16 holds: bits are those of doubles.
+        # What leaves float32's range, divided by the scale, is far below what float16 holds: as doubles have it.
         bad = _core.halves(_check.packed(rows, np.float32), values.view(np.uint16), scale, noise)
         _bounded(x, np.arange(len(rows)) != bad, 0)
         return PackedSketches._of(
