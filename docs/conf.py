@@ -21,10 +21,13 @@ extensions = [
 ]
 exclude_patterns = ["_build", "gallery/**/*.ipynb"]
 
+html_show_copyright = False
 smartquotes = False  # "polar" is what is written in a program
 
 html_theme = "furo"
 html_title = f"recsketch {version}"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_theme_options = {"navigation_with_keys": True}
 
 # Pages are Markdown, so that they can be read in a checkout, and so that tests/test_docs.py runs their examples.
@@ -46,6 +49,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "write_computation_times": False,
+    "reference_url": {"recsketch": None},  # names in scripts lead to their docstrings
 }
 
 # Links to what others document: only where asked for, because a fetch that fails is a warning, and -W an error.
@@ -70,6 +74,14 @@ def link_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
             literal.replace_self(make_refnode(app.builder, docname, found.docname, found.node_id, inside))
 
 
+def name_pages(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Call pages by their titles where a link says format.md, as it does for those who read in a checkout."""
+    for link in doctree.findall(nodes.reference):
+        page = link.astext().removeprefix("docs/").removesuffix(".md")
+        if page != link.astext() and page in app.env.titles:
+            link.children = [nodes.inline("", app.env.titles[page].astext())]
+
+
 def escape(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Take |x| and fitted_ for what they are: docstrings are read in terminals, too, and have no markup for them."""
     for i, line in enumerate(lines):
@@ -82,3 +94,4 @@ def escape(app: Sphinx, what: str, name: str, obj: object, options: object, line
 def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", escape, priority=900)  # after numpydoc
     app.connect("doctree-resolved", link_names)
+    app.connect("doctree-resolved", name_pages)
