@@ -1,6 +1,7 @@
-"""Bytes a run: float16 columns in npz and in Parquet, beside sketches that can be read back. Writes the README's table.
+"""Bytes a run: float16 columns in npz and in Parquet, beside sketches that can be read back. Writes the table of
+docs/start/when.md.
 
-python benchmarks/bytes_per_run.py           measure (a minute) and write the table in README.md
+python benchmarks/bytes_per_run.py           measure (a minute) and write the table of docs/start/when.md
 python benchmarks/bytes_per_run.py --quick   a few runs of each kind, and print only
 
 Parquet needs pyarrow, which `pip install '.[bench-peers]'` brings; without it its column says "not measured".
@@ -181,7 +182,7 @@ def row(kind: Kind, runs: int, stored: int) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Bytes a run, beside npz and Parquet: writes the README's table.")
+    parser = argparse.ArgumentParser(description="Bytes a run, beside npz and Parquet: writes a table of docs.")
     parser.add_argument("--quick", action="store_true", help="a few runs of each kind, and print only")
     parser.add_argument("--runs", type=int, default=40, metavar="N", help="of each kind (default: %(default)s)")
     args = parser.parse_args()
@@ -191,7 +192,7 @@ def main() -> None:
     text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     print(text)
     if not args.quick:
-        put_block(ROOT / "README.md", "bytes", text)
+        put_block(ROOT / "docs" / "start" / "when.md", "bytes", text)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Measures the figures the project states and writes them down: no number of the tables is typed by hand.
 
-python benchmarks/figures.py            measure all (an hour), write docs/figures.md and the README's table
+python benchmarks/figures.py            measure all (an hour), write docs/figures.md, docs/guide/promises.md
 python benchmarks/figures.py TOPIC ...  measure some topics only, and leave the others as they are
 python benchmarks/figures.py --quick    measure in five minutes, and print only
 python benchmarks/figures.py --rewrite  measure nothing: make the summaries again from the tables of docs/figures.md
@@ -59,7 +59,7 @@ TOPICS = {
     "test_speed_of_record": "record plain Python",
     "test_speed_of_import": "start a process for every run",
 }
-HEADLINES = (  # figures for the README: one for each thing the package does, whether it reaches its target or not
+HEADLINES = (  # of docs/guide/promises.md: one for each thing the package does, whether it reaches its target or not
     "least squares, structure known, d = 4096: worst element error",
     "half the coordinates erased, d = 4096: worst element error",
     "summary, a = 32: mean relative error of a count",
@@ -93,6 +93,7 @@ HEADLINES = (  # figures for the README: one for each thing the package does, wh
     "top-10 over the product alone, d = 512",
 )
 ROOT = Path(__file__).resolve().parents[1]
+PROMISES = Path("docs/guide/promises.md")
 EXPLAINED = """This page says how accurate and how fast the package was measured to be, figure by figure, and
 which figures miss their targets. `benchmarks/figures.py` writes it; to measure again, run
 `pip install '.[bench]'` and then that script.
@@ -210,18 +211,18 @@ def save_svg(figure: Any, path: Path) -> None:
 
 
 def write(found: dict[str, str]) -> None:
-    """docs/figures.md, and the README's table."""
+    """docs/figures.md, and the tables of docs/guide/promises.md."""
     found = {topic: found[topic] for topic in TOPICS if topic in found}
     parts = [f"## Who is affected by what falls short\n\n{shortfalls(found, every=True)}"]
     parts += [f"## {title(topic)}\n\n{text}" for topic, text in found.items()]
     body = "\n\n".join(parts)
     (ROOT / "docs" / "figures.md").write_text(f"# Figures\n\n{EXPLAINED}\n{body}\n", encoding="utf-8")
-    put_block(ROOT / "README.md", "figures", f"{headlines(found)}\n\n{shortfalls(found, every=False)}")
+    put_block(ROOT / PROMISES, "figures", f"{headlines(found)}\n\n{shortfalls(found, every=False)}")
 
 
 def main() -> None:
     machine.free_blas()
-    parser = argparse.ArgumentParser(description="Measure the figures; write docs/figures.md and the README's table.")
+    parser = argparse.ArgumentParser(description="Measure the figures; write docs/figures.md and its short form.")
     parser.add_argument("topics", nargs="*", metavar="TOPIC", help=f"some of {', '.join(TOPICS)} (default: all)")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--quick", action="store_true", help="five minutes instead of an hour, and print only")

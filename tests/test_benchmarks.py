@@ -1,4 +1,4 @@
-"""The pages that benchmarks write: from results that were written by hand, and those in docs/ and the README."""
+"""The pages that benchmarks write: from results that were written by hand, and those in docs/."""
 
 from __future__ import annotations
 
@@ -181,15 +181,15 @@ def test_headlines_stand_below_their_machines(figures: Any, monkeypatch: pytest.
 
 
 def test_the_pages_have_the_figures_that_were_measured(figures: Any) -> None:
-    """The summaries of docs/figures.md and the README follow from the tables of docs/figures.md."""
+    """The summaries of docs/figures.md and docs/guide/promises.md follow from the tables of docs/figures.md."""
     page = (ROOT / "docs" / "figures.md").read_text(encoding="utf-8")
     found = figures.sections(page)
     assert set(found) == set(figures.TOPICS)
     assert figures.EXPLAINED in page
     assert figures.shortfalls(found, every=True) in page
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert figures.headlines(found) in readme
-    assert figures.shortfalls(found, every=False) in readme
+    short = (ROOT / figures.PROMISES).read_text(encoding="utf-8")
+    assert figures.headlines(found) in short
+    assert figures.shortfalls(found, every=False) in short
 
 
 def test_a_block_of_a_page_is_replaced(figures: Any, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ PAGES = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md"))),
+    *(p.relative_to(ROOT).as_posix() for p in sorted((ROOT / "docs").rglob("*.md")) if "gallery" not in p.parts),
 ]
 NEEDS = {"recsketch.capture.torch.": "torch", "docs/capture_torch": "torch"}  # what begins so needs it
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
@@ -84,6 +84,26 @@ def test_pages(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 # ---------------------------------------------------------------- what pages name
+
+
+def test_the_readme_is_short() -> None:
+    """Tables and figures have their pages in docs/."""
+    assert len(read("README.md").splitlines()) <= 120
+
+
+def test_a_task_takes_fifteen_lines() -> None:
+    tasks = [[line for line in text.splitlines() if line] for text in blocks(ROOT / "docs/start/tasks.md")]
+    assert len(tasks) == 3
+    assert max(map(len, tasks)) <= 15
+
+
+def test_every_page_is_in_the_index() -> None:
+    """What Sphinx shows at the side. It would warn of a page that is missing, which .ci/run takes for an error."""
+    listed = re.findall(r"^[a-z_]+(?:/[a-z_]+)?$", read("docs/index.md"), flags=re.M)
+    pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.rst")]
+    names = {p.relative_to(ROOT / "docs").with_suffix("").as_posix() for p in pages if "gallery" not in p.parts}
+    assert sorted(set(listed) - {"gallery/index"}) == sorted(names - {"index"})
+    assert len(listed) == len(set(listed))
 
 
 def read(page: str) -> str:
@@ -251,3 +271,33 @@ def test_every_public_name_has_its_line() -> None:
         if inspect.isclass(cls):
             missing |= {f"{cls.__name__}.{name}" for name in members(cls) if name not in words}
     assert missing == set()
+
+
+DOCUMENTED = re.compile(r"^\.\. auto(?:class|exception|function):: (recsketch\.\S+)$", flags=re.M)
+
+
+def public() -> set[str]:
+    """Every public name that is no module, under the first name that leads to it: what `__all__` of a module lists."""
+    found: dict[int, str] = {}
+    for name in modules():
+        if any(part.startswith("_") for part in name.split(".")) or f"{name}.".startswith(tuple(NEEDS)):
+            continue
+        module = importlib.import_module(name)
+        exported = getattr(module, "__all__", [])
+        if name.removeprefix("recsketch.") in recsketch.__all__ and not exported:  # a public module without a list
+            exported = [x for x, y in vars(module).items() if getattr(y, "__module__", None) == name and x[0] != "_"]
+        for x in exported:
+            value = getattr(module, x)
+            if not inspect.ismodule(value) and not x.startswith("__"):
+                found.setdefault(id(value), f"{name}.{x}")
+    return set(found.values())
+
+
+def test_every_public_name_stands_on_one_page() -> None:
+    """Of docs/api/, which shows the docstrings. Names that only their own module has are there, too."""
+    shown = [name for page in sorted((ROOT / "docs/api").glob("*.rst")) for name in DOCUMENTED.findall(read(str(page)))]
+    assert len(shown) == len(set(shown))
+    assert public() - set(shown) == set()
+    assert len(public()) >= 100
+    more = {"recsketch.capture.onnx.OnnxRecorder", "recsketch.capture.problems.RunError"}
+    assert set(shown) - public() == {*more, "recsketch.capture.torch.Recorder"}

@@ -19,7 +19,7 @@ EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 LARGEST = 100_000
 
 # Made by tools, and ignored by git.
-IGNORED = {"build", "dist", "wheelhouse", "__pycache__"}
+IGNORED = {"build", "dist", "wheelhouse", "__pycache__", "gallery"}
 
 
 def names(requirements: list[str]) -> set[str]:

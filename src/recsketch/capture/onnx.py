@@ -37,7 +37,7 @@ class OnnxRecorder:
     model : path, bytes or onnx.ModelProto
         It is not changed.
     modules : mapping of str to str, or sequence of str
-        Tensors, by name or by a pattern of `fnmatch` ("*/Relu_output_0"), and the modules they are objects of; of a
+        Tensors, by name or by a pattern of `fnmatch` (``"*/Relu_output_0"``), and the modules they are objects of; of a
         sequence each tensor is a module of its own name. The first pattern that fits counts. Tensors inside of the
         bodies of If, Loop and Scan are not to be had.
     reduce : {"token_mean", "spatial_mean", "flatten"} or callable, or a mapping of modules to these
