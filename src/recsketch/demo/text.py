@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 import numpy as np
@@ -44,7 +45,7 @@ def story_text(story: Story, *, folder: str | None = None, style: Style) -> str:
         out += pictures.get(chapter.title, [])
         out += _said(f"{chapter.measured} {chapter.lacks}", style)
     out += ["", *_said(ending(story.figures), style, indent=0)]
-    out += cut([f"Kept: recsketch concepts {folder}" if folder else NEXT], style=style)
+    out += cut([f"Kept: recsketch concepts {shlex.quote(folder)}" if folder else NEXT], style=style)
     return "\n".join(out)
 
 
