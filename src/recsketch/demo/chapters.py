@@ -81,14 +81,14 @@ def _reading(figures: Figures) -> Chapter:
     f = figures["reading"]
     whole, half, quarter = f["parts"]
     wrong = sum(part["wrong"] for part in f["parts"])
-    said = "each said so" if wrong == 0 else f"{wrong} answers said otherwise"
+    said = "each answer said which it was" if wrong == 0 else f"{wrong} answers said otherwise"
     return Chapter(
         "Read back",
         "From its row alone, told nothing else, a run is rebuilt: calls and vectors.",
         'rs.Sketcher(spec).unroll(kept.get("page 0").packed)',
         f"Whole: {whole['whole']} of {f['tried']} pages, and {half['whole']} from half a row; pixels are off by "
         f"{significant(f['error'], 1)} at most.",
-        f"From a quarter {quarter['whole']}; {said}.",
+        f"From a quarter of a row {quarter['whole']} are whole; {said}.",
     )
 
 
