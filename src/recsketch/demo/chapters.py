@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from recsketch.demo.story import Figures
-from recsketch.display.terminal import percent, significant
+from recsketch.display.terminal import percent
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _sketch(figures: Figures) -> Chapter:
     return Chapter(
         "Sketch",
         f"Whatever its shape, each run becomes one row of {f['dim']:,} numbers in a store.",
-        "spec = rs.SketchSpec.fitted(runs)\n"
+        "spec = rs.SketchSpec.fitted(runs[:100])\n"
         'kept = rs.SketchRepository.open("pages", spec, "a", concepts=True)\n'
         "kept.add(runs, names)",
         f"{f['bytes']:,} bytes a row, filled to {percent(f['load'], digits=0)} by the largest run.",
@@ -86,8 +86,8 @@ def _reading(figures: Figures) -> Chapter:
         "Read back",
         "From its row alone, told nothing else, a run is rebuilt: calls and vectors.",
         'rs.Sketcher(spec).unroll(kept.get("page 0").packed)',
-        f"Whole: {whole['whole']} of {f['tried']} pages, and {half['whole']} from half a row; pixels are off by "
-        f"{significant(f['error'], 1)} at most.",
+        f"Whole: {whole['whole']} of {f['tried']} pages, and {half['whole']} from half a row; pixels are right "
+        f"to {_up(f['error'])}.",
         f"From a quarter of a row {quarter['whole']} are whole; {said}.",
     )
 

@@ -23,7 +23,7 @@ from recsketch._config import isa, version
 from recsketch.datasets.kinds import Kind, page_of
 from recsketch.datasets.pages import Page
 from recsketch.demo.population import Sums, add_up
-from recsketch.demo.reader import NAMES, WIRING, Digits, read, seen, torn
+from recsketch.demo.reader import NAMES, Digits, read, seen, torn
 from recsketch.display.terminal import progress
 from recsketch.erasure import keep_random
 from recsketch.repository.concepts.emergence import SETTLE
@@ -121,12 +121,12 @@ def tell(folder: str | None = None, *, seed: int = 0, threads: int | None = None
     rng = np.random.default_rng([seed, 29])
     kinds, pages = _pages(rng)
     runs = read(pages)
-    spec = SketchSpec.fitted(runs[:FITTED], seed=seed, wiring=WIRING)
+    spec = SketchSpec.fitted(runs[:FITTED], seed=seed)
     sketcher = Sketcher(spec, threads=threads)
     keys = [f"page {i}" for i in range(PAGES)]
     with (
         _place(folder) as place,
-        SketchRepository.open(place, spec, mode="a", threads=threads, dtype="float16", concepts=True) as kept,
+        SketchRepository.open(place, spec, mode="a", threads=threads, concepts=True) as kept,
     ):
         for part in progress((slice(0, SETTLE), slice(SETTLE, PAGES)), "adding pages"):
             kept.add(runs[part], keys[part])
@@ -143,7 +143,7 @@ def tell(folder: str | None = None, *, seed: int = 0, threads: int | None = None
         "sketch": {
             "dim": spec.dim,
             "bytes": rows[0].nbytes,
-            "vectors": round(2 * float(np.mean([sum(o.attribute.size for o in run.objects) for run in runs]))),
+            "vectors": round(4 * float(np.mean([sum(o.attribute.size for o in run.objects) for run in runs]))),
             "load": float(np.max(sketcher.load(runs))),
         },
         "search": search,
