@@ -11,7 +11,7 @@ import numpy as np
 from recsketch._check import Floats
 from recsketch.datasets.digits import SIDE
 from recsketch.datasets.pages import Page
-from recsketch.demo.reader import BAR, LENGTHS, NAMES, crossed, read, seen
+from recsketch.demo.reader import BAR, LENGTHS, NAMES, WIRING, crossed, read, seen
 from recsketch.populations.compared import compare
 from recsketch.populations.population import Population
 from recsketch.runs.batch import TraceBatch
@@ -47,7 +47,7 @@ class Sums:
 
 def add_up(runs: TraceBatch, later: Sequence[Page], *, seed: int, threads: int | None = None) -> Sums:
     """Add up the rows of some runs, and of as many pages after them, whose sevens are crossed before they are read."""
-    sketcher = Sketcher(SketchSpec.additive(DIM, LENGTHS, seed=seed), threads=threads)
+    sketcher = Sketcher(SketchSpec.additive(DIM, LENGTHS, seed=seed, wiring=WIRING), threads=threads)
     days = np.arange(len(later)) * DAYS // len(later)
     before, after = Population(sketcher.spec), Population(sketcher.spec)
     before.update(sketcher.sketch(runs), days)

@@ -26,6 +26,9 @@ NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 LENGTHS = {"page": 3, "line": SIDE, **dict.fromkeys(NAMES, SIDE * SIDE)}
 """Module -> length of its attribute."""
 
+WIRING: dict[str | None, list[str]] = {None: ["page"], "page": ["line"], "line": list(NAMES)}
+"""Told to sums alone, which would find it by themselves, in three times the time."""
+
 Digits = list[list[tuple[str, Floats]]]
 """Names and pixels, line by line."""
 
