@@ -67,7 +67,7 @@ def wide(rng: np.random.Generator) -> rs.Trace:
 
 
 def page(rng: np.random.Generator) -> rs.Trace:
-    """A page of handwritten digits, read by the network of `recsketch demo`."""
+    """A page of handwritten digits, read by `datasets.PageNetwork`."""
     from recsketch.datasets import PageNetwork, make_pages
 
     return PageNetwork()(make_pages(1, seed=int(rng.integers(2**31)))[0].image)
@@ -99,7 +99,7 @@ def kinds() -> Iterable[Kind]:
     yield Kind("6 objects of 8 numbers, dense", spans)
     yield Kind("84 objects of 32 numbers, dense", tree)
     yield Kind("61 objects of 64 numbers, 60 of them in one tuple", wide)
-    yield Kind("a page of the demo: 16 to 55 objects of 24 to 120 numbers", page, wiring=WIRING)
+    yield Kind("a page of digits: 16 to 55 objects of 24 to 120 numbers", page, wiring=WIRING)
     yield Kind("39 objects of 64 numbers, 4 of them not zero", sparse(64, 4), "auto")
     yield Kind("39 objects of 512 numbers, 4 of them not zero", sparse(512, 4), "auto")
 

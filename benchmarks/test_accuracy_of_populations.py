@@ -24,7 +24,7 @@ def counted(batch: rs.TraceBatch) -> rs.TraceBatch:
 
 
 def exact(effort: int) -> Iterator[Figure]:
-    """Pages of the demo: counts, means, and covariances of pages' attributes."""
+    """Pages of digits: counts, means, and covariances of pages' attributes."""
     runs, network = (40, 400, 4000)[effort], PageNetwork()
     batch = counted(rs.TraceBatch.from_traces(network(page.image) for page in make_pages(runs, seed=1)))
     lengths = np.diff(batch.attribute_ends)

@@ -1,6 +1,6 @@
 """Trials of specifications that were fitted to runs as they come. Writes the table in docs/trial.md.
 
-python benchmarks/trials.py FILE.npz ...   pages of the demo and the runs in these files, as TraceBatch.save writes them
+python benchmarks/trials.py FILE.npz ...   pages of digits and the runs in these files, as TraceBatch.save writes them
 python benchmarks/trials.py --print ...    print only
 
 A specification is fitted to every second run of a kind, nothing else being known, and tried on the others.
@@ -29,7 +29,7 @@ def kinds(files: list[Path]) -> Iterator[tuple[str, rs.TraceBatch]]:
     from recsketch.datasets import PageNetwork, make_pages
 
     network = PageNetwork()
-    yield "pages of the demo", rs.TraceBatch.from_traces(network(page.image) for page in make_pages(PAGES, seed=0))
+    yield "pages of digits", rs.TraceBatch.from_traces(network(page.image) for page in make_pages(PAGES, seed=0))
     for file in files:
         yield file.stem.replace("_", " "), rs.TraceBatch.load(file)
 

@@ -1,10 +1,8 @@
-"""The command line: the demo's figures meet bounds, text fits its terminal, errors are one line and exit code 2."""
+"""The command line: text fits its terminal, errors are one line and exit code 2."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import math
 import os
 import subprocess
 import sys
@@ -14,16 +12,6 @@ import pytest
 
 import recsketch as rs
 from recsketch.cli import main as cli
-from recsketch.demo.run import run_demo
-from recsketch.display import terminal as report
-
-ERASED = [0.0, 0.25, 0.5, 0.75]
-
-# Rounding a sketch of norm 1.2 to float32 puts 2**-24 * 1.2 / sqrt(3 * 4096) on a coordinate. One digit of 36, its
-# energy halved at each of three depths and once more for the counter, has amplitude sqrt(1 / 36) / 4 over 32 elements;
-# a load of 0.55 adds sqrt(1 / 0.45). Together 2.2 * 2**-24 of its rms; the solver's float32 sweeps, ten roundings long,
-# add a few times that.
-ROUNDING = 32 * 2**-24
 
 
 def environ(**more):
@@ -52,14 +40,6 @@ def strict_json(text):
     return json.loads(text, parse_constant=refuse)
 
 
-@pytest.fixture(scope="module")
-def demo():
-    """Figures of a third of the demo's pages."""
-    done = run("demo", "--json", "--pages", 100, "--seed", 4)
-    assert done.stderr == ""
-    return strict_json(done.stdout)
-
-
 @pytest.fixture
 def saved(tmp_path):
     """A file of three small runs, a file of their specification, and both as objects."""
@@ -75,201 +55,6 @@ def saved(tmp_path):
     batch.save(tmp_path / "runs.npz")
     (tmp_path / "spec.json").write_text(spec.to_json(), encoding="utf-8")
     return tmp_path / "runs.npz", tmp_path / "spec.json", batch, spec
-
-
-# ---------------------------------------------------------------- demo
-
-
-def numbers(value):
-    """Every number in nested figures."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return [n for item in value for n in numbers(item)]
-    return [] if isinstance(value, str) else [value]
-
-
-def test_demo_has_every_figure(demo):
-    agents = demo["agents"]
-    assert (agents["whole"], agents["errors"]) == (agents["tried"], 0)
-    assert agents["spans"] > 5 * agents["traces"]
-    assert set(demo) >= {"network", "recovery", "reading", "summary", "similarity", "erasure", "sizes", "cost"}
-    assert [r["module"] for r in demo["recovery"]] == [r["module"] for r in demo["summary"]] == ["page", "line", "char"]
-    assert [r["depth"] for r in demo["recovery"]] == [1, 2, 3]
-    assert [r["erased"] for r in demo["erasure"]] == ERASED
-    nothing = [r for r in demo["unrolling"]["erased"] if r["char_error"] is None]
-    assert all(r["digits"] == 0 for r in nothing)  # no digit found, no error to tell of
-    unrolling = demo.pop("unrolling")
-    assert all(math.isfinite(n) for n in numbers([r for r in unrolling["erased"] if r not in nothing]))
-    sizes = demo.pop("sizes")
-    assert sizes[-1]["count_error"] is None  # more pooled unknowns than numbers: nothing is claimed
-    claims = ("count_error", "mean_error")  # None where a count or a mean drowns in its error
-    assert all(row[key] is None or math.isfinite(row[key]) for row in sizes for key in claims)
-    plain = [{key: value for key, value in row.items() if key not in claims} for row in sizes]
-    assert all(math.isfinite(n) for n in numbers([demo, plain]))
-    demo |= {"sizes": sizes, "unrolling": unrolling}
-    assert demo["version"] == rs.__version__
-    assert demo["isa"] == rs.isa()
-    assert demo["seconds"] > 0
-
-
-def test_demo_of_a_repository(tmp_path):
-    """Of 700 pages; the seeds are fixed, and so is all that comes out. A layout that appears on the way is found after
-    13 to 36 of its pages in docs/figures.md, and here there are about 38."""
-    done = run("demo", "--json", "--pages", 700, "--repository", tmp_path / "kept")
-    found = strict_json(done.stdout)
-    assert found["moved"]["first"] >= 0.95 * found["moved"]["tried"]
-    assert found["digits"]["first"] >= 0.7 * found["digits"]["tried"]
-    assert found["concepts"]["new"]
-    assert all(c["pure"] >= 0.95 for c in found["concepts"]["found"])
-    assert (tmp_path / "kept" / "graph.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-    with rs.SketchRepository.open(tmp_path / "kept" / "pages") as kept:
-        assert len(kept) == 700
-        assert str(kept.graph()) == found["graph"]
-    assert (
-        "wanted a folder that is not there yet"
-        in run("demo", "--repository", tmp_path / "kept", "--pages", 640, check=False).stderr
-    )
-    assert "wanted at least 640" in run("demo", "--repository", tmp_path / "no", "--pages", 3, check=False).stderr
-
-
-def test_demo_counts_its_pages(demo):
-    network = demo["network"]
-    assert network["pages"] == 100
-    assert 300 <= network["lines"] <= 600
-    assert demo["reading"]["digits"] == network["digits"] == demo["recovery"][2]["objects"]
-    assert demo["recovery"][1]["objects"] == network["lines"]
-    assert network["segmented"] == 1
-    assert network["objects_mean"] == pytest.approx(1 + (network["lines"] + network["digits"]) / 100)
-    assert network["load_mean"] <= network["load_max"] <= 0.6
-
-
-def test_demo_tries_its_specification(demo):
-    """Loads of at most 0.6 come back, from float16 with the error of that; bytes are those of a stored sketch."""
-    trial = demo["trial"]
-    assert (trial["whole"], trial["tried"], trial["storage"]) == (8, 8, "float16")
-    assert 1e-4 < trial["error"] < 0.02
-    assert trial["bytes"] == 2 * demo["dim"] + 12
-    assert demo["cost"]["bytes_raw_mean"] / 4 < trial["columns"] < demo["cost"]["bytes_raw_max"]
-
-
-def test_demo_recovers_attributes_at_every_depth(demo):
-    for row in demo["recovery"]:
-        assert row["error"] < ROUNDING
-        # The largest of 300,000 errors, some of objects with a smaller share: 5 deviations times 4.
-        assert row["worst"] < 20 * ROUNDING
-
-
-def test_demo_reads_the_same_digits_from_recovered_vectors(demo):
-    reading = demo["reading"]
-    assert reading["agree"] == 1
-    assert reading["sketch"] == reading["network"]
-    # tests/test_datasets.py measures 0.971; four standard deviations.
-    assert reading["network"] > 0.971 - 4 * math.sqrt(0.971 * 0.029 / reading["digits"])
-
-
-def test_demo_finds_pages_scanned_again(demo):
-    similarity = demo["similarity"]
-    assert similarity["queries"] == similarity["among"] == 100
-    assert similarity["found"] >= 0.99
-    # Not 1: the scans differ, by noise of 1% and half a pixel of alignment.
-    assert similarity["best_other"] < similarity["same_page"] < 0.9999
-    assert similarity["best_other_most"] < 1
-
-
-def test_demo_degrades_gracefully(demo):
-    rows = demo["erasure"]
-    dim = demo["dim"]
-    for before, after in itertools.pairwise(rows):
-        assert after["kept"] < before["kept"]
-        assert after["digits"] <= before["digits"] + 0.02
-        assert after["fits"] <= before["fits"]
-    for row in rows:
-        assert row["kept"] == dim - round(row["erased"] * dim)
-        assert row["found"] >= 0.97
-    assert rows[0]["fits"] == 1
-    assert rows[0]["char_error"] < ROUNDING
-    # At a quarter erased the load is below 0.8 everywhere: still exact, with twice the amplification.
-    assert rows[1]["char_error"] < 2 * ROUNDING
-    # Most runs no longer fit, so they cannot come back, but more is read than the tenth of guessing.
-    assert rows[3]["fits"] < 0.5
-    assert rows[3]["char_error"] > 0.1
-    assert rows[3]["digits"] > 0.2
-
-
-def test_demo_unrolls_pages_whose_structure_is_unknown(demo):
-    u = demo["unrolling"]
-    assert u["pages"] == 100
-    assert u["whole"] == u["claimed"] == 100  # loads below 0.6
-    assert u["found"] == 1
-    assert u["explained"] == pytest.approx(1, abs=1e-6)
-    assert u["digits"] == demo["reading"]["sketch"]
-    assert u["char_error"] < 10 * ROUNDING  # the counters, each object's scale, are read as well
-    assert u["seconds_page"] > 0
-    assert [r["erased"] for r in u["erased"]] == [k / 10 for k in range(10)]
-    for before, after in itertools.pairwise(u["erased"]):
-        assert after["kept"] < before["kept"]
-        assert after["whole"] <= before["whole"]
-        assert after["digits"] <= before["digits"] + 0.02
-    assert u["erased"][0]["whole"] == u["erased"][2]["whole"] == u["erased"][0]["pages"]
-    assert u["erased"][9]["whole"] == 0
-    assert u["erased"][9]["digits"] < 0.1
-    full, half, quarter = u["stored"]
-    assert full["bytes"] - 12 == 2 * (half["bytes"] - 12) == 4 * (quarter["bytes"] - 12) == 4 * demo["dim"]
-    assert full["digits"] == half["digits"] == u["erased"][0]["digits"]
-    assert full["char_error"] < half["char_error"] < quarter["char_error"] < 0.1
-    assert quarter["whole"] == full["whole"]
-
-
-def test_demo_summaries_are_near_the_truth(demo):
-    page, line, char = demo["summary"]
-    assert page["count_true"] == 1
-    assert 3 <= line["count_true"] <= 6
-    # Of 24 pages, whose digits scatter by about 7.
-    assert char["count_true"] == pytest.approx(demo["network"]["digits"] / 100, abs=4 * 7 / math.sqrt(24))
-    for row in (page, line, char):
-        # The matrices are the same for all pages, so errors share most of their chance: four stated errors, no less.
-        assert row["count_error"] <= 4 * row["count_error_stated"]
-        assert abs(row["count_read"] - row["count_true"]) <= row["count_error"]
-        assert row["means_seen"] > 0.5
-        assert row["count_error"] == 0  # the pages unroll, and are counted
-    assert char["mean_error"] < 1e-5
-
-
-def test_demo_compares_sizes_and_costs(demo):
-    sizes, cost = demo["sizes"], demo["cost"]
-    assert [row["dim"] for row in sizes] == [4 * demo["dim"], demo["dim"], demo["dim"] // 4, demo["dim"] // 16]
-    assert sizes[0]["count_error"] == sizes[1]["count_error"] == 0  # the pages unroll, and are counted
-    assert sizes[0]["digits"] == sizes[1]["digits"] > sizes[2]["digits"] > sizes[3]["digits"]
-    assert sizes[3]["found"] > 0.9
-    for row in sizes:
-        assert row["bytes"] == 4 * row["dim"]
-        assert row["of_raw"] == pytest.approx(row["bytes"] / cost["bytes_raw_mean"])
-    assert cost["bytes_sketch"] == 4 * demo["dim"]
-    # 32-bit attributes, of which the load counts two unknowns an object more, of 24 and more; and the structure.
-    unknowns = 4 * demo["network"]["load_mean"] * demo["dim"]
-    assert 24 / 26 * unknowns < cost["bytes_raw_mean"] < 1.2 * unknowns
-    assert cost["bytes_raw_mean"] < cost["bytes_raw_max"]
-    assert cost["sketches_per_second"] > cost["recoveries_per_second"] > 0
-
-
-@pytest.mark.parametrize(("columns", "encoding"), [(80, "utf-8"), (120, "utf-8"), (60, "ascii")])
-def test_demo_text_fits_its_terminal(columns, encoding):
-    done = run("demo", "--pages", 3, COLUMNS=str(columns), PYTHONIOENCODING=encoding)
-    assert done.stderr == ""
-    lines = done.stdout.splitlines()
-    assert max(map(report.text_width, lines)) <= columns
-    assert not any(line != line.rstrip() for line in lines)
-    assert "\x1b" not in done.stdout
-    assert done.stdout.isascii() == (encoding == "ascii")
-    for word in ("recovered", "Digits read", "unrolled", "float16", "most similar", "erased", "bytes"):
-        assert word in done.stdout
-
-
-@pytest.mark.parametrize(("pages", "seed"), [(1, 0), (0, 0), (5, -1)])
-def test_demo_refuses_too_few_pages_and_negative_seeds(pages, seed):
-    with pytest.raises(ValueError, match="wanted"):
-        run_demo(pages, seed=seed)
 
 
 # ---------------------------------------------------------------- other commands
@@ -462,11 +247,10 @@ def assert_refused(done, *words):
     [
         ([], "COMMAND"),
         (["nothing"], "nothing"),
-        (["demo", "--pages", "1"], "--pages"),
-        (["demo", "--pages", "many"], "many"),
+        (["demo", "--seed", "many"], "many"),
         (["demo", "--seed", "-1"], "--seed"),
         (["demo", "--threads", "0"], "--threads"),
-        (["demo", "--page", "5"], "--page"),
+        (["demo", "--see", "5"], "--see"),
         (["sketch"], "IN"),
         (["summary", "x.npz"], "--module"),
         (["unroll"], "SKETCHES.npz"),

@@ -301,8 +301,8 @@ def test_no_message_is_long(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     """Whatever it quotes: names of files, options, modules, numbers."""
     long = "x" * 100_000
     for line in (
-        ("demo", "--pages", "9" * 5000),
-        ("demo", "--pages", long),
+        ("demo", "--threads", "9" * 5000),
+        ("demo", "--seed", long),
         ("demo", f"--{long}"),
         (long,),
         ("summary", folder / "s.npz", "--module", "line", "--threads", "x\x1b[1m" * 1000),

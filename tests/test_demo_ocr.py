@@ -72,5 +72,5 @@ def test_the_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch, capsy
     assert main(["demo", "--ocr", "--html", str(folder / "p.html")]) == 2
     assert "recsketch[demo]" in capsys.readouterr().err
     assert not (folder / "p.html").exists()
-    assert main(["demo", "--html", str(folder / "p.html")]) == 2
-    assert "--ocr" in capsys.readouterr().err
+    assert main(["demo", "--ocr", "--repository", str(folder / "kept")]) == 2
+    assert "--repository" in capsys.readouterr().err

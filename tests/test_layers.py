@@ -52,7 +52,6 @@ BELOW = {
         "runs",
         "sketcher",
         "sketching",
-        "trials",
     },
     "cli": {
         "_config",
@@ -102,7 +101,6 @@ OPTIONAL = {
     "_arrow": {"pyarrow"},
     "capture/onnx": {"onnx", "onnxruntime"},
     "demo/ocr": {"onnx", "PIL", "rapidocr"},
-    "demo/ocr_text": {"PIL"},
     "capture/otlp/sources": {"orjson"},
     "capture/torch/__init__": {"torch"},
     "repository/approximate/index": {"faiss"},

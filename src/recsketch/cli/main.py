@@ -112,44 +112,35 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(parser: argparse.ArgumentParser) -> Run:
-    """Read pages of handwritten digits with a small modular network and show what sketches of its runs know."""
-    parser.add_argument(
-        "--pages", type=whole(2), metavar="N", help="how many pages (default: 300, or 1000 for a repository)"
-    )
-    parser.add_argument(
-        "--repository", metavar="DIR", help="keep the runs there, find them again, and see kinds of pages emerge"
-    )
+    """Tell in a minute what recsketch does: capture, sketch, search, read back, population, concept. Pages of
+    handwritten digits are read, and every number told is measured meanwhile."""
+    parser.add_argument("--html", metavar="FILE.html", help="write the story there too, with pictures")
+    parser.add_argument("--repository", metavar="DIR", help="make the repository of pages there, and keep it")
     parser.add_argument("--ocr", action="store_true", help="read a printed page with rapidocr (extra `demo`) instead")
-    parser.add_argument("--html", metavar="FILE.html", help="with --ocr: write the page beside what came back")
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of pages and sketches (default: 0)")
     add_threads(parser)
     add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
-        if args.html is not None and not args.ocr:
-            raise ValueError("--html: wanted --ocr with it; got none")
         if args.ocr:
+            if args.repository is not None:
+                raise ValueError("--repository: wanted a demo without --ocr; got both")
             _read_page(args)
             return
-        # Imported here: the digits and the demo's figures concern no other command.
-        if args.repository is not None:
-            from recsketch.demo.repository import run_repository
-            from recsketch.demo.repository_text import repository_text
+        # Imported here: the digits and the story concern no other command.
+        from recsketch.demo.page import story_page
+        from recsketch.demo.story import tell
+        from recsketch.demo.text import story_text
 
-            kept, found = run_repository(args.repository, args.pages or 1000, seed=args.seed, threads=args.threads)
-            if args.json:
-                print_json(kept)
-            else:
-                print(repository_text(kept, found, style=Style.of(sys.stdout)))
-            return
-        from recsketch.demo.run import run_demo
-        from recsketch.demo.text import demo_text
-
-        figures, example = run_demo(args.pages or 300, seed=args.seed, threads=args.threads)
+        with writing(args.html) as page:
+            story = tell(args.repository, seed=args.seed, threads=args.threads)
+            if page is not None:
+                page.write(story_page(story).encode())
+        told = told_to(args.html)
         if args.json:
-            print_json(figures)
+            print_json(story.figures, told)
         else:
-            print(demo_text(figures, example, style=Style.of(sys.stdout)))
+            print(story_text(story, folder=args.repository, style=Style.of(told)), file=told)
 
     return run
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from dataclasses import replace
 from typing import Any
 
-from recsketch.demo.ocr import Image, Reading
+from recsketch.demo.ocr import Reading
+from recsketch.demo.pictures import png
 from recsketch.display.terminal import Style, beside, heading, lines, paragraph
 from recsketch.runs import drawing
 
@@ -69,7 +68,7 @@ def ocr_page(reading: Reading) -> str:
     height, width = reading.image.shape[:2]
     frame = "flex:1 1 18em;min-width:0;height:auto;border:1px solid #8888"
     alt = html.escape(" ".join(line for block in reading.truth for line in block))
-    picture = f'<img alt="{alt}" width="{width}" height="{height}" style="{frame}" src="{_png(reading.image)}">'
+    picture = f'<img alt="{alt}" width="{width}" height="{height}" style="{frame}" src="{png(reading.image)}">'
     words = []
     objects = reading.unrolled.objects
     blocks = [b for page in reading.unrolled.outputs for b in objects[page].inputs]
@@ -89,11 +88,3 @@ def ocr_page(reading: Reading) -> str:
     return drawing.document(
         "A page, and what its sketch remembers", [("As it was printed, and as it came back", side), ("Run", tree)]
     )
-
-
-def _png(image: Image) -> str:
-    from PIL import Image as Pillow
-
-    file = io.BytesIO()
-    Pillow.fromarray(image).save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,124 +1,102 @@
-"""What one sum of all pages' sketches knows: how many digits of each kind there are, and how they look on average."""
+"""Rows that add up: what the sum of many pages knows of their digits, and whether later pages differ."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from recsketch._check import Floats
 from recsketch.datasets.digits import SIDE
-from recsketch.datasets.network import MODULES, PageNetwork
 from recsketch.datasets.pages import Page
-from recsketch.display.terminal import Style, heading, paragraph, shade
+from recsketch.demo.reader import BAR, LENGTHS, NAMES, WIRING, crossed, read, seen
 from recsketch.populations.compared import compare
 from recsketch.populations.population import Population
-from recsketch.runs.trace import Trace
+from recsketch.runs.batch import TraceBatch
 from recsketch.sketcher import Sketcher
 from recsketch.sketching.spec import SketchSpec
 
-DIM = 2048
-NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-SHOWN = 8  # digits that fit beside each other
-FAULT, LEAST, BLOCKS = 3, 32, 16  # a row of pixels; pages of a half, at least; groups of them
+DIM, DAYS = 2048, 16
+"""Numbers of a row that is added up, and days into which either half of the pages falls."""
+
+LEVEL = 0.05
+"""What is called changed is wrong in at most this share of comparisons."""
 
 
-def population_figures(
-    network: PageNetwork, pages: Sequence[Page], traces: Sequence[Trace], seed: int
-) -> dict[str, Any]:
-    """Pages again, every digit an object of its own module with its image; read from the sum of their sketches."""
-    modules = {"page": MODULES["page"], "line": MODULES["line"], **dict.fromkeys(NAMES, SIDE * SIDE)}
-    spec = SketchSpec.additive(DIM, modules, seed=seed)
-    images: dict[str, list[Any]] = {name: [] for name in NAMES}
-    runs = [_run(network, page, trace, images) for page, trace in zip(pages, traces, strict=True)]
-    sketches = Sketcher(spec).sketch(runs)
-    population = Population(spec)
-    population.update(sketches)
-    found = population.read("module")
-    of_digits = {p.path[0]: p for p in found}
-    means = {n: of_digits[n].mean.reshape(SIDE, SIDE) for n in NAMES if n in of_digits}
-    counts = {n: of_digits[n].count for n in means}
-    true = {name: np.mean(of, axis=0) for name, of in images.items() if of}
-    return {
-        "dim": DIM,
-        "complete": found.complete,
-        "digits": sum(map(len, images.values())),
-        "count_error": max(abs(counts.get(name, 0.0) - len(of)) for name, of in images.items()),
-        "pixel_error": max(float(np.abs(means[n] - true[n]).max()) if n in means else 1.0 for n in true),
-        "means": {name: mean.tolist() for name, mean in means.items()},
-        "change": _change(network, pages, traces, spec, sketches),
-    }
+@dataclass(frozen=True)
+class Sums:
+    """What two sums of rows told, the second of pages with crossed sevens.
+
+    Attributes
+    ----------
+    figures : dict
+        Of JSON types.
+    means : dict of str to (3, 8, 8) float
+        Of digits: the mean image from the first sum, the true one, and that from the second sum; NaN where there is no
+        such digit.
+    p : dict of str to float
+        Of modules: the p-value of their change, adjusted for all of them.
+    """
+
+    figures: dict[str, Any]
+    means: dict[str, Floats]
+    p: dict[str, float]
 
 
-def _run(
-    network: PageNetwork, page: Page, trace: Trace, images: dict[str, list[Any]] | None = None, faulty: str = ""
-) -> Trace:
-    """A page's run with its digits' images, which are kept; those of a kind may have lost a row of pixels."""
-    run, by_module = Trace(), {m: [o.attribute for o in trace.objects if o.module == m] for m in ("page", "line")}
-    lines = []
-    for crops, profile in zip(network.crops(page.image), by_module["line"], strict=True):
-        names = [NAMES[label] for label in network.read(network.hidden(crops)).label]
-        for name, crop in zip(names, crops, strict=True):
-            if name == faulty:
-                crop[FAULT] = 0.0
-            if images is not None:
-                images[name].append(crop)
-        digits = [run.add(name, crop.ravel()) for name, crop in zip(names, crops, strict=True)]
-        lines.append(run.add("line", profile, inputs=digits))
-    run.outputs([run.add("page", by_module["page"][0], inputs=lines)])
-    return run
-
-
-def _change(
-    network: PageNetwork, pages: Sequence[Page], traces: Sequence[Trace], spec: SketchSpec, sketches: Any
-) -> dict[str, Any] | None:
-    """Between the first half of the pages and the second, whose sevens have lost a row of pixels; None of few pages."""
-    half = len(pages) // 2
-    if half < LEAST:
-        return None
-    faulty = [_run(network, pages[i], traces[i], faulty="seven") for i in range(half, 2 * half)]
-    before, after = Population(spec), Population(spec)
-    for population, part in ((before, sketches[:half]), (after, Sketcher(spec).sketch(faulty))):
-        population.update(part, np.arange(half) * BLOCKS // half)
-    found = compare(before, after)
-    elements = [
-        (found.paths[found.path[k]], found.elements[k])
-        for k in np.flatnonzero(found.adjusted <= 0.05)  # each by itself
-    ]
-    told = [text for _, text in elements]
-    return {
-        "pages": half,
-        "changed": list(found.changed()),
-        "pixels": len(told),
-        "of_the_row": sum(text in {f"mean {FAULT * SIDE + k}" for k in range(SIDE)} for text in told),
-        "elements": len(found.elements),
-    }
-
-
-def population_text(figures: dict[str, Any], style: Style) -> str:
-    """The same for a terminal."""
-    f, shown = figures["population"], list(figures["population"]["means"].items())[:SHOWN]
-    lines = [heading("All pages in one sum", style=style)]
-    gap = np.zeros((SIDE, 1))
-    strip = [np.concatenate([np.asarray(image), gap], axis=1) for _, image in shown]
-    if strip:
-        lines += [
-            "  " + row
-            for row in shade(np.concatenate(strip, axis=1), style=Style(style.width - 2, style.unicode, style.color))
-        ]
-    text = (
-        f"The sketches of all pages were added up, each digit with its image. From these {f['dim']:,} numbers, told no "
-        f"wiring: the {f['digits']:,} digits by kind, counted to {f['count_error']:.0e}, and the mean image of each, "
-        f"above, right to {f['pixel_error']:.0e} of full ink."
-    )
-    lines.append(paragraph(text, style=style, indent=2))
-    if f["change"] is not None:
-        c = f["change"]
-        what = ", ".join(path.rpartition(" > ")[2] for path in c["changed"]) or "nothing"
-        text = (
-            f"Of the second {c['pages']:,} pages the sevens were given a fault, a row of pixels that is blank. Between "
-            f"the two sums changed: {what}; of {c['elements']:,} elements {c['pixels']} by themselves, "
-            f"{c['of_the_row']} of them pixels of that row."
+def add_up(runs: TraceBatch, later: Sequence[Page], *, seed: int, threads: int | None = None) -> Sums:
+    """Add up the rows of some runs, and of as many pages after them, whose sevens are crossed before they are read."""
+    sketcher = Sketcher(SketchSpec.additive(DIM, LENGTHS, seed=seed, wiring=WIRING), threads=threads)
+    days = np.arange(len(later)) * DAYS // len(later)
+    before, after = Population(sketcher.spec), Population(sketcher.spec)
+    before.update(sketcher.sketch(runs), days)
+    after.update(sketcher.sketch(read((crossed(page) for page in later), "reading crossed sevens")), days)
+    found = [population.read("module") for population in (before, after)]
+    first, second = ({p.path[0]: p for p in reading} for reading in found)
+    truth: dict[str, list[Floats]] = {name: [] for name in NAMES}
+    for name, pixels in (x for run in runs for line in seen(run) for x in line):
+        truth[name].append(pixels)
+    nothing = np.full(SIDE * SIDE, np.nan)
+    means = {
+        name: np.reshape(
+            [
+                first[name].mean if name in first else nothing,
+                np.mean(of, axis=0) if of else nothing,
+                second[name].mean if name in second else nothing,
+            ],
+            (3, SIDE, SIDE),
         )
-        lines.append(paragraph(text, style=style, indent=2))
-    return "\n".join(lines)
+        for name, of in truth.items()
+    }
+    counts = [abs(first[name].count - len(of)) if name in first else len(of) for name, of in truth.items()]
+    off = [np.nan_to_num(np.abs(means[name][0] - means[name][1]), nan=1.0).max() for name, of in truth.items() if of]
+    figures = {
+        "pages": len(later),
+        "days": DAYS,
+        "dim": DIM,
+        "digits": sum(map(len, truth.values())),
+        "complete": found[0].complete,
+        "count_error": float(max(counts)),
+        "pixel_error": float(max(off)),
+    }
+    change, p = _change(before, after)
+    return Sums(figures | change, means, p)
+
+
+def _change(before: Population, after: Population) -> tuple[dict[str, Any], dict[str, float]]:
+    """What changed, and the p-value of every module: the least of its path's and its elements'."""
+    found = compare(before, after, level=1 - LEVEL)
+    names = [path.rpartition(" > ")[2] for path in found.paths]
+    p = {
+        name: float(min(found.path_adjusted[k], found.adjusted[found.path == k].min())) for k, name in enumerate(names)
+    }
+    alone = {found.elements[k] for k in np.flatnonzero(found.adjusted <= LEVEL) if names[found.path[k]] == "seven"}
+    changed = [path.rpartition(" > ")[2] for path in found.changed()]
+    return {
+        "changed": changed,
+        "p": max((p[name] for name in changed), default=None),
+        "p_else": min((p[name] for name in names if name not in changed), default=None),
+        "pixels": len(alone),
+        "of_the_bar": len(alone & {f"mean {BAR * SIDE + k}" for k in range(SIDE)}),
+    }, p
