@@ -75,7 +75,7 @@ def test_populations_of_folders_know_how_their_sketches_are_rounded(
     assert told["complete"]
     assert told["unexplained"] > 1e-6
     assert [p["path"] for p in told["paths"]] == [["page"], ["page", "line"]]
-    assert main(["summary", out, "--module", "page", "--json"]) == 0
+    assert main(["read", out, "--module", "page", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 200
 
 
