@@ -129,7 +129,10 @@ def test_what_does_not_go_together(folder: Path, capsys: pytest.CaptureFixture[s
         ([runs, str(folder / "out"), "--threads", "2", *spec], "--threads: wanted --workers"),
         ([runs, str(folder / "out"), "--memory", "0", *spec], "--memory"),
         ([runs, str(folder / "out"), "--memory", "lots", *spec], "wanted a size such as 800M"),
-        ([runs, str(folder / "out"), "--dtype", "bfloat16", *spec], "--dtype: wanted float16 or float32 or int8; got 'bfloat16'"),
+        (
+            [runs, str(folder / "out"), "--dtype", "bfloat16", *spec],
+            "--dtype: wanted float16 or float32 or int8; got 'bfloat16'",
+        ),
         (["--verify", runs, a], "wanted one folder"),
         (["--verify", runs], "wanted a folder of sketches; got another"),
     ):

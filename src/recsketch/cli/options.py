@@ -120,15 +120,14 @@ def add_html(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--html", metavar="FILE", help=f"write {what} as a page")
 
 
-def add_in_and_out(parser: argparse.ArgumentParser, name: str, what: str, out: str) -> None:
-    """Of a command that is there to write one file or folder: OUT is the last position, or named by --out."""
-    parser.add_argument("inputs", nargs="+", metavar=name, help=what)
+def add_in_and_out(parser: argparse.ArgumentParser, name: str, what: str, out: str, one: bool = False) -> None:
+    """Of a command that is there to write one file or folder: OUT is the last position, or named by --out. Inputs are
+    many, or one."""
+    parser.add_argument("inputs", nargs="+", metavar=name, help=what).one = one  # type: ignore[attr-defined]
     parser.add_argument("-o", "--out", metavar="OUT", help=f"{out}; or as the last position").last = True  # type: ignore[attr-defined]
 
 
-def take_out(
-    parser: argparse.ArgumentParser, args: argparse.Namespace, endings: tuple[str, ...] = (), one: bool = False
-) -> None:
+def take_out(parser: argparse.ArgumentParser, args: argparse.Namespace, endings: tuple[str, ...] = ()) -> None:
     """Let `args.out` be the last position where --out is not given. Since it is one of many names on a line, and what
     it names is written over, it must end as such files do."""
     if args.out is None:
@@ -138,7 +137,7 @@ def take_out(
         if endings and args.out != STANDARD and not args.out.lower().endswith(endings):
             wanted = f"a name in {', '.join(endings)}" if len(endings) > 1 else f"a name in {endings[0]}"
             parser.error(f"OUT: wanted {wanted}, or another by --out; got {_check.shown(args.out)}")
-    if one and len(args.inputs) > 1:
+    if len(args.inputs) > 1 and next(a for a in parser._actions if a.dest == "inputs").one:  # type: ignore[attr-defined]
         parser.error(f"wanted one input and OUT; got {_check.shown(args.inputs[1])} beside them")
 
 

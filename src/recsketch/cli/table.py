@@ -126,12 +126,17 @@ def arguments(parser: argparse.ArgumentParser) -> tuple[list[argparse.Action], l
     return [a for a in given if not a.option_strings], [a for a in given if a.option_strings]
 
 
+def many(a: argparse.Action) -> bool:
+    """Whether a position takes several values, as far as the caller sees: OUT, where it is the last, is none of them."""
+    return a.nargs == "+" and not getattr(a, "one", False)
+
+
 def usage(parser: argparse.ArgumentParser) -> str:
     """Positions, required options, and that there are others, on one line."""
     positions, options = arguments(parser)
     words = [parser.prog]
     for a in positions:
-        words.append(f"{a.metavar}..." if a.nargs == "+" else f"[{a.metavar}]" if a.nargs == "?" else str(a.metavar))
+        words.append(f"{a.metavar}..." if many(a) else f"[{a.metavar}]" if a.nargs == "?" else str(a.metavar))
     if any(a.dest == "out" and getattr(a, "last", False) for a in options):
         words.append("OUT")
     words += [f"{a.option_strings[-1]} {a.metavar}" for a in options if a.required]

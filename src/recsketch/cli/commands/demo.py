@@ -22,7 +22,7 @@ def demo(parser: argparse.ArgumentParser) -> Run:
         "--repository", metavar="DIR", help="keep the runs there, find them again, and see kinds of pages emerge"
     )
     parser.add_argument("--ocr", action="store_true", help="read a printed page with rapidocr (extra `demo`) instead")
-    parser.add_argument("--html", metavar="FILE.html", help="with --ocr: write the page beside what came back")
+    parser.add_argument("--html", metavar="FILE", help="with --ocr: write the page beside what came back")
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of pages and sketches (default: 0)")
     add_threads(parser)
     add_json(parser)

@@ -29,7 +29,9 @@ def nearest(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument("--like", type=whole(0), metavar="N", help="what to look for: this row, itself left out")
     add_spec(parser)
     add_k(parser, 1, 10, "how many")
-    parser.add_argument("--metric", choices=("cosine", "inner"), default="cosine", help="(default: cosine)")
+    parser.add_argument(
+        "--metric", choices=("cosine", "inner"), default="cosine", help="cosine, or inner product (default: cosine)"
+    )
     parser.add_argument(
         "--centre", action="store_true", help="subtract the mean of all rows, once all have norm one, from both sides"
     )

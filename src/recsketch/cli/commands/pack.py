@@ -31,12 +31,12 @@ def pack(parser: argparse.ArgumentParser) -> Run:
     into account. What comes of a file of sketches lacks the specification, which commands that read it take as --spec;
     of float32 it is a file of sketches again. A folder or a table of sketches becomes a table, .parquet or .npz, which
     has all."""
-    add_in_and_out(parser, "IN", SKETCHES, "the packed sketches, a name in .npz or .parquet")
+    add_in_and_out(parser, "IN", SKETCHES, "the packed sketches, a name in .npz or .parquet", one=True)
     add_spec(parser)
     add_dtype(parser, tuple(STORED), "float16")
 
     def run(args: argparse.Namespace) -> None:
-        take_out(parser, args, (".npz", ".parquet", ".pq"), one=True)
+        take_out(parser, args, (".npz", ".parquet", ".pq"))
         given, dtype = args.inputs[0], args.dtype or "float16"
         keep_apart([given, args.spec], [args.out])
         if is_table(given) or {"values", "spec"} <= members(given):

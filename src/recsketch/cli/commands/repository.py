@@ -236,10 +236,10 @@ def compact(parser: argparse.ArgumentParser) -> Run:
 @command("recsketch export kept all.npz")
 def export(parser: argparse.ArgumentParser) -> Run:
     """Write all runs of a repository to one file."""
-    add_in_and_out(parser, "DIR", "the repository, a folder", "the file, a name in .npz or .parquet")
+    add_in_and_out(parser, "DIR", "the repository, a folder", "the file, a name in .npz or .parquet", one=True)
 
     def run(args: argparse.Namespace) -> None:
-        take_out(parser, args, (".npz", ".parquet"), one=True)
+        take_out(parser, args, (".npz", ".parquet"))
         form = "parquet" if args.out.lower().endswith(".parquet") else "npz"
         with _store().open(args.inputs[0]) as repository, _files.written(target(args.out)) as out:
             repository.export(out, form)
@@ -252,7 +252,7 @@ def export(parser: argparse.ArgumentParser) -> Run:
 @command("recsketch graph kept graph.html")
 def graph(parser: argparse.ArgumentParser) -> Run:
     """Write what runs are made of, and which are alike. That is a page to look at, node-link JSON, or GraphML."""
-    add_in_and_out(parser, "DIR", "the repository, a folder", "the graph, a name in .html, .json or .graphml")
+    add_in_and_out(parser, "DIR", "the repository, a folder", "the graph, a name in .html, .json or .graphml", one=True)
     parser.add_argument("--key", metavar="KEY", help="of the run that a page shows first")
     parser.add_argument("--most", type=whole(1), default=1000, metavar="N", help="nodes of a page (default: 1000)")
     add_k(parser, 0, 5, "most alike runs, at most 10")
@@ -264,7 +264,7 @@ def graph(parser: argparse.ArgumentParser) -> Run:
     add_threads(parser)
 
     def run(args: argparse.Namespace) -> None:
-        take_out(parser, args, one=True)
+        take_out(parser, args)
         suffix = os.path.splitext(args.out)[1].lower()
         if suffix not in (".html", ".json", ".graphml"):
             raise ValueError(f"--out: wanted a name in .html, .json or .graphml; got {_check.shown(args.out)}")

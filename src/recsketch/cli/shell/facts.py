@@ -41,4 +41,4 @@ def _of(a: argparse.Action) -> Option:
     takes = a.nargs != 0
     value = (str(a.metavar) if a.metavar is not None else "|".join(choices)) if takes else ""
     text = "show this help" if a.dest == "help" else (a.help or "")
-    return Option(tuple(a.option_strings), value, choices, value in FILES, a.nargs == "+", text)
+    return Option(tuple(a.option_strings), value, choices, value in FILES, table.many(a), text)
