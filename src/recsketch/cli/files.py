@@ -158,7 +158,7 @@ def _traces(given: object, left_out: list[str] | None) -> TraceBatch:
     if found.errors and left_out is None:
         first, more = _check.cut(str(found.errors[0]), 300), len(found.errors) - 1
         text = f"traces left out: {first}{f', and {more} more' if more else ''}"
-        warnings.warn(text, _check.SketchWarning, stacklevel=2)
+        warnings.warn(text, UserWarning, stacklevel=2)
     elif left_out is not None:
         left_out += [_check.cut(str(error), 300) for error in found.errors]
     return found.runs

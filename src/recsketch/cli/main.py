@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import recsketch._check as _check
 import recsketch.cli.table as table
@@ -58,9 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return 0
             if os.environ.get("RECSKETCH_TRACEBACK"):
                 raise
-            tell("error", error)
+            tell("error", spelled(str(error), args.spelled) or type(error).__name__)
             return USAGE_ERROR
     return 0
+
+
+def spelled(message: str, options: Mapping[str, str]) -> str:
+    """An error of an argument of Python, named as the option is that it came from."""
+    name, colon, rest = message.partition(": ")
+    return f"{options[name]}{colon}{rest}" if name in options else message
 
 
 def parsed(words: Sequence[str]) -> Namespace:

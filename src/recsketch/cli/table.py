@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import recsketch._check as _check
-from recsketch.cli.options import Run, line
+from recsketch.cli.options import FILES, Run, line
 
 # Of each group its commands, and the file of `recsketch.cli.commands` that declares them: what one command needs is not
 # loaded for another.
@@ -67,6 +67,7 @@ class Command:
             allow_abbrev=False,
         )
         parser.set_defaults(command=self.name, run=self.declare(parser))
+        parser.set_defaults(spelled={a.dest: a.option_strings[-1] for a in arguments(parser)[1] if named(a)})
         parser.usage = usage(parser)
         words = ["example:", *(f"  {x}" for x in self.examples), ""]
         if self.exits:
@@ -126,8 +127,13 @@ def arguments(parser: argparse.ArgumentParser) -> tuple[list[argparse.Action], l
     return [a for a in given if not a.option_strings], [a for a in given if a.option_strings]
 
 
+def named(a: argparse.Action) -> bool:
+    """Whether an error that begins with the option's name in Python means it: not, if it may be a file's name."""
+    return a.dest == "spec" or str(a.metavar) not in FILES
+
+
 def many(a: argparse.Action) -> bool:
-    """Whether a position takes several values, as far as the caller sees: OUT, where it is the last, is none of them."""
+    """Whether a position takes several values, as the caller sees it: OUT, the last, is none of them."""
     return a.nargs == "+" and not getattr(a, "one", False)
 
 

@@ -208,7 +208,8 @@ def watch(parser: argparse.ArgumentParser) -> Run:
         if args.state is not None and os.path.exists(args.state):
             monitor = Monitor.load(args.state)
         else:
-            usual = known.blocks(read_sketches(args.reference)[1], args.block)
+            earlier = read_sketches(args.reference)[1]
+            usual = known.blocks(earlier[: len(earlier) // args.block * args.block], args.block)
             shares = {UNKNOWN: 0.2} if len(usual.elements) > 1 else None
             monitor = Monitor(usual.values, args.block, usual.elements, alpha=args.alpha, weights=shares)
         whole_blocks = len(stream) // args.block * args.block

@@ -90,7 +90,7 @@ def _attributes(
 ) -> None:
     runs = read_runs(args.structure)
     if len(runs) not in (1, len(sketches)):
-        wanted = f"one run, or one for each of {_check.count(len(sketches), 'sketch')}"
+        wanted = f"one run, or one for each of {len(sketches)} sketches"
         raise ValueError(f"--structure: wanted {wanted}; got {_check.count(len(runs), 'run')}")
     own = [0] * len(numbers) if len(runs) == 1 else numbers
     found: list[Any] = []
