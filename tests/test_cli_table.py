@@ -57,6 +57,7 @@ def test_the_overview_has_every_command_and_fits_80_columns() -> None:
 @pytest.mark.parametrize("c", COMMANDS, ids=NAMES)
 def test_help_has_everything(c: table.Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
     parser = c.parser()
     text = parser.format_help()
     positions, options = facts(parser)

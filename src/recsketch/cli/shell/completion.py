@@ -103,7 +103,7 @@ def _zsh() -> str:
         for p in positions:
             does = f"({' '.join(p.choices)})" if p.choices else "_files"
             words.append(_quoted(f"{'*' if p.many else ''}:{p.value}:{does}"))
-        if any(o.long == "out" for o in given) and len(positions) == 1 and not positions[0].many:
+        if any(o.last for o in given) and not positions[0].many:
             words.append(_quoted("::OUT:_files"))
         lines = " \\\n                ".join(words)
         cases.append(f"        {c.name})\n            _arguments -s \\\n                {lines} ;;")

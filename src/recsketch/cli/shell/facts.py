@@ -17,6 +17,7 @@ class Option(NamedTuple):
     choices: tuple[str, ...]
     file: bool
     many: bool
+    last: bool  # may be a position instead, after all others
     text: str
 
     @property
@@ -41,4 +42,6 @@ def _of(a: argparse.Action) -> Option:
     takes = a.nargs != 0
     value = (str(a.metavar) if a.metavar is not None else "|".join(choices)) if takes else ""
     text = "show this help" if a.dest == "help" else (a.help or "")
-    return Option(tuple(a.option_strings), value, choices, value in FILES, table.many(a), text)
+    return Option(
+        tuple(a.option_strings), value, choices, value in FILES, table.many(a), getattr(a, "last", False), text
+    )
