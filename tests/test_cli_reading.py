@@ -21,12 +21,14 @@ FIXTURES = Path(__file__).parent / "fixtures" / "format-1"
 SPEC = rs.SketchSpec(dim=256, modules={"line": 5, "char": 8}, seed=3)
 
 
-def made(n: int, seed: int = 0) -> rs.TraceBatch:
+def made(n: int, seed: int = 0, uneven: bool = False) -> rs.TraceBatch:
+    """Runs of four characters under a line; uneven ones have 4, 5, 6 and so on, of weights 1, 2, 3."""
     rng, runs = np.random.default_rng(seed), []
-    for _ in range(n):
+    for i in range(n):
         run = rs.Trace()
-        leaves = [run.add("char", rng.standard_normal(8)) for _ in range(4)]
-        run.outputs([run.add("line", rng.standard_normal(5), inputs=leaves)])
+        leaves = [run.add("char", rng.standard_normal(8)) for _ in range(4 + i * uneven)]
+        weights = list(range(1, len(leaves) + 1)) if uneven else None
+        run.outputs([run.add("line", rng.standard_normal(5), leaves, weights)])
         runs.append(run)
     return rs.TraceBatch.from_traces(runs)
 
@@ -148,23 +150,31 @@ def test_pack_makes_tables_of_folders(here: Path, capsys: pytest.CaptureFixture[
 
 
 def test_read_gives_attributes_of_a_known_structure(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = rs.Sketcher(SPEC).recover(rs.Sketcher(SPEC).sketch(made(5)), made(5))
-    rows = told(capsys, "read", "s.npz", "--structure", "runs.npz", "-o", "a.npz")
-    assert [row["sketch"] for row in rows] == list(range(5))
-    again = rs.TraceBatch.load("a.npz")
-    for row, found, truth, run in zip(rows, wanted, made(5), again, strict=True):
-        assert row["residual"] == found.residual
-        assert [o["module"] for o in row["objects"]] == ["char"] * 4 + ["line"]
-        for told_of, x, o, got in zip(row["objects"], found.attributes, truth.objects, run.objects, strict=True):
-            np.testing.assert_allclose(told_of["attribute"], x, rtol=1e-6)
-            np.testing.assert_array_equal(got.attribute, x)
-            # Elements are right to about 1e-6 of the norm at such loads (README); ten times that.
-            assert np.abs(got.attribute - o.attribute).max() < 1e-5 * np.linalg.norm(o.attribute)
-            assert (got.inputs, got.weights) == (o.inputs, o.weights)
+    runs = made(5, uneven=True)
+    runs.save("runs.npz")
+    s = rs.Sketcher(SPEC).sketch(runs)
+    with open("s.npz", "wb") as file:
+        write_sketches(file, SPEC, s)
+    for index in ([], [3, 1]):
+        numbers = index or list(range(5))
+        more = [word for i in index for word in ("--index", i)]
+        rows = told(capsys, "read", "s.npz", "--structure", "runs.npz", "-o", "a.npz", *more)
+        assert [row["sketch"] for row in rows] == numbers
+        for row, i, run in zip(rows, numbers, rs.TraceBatch.load("a.npz"), strict=True):
+            found = rs.Sketcher(SPEC).recover(s[i], runs[i])
+            assert row["residual"] == found.residual
+            assert [o["module"] for o in row["objects"]] == ["char"] * (4 + i) + ["line"]
+            for told_of, x, o, got in zip(row["objects"], found.attributes, runs[i].objects, run.objects, strict=True):
+                np.testing.assert_allclose(told_of["attribute"], x, rtol=1e-6)
+                np.testing.assert_array_equal(got.attribute, x)
+                # Elements are right to about 1e-6 of their object's norm at such loads (README); ten times that.
+                assert np.abs(got.attribute - o.attribute).max() < 1e-5 * np.linalg.norm(o.attribute)
+                assert (got.inputs, got.weights) == (o.inputs, o.weights)
+    capsys.readouterr()
     assert call("read", "s.npz", "--structure", "runs.npz", "--index", 3, "--method", "matched") == 0
     header, row = capsys.readouterr().out.splitlines()
     assert header.split() == ["sketch", "objects", "largest", "error", "residual"]
-    assert row.split()[:2] == ["3", "5"]
+    assert row.split()[:2] == ["3", "8"]
 
 
 def test_read_takes_one_structure_for_all_and_masks(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
