@@ -216,7 +216,9 @@ def test_diff_says_why_runs_differ(here: Path, capsys: pytest.CaptureFixture[str
     assert [(c["kind"], c["module"]) for c in found["changes"]] == [(c.kind, c.module) for c in wanted.changes]
     assert call("diff", "runs.npz", "s.npz", "--index", 2, "--html", "d.html") == 0  # a run, and its own sketch
     assert "none, 5 the same" in capsys.readouterr().out
-    assert "none, 5 the same" in Path("d.html").read_text()
+    page = Path("d.html").read_text()
+    assert "none, 5 the same" in page
+    assert "<h2>runs.npz, run 2 and s.npz, run 2</h2>" in page
     sk = rs.Sketcher(SPEC)
     s = sk.sketch(made(5))
     found = told(capsys, "diff", "s.npz", "s.npz", "--index", 0, "--index", 1, code=1)

@@ -110,8 +110,12 @@ def is_traces(path: str) -> bool:
     """Whether a path is a file of OTLP JSON by its name, or a folder without files of runs, but with some of those."""
     if not os.path.isdir(path):
         return path.lower().removesuffix(".gz").endswith(TRACES)
-    names = [name for _, _, names in os.walk(path) for name in names]
-    return not any(name.lower().endswith(RUNS) for name in names) and any(is_traces(name) for name in names)
+    found = False
+    for _, _, names in os.walk(path):
+        if any(name.lower().endswith(RUNS) for name in names):  # mostly the first file says so
+            return False
+        found = found or any(name.lower().removesuffix(".gz").endswith(TRACES) for name in names)
+    return found
 
 
 def read_runs(path: str, left_out: list[str] | None = None) -> TraceBatch:

@@ -64,10 +64,10 @@ def diff(parser: argparse.ArgumentParser) -> Run:
             after = _run(args, args.after, numbers[-1:])
             found = differences(before, after, tolerance=args.tolerance)
             if page is not None:
-                title = f"{origin(args.before)} and {origin(args.after)}"
-                page.write(
-                    drawing.document(title, [("Difference", found._repr_html_())]).encode(errors="backslashreplace")
-                )
+                ends = ((args.before, numbers[:1]), (args.after, numbers[-1:]))
+                title = " and ".join(f"{origin(path)}, run {(index or [0])[0]}" for path, index in ends)
+                text = drawing.document("Why two runs differ", [(title, found._repr_html_())])
+                page.write(text.encode("utf-8", "backslashreplace"))
         to = told(args.html)
         if args.json:
             changes = [{k: _plain(v) for k, v in asdict(c).items()} for c in found.changes]
