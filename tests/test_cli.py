@@ -404,7 +404,7 @@ def test_unroll_refuses_what_does_not_fit(saved, sketched, tmp_path, capsys):
             [tmp_path / "short.npz", "--spec", spec_file],
             "wanted packed sketches of shape (n, 256); got an array of shape (2, 128)",
         ),
-        ([runs], "wanted the arrays ['recsketch', 'sketches', 'spec']"),
+        ([runs], "runs.npz: wanted sketches; got runs"),
         ([file, "--mask", file], "got a file that begins with b'PK"),
         ([file, "--html", tmp_path / "nowhere" / "p.html"], "nowhere"),
     ]

@@ -105,7 +105,7 @@ def test_fit_refuses(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["runs.npz", "x.json", "--target", "much"], "--target: wanted a number; got 'much'"),
         (["runs.npz", "x.json", "--decoder", "all"], "--decoder: wanted unroll or recover; got 'all'"),
         (["runs.npz", "x.json", "--dim", 300], "error: --dim: wanted a power of two from 64 to 16777216; got 300"),
-        (["s.npz", "x.json"], "wanted a file written by TraceBatch.save"),
+        (["s.npz", "x.json"], "s.npz: wanted runs; got sketches"),
     ):
         assert error in refused(capsys, "fit", *words)
     assert not Path("x.json").exists()
@@ -322,7 +322,7 @@ def test_show_says_what_is_in_runs_and_sketches(here: Path, capsys: pytest.Captu
     statistics.save("stat.npz")
     assert told(capsys, "show", "stat.npz")["modules"] == 2
     for words, error in (
-        (["s.npz", "--index", 0], "--index: wanted a file of runs; got a sketches"),
+        (["s.npz", "--index", 0], "--index: wanted a file of runs; got sketches"),
         (["runs.npz", "--html", "x.html"], "--index: wanted the number of a run with --html; got none of 5"),
         (["runs.npz", "--index", 5], "--index: wanted a number below 5, of a run; got 5"),
         (["junk"], "wanted a file or folder that recsketch writes or reads; got another"),

@@ -6,8 +6,8 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
@@ -129,7 +129,8 @@ def read_runs(path: str, left_out: list[str] | None = None) -> TraceBatch:
         return TraceBatch.from_parquet(path)
     given = source(path)
     if isinstance(given, str):
-        return TraceBatch.load(given)
+        with expected(path, "runs"):
+            return TraceBatch.load(given)
     file: Any = given if hasattr(given, "peek") else io.BufferedReader(given)
     begins = file.peek(2)
     return _traces(file, left_out) if begins[:1] in (b"{", b"[") or begins[:2] == GZIP else TraceBatch.load(file)
@@ -196,7 +197,22 @@ def read_sketches(path: str | BinaryIO, spec: str | None = None) -> tuple[Sketch
         return spec, sketches
 
     given = source(path) if isinstance(path, str) else path
-    return _npz.load(given, {"sketches", "spec"}, "`recsketch sketch`", make)
+    with expected(path, "sketches"):
+        return _npz.load(given, {"sketches", "spec"}, "`recsketch sketch`", make)
+
+
+@contextmanager
+def expected(path: object, what: str) -> Iterator[None]:
+    """Let the error about a file of another kind say which, rather than which arrays it has."""
+    try:
+        yield
+    except ValueError as error:
+        from recsketch.cli.kinds import of_arrays, phrase  # here, since it is above this file
+
+        found = of_arrays(members(path)) if isinstance(path, str) else None
+        if found in (None, what):
+            raise
+        raise ValueError(f"{_check.cut(str(path), 200)}: wanted {what}; got {phrase(str(found))}") from error
 
 
 def members(path: str) -> set[str]:

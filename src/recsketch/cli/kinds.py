@@ -13,7 +13,6 @@ import recsketch._check as _check
 from recsketch.cli.files import (
     GZIP,
     PACKED,
-    STANDARD,
     is_folder,
     is_parquet,
     is_traces,
@@ -52,6 +51,12 @@ ENDINGS = {b"PK": ".npz", b"PA": ".parquet", b"\x93N": ".npy", GZIP: ".json"}
 OF_RUNS, OF_SKETCHES = {"runs", "traces"}, {"sketches", "table of sketches", "packed sketches", "folder of sketches"}
 
 
+def phrase(kind: str) -> str:
+    """A kind, with its article where it has one."""
+    many = kind.endswith("s") and "of" not in kind.split()
+    return kind if many else f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
 def kind(path: str) -> str:
     """The kind of a file or folder.
 
@@ -69,10 +74,8 @@ def kind(path: str) -> str:
     with open(path, "rb") as file:
         begins = file.read(1 << 12)
     if begins[:4] == b"PK\x03\x04":
-        names = members(path)
-        for found, arrays in ARRAYS.items():
-            if arrays <= names:
-                return found
+        if (found := of_arrays(members(path))) is not None:
+            return found
     elif is_parquet(path):
         if (held := _of_schema(path)) is not None:
             return held
@@ -81,6 +84,11 @@ def kind(path: str) -> str:
     elif begins[:2] == GZIP or begins.lstrip()[:1] in (b"{", b"["):
         return "specification" if b'"recsketch"' in begins and b'"dim"' in begins else "traces"
     raise ValueError(f"{_check.cut(path, 200)}: wanted a file or folder that recsketch writes or reads; got another")
+
+
+def of_arrays(names: set[str]) -> str | None:
+    """The kind of an .npz file by its arrays, None if it is none of ours."""
+    return next((found for found, arrays in ARRAYS.items() if arrays <= names), None)
 
 
 def _of_schema(path: str) -> str | None:
@@ -115,6 +123,4 @@ def read_either(path: str, spec: str | None) -> TraceBatch | tuple[SketchSpec, S
             return read_runs(found)
         if what in OF_SKETCHES:
             return read_sketches(found, spec if what == "packed sketches" else None)
-    raise ValueError(
-        f"{STANDARD if path == STANDARD else _check.cut(path, 200)}: wanted runs or sketches; got a {what}"
-    )
+    raise ValueError(f"{_check.cut(path, 200)}: wanted runs or sketches; got {phrase(what)}")

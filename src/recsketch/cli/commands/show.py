@@ -12,7 +12,7 @@ import numpy as np
 
 import recsketch._check as _check
 from recsketch.cli.files import keep_apart, read_runs, read_sketches, read_spec, writing
-from recsketch.cli.kinds import OF_RUNS, OF_SKETCHES, at_hand, kind
+from recsketch.cli.kinds import OF_RUNS, OF_SKETCHES, at_hand, kind, phrase
 from recsketch.cli.options import Run, add_html, add_index, add_json, chosen, line, no_others, origin, print_json, told
 from recsketch.cli.table import command
 from recsketch.display.terminal import Style, lines
@@ -50,7 +50,7 @@ def show(parser: argparse.ArgumentParser) -> Run:
                     page.write(text.encode("utf-8", "backslashreplace"))
                 trees = {i: batch[i].tree() for i in numbers}
             else:
-                no_others(args, ("index", "html"), f"a file of runs; got a {what}")
+                no_others(args, ("index", "html"), f"a file of runs; got {phrase(what)}")
                 name, facts, trees = what, _FACTS[what](path), {}
         to = told(args.html)
         if args.json:
