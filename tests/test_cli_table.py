@@ -277,6 +277,39 @@ def test_the_examples_are_one_walk(
             assert before <= {p.name for p in tmp_path.iterdir()}
 
 
+def lines_of(page: str) -> list[str]:
+    """What a page gives to type: inline code and lines of shell blocks that begin with the program's name."""
+    shell = "\n".join(re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", page, flags=re.S | re.M))
+    plain = re.sub(r"^```.*?^```", "", page, flags=re.S | re.M)
+    inline = [" ".join(x.split()) for x in re.findall(r"`(recsketch [^`]+)`", plain)]
+    return [*inline, *re.findall(r"^\$? ?(recsketch .*)$", shell, flags=re.M)]
+
+
+def unknown(line: str) -> list[str]:
+    """Words of a line that are no command, or no option of it; "recsketch lock" and "recsketch rows" begin files."""
+    wrong = []
+    for part in re.split(r" [|&>]+ ?", line):
+        program, *words = part.split()
+        if program != "recsketch" or not words or words[0] in ("COMMAND", "--help", "--version", "lock", "rows"):
+            continue
+        if words[0].rstrip(":") not in NAMES:
+            wrong.append(words[0])
+            continue
+        known = {name for o in facts(table.load(words[0].rstrip(":")).parser())[1] for name in o.names}
+        wrong += [w for w in words[1:] if re.fullmatch(r"--?[a-z][a-z-]*", w) and w not in known]
+    return wrong
+
+
+def test_pages_name_commands_and_options_that_exist() -> None:
+    root = cli_reference.PAGE.parent.parent
+    pages = [root / "README.md", root / "CHANGELOG.md", root / "CONTRIBUTING.md", *(root / "docs").rglob("*.md")]
+    found = [(page.name, line) for page in pages for line in lines_of(page.read_text(encoding="utf-8"))]
+    assert len(found) > 60
+    assert [(page, line) for page, line in found if unknown(line)] == []
+    assert unknown("recsketch summary x.npz") == ["summary"]  # the gate has been seen to fail
+    assert unknown("recsketch sketch - - --spec s < r.npz | recsketch unroll - --runs x") == ["--runs"]
+
+
 # ---------------------------------------------------------------- what is loaded
 
 
