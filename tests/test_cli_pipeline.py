@@ -125,7 +125,7 @@ def test_what_does_not_go_together(folder: Path, capsys: pytest.CaptureFixture[s
         ([runs, str(folder / "out")], "required: --spec"),
         ([runs, "-o", str(folder / "x.npz"), *spec], "wanted a folder to write"),
         ([a, "-o", str(folder / "x.npz"), "--workers", "2", *spec], "--workers: wanted a folder to write"),
-        ([a, "-o", str(folder / "x.npz"), "--json", *spec], "--json: wanted a folder to write"),
+        ([a, "-o", str(folder / "x.npz"), "--max-errors", "0", *spec], "--max-errors: wanted a folder to write"),
         ([runs, str(folder / "out"), "--threads", "2", *spec], "--threads: wanted --workers"),
         ([runs, str(folder / "out"), "--memory", "0", *spec], "--memory"),
         ([runs, str(folder / "out"), "--memory", "lots", *spec], "wanted a size such as 800M"),

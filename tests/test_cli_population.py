@@ -118,6 +118,8 @@ def test_watch(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["watch", known, usual]
     assert main([*given, same, "--block", "8", "--state", state]) == 0
     assert "10 blocks of 8 runs, 5 runs left for the next: no alarm" in capsys.readouterr().out
+    assert main([*given, same, "--block", "8", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"blocks": 10, "runs_left": 5, "alarm": None}
     with pytest.raises(SystemExit) as stopped:
         main([*given, other, "--block", "8", "--state", state])
     assert stopped.value.code == 1

@@ -397,6 +397,23 @@ def test_traces_are_sketched_as_they_are(
     assert capsys.readouterr().err.startswith("recsketch fit: warning: traces left out: ")
 
 
+def test_what_was_done_is_told_as_json(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(capsys, "sketch", "runs.npz", "o.npz", "--spec", "spec.json") == {
+        "sketches": 5,
+        "dim": 256,
+        "left_out": 0,
+    }
+    assert told(capsys, "fit", "runs.npz", "f.json", "--dim", 512) == {"runs": 5, "modules": 2, "dim": 512}
+    assert told(capsys, "pack", "o.npz", "p.npz") == {"rows": 5, "dtype": "float16", "bytes": 5 * (512 + 12)}
+    assert told(capsys, "add", "kept", "runs.npz", "--spec", "spec.json") == {"added": 5, "runs": 5}
+    assert told(capsys, "add", "kept", "runs.npz") == {"added": 5, "runs": 10}
+    assert told(capsys, "export", "kept", "all.npz") == {"runs": 10}
+    assert set(told(capsys, "compact", "kept")) == {"freed"}
+    found = told(capsys, "graph", "kept", "g.json")
+    graph = json.loads(Path("g.json").read_text())
+    assert found == {"nodes": len(graph["nodes"]), "edges": len(graph["edges"])}
+
+
 def test_runs_of_folders(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Files of runs at any depth, or what a TraceWriter wrote; never sketches."""
     Path("in/deep").mkdir(parents=True)

@@ -106,6 +106,11 @@ def test_one_spelling_means_one_thing() -> None:
     assert len(seen) > 40
 
 
+def test_every_answer_is_had_as_json() -> None:
+    texts = {"info", "completion", "man"}  # whose answer is a text
+    assert {c.name for c, o in every_option() if o.long == "json"} == set(NAMES) - texts
+
+
 def test_values_have_known_names() -> None:
     """By which shells know what to complete."""
     known = {*FILES, *VALUES, "SHELL", ""}

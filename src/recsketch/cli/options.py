@@ -8,7 +8,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 import recsketch._check as _check
@@ -82,11 +82,9 @@ def add_k(parser: argparse.ArgumentParser, least: int, default: int, what: str) 
     parser.add_argument("-k", type=whole(least), default=default, metavar="N", help=f"{what} (default: {default})")
 
 
-def add_spec(parser: argparse.ArgumentParser, required: bool = False) -> None:
+def add_spec(parser: argparse.ArgumentParser) -> None:
     """Of commands that sketch it is what they sketch by, of those that read packed sketches what these lack."""
-    parser.add_argument(
-        "--spec", metavar="SPEC", required=required, help="a specification, as `recsketch fit` writes it"
-    )
+    parser.add_argument("--spec", metavar="SPEC", help="a specification, as `recsketch fit` writes it")
 
 
 def add_sketches(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +142,8 @@ def take_out(parser: argparse.ArgumentParser, args: argparse.Namespace, endings:
 def no_others(args: argparse.Namespace, names: Sequence[str], wanted: str) -> None:
     """Refuse options that say nothing here."""
     for name in names:
-        if getattr(args, name) not in (None, False, []):
+        value = getattr(args, name)
+        if value is not None and value is not False and value != []:
             option = f"--{name.replace('_', '-')}" if len(name) > 1 else f"-{name}"
             raise ValueError(f"{option}: wanted {wanted}")
 
@@ -162,6 +161,14 @@ def chosen(index: list[int] | None, count: int, what: str = "of a sketch in the 
 
 def print_json(value: object, told: TextIO | None = None) -> None:
     print(json.dumps(value, indent=2, allow_nan=False), file=told)
+
+
+def tell(args: argparse.Namespace, text: str, facts: Mapping[str, object], to: TextIO | None = None) -> None:
+    """What was done, in a line, or with --json as data."""
+    if args.json:
+        print_json(facts, to)
+    else:
+        print(line(text), file=to)
 
 
 def finite(value: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -51,7 +50,7 @@ class Command:
     @property
     def text(self) -> str:
         """The description, a paragraph."""
-        return " ".join(inspect.cleandoc(self.declare.__doc__ or "").split())
+        return " ".join((self.declare.__doc__ or "").split())
 
     @property
     def summary(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+import recsketch._check as _check
 import recsketch._files as _files
 from recsketch.cli.files import keep_apart, read_all_runs, read_runs, target
 from recsketch.cli.options import (
@@ -19,6 +20,7 @@ from recsketch.cli.options import (
     number,
     print_json,
     take_out,
+    tell,
     told,
     whole,
 )
@@ -61,25 +63,24 @@ def fit(parser: argparse.ArgumentParser) -> Run:
             no_others(args, ("dtype", "threads"), "--trial with it; got none")
         with _files.written(target(args.out)) as out:
             runs = read_all_runs(args.inputs)
+            again = args.trial is None or args.inputs == [args.trial]
+            tried = runs if again else read_runs(args.trial)
             spec = _additive(runs, args) if args.additive else _fitted(runs, args)
             out.write(spec.to_json().encode() + b"\n")
         to = told(args.out)
         fitted = {"runs": len(runs), "modules": len(spec.modules), "dim": spec.dim}
-        if not args.json:
-            print(line(f"{args.out}: {spec.dim:,} numbers a sketch, {len(spec.modules)} modules"), file=to)
+        text = f"{args.out}: {spec.dim:,} numbers a sketch, {_check.count(len(spec.modules), 'module')}"
         if args.trial is None:
-            if args.json:
-                print_json(fitted, to)
+            tell(args, text, fitted, to)
             return
         from recsketch.trials.trial import trial
 
-        tried = runs if args.trial in args.inputs and len(args.inputs) == 1 else read_runs(args.trial)
         found = trial(spec, tried, storage=args.dtype or "float32", threads=args.threads)
         if args.json:
             stored = {x.dtype: {"bytes": x.bytes, "whole": float(x.whole.mean())} for x in found.stored}
             print_json({**fitted, "tried": len(found.tried), "stored": stored, "advice": list(found.advice)}, to)
         else:
-            print(str(found), file=to)
+            print(f"{line(text)}\n{found}", file=to)
 
     return run
 

@@ -19,7 +19,7 @@ from recsketch.cli.files import (
     target,
     write_sketches,
 )
-from recsketch.cli.options import SKETCHES, Run, add_dtype, add_in_and_out, add_spec, line, take_out, told
+from recsketch.cli.options import SKETCHES, Run, add_dtype, add_in_and_out, add_json, add_spec, take_out, tell, told
 from recsketch.cli.table import command
 from recsketch.sketching.packing import STORED, PackedSketches
 from recsketch.sketching.packing import pack as packed
@@ -34,6 +34,7 @@ def pack(parser: argparse.ArgumentParser) -> Run:
     add_in_and_out(parser, "IN", SKETCHES, "the packed sketches, a name in .npz or .parquet", one=True)
     add_spec(parser)
     add_dtype(parser, tuple(STORED), "float16")
+    add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
         take_out(parser, args, (".npz", ".parquet", ".pq"))
@@ -54,7 +55,8 @@ def pack(parser: argparse.ArgumentParser) -> Run:
                     made.save(out)
             count, size = len(made), made.nbytes
         text = f"{_check.count(count, 'row')} as {dtype}, {size:,} bytes"
-        print(line(f"{args.out}: {text}"), file=told(args.out))
+        facts = {"rows": count, "dtype": dtype, "bytes": size}
+        tell(args, f"{args.out}: {text}", facts, told(args.out))
 
     return run
 

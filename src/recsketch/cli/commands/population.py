@@ -20,6 +20,7 @@ from recsketch.cli.options import (
     line,
     number,
     print_json,
+    tell,
     whole,
 )
 from recsketch.cli.options import told as told_to
@@ -195,6 +196,7 @@ def watch(parser: argparse.ArgumentParser) -> Run:
     _add_block(parser, "runs of a block", required=True)
     parser.add_argument("--alpha", type=number, default=0.01, metavar="X", help="share of false alarms (default: 0.01)")
     parser.add_argument("--state", metavar="FILE", help="go on from there if it exists, and write it")
+    add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
         from recsketch.populations.changes.monitor import Monitor
@@ -221,7 +223,10 @@ def watch(parser: argparse.ArgumentParser) -> Run:
         if args.state is not None:
             monitor.save(args.state)
         left = f", {len(stream) - whole_blocks} runs left for the next" if whole_blocks < len(stream) else ""
-        print(line(f"{monitor.blocks} blocks of {args.block} runs{left}: {monitor.alarm or 'no alarm'}"))
+        facts = {"blocks": monitor.blocks, "runs_left": len(stream) - whole_blocks}
+        alarm = None if monitor.alarm is None else str(monitor.alarm)
+        text = f"{monitor.blocks} blocks of {args.block} runs{left}: {alarm or 'no alarm'}"
+        tell(args, text, {**facts, "alarm": alarm})
         if monitor.alarm is not None:
             raise SystemExit(ALARM)
 

@@ -26,6 +26,7 @@ from recsketch.cli.options import (
     number,
     print_json,
     take_out,
+    tell,
     told,
     whole,
 )
@@ -73,6 +74,7 @@ def add(parser: argparse.ArgumentParser) -> Run:
     parser.add_argument("--objects", action="store_true", help="keep the runs' objects, too, to be searched for")
     parser.add_argument("--concepts", action="store_true", help="look for concepts from now on")
     add_threads(parser)
+    add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
         keep_apart([args.runs, args.spec, args.metadata], [])
@@ -88,8 +90,9 @@ def add(parser: argparse.ArgumentParser) -> Run:
                     names = keys[all_of] if keys is not None else None if ids is None else ids[part]
                     repository.add(rows[part], names, about[all_of], objects=args.objects)
                 first += len(rows)
-            text = f"{args.repository}: {_check.count(count, 'run')} added, {len(repository)} in all"
-            print(line(text))
+            whole = len(repository)
+        text = f"{args.repository}: {_check.count(count, 'run')} added, {whole} in all"
+        tell(args, text, {"added": count, "runs": whole})
 
     return run
 
@@ -224,11 +227,12 @@ def check(parser: argparse.ArgumentParser) -> Run:
 def compact(parser: argparse.ArgumentParser) -> Run:
     """Write a repository anew, without what was deleted."""
     _add_repository(parser)
+    add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
         with _store().open(args.repository, mode="a") as repository:
             freed = repository.compact()
-        print(line(f"{args.repository}: {freed:,} bytes freed"))
+        tell(args, f"{args.repository}: {freed:,} bytes freed", {"freed": freed})
 
     return run
 
@@ -237,14 +241,15 @@ def compact(parser: argparse.ArgumentParser) -> Run:
 def export(parser: argparse.ArgumentParser) -> Run:
     """Write all runs of a repository to one file."""
     add_in_and_out(parser, "DIR", "the repository, a folder", "the file, a name in .npz or .parquet", one=True)
+    add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
         take_out(parser, args, (".npz", ".parquet"))
         form = "parquet" if args.out.lower().endswith(".parquet") else "npz"
         with _store().open(args.inputs[0]) as repository, _files.written(target(args.out)) as out:
             repository.export(out, form)
-            count = _check.count(len(repository), "run")
-        print(line(f"{args.out}: {count}"), file=told(args.out))
+            count = len(repository)
+        tell(args, f"{args.out}: {_check.count(count, 'run')}", {"runs": count}, told(args.out))
 
     return run
 
@@ -262,6 +267,7 @@ def graph(parser: argparse.ArgumentParser) -> Run:
     _add_where(parser)
     parser.add_argument("--keep", action="store_true", help="store which runs are alike, so that it is known next time")
     add_threads(parser)
+    add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
         take_out(parser, args)
@@ -282,6 +288,6 @@ def graph(parser: argparse.ArgumentParser) -> Run:
                 out.write(found.to_json().encode())
             else:
                 found.to_graphml(out)
-        print(line(f"{args.out}: {found}"))
+        tell(args, f"{args.out}: {found}", {"nodes": len(found.nodes), "edges": len(found.sources)})
 
     return run

@@ -36,6 +36,7 @@ from recsketch.cli.options import (
     no_others,
     print_json,
     take_out,
+    tell,
     told,
     whole,
 )
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from recsketch.sketching.spec import SketchSpec
 
 _CHUNK = 256  # runs of a single file sketched at a time
-_FOLDER = ("dtype", "form", "workers", "memory", "max_errors", "dry_run", "json")  # options of folders alone
+_FOLDER = ("dtype", "form", "workers", "memory", "max_errors", "dry_run")  # options of folders alone
 
 BAD, STOPPED = 1, 3
 """Exit codes: finished, but rows or inputs are bad; stopped by --max-errors."""
@@ -125,7 +126,8 @@ def _single(args: argparse.Namespace, out: str) -> None:
             sketches[at : at + _CHUNK] = sketcher.sketch(batch[at : at + _CHUNK])
         write_sketches(file, spec, sketches)
     count = f"{len(batch):,} sketch{'es' * (len(batch) != 1)} of {spec.dim:,} numbers"
-    print(line(f"{out}: {count}"), file=told(out))
+    facts = {"sketches": len(batch), "dim": spec.dim, "left_out": len(left_out)}
+    tell(args, f"{out}: {count}", facts, told(out))
     for text in left_out[:SHOWN]:
         print(line(f"recsketch sketch: left out: {text}"), file=sys.stderr)
     if left_out:
