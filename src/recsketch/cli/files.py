@@ -15,6 +15,7 @@ import numpy as np
 import recsketch._check as _check
 import recsketch._files as _files
 import recsketch._npz as _npz
+from recsketch.display.terminal import progress
 from recsketch.runs.batch import TraceBatch
 from recsketch.sketching.packing import PackedSketches
 from recsketch.sketching.spec import SketchSpec
@@ -138,7 +139,7 @@ def read_runs(path: str, left_out: list[str] | None = None) -> TraceBatch:
 
 def read_all_runs(paths: Sequence[str]) -> TraceBatch:
     """The runs of all files, in their order."""
-    found = [read_runs(path) for path in paths]
+    found = [read_runs(path) for path in progress(paths, "reading")]
     return found[0] if len(found) == 1 else TraceBatch.concat(found)
 
 
@@ -147,8 +148,9 @@ def _folder(path: str) -> TraceBatch:
 
     if any(NAME.fullmatch(name) for name in os.listdir(path)):
         return TraceFolder(path).read()
-    files = sorted(os.path.join(at, name) for at, _, names in os.walk(path) for name in names)
-    found = [read_runs(file) for file in files if file.lower().endswith(RUNS)]
+    names = sorted(os.path.join(at, name) for at, _, names in os.walk(path) for name in names)
+    files = [name for name in names if name.lower().endswith(RUNS)]
+    found = [read_runs(file) for file in progress(files, "reading")]
     if not found:
         raise ValueError(f"{_check.cut(path, 200)}: wanted runs, in {', '.join(RUNS)}, or traces in JSON; got neither")
     return TraceBatch.concat(found)
