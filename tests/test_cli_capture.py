@@ -42,7 +42,7 @@ def test_a_folder_of_traces_becomes_sketches(folder: Path, traces: Path, capsys:
 
 def test_options_are_taken(folder: Path, traces: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(folder / "runs.npz")
-    assert main(["capture", str(traces), "-o", out, "--module", "service.name", "--edges", "links", "--json"]) == 0
+    assert main(["capture", str(traces), "-o", out, "--module-key", "service.name", "--edges", "links", "--json"]) == 0
     wanted = read_otlp(traces, module="service.name", edges="links")
     assert rs.TraceBatch.load(out) == wanted.runs != read_otlp(traces, module="service.name").runs
     assert wanted.runs != read_otlp(traces, edges="links").runs

@@ -157,7 +157,7 @@ def test_standard_input(folder: Path, name: str) -> None:
                 assert (done.returncode, done.stdout) == (0, direct.stdout), done.stderr
         done = recsketch(*line, stdin=content[:20])
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
-    summary = recsketch("summary", name, "--module", "line", stdin=(folder / "s.npz").read_bytes())
+    summary = recsketch("read", name, "--module", "line", stdin=(folder / "s.npz").read_bytes())
     assert len(summary.stdout.splitlines()) == 4
 
 
@@ -277,7 +277,7 @@ def test_a_byte_order_mark_in_text() -> None:
 def test_foreign_files_are_told_of_in_our_own_words(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, content in (("x.json", b"{}"), ("x.npy", b"\x93NUMPY"), ("x.gz", b"\x1f\x8b"), ("x", b"")):
         (folder / name).write_bytes(content)
-        for line in (("unroll", folder / name), ("summary", folder / name, "--module", "line")):
+        for line in (("unroll", folder / name), ("read", folder / name, "--module", "line")):
             told = refused(capsys, *line)
             assert f"{folder / name}: wanted a file written by `recsketch sketch`: got a" in told
             assert "pickle" not in told
@@ -305,15 +305,15 @@ def test_no_message_is_long(folder: Path, capsys: pytest.CaptureFixture[str]) ->
         ("demo", "--seed", long),
         ("demo", f"--{long}"),
         (long,),
-        ("summary", folder / "s.npz", "--module", "line", "--threads", "x\x1b[1m" * 1000),
+        ("read", folder / "s.npz", "--module", "line", "--threads", "x\x1b[1m" * 1000),
     ):
         with pytest.raises(SystemExit):
             cli.main([*map(str, line)])
         (told,) = capsys.readouterr().err.splitlines()
         assert len(told) <= 1000
         assert "\x1b" not in told
-    assert "line" in refused(capsys, "summary", folder / "s.npz", "--module", long)
-    refused(capsys, "summary", folder / "s.npz", "--module", "line", "--below", ",".join(["y"] * 10_000))
+    assert "line" in refused(capsys, "read", folder / "s.npz", "--module", long)
+    refused(capsys, "read", folder / "s.npz", "--module", "line", "--below", ",".join(["y"] * 10_000))
     refused(capsys, "unroll", folder / "s.npz", "--index", "9" * 4000)
     refused(capsys, "unroll", long)
     refused(capsys, "unroll", "\x1b]0;title\x07" * 1000)

@@ -14,7 +14,7 @@ from test_pipeline import SPEC, batch, files, made
 import recsketch as rs
 from recsketch import pipeline
 from recsketch.cli import main as cli
-from recsketch.cli.sketch import _bytes, _Meter, progress_text
+from recsketch.cli.commands.sketch import _bytes, _Meter, progress_text
 from recsketch.display.terminal import Style
 
 pytest.importorskip("pyarrow")
@@ -106,7 +106,7 @@ def test_a_folder_is_read_by_other_commands(folder: Path, capsys: pytest.Capture
     part = next((folder / "out").glob("part-*"))
     capsys.readouterr()
     for path, count in ((folder / "out", 20), (part, 10)):
-        assert status(["summary", str(path), "--module", "b", "--json"]) == 0
+        assert status(["read", str(path), "--module", "b", "--json"]) == 0
         assert len(json.loads(capsys.readouterr().out)) == count
     capsys.readouterr()
     assert status(["unroll", str(folder / "out"), "--json"]) == 0  # they know how float16 has rounded them
@@ -125,11 +125,14 @@ def test_what_does_not_go_together(folder: Path, capsys: pytest.CaptureFixture[s
         ([runs, str(folder / "out")], "required: --spec"),
         ([runs, "-o", str(folder / "x.npz"), *spec], "wanted a folder to write"),
         ([a, "-o", str(folder / "x.npz"), "--workers", "2", *spec], "--workers: wanted a folder to write"),
-        ([a, "-o", str(folder / "x.npz"), "--json", *spec], "--json: wanted a folder to write"),
+        ([a, "-o", str(folder / "x.npz"), "--max-errors", "0", *spec], "--max-errors: wanted a folder to write"),
         ([runs, str(folder / "out"), "--threads", "2", *spec], "--threads: wanted --workers"),
         ([runs, str(folder / "out"), "--memory", "0", *spec], "--memory"),
         ([runs, str(folder / "out"), "--memory", "lots", *spec], "wanted a size such as 800M"),
-        ([runs, str(folder / "out"), "--dtype", "bfloat16", *spec], "dtype: wanted 'float32' or 'float16' or 'int8'"),
+        (
+            [runs, str(folder / "out"), "--dtype", "bfloat16", *spec],
+            "--dtype: wanted float16 or float32 or int8; got 'bfloat16'",
+        ),
         (["--verify", runs, a], "wanted one folder"),
         (["--verify", runs], "wanted a folder of sketches; got another"),
     ):

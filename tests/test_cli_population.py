@@ -75,7 +75,7 @@ def test_populations_of_folders_know_how_their_sketches_are_rounded(
     assert told["complete"]
     assert told["unexplained"] > 1e-6
     assert [p["path"] for p in told["paths"]] == [["page"], ["page", "line"]]
-    assert main(["summary", out, "--module", "page", "--json"]) == 0
+    assert main(["read", out, "--module", "page", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 200
 
 
@@ -118,6 +118,8 @@ def test_watch(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["watch", known, usual]
     assert main([*given, same, "--block", "8", "--state", state]) == 0
     assert "10 blocks of 8 runs, 5 runs left for the next: no alarm" in capsys.readouterr().out
+    assert main([*given, same, "--block", "8", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"blocks": 10, "runs_left": 5, "alarm": None}
     with pytest.raises(SystemExit) as stopped:
         main([*given, other, "--block", "8", "--state", state])
     assert stopped.value.code == 1

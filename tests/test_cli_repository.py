@@ -79,7 +79,7 @@ def test_sketches_of_a_folder_are_kept_under_their_ids(saved: Path, capsys: pyte
     rs.TraceBatch.from_traces(runs[:2], ids=["a", "b"]).to_parquet("more.parquet")
     assert call("add", "pages", "more.parquet") == 0
     capsys.readouterr()
-    assert call("search", "pages", "--runs", "more.parquet", "-k", 2, "--json") == 0
+    assert call("search", "pages", "--query", "more.parquet", "-k", 2, "--json") == 0
     assert {hit["key"] for hit in json.loads(capsys.readouterr().out)} == {"a", "b", "run 0", "run 1"}
 
 
@@ -123,12 +123,12 @@ def test_other_commands_do_without_sqlite() -> None:
 def test_search_from_the_command_line(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("add", "pages", "runs.npz", "--spec", "spec.json", "--metadata", "about.jsonl", "--dtype", "int8") == 0
     capsys.readouterr()
-    assert call("search", "pages", "--runs", "runs.npz", "-k", 2, "--where", '{"kind": "a"}') == 0
+    assert call("search", "pages", "--query", "runs.npz", "-k", 2, "--where", '{"kind": "a"}') == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert rows[0] == ["query", "key", "contrast", "score", "metadata"]
     assert len(rows) == 21
     assert rows[1][:3] == ["0", "page", "0"]
-    assert call("search", "pages", "--runs", "runs.npz", "-k", 1, "--json", "--by", "order") == 0
+    assert call("search", "pages", "--query", "runs.npz", "-k", 1, "--json", "--any-order") == 0
     found = json.loads(capsys.readouterr().out)
     assert [(row["query"], row["key"], row["metadata"]["year"]) for row in found] == [
         (i, f"page {i}", 2000 + i) for i in range(10)
@@ -168,17 +168,17 @@ def test_a_graph_from_the_command_line(saved: Path, capsys: pytest.CaptureFixtur
         (["graph", "pages", "-o", "x.json", "--key", "page 1"], "--key: wanted a page, --out FILE.html; got 'x.json'"),
         (["graph", "pages", "-o", "x.html", "--key", "nobody"], "--key: wanted a key of the graph; got 'nobody'"),
         (["graph", "pages", "-o", "x.html", "--where", "{"], "--where: wanted JSON; got '{'"),
-        (["graph", "pages", "-o", "x.html", "-k", "11"], "k: wanted an integer from 0 to 10; got 11"),
+        (["graph", "pages", "-o", "x.html", "-k", "11"], " -k: wanted an integer from 0 to 10; got 11"),
         (["graph", "nothing", "-o", "x.html"], "wanted a repository to read; got none"),
         (["search", "pages", "--like", "nobody"], "--like: wanted a key of the repository; got 'nobody'"),
         (["search", "pages", "--like", "page 1", "--where", "{"], "--where: wanted JSON; got '{'"),
         (["search", "nothing", "--like", "page 1"], "wanted a repository to read; got none"),
         (["check", "nothing"], "wanted a repository to read; got none"),
         (["add", "pages", "runs.npz", "--metadata", "about.jsonl"], "keys: wanted new ones; got 'page 0', which is"),
-        (["add", "new", "runs.npz"], "spec: wanted a SketchSpec, for a new repository; got None"),
+        (["add", "new", "runs.npz"], " --spec: wanted a SketchSpec, for a new repository; got None"),
         (
             ["add", "pages", "runs.npz", "--dtype", "float16"],
-            "dtype: wanted the repository's, 'float32'; got 'float16'",
+            " --dtype: wanted the repository's, 'float32'; got 'float16'",
         ),
         (["add", "pages", "runs.npz", "--metadata", "short.jsonl"], "wanted 10 JSON objects, one a line for each run"),
         (["add", "pages", "runs.npz", "--metadata", "some.jsonl"], 'wanted "key" in every line or none; got 1 of 10'),

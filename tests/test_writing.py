@@ -124,7 +124,7 @@ def test_compressed_sketches_are_refused(files: Path) -> None:
     np.savez_compressed(
         files / "c.npz", recsketch=1, sketches=np.zeros((2, 256), np.float32), spec=np.array(SPEC.to_json())
     )
-    assert cli.main(["summary", str(files / "c.npz"), "--module", "a,b"]) == 2
+    assert cli.main(["read", str(files / "c.npz"), "--module", "a,b"]) == 2
 
 
 def test_names_that_cannot_be_shown(files: Path) -> None:
@@ -140,13 +140,13 @@ def test_a_warning_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         warnings.simplefilter("always")
         warnings.warn("too\nmuch \x1b[1m", rs.CapacityWarning, stacklevel=1)
 
-    monkeypatch.setattr(cli, "show_config", warn)
+    monkeypatch.setattr("recsketch._config.show_config", warn)
     assert cli.main(["info"]) == 0
     assert capsys.readouterr().err == "recsketch info: warning: too much \\x1b[1m\n"
 
 
 def test_below_takes_names_with_commas(files: Path) -> None:
-    args = ["summary", str(files / "s.npz"), "--module", "x\ny"]
+    args = ["read", str(files / "s.npz"), "--module", "x\ny"]
     assert cli.main([*args, "--below", "a,b"]) == 0
     assert cli.main([*args, "--below", "a,b", "--below", "nothing"]) == 2
 

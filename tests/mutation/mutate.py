@@ -53,7 +53,7 @@ FIRST = {
     "src/recsketch/sketcher.py": "sketch recover unroll statistics arguments hostile",
     "src/recsketch/_files.py": "files writing storage fixtures hostile_files",
     "src/recsketch/_npz.py": "files storage fixtures hostile_files fuzz",
-    "src/recsketch/cli": "cli cli_files writing",
+    "src/recsketch/cli": "cli cli_files cli_reading cli_table writing",
     "src/recsketch/display": "report cli",
     "src/recsketch/_check.py": "check arguments hostile",
     "src/recsketch/": "hostile core isa trace",

@@ -1,4 +1,4 @@
-"""Subcommands of a repository: `add`, `search`, `concepts`, `graph`, `check`, `compact`, `export`."""
+"""Commands of a repository: `add`, `search`, `concepts`, `graph`, `check`, `compact`, `export`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 import recsketch._check as _check
 import recsketch._files as _files
-from recsketch.cli.files import keep_apart, read_runs, read_spec, source, target
-from recsketch.cli.options import Run, add_json, add_threads, line, print_json, told, whole
+from recsketch.cli.files import STANDARD, is_folder, keep_apart, read_runs, read_spec, source, target
+from recsketch.cli.options import (
+    RUNS,
+    Run,
+    add_dtype,
+    add_in_and_out,
+    add_json,
+    add_k,
+    add_spec,
+    add_threads,
+    line,
+    number,
+    print_json,
+    take_out,
+    tell,
+    told,
+    whole,
+)
+from recsketch.cli.table import command
 from recsketch.display.terminal import Style, progress, significant, table
-from recsketch.pipeline.folder import is_one
 from recsketch.repository.segments import DTYPES
 from recsketch.runs.batch import TraceBatch
 from recsketch.sketching.packing import PackedSketches
@@ -34,19 +50,31 @@ def _store() -> type[SketchRepository]:
     return SketchRepository
 
 
-def add(parser: argparse.ArgumentParser) -> Run:
-    """Keep saved runs in a repository, or sketches of runs. Makes the repository, if there is none and a specification
-    is given or the sketches have one. Runs that have ids are kept under these."""
-    parser.add_argument("repository", metavar="DIR", help="a folder")
-    parser.add_argument("runs", metavar="RUNS", help="runs, .npz or .parquet; or a folder that `sketch` wrote")
-    parser.add_argument("--spec", metavar="SPEC.json", help="a SketchSpec, as SketchSpec.to_json writes it")
-    parser.add_argument("--dtype", choices=DTYPES, help="how a new repository stores sketches (default: float32)")
+def _add_repository(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("repository", metavar="DIR", help="the repository, a folder")
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--metadata", metavar="FILE.jsonl", help='a JSON object a line, one a run; where it has "key", that is the key'
+        "--where", metavar="JSON", help='conditions on metadata: {"year": {">=": 2020}, "kind": ["a", "b"]}'
+    )
+
+
+@command("recsketch add kept runs.npz --spec spec.json --objects --concepts")
+def add(parser: argparse.ArgumentParser) -> Run:
+    """Keep runs in a repository, or sketches of runs. Makes the repository, if there is none and a specification is
+    given or the sketches have one. Runs that have ids are kept under these."""
+    _add_repository(parser)
+    parser.add_argument("runs", metavar="RUNS", help=f"{RUNS}; or a folder that `sketch` wrote")
+    add_spec(parser)
+    add_dtype(parser, DTYPES, "float32, of a new repository")
+    parser.add_argument(
+        "--metadata", metavar="FILE", help='a JSON object a line, one a run; where it has "key", that is the key'
     )
     parser.add_argument("--objects", action="store_true", help="keep the runs' objects, too, to be searched for")
     parser.add_argument("--concepts", action="store_true", help="look for concepts from now on")
     add_threads(parser)
+    add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
         keep_apart([args.runs, args.spec, args.metadata], [])
@@ -62,15 +90,16 @@ def add(parser: argparse.ArgumentParser) -> Run:
                     names = keys[all_of] if keys is not None else None if ids is None else ids[part]
                     repository.add(rows[part], names, about[all_of], objects=args.objects)
                 first += len(rows)
-            text = f"{args.repository}: {_check.count(count, 'run')} added, {len(repository)} in all"
-            print(line(text))
+            whole = len(repository)
+        text = f"{args.repository}: {_check.count(count, 'run')} added, {whole} in all"
+        tell(args, text, {"added": count, "runs": whole})
 
     return run
 
 
 def _given(path: str) -> tuple[SketchSpec | None, int, Iterable[tuple[TraceBatch | PackedSketches, list[str] | None]]]:
     """The specification, if what is to be kept are sketches; how many runs; and runs or sketches with their ids."""
-    if is_one(path):
+    if path != STANDARD and is_folder(path):
         from recsketch.pipeline.folder import opened, parts
 
         folder = opened(path)
@@ -97,27 +126,27 @@ def _metadata(path: str | None, count: int) -> tuple[list[str] | None, list[dict
     return keys or None, found
 
 
+@command("recsketch search kept --query later -k 1", "recsketch search kept --query runs.npz -k 2 --any-order")
 def search(parser: argparse.ArgumentParser) -> Run:
     """Find the runs that are most like others. The others are saved runs, or one of the repository's, by its key."""
-    parser.add_argument("repository", metavar="DIR", help="a folder")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--runs", metavar="RUNS", help="runs, .npz or .parquet")
-    what.add_argument("--like", metavar="KEY", help="the key of a run that is there")
-    parser.add_argument("-k", type=whole(1), default=10, metavar="N", help="how many (default: 10)")
-    parser.add_argument("--by", choices=("run", "order"), default="run", help='"order": whatever the order of inputs')
-    parser.add_argument(
-        "--where", metavar="JSON", help='conditions, such as \'{"year": {">=": 2020}, "kind": ["a", "b"]}\''
-    )
+    _add_repository(parser)
+    parser.add_argument("--query", metavar="FILE", help=f"what to look for: {RUNS}")
+    parser.add_argument("--like", metavar="KEY", help="what to look for: the run of this key, itself left out")
+    add_k(parser, 1, 10, "how many")
+    parser.add_argument("--any-order", action="store_true", help="whatever the order of inputs")
+    _add_where(parser)
     add_threads(parser)
     add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
-        where = _where(args.where)
+        if (args.query is None) == (args.like is None):
+            parser.error(f"wanted --query FILE or --like KEY; got {'neither' if args.like is None else 'both'}")
+        where, by = _where(args.where), "order" if args.any_order else "run"
         with _store().open(args.repository, threads=args.threads) as repository:
             if args.like is None:
-                found = repository.search(read_runs(args.runs), args.k, where, args.by)
+                found = repository.search(read_runs(args.query), args.k, where, by)
             elif args.like in repository:
-                found = [repository.related(args.like, args.k, where, args.by)]
+                found = [repository.related(args.like, args.k, where, by)]
             else:
                 raise ValueError(f"--like: wanted a key of the repository; got {_check.shown(args.like)}")
         rows = [(i, hit) for i, hits in enumerate(found) for hit in hits]
@@ -147,9 +176,10 @@ def _shown(metadata: Any) -> str:
     return line(_check.cut(json.dumps(metadata, ensure_ascii=False), 60)) if metadata else ""
 
 
+@command("recsketch concepts kept")
 def concepts(parser: argparse.ArgumentParser) -> Run:
     """List the kinds of runs that emerged, and what happened to them."""
-    parser.add_argument("repository", metavar="DIR", help="a folder whose repository looks for concepts: see add")
+    parser.add_argument("repository", metavar="DIR", help="the repository, made by add --concepts")
     parser.add_argument("--since", type=whole(0), default=0, metavar="N", help="events from number N on (default: 0)")
     add_json(parser)
 
@@ -173,9 +203,10 @@ def concepts(parser: argparse.ArgumentParser) -> Run:
     return run
 
 
+@command("recsketch check kept")
 def check(parser: argparse.ArgumentParser) -> Run:
     """Compare every byte of a repository with its checksum. The exit code is 2 where something is wrong."""
-    parser.add_argument("repository", metavar="DIR", help="a folder")
+    _add_repository(parser)
     add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
@@ -192,48 +223,54 @@ def check(parser: argparse.ArgumentParser) -> Run:
     return run
 
 
+@command("recsketch compact kept")
 def compact(parser: argparse.ArgumentParser) -> Run:
     """Write a repository anew, without what was deleted."""
-    parser.add_argument("repository", metavar="DIR", help="a folder")
+    _add_repository(parser)
+    add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
         with _store().open(args.repository, mode="a") as repository:
             freed = repository.compact()
-        print(line(f"{args.repository}: {freed:,} bytes freed"))
+        tell(args, f"{args.repository}: {freed:,} bytes freed", {"freed": freed})
 
     return run
 
 
+@command("recsketch export kept all.npz")
 def export(parser: argparse.ArgumentParser) -> Run:
-    """Write all runs of a repository to one npz or, by its name, Parquet file."""
-    parser.add_argument("repository", metavar="DIR", help="a folder")
-    parser.add_argument("--out", "-o", required=True, metavar="FILE", help="where to write: .npz or .parquet")
+    """Write all runs of a repository to one file."""
+    add_in_and_out(parser, "DIR", "the repository, a folder", "the file, a name in .npz or .parquet", one=True)
+    add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
+        take_out(parser, args, (".npz", ".parquet"))
         form = "parquet" if args.out.lower().endswith(".parquet") else "npz"
-        with _store().open(args.repository) as repository, _files.written(target(args.out)) as out:
+        with _store().open(args.inputs[0]) as repository, _files.written(target(args.out)) as out:
             repository.export(out, form)
-            count = _check.count(len(repository), "run")
-        print(line(f"{args.out}: {count}"), file=told(args.out))
+            count = len(repository)
+        tell(args, f"{args.out}: {_check.count(count, 'run')}", {"runs": count}, told(args.out))
 
     return run
 
 
+@command("recsketch graph kept graph.html")
 def graph(parser: argparse.ArgumentParser) -> Run:
-    """Write what runs are made of, and which are alike: a page to look at, node-link JSON, or GraphML."""
-    parser.add_argument("repository", metavar="DIR", help="a folder")
-    parser.add_argument("--out", "-o", required=True, metavar="FILE", help="where to write: .html, .json or .graphml")
+    """Write what runs are made of, and which are alike. That is a page to look at, node-link JSON, or GraphML."""
+    add_in_and_out(parser, "DIR", "the repository, a folder", "the graph, a name in .html, .json or .graphml", one=True)
     parser.add_argument("--key", metavar="KEY", help="of the run that a page shows first")
     parser.add_argument("--most", type=whole(1), default=1000, metavar="N", help="nodes of a page (default: 1000)")
-    parser.add_argument("-k", type=whole(0), default=5, metavar="N", help="most alike runs, at most 10 (default: 5)")
+    add_k(parser, 0, 5, "most alike runs, at most 10")
     parser.add_argument(
-        "--least", type=float, default=0.3, metavar="X", help="contrast from which on runs are alike (default: 0.3)"
+        "--least", type=number, default=0.3, metavar="X", help="contrast from which on runs are alike (default: 0.3)"
     )
-    parser.add_argument("--where", metavar="JSON", help="conditions on runs, as of search")
+    _add_where(parser)
     parser.add_argument("--keep", action="store_true", help="store which runs are alike, so that it is known next time")
     add_threads(parser)
+    add_json(parser)
 
     def run(args: argparse.Namespace) -> None:
+        take_out(parser, args)
         suffix = os.path.splitext(args.out)[1].lower()
         if suffix not in (".html", ".json", ".graphml"):
             raise ValueError(f"--out: wanted a name in .html, .json or .graphml; got {_check.shown(args.out)}")
@@ -241,7 +278,7 @@ def graph(parser: argparse.ArgumentParser) -> Run:
             raise ValueError(f"--key: wanted a page, --out FILE.html; got {_check.shown(args.out)}")
         mode = "a" if args.keep else "r"
         with _files.written(args.out) as out:  # first, so that nobody computes what cannot be written
-            with _store().open(args.repository, mode=mode, threads=args.threads) as repository:
+            with _store().open(args.inputs[0], mode=mode, threads=args.threads) as repository:
                 found = repository.graph(args.k, args.least, _where(args.where))
             if args.key is not None and f"run:{args.key}" not in found.nodes:
                 raise ValueError(f"--key: wanted a key of the graph; got {_check.shown(args.key)}")
@@ -251,9 +288,6 @@ def graph(parser: argparse.ArgumentParser) -> Run:
                 out.write(found.to_json().encode())
             else:
                 found.to_graphml(out)
-        print(line(f"{args.out}: {found}"))
+        tell(args, f"{args.out}: {found}", {"nodes": len(found.nodes), "edges": len(found.sources)})
 
     return run
-
-
-COMMANDS = (add, search, concepts, graph, check, compact, export)

@@ -1,4 +1,4 @@
-"""The subcommand `sketch`: one file of runs to one of sketches, or any number of them to a folder."""
+"""The command `sketch`: one file of runs to one of sketches, or any number of them to a folder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,33 @@ import numpy as np
 
 import recsketch._check as _check
 import recsketch._files as _files
-from recsketch.cli.files import STANDARD, keep_apart, read_runs, read_spec, target, write_sketches
-from recsketch.cli.options import Run, add_json, add_threads, line, print_json, told, whole
+from recsketch.cli.files import (
+    SHOWN,
+    STANDARD,
+    is_traces,
+    keep_apart,
+    read_runs,
+    read_spec,
+    target,
+    write_sketches,
+)
+from recsketch.cli.options import (
+    RUNS,
+    Run,
+    add_dtype,
+    add_in_and_out,
+    add_json,
+    add_spec,
+    add_threads,
+    line,
+    no_others,
+    print_json,
+    take_out,
+    tell,
+    told,
+    whole,
+)
+from recsketch.cli.table import command
 from recsketch.display.terminal import Style, bar, percent, progress, significant, table
 from recsketch.sketcher import Sketcher
 
@@ -24,31 +49,34 @@ if TYPE_CHECKING:
     from recsketch.sketching.spec import SketchSpec
 
 _CHUNK = 256  # runs of a single file sketched at a time
+_FOLDER = ("dtype", "form", "workers", "memory", "max_errors", "dry_run")  # options of folders alone
 
 BAD, STOPPED = 1, 3
 """Exit codes: finished, but rows or inputs are bad; stopped by --max-errors."""
 
 
+@command(
+    "recsketch sketch runs.npz sketches.npz --spec spec.json",
+    "recsketch sketch traces again.npz --spec spec.json",
+    exits={
+        BAD: "rows, inputs or traces are bad; of a folder OUT/errors and OUT/_manifest.jsonl say which",
+        STOPPED: "more bad rows than --max-errors",
+    },
+)
 def sketch(parser: argparse.ArgumentParser) -> Run:
-    """Sketch saved runs. Where IN or OUT is -, or OUT a name in .npz, one file of runs is made one of sketches: the
-    arrays sketches, (runs, dim) float32, spec, the spec's JSON, and recsketch, the number 1 of this format. Else OUT is
-    a folder: any number of files and folders of runs, .npz or .parquet, are made parts of sketches there, and a command
-    that was cut short goes on where it was. The exit code is then 0 if every run was sketched, 1 if rows or inputs are
-    bad (OUT/errors and OUT/_manifest.jsonl say which), 2 if something is wrong that can be mended, and 3 if there were
-    more bad rows than --max-errors."""
-    parser.add_argument(
-        "paths", metavar="IN", nargs="+", help="files or folders of runs; the last is OUT without --out"
-    )
-    parser.add_argument("--out", "-o", metavar="OUT", help="where to write: SKETCHES.npz, or a folder")
-    parser.add_argument("--spec", metavar="SPEC.json", help="a SketchSpec, as SketchSpec.to_json writes it")
+    """Sketch runs, or traces of OpenTelemetry. Where IN or OUT is -, or OUT a name in .npz, one file of runs, or one
+    file or folder of traces, is made a file of sketches. Else OUT is a folder: any number of files and folders of runs,
+    .npz or .parquet, are made parts of sketches there, and a command that was cut short goes on where it was."""
+    add_in_and_out(parser, "IN", RUNS, "sketches, a name in .npz or a folder")
+    add_spec(parser)
     folders = parser.add_argument_group("of a folder")
-    folders.add_argument("--dtype", choices=("float16", "float32", "int8", "bfloat16"), help="(default: float16)")
+    add_dtype(folders, ("float16", "float32", "int8", "bfloat16"), "float16")
     folders.add_argument("--form", choices=("parquet", "arrow", "npz"), help="of parts (default: parquet)")
     folders.add_argument("--workers", type=whole(1), metavar="N", help="processes (default: one a core)")
     folders.add_argument("--memory", type=_bytes, metavar="SIZE", help="of all processes, such as 800M or 2G")
     folders.add_argument("--max-errors", type=whole(0), metavar="N", help="stop at more bad rows (default: never)")
     folders.add_argument("--dry-run", action="store_true", help="only tell what there is to do")
-    folders.add_argument("--verify", action="store_true", help="compare the folder OUT with its checksums, and no more")
+    folders.add_argument("--verify", action="store_true", help="compare the folder IN with its checksums, and no more")
     add_threads(parser)
     add_json(parser)
 
@@ -56,17 +84,19 @@ def sketch(parser: argparse.ArgumentParser) -> Run:
         if args.verify:
             _verify(args)
             return
-        if args.out is None and len(args.paths) < 2:
-            parser.error("the following arguments are required: OUT")
+        take_out(parser, args)
         if args.spec is None:
             parser.error("the following arguments are required: --spec")
-        out = args.out if args.out is not None else args.paths.pop()
-        file = out.lower().endswith(".npz") or (os.path.exists(out) and not os.path.isdir(out))
-        if file or STANDARD in (*args.paths, out):
-            _single(args, out)
+        file = args.out.lower().endswith(".npz") or (os.path.exists(args.out) and not os.path.isdir(args.out))
+        if file or STANDARD in (*args.inputs, args.out):
+            _single(args, args.out)
         else:
             keep_apart([args.spec], [])
-            _folder(args, out, read_spec(args.spec))
+            for path in args.inputs:
+                if is_traces(path):
+                    wanted = "runs, which `recsketch capture` makes of traces, for a folder of sketches"
+                    raise ValueError(f"{_check.cut(path, 200)}: wanted {wanted}; got traces")
+            _folder(args, args.out, read_spec(args.spec))
 
     return run
 
@@ -80,17 +110,15 @@ def _bytes(text: str) -> int:
 
 
 def _single(args: argparse.Namespace, out: str) -> None:
-    if len(args.paths) > 1 or os.path.isdir(args.paths[0]):
+    given = args.inputs[0]
+    if len(args.inputs) > 1 or (os.path.isdir(given) and not is_traces(given)):
         wanted = "a folder to write, for several files of runs"
         raise ValueError(f"{_check.cut(out, 200)}: wanted {wanted}; got the name of a file")
-    for name in ("dtype", "form", "workers", "memory", "max_errors", "dry_run", "json"):
-        if getattr(args, name):
-            option = f"--{name.replace('_', '-')}"
-            raise ValueError(f"{option}: wanted a folder to write; got {_check.shown(out)}")
-    traces = args.paths[0]
-    keep_apart([traces, args.spec], [out])
+    no_others(args, _FOLDER, f"a folder to write; got {_check.shown(out)}")
+    keep_apart([given, args.spec], [out])
     spec = read_spec(args.spec)
-    batch = read_runs(traces)
+    left_out: list[str] = []
+    batch = read_runs(given, left_out)
     sketcher = Sketcher(spec, threads=args.threads)
     with _files.written(target(out)) as file:  # first, so that nobody computes what cannot be written
         sketches = np.empty((len(batch), spec.dim), dtype=np.float32)
@@ -98,7 +126,12 @@ def _single(args: argparse.Namespace, out: str) -> None:
             sketches[at : at + _CHUNK] = sketcher.sketch(batch[at : at + _CHUNK])
         write_sketches(file, spec, sketches)
     count = f"{len(batch):,} sketch{'es' * (len(batch) != 1)} of {spec.dim:,} numbers"
-    print(line(f"{out}: {count}"), file=told(out))
+    facts = {"sketches": len(batch), "dim": spec.dim, "left_out": len(left_out)}
+    tell(args, f"{out}: {count}", facts, told(out))
+    for text in left_out[:SHOWN]:
+        print(line(f"recsketch sketch: left out: {text}"), file=sys.stderr)
+    if left_out:
+        raise SystemExit(BAD)
 
 
 def _folder(args: argparse.Namespace, out: str, spec: SketchSpec) -> None:
@@ -110,7 +143,7 @@ def _folder(args: argparse.Namespace, out: str, spec: SketchSpec) -> None:
     meter = _Meter(sys.stderr)
     try:
         report = sketched(
-            args.paths,
+            args.inputs,
             out,
             spec,
             dtype=args.dtype or "float16",
@@ -144,9 +177,9 @@ def _folder(args: argparse.Namespace, out: str, spec: SketchSpec) -> None:
 def _verify(args: argparse.Namespace) -> None:
     from recsketch.pipeline import verify
 
-    if len(args.paths) + (args.out is not None) != 1:
+    if len(args.inputs) + (args.out is not None) != 1:
         raise ValueError("--verify: wanted one folder of sketches; got several paths")
-    path = args.paths[0]
+    path = args.inputs[0]
     found = verify(path)
     if args.json:
         print_json({**asdict(found), "ok": found.ok})
