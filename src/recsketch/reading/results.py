@@ -378,9 +378,9 @@ class Unrolled(Record):
             if self.complete
             else '<span class="state part">! incomplete</span>'
         )
-        head = f"<p>{head}{escape(self._head())}</p>"
+        head = f"<p>{head}{escape(drawing.printable(self._head()))}</p>"
         if self.warnings:
-            notes = "".join(f"<li>{escape(text)}</li>" for text in self.warnings)
+            notes = "".join(f"<li>{escape(drawing.printable(text))}</li>" for text in self.warnings)
             head += f'<ul class="notes">{notes}</ul>'
         if truth is not None:
             from recsketch.reading import beside

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import recsketch._check as _check
 from recsketch.views import glyphs
 from recsketch.views.choice import Box, Choice, choice
-from recsketch.views.drawn import cut, printable
+from recsketch.views.drawn import cut, letter, printable
 from recsketch.views.glyphs import short
 from recsketch.views.layout import layered
 from recsketch.views.scene import OUTPUTS, Only, Scene
@@ -26,8 +26,8 @@ THUMB, ROW = 30.0, 20.0  # a thumbnail's width, and its plot's height
 ACROSS = 8  # thumbnails in a row
 PICTURE, SMALL = (CARD - 2 * PAD, 56.0), (44.0, 32.0)  # room for an image on a card, and on a tray
 WIDE = 11.0  # width of the line of a share of 1
-STUB, TEXT = 24.0, 44  # height of a box that only says something, and its letters
-LETTER = 6.7  # width of a letter of 12 px, about
+STUB, TEXT = 24.0, 330.0  # height of a box that only says something, and the most room for that
+THIN = 0.92  # letters of a usual weight beside bold ones
 
 SIGNED = 0.02  # a module's images have signs if an element is below so much of the largest: less may be an error
 SURE, LIKELY = 0.9995, 0.9  # confidences from which an object is drawn as certain, and as likely
@@ -136,7 +136,8 @@ class _Pen:
 
     def size(self, box: Box) -> tuple[float, float]:
         if not box.numbers:
-            return min(TEXT, len(box.text)) * LETTER + 2 * PAD, STUB
+            said = cut(box.text, TEXT / THIN)
+            return sum(map(letter, said)) * THIN + 2 * PAD, STUB
         if box.tray:
             across, down = self.cell(box)
             columns = min(self.columns(box), len(box.numbers))
@@ -170,7 +171,7 @@ class _Pen:
         width, height = size
         sure = getattr(o, "confidence", 1.0)
         right = self.sign(i) or (f"{sure:.0%}" if sure <= SURE else "")
-        room = int((width - 2 * PAD) / LETTER) - (len(right) + 1 if right else 0)
+        room = width - 2 * PAD - (sum(map(letter, right)) + 6 if right else 0)
         out = [f'<rect class="c" width="{short(width)}" height="{short(height)}" rx="6"/>']
         out.append(f'<text x="{short(PAD)}" y="15">{html.escape(cut(o.module, room))}</text>')
         if right:
@@ -203,7 +204,7 @@ class _Pen:
         columns = self.columns(box)
         module = self.scene.objects[box.numbers[0]].module
         count = f" × {len(box.numbers)}"
-        room = int((width - 2 * PAD) / LETTER) - len(count)
+        room = width - 2 * PAD - sum(map(letter, count))
         out = [f'<rect class="y" width="{short(width)}" height="{short(height)}" rx="6"/>']
         out.append(f'<text x="{short(PAD)}" y="15">{html.escape(cut(module, room) + count)}</text>')
         heaviest = max((sum(self.uses.get(i, [])) for i in box.numbers), default=0.0)
@@ -256,7 +257,7 @@ def figure(scene: Scene, shapes: Shapes, note: Note, most: int) -> Figure:
             drawn = pen.tray(box, sizes[k]) if box.tray else pen.card(box, sizes[k])
         else:
             w, h = sizes[k]
-            label = html.escape(cut(box.text, TEXT))
+            label = html.escape(cut(box.text, TEXT / THIN))
             drawn = (
                 f'<g class="more"><title>{html.escape(printable(box.text))}</title>'
                 f'<rect width="{short(w)}" height="{short(h)}" rx="12"/>'

@@ -65,7 +65,7 @@ def plot(x: Any, error: Any, theirs: Any, width: float, height: float) -> str:
         high, low, span = 1.0, 0.0, 1.0
 
     def y(v: float) -> float:
-        return height * (high - min(max(v, low), high)) / span if v == v else math.nan
+        return height * (high - min(max(v, low), high)) / span if math.isfinite(v) else math.nan
 
     zero = y(0.0)
     out = [f'<path class="z" d="M0 {short(zero)}H{short(width)}"/>']

@@ -25,10 +25,10 @@ def listing(scene: Scene, most: int, note: Callable[[Any], str], open_to: int = 
         o = scene.objects[i]
         said = "" if isinstance(o, Only) else note(o)
         kind, words = scene.marks.get(i, ("", ""))
-        mark = f' <em class="{kind}">{html.escape(printable(words))}</em>' if kind else ""
+        mark = f'<em class="{kind}">{html.escape(printable(words))}</em> ' if kind else ""
         return (
             f'<meter value="{share:.3f}" title="weight {share:.3g}"></meter><b>{html.escape(printable(o.module))}</b> '
-            f"<small>[{numbers(o.attribute)}]{html.escape(said)}</small>{mark}"
+            f"{mark}<small>[{numbers(o.attribute)}]{html.escape(said)}</small>"
         )
 
     def more(owner: int) -> list[tuple[int, float] | str]:

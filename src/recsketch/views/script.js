@@ -8,7 +8,7 @@ for (const root of document.querySelectorAll(".recsketch")) {
   const nodes = [...svg.querySelectorAll(".n")], edges = [...svg.querySelectorAll("[data-e]")];
   const frame = svg.parentNode, told = document.createElement("p");
   told.className = "told";
-  told.textContent = "Tab and the arrow keys walk through the drawing; Enter finds an object in the list.";
+  if (root === document.querySelector(".recsketch")) told.textContent = "Tab and the arrow keys walk through the drawing; Enter finds an object in the list.";
   frame.after(told);
   frame.removeAttribute("tabindex");  // its objects can be reached, and scroll it
   svg.setAttribute("role", "group");

@@ -118,10 +118,12 @@ function tree(i) {  // what a node leads to, level by level, as long as there is
   return root;
 }
 
-function place(at, row) {  // leaves one below the other, and what is above them in their middle
+function leaves(at) { return at.below.length ? at.below.reduce((sum, child) => sum + leaves(child), 0) : 1; }
+
+function place(at, row, high) {  // leaves one below the other, and their user in their middle, or by the first if it is high
   if (!at.below.length) { at.y = ROW * row; return row + 1; }
-  for (const child of at.below) row = place(child, row);
-  at.y = (at.below[0].y + at.below[at.below.length - 1].y) / 2;
+  for (const child of at.below) row = place(child, row, high);
+  at.y = high ? at.below[0].y : (at.below[0].y + at.below[at.below.length - 1].y) / 2;
   return row;
 }
 
@@ -159,10 +161,11 @@ function edge(svg, e, x0, y0, x1, y1) {
 function draw(parent, i) {
   const root = tree(i);
   const side = groups(i).filter(([, k, way]) => way || k === 2).flatMap(([, , , members]) => members);
-  const rows = place(root, 0), shown = side.slice(0, SIDE);
+  const shown = side.slice(0, SIDE), rows = leaves(root), high = rows > 16;
+  place(root, 0, high);
   const height = HIGH + 4 + ROW * Math.max(rows - 1, shown.length - 1, 0), top = HIGH / 2 + 2;
-  const shift = top + (height - HIGH - 4 - ROW * (rows - 1)) / 2;
-  const first = top + (height - HIGH - 4 - ROW * (shown.length - 1)) / 2;
+  const shift = top + (high ? 0 : (height - HIGH - 4 - ROW * (rows - 1)) / 2);
+  const first = top + (high ? 0 : (height - HIGH - 4 - ROW * (shown.length - 1)) / 2);
   let depth = 0;
   (function deep(one) { depth = Math.max(depth, one.depth); one.below.forEach(deep); })(root);
   const x = level => 2 + (CARD + GAP) * (level + (shown.length ? 1 : 0));
