@@ -223,6 +223,7 @@ def test_two_runs_are_drawn_as_one() -> None:
     assert sorted(back.drawn()) == list(range(len(a) + 3))  # and what only the first has
     removed = [a for a in back.of("g", class_="removed") if "data-n" in a]
     assert len(removed) == 3
+    assert sorted(back.listed()) == sorted(back.drawn())  # nothing is shared in these
     assert all(
         "first run only" in t for tag, t in back.texts if tag == "em" and "second" not in t and "another" not in t
     )
@@ -244,6 +245,7 @@ def test_objects_that_changed_places_do_not_make_a_circle() -> None:
     for a, b in ((chain("u", "vv", "www"), chain("www", "vv", "u")), (chain("u", "vv"), chain("vv", "www", "u"))):
         page = Page(rs.diff(a, b).to_html())
         assert len(page.drawn()) == len(set(page.drawn())) >= len(b)
+        assert sorted(page.listed()) == sorted(page.drawn())
 
 
 # ---------------------------------------------------------------- attributes as pictures
@@ -456,10 +458,18 @@ def test_a_path_gets_a_page(tmp_path: Path) -> None:
         Page(text)
 
 
-def test_import_leaves_pages_alone() -> None:
-    program = "import sys, recsketch, json; print(json.dumps([m for m in sys.modules if 'views' in m or m == 'html']))"
+def test_text_and_differences_leave_pages_alone() -> None:
+    """What makes HTML is loaded when somebody asks for HTML."""
+    program = """
+import json, sys
+import recsketch
+t = recsketch.Trace()
+t.outputs([t.add("a", [1.0])])
+str(t), str(recsketch.diff(t, t))
+print(json.dumps([m for m in sys.modules if "views" in m]))
+"""
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
-    assert set(json.loads(found)) <= {"recsketch.views", "recsketch.views.drawn"}
+    assert set(json.loads(found)) == {"recsketch.views", "recsketch.views.drawn"}
 
 
 # ---------------------------------------------------------------- colours
@@ -531,3 +541,7 @@ def test_rooms_are_fair() -> None:
     assert counts == [2, 10, 10]
     whole: Scene = scene(trace._drawing())
     assert [i for i, _ in whole.of(OUTPUTS)] == tops
+    shared = rs.Trace()
+    below = [shared.add("x", [1.0, float(i)]) for i in range(10)]
+    shared.outputs([shared.add("top", [1.0, float(i)], below) for i in range(30)])
+    assert choice(scene(shared._drawing()), 41).drawn == 40  # of inputs of 30 users each takes room once
