@@ -53,7 +53,7 @@ def test_the_command_shows_it(reading: Any, folder: Path, capsys: pytest.Capture
     from recsketch.demo.ocr_text import ocr_figures, ocr_page
 
     page = ocr_page(reading)
-    places = [(float(x), float(y)) for x, y in re.findall(r'<text x="([\d.]+)" y="([\d.]+)"', page)]
+    places = [(float(x), float(y)) for x, y in re.findall(r'<text x="([\d.]+)" y="([\d.]+)" f', page)]
     assert len(places) == 5
     assert all(abs(x - MARGIN) < 6 for x, _ in places)
     rows = [0, 1, 3, 4, 6]  # a line is left out between paragraphs
