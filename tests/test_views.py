@@ -95,7 +95,7 @@ def test_a_large_run_is_drawn_in_part_and_says_so() -> None:
     text = trace.to_html(most=5000)
     page = Page(text)
     assert len(page.drawn()) == len(set(page.drawn())) == DRAWN
-    assert f"Drawn are {DRAWN} of 1,001 objects" in text
+    assert f"Drawn are {DRAWN} of 1,001 objects: of tuples with many members the heaviest ones" in text
     assert len(page.listed()) == 1001
     left = [int(t.split()[0]) for tag, t in page.texts if tag == "text" and t.endswith(" more char")]
     assert sum(left) == 1001 - DRAWN
@@ -133,7 +133,7 @@ def test_depth_has_an_end() -> None:
     trace.outputs([x])
     text = trace.to_html()
     assert len(Page(text).drawn()) == 24
-    assert "Drawn are 24 of 100 objects" in text
+    assert "Drawn are 24 of 100 objects: 24 levels of them" in text
     assert "1 more m" in text
 
 

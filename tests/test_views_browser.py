@@ -132,11 +132,15 @@ def test_both_themes_reach_the_page(views: dict[str, str], dark: bool, tmp_path:
 
     script = """
         const of = e => [getComputedStyle(e).backgroundColor, getComputedStyle(e).color];
-        return [of(document.body), of(document.querySelector(".recsketch"))];
+        const line = getComputedStyle(document.querySelector(".sure .l, .likely .l"));
+        return [of(document.body), of(document.querySelector(".recsketch")), [line.fill, line.stroke]];
     """
     colours = palette.DARK if dark else palette.LIGHT
-    want = ["rgb({}, {}, {})".format(*bytes.fromhex(colours[name][1:])) for name in ("ground", "text")]
-    assert seen([(views["unrolled"], 800)], tmp_path, script, dark=dark) == [[want, want]]
+    ground, text, ink = (
+        "rgb({}, {}, {})".format(*bytes.fromhex(colours[name][1:])) for name in ("ground", "text", "ink")
+    )
+    want = [ground, text]
+    assert seen([(views["unrolled"], 800)], tmp_path, script, dark=dark) == [[want, want, ["none", ink]]]
 
 
 def test_keys_lead_through_a_drawing(views: dict[str, str], tmp_path: Path) -> None:

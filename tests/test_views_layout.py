@@ -125,6 +125,24 @@ def test_what_is_high_is_read_from_its_top() -> None:
         found = layout.layered([(50.0, 40.0)] * (count + 1), [(0, k + 1) for k in range(count)])
         middle = (found.y[1] + found.y[-1]) / 2
         assert found.y[0] == pytest.approx(middle if count == 4 else found.y[1])
+    chain = [edge for i in range(30) for edge in ((i, i + 1), (i, 31 + i))]
+    found = layout.layered([(50.0, 40.0)] * 61, chain)
+    assert found.y[0] == 0.0  # and so is a long chain, which would slant out of sight
+    assert found.height < 200
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_shared_inputs_pull_nothing_apart(seed: int) -> None:
+    """What is drawn is at most twice as high as its highest column."""
+    sizes, edges = random_dag(seed, 100)
+    found = layout.layered(sizes, edges)
+    passing = [0.0] * (max(found.layers) + 1)
+    for (_, h), layer in zip(sizes, found.layers, strict=True):
+        passing[layer] += h + layout.DOWN
+    for u, v in edges:
+        for layer in range(found.layers[u] + 1, found.layers[v]):
+            passing[layer] += 2 + layout.DOWN
+    assert found.height <= 2 * max(passing)
 
 
 def test_very_many_long_edges_are_drawn_straight() -> None:

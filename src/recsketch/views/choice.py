@@ -21,11 +21,12 @@ class Box(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """Boxes, users first, and how many objects of how many they show."""
+    """Boxes, users first, how many objects of how many they show, and whether it was levels that ended."""
 
     boxes: list[Box]
     drawn: int
     reached: int
+    deep: bool
 
 
 def choice(scene: Scene, most: int = DRAWN, levels: int = LEVELS) -> Choice:
@@ -57,7 +58,8 @@ def choice(scene: Scene, most: int = DRAWN, levels: int = LEVELS) -> Choice:
         drawn.update(dict.fromkeys(level))
         if not level:
             break
-    return Choice(_boxes(scene, list(drawn), users), len(drawn), len(users))
+    deep = any(i not in drawn for owner in level for i, _ in scene.of(owner))
+    return Choice(_boxes(scene, list(drawn), users), len(drawn), len(users), deep)
 
 
 def _users(scene: Scene) -> dict[int, list[int]]:

@@ -154,7 +154,7 @@ class _Pen:
     def columns(self, box: Box) -> int:
         """As many as make trays of few objects one row, and those of many wide rather than high."""
         across = self.cell(box)[0]
-        return max(2, int(max(ACROSS, math.isqrt(3 * len(box.numbers))) * (THUMB + 3) / across))
+        return max(2, int(min(max(ACROSS, math.isqrt(3 * len(box.numbers))), 2 * ACROSS) * (THUMB + 3) / across))
 
     def cell(self, box: Box) -> tuple[float, float]:
         i = box.numbers[0]

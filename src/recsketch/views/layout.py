@@ -66,9 +66,10 @@ def layered(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int
         for b in nexts:
             before[b].append(a)
     columns = ordered(columns, before, after)
-    tops = spread(columns, before, after, heights)
-    least = min(tops, default=0.0)
-    tops = [y - least for y in tops]
+    tops, tall = spread(columns, before, after, heights, middle=True)
+    if tall > HIGH:  # it is read from its top, unless shared inputs then pull it apart
+        others, height = spread(columns, before, after, heights, middle=False)
+        tops = others if height <= 1.1 * tall else tops
     at = {i: k for k, column in enumerate(columns) for i in column}
     bends = [[(lefts[at[i]], tops[i] + 1), (lefts[at[i]] + widths[at[i]], tops[i] + 1)] for i in range(n, len(after))]
     routes = [[point for i in chain for point in bends[i - n]] for chain in passes]
@@ -143,21 +144,23 @@ def crossings(columns: list[list[int]], after: list[list[int]]) -> int:
 
 
 def spread(
-    columns: list[list[int]], before: list[list[int]], after: list[list[int]], heights: Sequence[float]
-) -> list[float]:
-    """Upper edges, such that boxes are as near to the middle of their neighbours as order and distance allow.
+    columns: list[list[int]],
+    before: list[list[int]],
+    after: list[list[int]],
+    heights: Sequence[float],
+    middle: bool,
+) -> tuple[list[float], float]:
+    """Upper edges, and the height of all.
 
-    What is higher than HIGH is read from its top: there users stand beside the first of their inputs.
+    Boxes are as near to the middle of their neighbours as order and distance allow; or, in what is read from its top,
+    beside the first of them, or as little below as there is room.
     """
     tops = [0.0] * len(heights)
-    tallest = 0.0
     for column in columns:
         at = 0.0
         for i in column:
             tops[i] = at
             at += heights[i] + DOWN
-        tallest = max(tallest, at)
-    middle = tallest <= HIGH
     for sweep in range(SWEEPS):
         forth = sweep % 2 == 0  # last from inputs to users
         for column in columns if forth else reversed(columns):
@@ -167,10 +170,22 @@ def spread(
                 if middle:
                     wanted.append(sum(tops[j] + heights[j] / 2 for j in near) / len(near) - heights[i] / 2)
                 else:
-                    wanted.append(sum(tops[j] for j in near) / len(near) if forth else min(tops[j] for j in near))
-            for i, y in zip(column, apart(wanted, [heights[i] + DOWN for i in column]), strict=True):
+                    wanted.append(min(tops[j] for j in near))
+            steps = [heights[i] + DOWN for i in column]
+            for i, y in zip(column, apart(wanted, steps) if middle else below(wanted, steps), strict=True):
                 tops[i] = y
-    return tops
+    least = min(tops, default=0.0)
+    return [y - least for y in tops], max((y + h for y, h in zip(tops, heights, strict=True)), default=0.0) - least
+
+
+def below(wanted: Sequence[float], steps: Sequence[float]) -> list[float]:
+    """The least numbers not less than `wanted` of which each is at least its step below the next."""
+    out: list[float] = []
+    at = -float("inf")
+    for y, step in zip(wanted, steps, strict=True):
+        out.append(max(y, at))
+        at = out[-1] + step
+    return out
 
 
 def apart(wanted: Sequence[float], steps: Sequence[float]) -> list[float]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import recsketch._check as _check
 from recsketch.views import palette
-from recsketch.views.choice import DRAWN
+from recsketch.views.choice import DRAWN, LEVELS
 from recsketch.views.drawn import Beside, Drawing
 from recsketch.views.figure import LIKELY, SIGNS, Figure, figure
 from recsketch.views.listing import listing
@@ -81,7 +81,9 @@ def page(
         hidden = found.choice.reached - found.choice.drawn
         if hidden > 0:
             said = f"Drawn are {found.choice.drawn:,} of {found.choice.reached:,} objects"
-            out.append(f"<p>{said}: of tuples with many members the {_first(whole)} ones. The list has more.</p>")
+            first = "marked ones and then the heaviest" if whole.marks else "heaviest ones"
+            how = f"{LEVELS} levels of them" if found.choice.deep else f"of tuples with many members the {first}"
+            out.append(f"<p>{said}: {how}. The list has more.</p>")
         unused = len(whole.objects) - found.choice.reached
         if unused > 0:
             out.append(f"<p>Neither drawn nor listed: {_check.count(unused, 'object')} that no output is made of.</p>")
@@ -92,10 +94,6 @@ def page(
         out.append(f'<ul class="top">{listing(whole, most, note)}</ul></details>')
     out.append("</div>")
     return "".join(out)
-
-
-def _first(whole: Scene) -> str:
-    return "marked and then the heaviest" if whole.marks else "heaviest"
 
 
 def _shapes(whole: Scene, shapes: Mapping[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
