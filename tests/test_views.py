@@ -342,6 +342,21 @@ def test_images_are_the_attribute() -> None:
     assert "second image: the truth" in read.to_html(truth=trace, shapes={"char": (2, 2)})
 
 
+def test_large_images_are_made_smaller() -> None:
+    """Means of squares; a row or a column of any length is an image, too."""
+    x = np.zeros((200, 400), np.float32)
+    x[:, 200:] = 1.0
+    for shape, wanted in (((200, 400), (40, 80)), ((1, 80_000), (1, 95)), ((80_000, 1), (95, 1))):
+        tag = glyphs.image(x.ravel(), shape, (30.0, 30.0), 1.0, False)
+        data = base64.b64decode(re.search(r"base64,([^\"]+)", tag)[1])
+        columns, rows = struct.unpack(">II", data[16:24])
+        assert (rows, columns) == wanted
+        assert len(data) < 2000
+    trace = rs.Trace()
+    trace.outputs([trace.add("x", np.zeros(1_000_000), [trace.add("y", np.arange(1_000_000)) for _ in range(5)])])
+    assert len(trace.to_html(shapes={"x": (1000, 1000)})) < 20_000
+
+
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
@@ -414,6 +429,14 @@ def test_the_style_stays_inside() -> None:
     for rule in rules:
         for selector in rule.strip().split(","):
             assert re.search(r"(^|\s)\.recsketch(\s|$)|^:root\.recsketch-page$", selector.strip()), selector
+
+
+def test_who_wants_no_motion_gets_none() -> None:
+    """And whoever walks by keys sees where they are."""
+    still, moving = style().partition("@media(prefers-reduced-motion:no-preference)")[::2]
+    assert "transition" in moving
+    assert not re.search("transition|animation", still)
+    assert re.search(r"\.recsketch :focus-visible\{outline:2px solid", still)
 
 
 def test_the_same_run_has_the_same_bytes() -> None:

@@ -59,10 +59,11 @@ class _Pen:
         for i in self.box_of:
             o = scene.objects[i]
             if o.module in shapes:
-                found = [float(v) for x in (o.attribute, scene.theirs.get(i, ())) for v in x]
-                finite = [v for v in found if math.isfinite(v)]
-                high, low = self.scales.get(o.module, (0.0, 0.0))
-                self.scales[o.module] = max(high, *map(abs, finite), 0.0), min(low, *finite, 0.0)
+                for x in (o.attribute, scene.theirs.get(i, o.attribute)):
+                    finite = x[abs(x) < math.inf]
+                    high, low = self.scales.get(o.module, (0.0, 0.0))
+                    most, least = (float(finite.max()), float(finite.min())) if finite.size else (0.0, 0.0)
+                    self.scales[o.module] = max(high, most, -least), min(low, least)
 
     # ---------------------------------------------------------------- one object
 

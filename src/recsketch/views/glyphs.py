@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+PIXELS = 96  # an image's longer side at most: it is shown in 124 pixels at most
 BARS = 12  # attributes of more elements are lines
 SPREAD = 2.0  # standard errors that a band or a whisker is wide, to either side
 
@@ -29,15 +30,13 @@ def path(points: Sequence[tuple[float, float]]) -> str:
     return "".join(out)
 
 
-def thinned(values: Sequence[float], room: int) -> list[int]:
-    """Numbers of at most so many elements: of each stretch that of the largest absolute value."""
-    n = len(values)
+def thinned(x: Any, room: int) -> list[int]:
+    """Numbers of at most so many elements of a vector: of each stretch that of the largest absolute value."""
+    n = len(x)
     if n <= room:
         return list(range(n))
     edges = [k * n // room for k in range(room + 1)]
-    return [
-        max(range(a, b), key=lambda i: abs(values[i]) if math.isfinite(values[i]) else -1.0) for a, b in pairwise(edges)
-    ]
+    return [a + int(abs(x[a:b]).argmax()) for a, b in pairwise(edges)]
 
 
 def plot(x: Any, error: Any, theirs: Any, width: float, height: float) -> str:
@@ -45,12 +44,10 @@ def plot(x: Any, error: Any, theirs: Any, width: float, height: float) -> str:
 
     `error` and `theirs` are None or vectors as long as x; a shorter or longer one of the other run is not drawn.
     """
-    values = [float(v) for v in x]
-    room = max(8, int(width / 4))
-    at = thinned(values, room)
-    errors = [SPREAD * float(error[i]) for i in at] if error is not None and len(error) == len(values) else []
-    others = [float(theirs[i]) for i in at] if theirs is not None and len(theirs) == len(values) else []
-    shown = [values[i] for i in at]
+    at = thinned(x, max(8, int(width / 4)))
+    errors = [SPREAD * float(error[i]) for i in at] if error is not None and len(error) == len(x) else []
+    others = [float(theirs[i]) for i in at] if theirs is not None and len(theirs) == len(x) else []
+    shown = [float(x[i]) for i in at]
     finite = [v for v in (*shown, *others) if math.isfinite(v)]
     high, low = max(0.0, *finite, 0.0), min(0.0, *finite, 0.0)
     if errors and finite:  # a band may widen the scale by half on either side, and is cut beyond
@@ -115,11 +112,17 @@ def image(x: Any, shape: tuple[int, int], room: tuple[float, float], scale: floa
     import struct
     import zlib
 
-    rows, columns = shape
+    grid = x.reshape(shape)
+    step = -(-max(shape) // PIXELS)
+    if step > 1:  # means of squares; what is left over at the lower and right edge is not shown
+        rows, columns = (max(side // step, 1) for side in shape)
+        high, wide = (min(side, step) for side in shape)
+        grid = grid[: rows * high, : columns * wide].reshape(rows, high, columns, wide).mean(axis=(1, 3))
+    rows, columns = grid.shape
     pixels = bytearray()
-    for r in range(rows):
+    for row in grid:
         pixels.append(0)  # the row is not filtered
-        for v in x[r * columns : (r + 1) * columns]:
+        for v in row:
             pixels += _colour(float(v) / scale if scale > 0 else 0.0, signed)
 
     def chunk(kind: bytes, data: bytes) -> bytes:

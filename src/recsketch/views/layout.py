@@ -14,7 +14,7 @@ from typing import NamedTuple
 SWEEPS = 6  # orders and places hardly change after these
 BENDS = 3000  # beyond so many columns that edges cross on their way, edges are drawn straight
 HIGH = 620.0  # what a window shows at once
-ACROSS, DOWN = 64.0, 10.0  # room between columns, and between boxes of a column
+ACROSS, DOWN, PASS = 64.0, 10.0, 5.0  # room between columns, and below boxes and passing lines of a column
 
 
 class Layout(NamedTuple):
@@ -66,9 +66,10 @@ def layered(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int
         for b in nexts:
             before[b].append(a)
     columns = ordered(columns, before, after)
-    tops, tall = spread(columns, before, after, heights, middle=True)
+    steps = [h + (DOWN if i < n else PASS) for i, h in enumerate(heights)]
+    tops, tall = spread(columns, before, after, heights, steps, middle=True)
     if tall > HIGH:  # it is read from its top, unless shared inputs then pull it apart
-        others, height = spread(columns, before, after, heights, middle=False)
+        others, height = spread(columns, before, after, heights, steps, middle=False)
         tops = others if height <= 1.1 * tall else tops
     at = {i: k for k, column in enumerate(columns) for i in column}
     bends = [[(lefts[at[i]], tops[i] + 1), (lefts[at[i]] + widths[at[i]], tops[i] + 1)] for i in range(n, len(after))]
@@ -148,6 +149,7 @@ def spread(
     before: list[list[int]],
     after: list[list[int]],
     heights: Sequence[float],
+    steps: Sequence[float],
     middle: bool,
 ) -> tuple[list[float], float]:
     """Upper edges, and the height of all.
@@ -160,7 +162,7 @@ def spread(
         at = 0.0
         for i in column:
             tops[i] = at
-            at += heights[i] + DOWN
+            at += steps[i]
     for sweep in range(SWEEPS):
         forth = sweep % 2 == 0  # last from inputs to users
         for column in columns if forth else reversed(columns):
@@ -171,8 +173,8 @@ def spread(
                     wanted.append(sum(tops[j] + heights[j] / 2 for j in near) / len(near) - heights[i] / 2)
                 else:
                     wanted.append(min(tops[j] for j in near))
-            steps = [heights[i] + DOWN for i in column]
-            for i, y in zip(column, apart(wanted, steps) if middle else below(wanted, steps), strict=True):
+            own = [steps[i] for i in column]
+            for i, y in zip(column, apart(wanted, own) if middle else below(wanted, own), strict=True):
                 tops[i] = y
     least = min(tops, default=0.0)
     return [y - least for y in tops], max((y + h for y, h in zip(tops, heights, strict=True)), default=0.0) - least
