@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
 import json
 import re
 import struct
@@ -188,6 +189,9 @@ def test_what_is_missing_is_drawn_and_told() -> None:
     assert "<li>&lt;copies&gt;</li>" in text
     assert f"and {rest}" in [t for tag, t in Page(text).texts if tag == "text"]
     assert "✓ complete</span>" in found.to_html()
+    rests = tuple(dataclasses.replace(rest, owner=k) for k in range(-1, len(found.objects)))
+    for most in range(1, 9):  # cut anywhere, what is open is closed
+        Page(dataclasses.replace(part, rests=rests).to_html(most=most))
 
 
 def test_the_truth_stands_beside_it() -> None:
@@ -417,6 +421,10 @@ def test_names_do_not_become_markup() -> None:
         assert any(shown in t for tag, t in page.texts if tag == "title")
     whole = Page(drawing.document(HOSTILE, [(HOSTILE, a.to_html())]))
     assert len(whole.of("script")) == 1
+    (policy,) = (about["content"] for about in whole.of("meta") if "http-equiv" in about)
+    (script,) = (text for tag, text in whole.texts if tag == "script")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
 
 def test_the_style_stays_inside() -> None:

@@ -28,6 +28,16 @@ pytestmark = [
 WIDTHS = (360, 800, 1600)
 
 
+def dumped(file: Path, *more: str) -> str:
+    """A file's elements after its scripts have run."""
+    assert BROWSER is not None
+    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", *more]
+    arguments += [f"--user-data-dir={file.parent / 'profile'}", "--disable-background-networking", "--dump-dom"]
+    return subprocess.run(
+        [BROWSER, *arguments, file.as_uri()], capture_output=True, check=True, timeout=300
+    ).stdout.decode()
+
+
 def seen(
     shown: list[tuple[str, int]], folder: Path, script: str, dark: bool = False, scripts: bool = True
 ) -> list[Any]:
@@ -43,15 +53,9 @@ def seen(
     file = folder / "page.html"
     outer = f'<!DOCTYPE html><meta charset="utf-8"><body><script>var answers = []; {last}</script>{"".join(frames)}'
     file.write_text(outer, "utf-8")
-    assert BROWSER is not None
-    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
-    arguments += [f"--user-data-dir={folder / 'profile'}", "--disable-background-networking"]
-    arguments += ["--blink-settings=preferredColorScheme=0"] if dark else []
-    done = subprocess.run(
-        [BROWSER, *arguments, "--dump-dom", file.as_uri()], capture_output=True, check=True, timeout=300
-    )
-    found = re.search(r"ANSWER(.*?)END", done.stdout.decode(), re.S)
-    assert found, done.stderr.decode()[-2000:]
+    text = dumped(file, "--blink-settings=preferredColorScheme=0" if dark else "--mute-audio")
+    found = re.search(r"ANSWER(.*?)END", text, re.S)
+    assert found, text[-2000:]
     answers: list[Any] = json.loads(html.unescape(found[1]))
     assert len(answers) == len(shown)
     return answers
@@ -211,3 +215,15 @@ def test_many_fragments_share_a_page(tmp_path: Path) -> None:
     (ours, ids, count), (alone, _, _) = seen([(page, 800), (bare, 800)], tmp_path, script)
     assert ours == alone
     assert (ids, count) == (0, 3)
+
+
+def test_a_page_runs_its_own_script_and_no_other(views: dict[str, str], tmp_path: Path) -> None:
+    """The policies name the script by its hash: one that came in with a section does not run."""
+    intruder = "<script>document.title = 'taken'</script><img src='data:,' onerror=\"document.title = 'taken'\">"
+    file = tmp_path / "page.html"
+    for kind, sign in (("unrolled", 'class="told"'), ("graph", 'aria-label="Legend"')):
+        file.write_text(views[kind].replace("</h1>", "</h1>" + intruder), "utf-8")
+        text = dumped(file)
+        assert sign in text
+        assert "<title>taken" not in text
+    assert 'class="told"' not in views["unrolled"]

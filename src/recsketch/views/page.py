@@ -154,7 +154,7 @@ def _legend(found: Figure, whole: Scene) -> str:
 
 
 def document(title: str, sections: Iterable[tuple[str, str]]) -> str:
-    """A page that is one file and fetches nothing; its only script serves the keyboard.
+    """A page that is one file and fetches nothing; its only script serves the keyboard, and it lets no other run.
 
     Parameters
     ----------
@@ -162,8 +162,15 @@ def document(title: str, sections: Iterable[tuple[str, str]]) -> str:
     sections : iterable of (str, str)
         Of each a heading, a text, none if it is empty, and what stands below it, HTML as `page` returns it.
     """
+    import base64
+    import hashlib
+
+    script = _file("script.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     head = (
-        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{html.escape(title)}</title>"
     )
     own = f"<style>\n{_file('document.css')}</style>"
@@ -172,7 +179,7 @@ def document(title: str, sections: Iterable[tuple[str, str]]) -> str:
     # One style serves all sections, and a page's body is no place for another.
     for heading, below in sections:
         parts += [f"<h2>{html.escape(heading)}</h2>"] * bool(heading) + [below.replace(style(), "")]
-    return "\n".join(parts) + f"\n</main><script>{_file('script.js')}</script></body></html>\n"
+    return "\n".join(parts) + f"\n</main><script>{script}</script></body></html>\n"
 
 
 @cache
