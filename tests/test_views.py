@@ -344,6 +344,11 @@ def test_images_are_the_attribute() -> None:
     read = SK.unroll(SK.sketch(trace))
     assert len(Page(read.to_html(truth=trace, shapes={"char": (2, 2)})).of("image")) == 10
     assert "second image: the truth" in read.to_html(truth=trace, shapes={"char": (2, 2)})
+    objects = tuple(dataclasses.replace(o, error=np.array([0.03, 0.04, 0.0, 0.0], np.float32)) for o in read.objects)
+    text = dataclasses.replace(read, objects=objects).to_html(shapes={"char": (2, 2)})
+    said = [t for tag, t in Page(text).texts if tag == "text" and t.startswith("± ")]
+    assert said == ["± 0.025"] * 5  # root mean square
+    assert text.count("standard error 0.025") == len(objects)
 
 
 def test_large_images_are_made_smaller() -> None:

@@ -26,6 +26,7 @@ THUMB, ROW = 30.0, 20.0  # a thumbnail's width, and its plot's height
 ACROSS = 8  # thumbnails in a row
 PICTURE, SMALL = (CARD - 2 * PAD, 56.0), (44.0, 32.0)  # room for an image on a card, and on a tray
 WIDE = 11.0  # width of the line of a share of 1
+NUMBER = 14.0  # height of a line with the error of an image
 STUB, TEXT = 24.0, 330.0  # height of a box that only says something, and the most room for that
 THIN = 0.92  # letters of a usual weight beside bold ones
 
@@ -97,12 +98,19 @@ class _Pen:
         sure = getattr(o, "confidence", None)
         if sure is not None:
             parts.append(f"confidence {sure:.1%}")
+        if self.error(i) is not None:
+            parts.append(f"standard error {self.usual(i)}")
         if i in self.scene.marks:
             parts.append(printable(self.scene.marks[i][1]))
         return html.escape(", ".join(parts) + printable(self.note(o) if not isinstance(o, Only) else ""))
 
     def error(self, i: int) -> Any:
         return getattr(self.scene.objects[i], "error", None)
+
+    def usual(self, i: int) -> str:
+        """The standard error of an element of its attribute, root mean square."""
+        error = self.error(i)
+        return f"{float((error.astype(float) ** 2).mean()) ** 0.5:.2g}"
 
     def plot(self, i: int, width: float, height: float) -> str:
         o, theirs = self.scene.objects[i], self.scene.theirs.get(i)
@@ -150,7 +158,7 @@ class _Pen:
             single = self.scene.objects[i].attribute.size == 1
             return CARD, HEAD + (20.0 if single else PLOT + PAD + 2)
         width, down = self.frame(shape, PICTURE, i in self.scene.theirs)
-        return max(CARD, width + 2 * PAD), HEAD + down + PAD + 2
+        return max(CARD, width + 2 * PAD), HEAD + down + PAD + 2 + (NUMBER if self.error(i) is not None else 0.0)
 
     def columns(self, box: Box) -> int:
         """As many as make trays of few objects one row, and those of many wide rather than high."""
@@ -179,6 +187,9 @@ class _Pen:
             out.append(f'<text class="s" x="{short(width - PAD)}" y="15">{right}</text>')
         if self.shape(i) is not None:
             out.append(f'<g transform="translate({short(PAD)} {short(HEAD)})">{self.picture(i, PICTURE)}</g>')
+            if self.error(i) is not None:  # an image has no band
+                out.append(f'<text class="v" x="{short(PAD)}" y="{short(height - PAD)}">± {self.usual(i)}</text>')
+                self.seen.add("usual")
         elif o.attribute.size == 1:
             out.append(f'<text class="v" x="{short(PAD)}" y="{short(HEAD + 11)}">{html.escape(self.value(i))}</text>')
         else:

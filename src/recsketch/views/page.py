@@ -140,6 +140,8 @@ def _legend(found: Figure, whole: Scene) -> str:
     if "e" in seen:
         sample = '<path class="e" d="M0 3h26v8h-26z"/><path class="l" d="M0 7H26"/>'
         entry(sample, "band or whisker: 2 standard errors either way")
+    if "usual" in seen:
+        entry('<text class="v" x="7" y="11">±</text>', "standard error of an element")
     if "t" in seen:
         entry('<path class="t" d="M0 7H26"/>', f"dashes: {whole.name}")
     if "pair" in seen:
