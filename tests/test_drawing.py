@@ -62,10 +62,10 @@ def test_html_nests_and_holds_every_object():
     html = trace._repr_html_()
     parsed = Checked(html)
     assert parsed.tags.count("meter") == len(trace) == 271
-    assert parsed.tags.count("details") == parsed.tags.count("summary") == 7
+    assert parsed.tags.count("details") == parsed.tags.count("summary") == 8  # one for the list
     assert "script" not in parsed.tags
     assert not [name for name, _ in parsed.attributes if name.startswith("on")]
-    assert len(html) < 60_000
+    assert len(html) < 150_000
     meters = [float(v) for name, v in parsed.attributes if name == "value"]
     assert meters[:2] == pytest.approx([1, 1 / 21], abs=5e-4)
 
@@ -76,7 +76,7 @@ def test_names_are_escaped_and_stay_on_one_line():
     page = drawing.page(drawn(trace), 10, lambda o: HOSTILE)
     parsed = Checked(drawing.document(HOSTILE, [(HOSTILE, page)]))
     shown = HOSTILE.replace("\x1b", "\\x1b").replace("\n", "\\n")
-    assert parsed.texts.count(shown) == 2
+    assert parsed.texts.count(shown) == 2  # listed; drawn, it is cut
     assert parsed.texts.count(HOSTILE) == 3  # title and headings say what they were told
     assert '<b>&"' not in page
     lines = list(drawing.text(drawn(trace), 10))
@@ -87,9 +87,9 @@ def test_a_document_stands_alone():
     document = drawing.document("runs", [("one", drawing.page(drawn(a_page(2, 2)), 9)), ("two", "<p>none</p>")])
     parsed = Checked(document)
     assert document.startswith("<!DOCTYPE html>")
-    assert [parsed.tags.count(tag) for tag in ("html", "head", "body", "title", "h1", "h2")] == [1, 1, 1, 1, 1, 2]
+    assert [parsed.tags.count(tag) for tag in ("html", "head", "body", "h1", "h2", "script")] == [1, 1, 1, 1, 2, 1]
     assert "<style" not in document.partition("<body>")[2]
-    assert not re.search(r"(src|href|url|@import)", document)
+    assert not re.search(r"(src=|href|url|@import)", document)
 
 
 @pytest.mark.parametrize("most", [1, 2, 5, 7])

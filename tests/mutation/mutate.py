@@ -48,6 +48,7 @@ FIRST = {
     "src/recsketch/erasure.py": "erasure",
     "src/recsketch/_values.py": "values",
     "src/recsketch/runs": "trace drawing values hostile hostile_files wiring arguments",
+    "src/recsketch/views": "views views_layout drawing",
     "src/recsketch/sketching": "spec sketch storage signature wiring arguments hostile",
     "src/recsketch/reading": "recover unroll unroll_limits unroll_many unroll_reader statistics drawing values",
     "src/recsketch/sketcher.py": "sketch recover unroll statistics arguments hostile",

@@ -20,6 +20,9 @@ SCALE = 3
 OBJECTS = 200
 """Most that a run is drawn with."""
 
+SHAPES = dict.fromkeys(NAMES, (SIDE, SIDE))
+"""Digits are drawn as images."""
+
 
 def story_page(story: Story) -> str:
     """The story as a document that needs no other file and no network."""
@@ -77,7 +80,7 @@ def _page(story: Story) -> str:
         figure(grid([[x for _, x in line] for line in digits], SIDE), f"{what}: {said[key]}", f"digits {said[key]}", 4)
         for what, key, digits in (("seen", "read", story.seen), ("read back", "back", story.back))
     ]
-    return beside(sides) + drawing.page(story.unrolled, OBJECTS)
+    return beside(sides) + drawing.page(story.unrolled, OBJECTS, shapes=SHAPES)
 
 
 def _means(story: Story) -> str:
@@ -97,4 +100,4 @@ def _kinds(story: Story) -> str:
     if story.prototype is None:
         return beside([example]) + told
     common = "<p>What the pages of the new concept have in common: the mean of their rows, unrolled.</p>"
-    return beside([example]) + told + common + drawing.page(story.prototype, OBJECTS)
+    return beside([example]) + told + common + drawing.page(story.prototype, OBJECTS, shapes=SHAPES)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import recsketch._check as _check
 from recsketch._values import Record
@@ -14,8 +15,13 @@ from recsketch.reading.side import Member, Side
 from recsketch.runs import drawing
 from recsketch.runs.trace import Trace
 
+if TYPE_CHECKING:
+    from recsketch._files import File
+
+# Both runs, and the numbers of objects that stand for each other.
+Compared: TypeAlias = "tuple[drawing.Drawing, drawing.Drawing, tuple[tuple[int, int], ...]]"
+
 MARKS = {"changed": "~", "reweighted": "%", "moved": ">", "removed": "-", "added": "+"}  # in the order of the answer
-COLOURS = {"changed": "#b80", "reweighted": "#888", "moved": "#77c", "removed": "#c44", "added": "#2a7"}
 # By whether the first and the second run are known whole.
 WARNINGS = {
     (True, True): "",
@@ -157,19 +163,74 @@ class Difference(Record):
     def __repr__(self) -> str:
         return f"<{self._head()}>"
 
-    def _repr_html_(self) -> str:
+    def to_html(
+        self, path: File | None = None, *, shapes: Mapping[str, tuple[int, int]] | None = None, most: int = 2000
+    ) -> str:
+        """The second run drawn, with what differs marked and what it lacks dashed, and a table of the changes.
+
+        Parameters
+        ----------
+        path : str, os.PathLike or binary file object, optional
+            Where to write it as a page, one file that fetches nothing.
+        shapes : mapping from str to (int, int), optional
+            Rows and columns of modules whose attributes are images.
+        most : int
+            Changes of the table and objects of the list, at least 1 of each. The drawing has 240 at most, and says so;
+            what differs is drawn first.
+
+        Returns
+        -------
+        str
+            A fragment without a script, as a notebook shows it: `_repr_html_` is the same without shapes.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is not of that form, or a module's attributes have another number of elements than its shape.
+
+        Notes
+        -----
+        A Difference that `diff` has not made has no runs to draw, and is the table alone.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> a, b = rs.Trace(), rs.Trace()
+        >>> a.outputs([a.add("eye", [1.0, 0.0])])
+        >>> b.outputs([b.add("eye", [1.0, 0.5])])
+        >>> "<svg" in rs.diff(a, b).to_html()
+        True
+        """
         import html
 
-        most, rows = 2000, []
+        _check.integer("most", most, 1, 10**9)
+        rows = []
         for c in self.changes[:most]:
-            mark = f'<td style="border-left:.25em solid {COLOURS[c.kind]};padding-left:.6em">{c.kind}</td>'
+            mark = f'<th class="{c.kind}" scope="row">{html.escape(MARKS[c.kind])} {c.kind}</th>'
             texts = f"<b>{html.escape(drawing.printable(c.module))}</b>", c._place(), ", ".join(c._notes())
             rows.append(f"<tr>{mark}{''.join(f'<td>{text}</td>' for text in texts)}</tr>")
         left = len(self.changes) - most
         more = f"<p>… ({left} more)</p>" if left > 0 else ""
-        note = f"<br><strong>{html.escape(WARNINGS[self.whole])}</strong>" if WARNINGS[self.whole] else ""
-        body = f'<table style="text-align:left;border-spacing:.8em .1em">{"".join(rows)}</table>' if rows else ""
-        return f'{drawing.STYLE}<div class="recsketch"><p>{self._head()}{note}</p>{body}{more}</div>'
+        note = f'<ul class="notes"><li>{html.escape(WARNINGS[self.whole])}</li></ul>' if WARNINGS[self.whole] else ""
+        body = f'<div class="wide" tabindex="0" role="region" aria-label="Changes"><table>{"".join(rows)}</table></div>'
+        head, foot = f"<p>{self._head()}</p>{note}", (body if rows else "") + more
+        runs = self._runs()
+        if runs is None:
+            fragment = drawing.page(drawing.Drawing((), (), ()), most, head=head, foot=foot, shapes=shapes)
+        else:
+            from recsketch.reading import beside
+
+            a, b, pairs = runs
+            found = beside.beside(a, b, pairs, self.changes, beside.DIFFERENCE, "the first run", overlay=False)
+            fragment = drawing.page(b, most, beside.confidence, head=head, foot=foot, shapes=shapes, beside=found)
+        return drawing.save(path, "Two runs compared", fragment)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def _runs(self) -> Compared | None:
+        """What `diff` compared. It is no field: answers are equal if what they say is."""
+        return self.__dict__.get("_compared")
 
 
 def diff(a: Trace | Unrolled, b: Trace | Unrolled, *, tolerance: float = 1e-5) -> Difference:
@@ -207,6 +268,8 @@ def diff(a: Trace | Unrolled, b: Trace | Unrolled, *, tolerance: float = 1e-5) -
     Errors of weights are not stated by unrolled runs. They are taken to be twice the largest relative error of the
     tuple's attributes, because a weight is the ratio of two squared amplitudes.
 
+    The answer keeps the objects of both runs, which `Difference.to_html` draws.
+
     Cost: for runs of n objects that differ in few places about 50 n microseconds and n a operations. Of two tuples what
     lies between the first and the last difference is compared each with each by NumPy, n m (64 + a) operations, in
     pieces of up to 4 million pairs. What looks the same costs another few microseconds of Python a pair: 200 inputs
@@ -235,7 +298,9 @@ def diff(a: Trace | Unrolled, b: Trace | Unrolled, *, tolerance: float = 1e-5) -
     tolerance = _check.number("tolerance", tolerance, "a number from 0 to 1", math.nextafter(0.0, -1.0), 1.0)
     one, two = Side("a", a), Side("b", b)
     match = Matching(one, two, tolerance)
-    return Difference(tuple(_changes(match)), _unchanged(match), (one.whole, two.whole))
+    found = Difference(tuple(_changes(match)), _unchanged(match), (one.whole, two.whole))
+    object.__setattr__(found, "_compared", (a._drawing(), b._drawing(), tuple(match.pairs)))  # past the frozen class
+    return found
 
 
 def _changes(match: Matching) -> Iterator[Change]:

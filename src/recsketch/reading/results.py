@@ -15,6 +15,9 @@ from recsketch._values import Record
 from recsketch.runs.trace import Trace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from recsketch._files import File
     from recsketch.runs import drawing
 
 CERTAIN = 0.9995  # a confidence above this is written as 100%
@@ -320,12 +323,75 @@ class Unrolled(Record):
     def __repr__(self) -> str:
         return f"<{self._head()}>"
 
-    def _repr_html_(self) -> str:
+    def to_html(
+        self,
+        path: File | None = None,
+        *,
+        truth: Trace | Unrolled | None = None,
+        shapes: Mapping[str, tuple[int, int]] | None = None,
+        most: int = 2000,
+    ) -> str:
+        """The run drawn, with standard errors, confidence and what is missing, and as a list.
+
+        Parameters
+        ----------
+        path : str, os.PathLike or binary file object, optional
+            Where to write it as a page, one file that fetches nothing.
+        truth : Trace or Unrolled, optional
+            The run as it was: its attributes are drawn over those that were read, and objects that are missing, extra,
+            or off by more than `diff` allows are marked.
+        shapes : mapping from str to (int, int), optional
+            Rows and columns of modules whose attributes are images.
+        most : int
+            Objects of the list, at least 1, each use counted. The drawing has 240 at most, and says so.
+
+        Returns
+        -------
+        str
+            A fragment without a script, as a notebook shows it: `_repr_html_` is the same without truth and shapes.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is not of that form, or a module's attributes have another number of elements than its shape.
+
+        Notes
+        -----
+        Cost: about 300 bytes an object drawn and 200 an object listed, and 7 kB of style; with truth also `diff`.
+
+        Examples
+        --------
+        >>> import recsketch as rs
+        >>> trace = rs.Trace()
+        >>> trace.outputs([trace.add("face", [0.6, 0.8], inputs=[trace.add("eye", [1.0, 0.0])])])
+        >>> sk = rs.Sketcher(rs.SketchSpec(256, {"eye": 2, "face": 2}))
+        >>> page = sk.unroll(sk.sketch(trace)).to_html(truth=trace)
+        >>> "Beside the truth: none differs, 2 the same" in page
+        True
+        """
         from recsketch.runs import drawing
 
-        notes = "".join(f"<li>{escape(text)}</li>" for text in self.warnings)
-        head = f"<p>{self._head()}</p>" + (f"<ul>{notes}</ul>" if notes else "")
-        return head + drawing.page(self._drawing(), 2000, _confidence)
+        count = _check.integer("most", most, 1, 10**9)
+        found = None
+        head = (
+            '<span class="state whole">✓ complete</span>'
+            if self.complete
+            else '<span class="state part">! incomplete</span>'
+        )
+        head = f"<p>{head}{escape(drawing.printable(self._head()))}</p>"
+        if self.warnings:
+            notes = "".join(f"<li>{escape(drawing.printable(text))}</li>" for text in self.warnings)
+            head += f'<ul class="notes">{notes}</ul>'
+        if truth is not None:
+            from recsketch.reading import beside
+
+            found, said = beside.truth(truth, self)
+            head += f"<p>{said}</p>"
+        fragment = drawing.page(self._drawing(), count, _confidence, head=head, shapes=shapes, beside=found)
+        return drawing.save(path, "A run, unrolled from its sketch", fragment)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
 
 
 def _length(x: Floats) -> float:

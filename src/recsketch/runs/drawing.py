@@ -1,65 +1,17 @@
-"""A DAG of objects as an indented text, or as nested HTML that opens and closes without a script."""
+"""A DAG of objects as an indented text, or as HTML, whose making is loaded when it is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import recsketch._check as _check
+from recsketch._files import File, written
+from recsketch.views.drawn import Beside, Drawing, numbers, printable
+
+__all__ = ["Beside", "Drawing", "Note", "document", "numbers", "page", "printable", "save", "text"]
 
 Note = Callable[[Any], str]  # what to say of an object behind its attribute
-
-# Of pages, under the class recsketch, so that a notebook's other cells keep their looks. Colors are the reader's own:
-# nothing is set but shades of the text's, which are right on light and on dark ground.
-STYLE = """<style>
-.recsketch{font:14px/1.6 system-ui,sans-serif}
-.recsketch ul{list-style:none;margin:0 0 0 .45em;padding:0 0 0 1.1em;border-left:1px solid #8885}
-.recsketch>ul{margin:0;padding:0;border:0}
-.recsketch li,.recsketch summary{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
-.recsketch summary{cursor:pointer}
-.recsketch meter{width:4em;height:.8em;margin:0 .5em 0 .25em;vertical-align:-.05em}
-.recsketch li>meter{margin-left:1.3em}
-.recsketch small{opacity:.7;font:12px ui-monospace,monospace}
-</style>"""
-
-_DOCUMENT_STYLE = """<style>
-:root{color-scheme:light dark}
-body{font:14px/1.6 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em}
-h1{font-size:1.4em}h2{font-size:1.1em;margin:2em 0 0}
-</style>"""
-
-
-class Drawing(NamedTuple):
-    """What is drawn: objects with `.module .attribute .inputs .weights`, the outputs' numbers and weights.
-
-    With `shares`, weights are drawn as they are, else divided by their tuple's sum. `more` holds what else is to be
-    said of tuples: texts by the number of the object whose inputs they are, -1 for the outputs.
-    """
-
-    objects: Sequence[Any]
-    outputs: Sequence[int]
-    weights: Sequence[float]
-    shares: bool = False
-    more: Mapping[int, Sequence[str]] = MappingProxyType({})
-
-    def members(self, ids: Sequence[int], weights: Sequence[float]) -> list[tuple[int, float]]:
-        """Numbers and shares of a tuple's members."""
-        total = 1.0 if self.shares else sum(weights) or 1.0  # a batch is read before its weights are checked
-        return [(i, w / total) for i, w in zip(ids, weights, strict=True)]
-
-    def inputs(self, number: int) -> list[tuple[int, float]]:
-        """Numbers and shares of an object's inputs."""
-        o = self.objects[number]
-        return self.members(o.inputs, o.weights) if o.inputs else []
-
-
-def numbers(attribute: Any, shown: int = 4) -> str:
-    """The first elements of a vector; what is below 1e-5 of its largest is shown as 0."""
-    least = 1e-5 * float(abs(attribute).max())
-    return " ".join("0" if abs(v) < least else f"{v:.3g}" for v in attribute[:shown]) + (
-        " …" if attribute.size > shown else ""
-    )
 
 
 def text(drawing: Drawing, most: int, note: Note = lambda o: "", shown: int = 4) -> Iterator[str]:
@@ -87,70 +39,33 @@ def text(drawing: Drawing, most: int, note: Note = lambda o: "", shown: int = 4)
             stack.append((j, below + ("└─ " if last else "├─ "), label, below + ("   " if last else "│  ")))
 
 
-def page(drawing: Drawing, most: int, note: Note = lambda o: "") -> str:
-    """Nested lists of `<details>` with a `<meter>` for every share, at most so many objects; escaped, no script."""
-    import html  # its table of entities takes longer to load than the rest of this
+def page(
+    drawing: Drawing,
+    most: int,
+    note: Note = lambda o: "",
+    *,
+    head: str = "",
+    foot: str = "",
+    shapes: Mapping[str, tuple[int, int]] | None = None,
+    beside: Beside | None = None,
+) -> str:
+    """A fragment of HTML: the run drawn, and as a list of at most so many objects; `recsketch.views.page.page` says
+    more."""
+    from recsketch.views import page as pages
 
-    out: list[str] = [f'{STYLE}<div class="recsketch"><ul>']
-    left = most
-
-    def row(i: int, w: float) -> str:
-        o = drawing.objects[i]
-        return (
-            f'<meter value="{w:.3f}" title="weight {w:.3g}"></meter><b>{html.escape(printable(o.module))}</b> '
-            f"<small>[{numbers(o.attribute)}]{html.escape(note(o))}</small>"
-        )
-
-    end = "</ul></details></li>"
-
-    def more(i: int) -> list[tuple[int, float] | str]:
-        return [f"<li>{html.escape(printable(said))}</li>" for said in reversed(drawing.more.get(i, ()))]
-
-    stack = [*more(-1), *reversed(drawing.members(drawing.outputs, drawing.weights))]
-    depth = 0
-    while stack:
-        item = stack.pop()
-        if isinstance(item, str):
-            out.append(item)
-            depth -= item == end
-            continue
-        if not left:
-            out.append(f"<li>… (more than {_check.count(most, 'object')})</li>{end * depth}")
-            break
-        left -= 1
-        members = [*more(item[0]), *reversed(drawing.inputs(item[0]))]
-        if not members:
-            out.append(f"<li>{row(*item)}</li>")
-            continue
-        out.append(f"<li><details{' open' if depth < 2 else ''}><summary>{row(*item)}</summary><ul>")
-        depth += 1
-        stack.append(end)
-        stack.extend(members)
-    out.append("</ul></div>")
-    return "".join(out)
+    return pages.page(drawing, most, note, head=head, foot=foot, shapes=shapes, beside=beside)
 
 
 def document(title: str, sections: Iterable[tuple[str, str]]) -> str:
-    """A self-contained HTML page.
+    """A page that is one file, of headings, as texts, and what stands below each, as `page` returns it."""
+    from recsketch.views import page as pages
 
-    Parameters
-    ----------
-    title : str
-    sections : iterable of (str, str)
-        Of each a heading, a text, and what stands below it, HTML as `page` returns it.
-    """
-    import html
-
-    head = (
-        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{html.escape(title)}</title>'
-    )
-    parts = [f'<!DOCTYPE html>\n<html lang="en"><head>{head}{_DOCUMENT_STYLE}{STYLE}</head>\n<body>']
-    parts.append(f"<h1>{html.escape(title)}</h1>")
-    # One style serves all sections, and a page's body is no place for another.
-    parts += [f"<h2>{html.escape(heading)}</h2>\n{below.replace(STYLE, '')}" for heading, below in sections]
-    return "\n".join(parts) + "\n</body></html>\n"
+    return pages.document(title, sections)
 
 
-def printable(name: str) -> str:
-    """A module's name on one line: line ends and what moves a terminal's cursor are written as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+def save(path: File | None, title: str, fragment: str) -> str:
+    """The fragment, which is also written as a page if there is a path."""
+    if path is not None:
+        with written(path) as file:
+            file.write(document(title, [("", fragment)]).encode())
+    return fragment

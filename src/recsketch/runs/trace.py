@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import recsketch._core as _core
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from recsketch._files import File
     from recsketch.runs import drawing
     from recsketch.runs.objects import TraceObject
 
@@ -265,10 +266,50 @@ class Trace:
     def __str__(self) -> str:
         return f"Trace: {self._size()}\n{self.tree()}".rstrip()
 
-    def _repr_html_(self) -> str:
+    def to_html(
+        self, path: File | None = None, *, shapes: Mapping[str, tuple[int, int]] | None = None, most: int = 2000
+    ) -> str:
+        """The run drawn, shared objects once, and as a list that opens and closes.
+
+        Parameters
+        ----------
+        path : str, os.PathLike or binary file object, optional
+            Where to write it as a page, one file that fetches nothing.
+        shapes : mapping from str to (int, int), optional
+            Rows and columns of modules whose attributes are images.
+        most : int
+            Objects of the list, at least 1, each use counted. The drawing has 240 at most, and says so.
+
+        Returns
+        -------
+        str
+            A fragment without a script, as a notebook shows it: `_repr_html_` is the same without shapes.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument is not of that form, or a module's attributes have another number of elements than its shape.
+
+        Notes
+        -----
+        Cost: about 300 bytes an object drawn and 200 an object listed, and 7 kB of style.
+
+        Examples
+        --------
+        >>> trace = Trace()
+        >>> trace.outputs([trace.add("digit", [0.0, 1.0, 0.5, 0.0])])
+        >>> page = trace.to_html(shapes={"digit": (2, 2)})
+        >>> "<image" in page, "<script" in page
+        (True, False)
+        """
         from recsketch.runs import drawing
 
-        return f"<p>Trace: {self._size()}</p>" + drawing.page(self._drawing(), 2000)
+        head = f"<p>Trace: {self._size()}</p>"
+        count = _check.integer("most", most, 1, 10**9)
+        return drawing.save(path, "A run", drawing.page(self._drawing(), count, head=head, shapes=shapes))
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
 
 
 def _tuple(name: str, ids: object, weights: object, before: int) -> tuple[list[int], list[float]]:

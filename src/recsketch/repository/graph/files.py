@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from recsketch.runs.drawing import printable
+from recsketch.views import palette
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from recsketch.repository.graph.graph import Graph
+
+LISTED = 50  # members of a group in the list of a page without its script
 
 _VALUE = ("weight", "probability", "contrast")  # what `values` are, by kind
 
@@ -98,6 +101,8 @@ def _character(c: str) -> str:
 
 def html_text(graph: Graph, first: int, most: int) -> str:
     """A page of at most so many nodes, the nearest to `first`, which is shown first."""
+    import html  # its table of entities takes long to load
+
     kept = _nearest(graph, first, most)
     inside = np.isin(graph.sources, kept) & np.isin(graph.targets, kept)
     names = graph.nodes[kept].tolist()
@@ -122,9 +127,59 @@ def html_text(graph: Graph, first: int, most: int) -> str:
     folder = resources.files("recsketch.repository.graph")
     script = (folder / "page.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    parts = {"@HASH@": f"sha256-{digest}", "@DATA@": text, "@SCRIPT@": script}
+    parts = {
+        "@HASH@": f"sha256-{digest}",
+        "@LIGHT@": palette.variables(palette.LIGHT),
+        "@DARK@": palette.variables(palette.DARK),
+        "@ABOUT@": html.escape(data["about"]),
+        "@LIST@": _listed(data),
+        "@DATA@": text,
+        "@SCRIPT@": script,
+    }
     page = (folder / "page.html").read_text("utf-8")
     return re.sub("|".join(parts), lambda found: parts[found[0]], page)
+
+
+def _listed(data: dict[str, Any]) -> str:
+    """What the first node is connected with, for who has no script: two levels of what it is made of, and the rest."""
+    import html
+
+    if not data["names"]:
+        return "<p>There is nothing in it.</p>"
+    first = data["first"]
+    edges = list(zip(data["sources"], data["targets"], data["edgeKinds"], data["values"], strict=True))
+    below: dict[int, list[tuple[int, float]]] = {}
+    for source, target, kind, value in edges:
+        if kind == 0:
+            below.setdefault(source, []).append((target, value))
+
+    def line(i: int, value: float | None = None) -> str:
+        said = "" if value is None else f" <small>{value:.2f}</small>"
+        kind = data["nodes"][data["kinds"][i]]
+        return f'<span class="{kind}">{kind}</span> {html.escape(data["labels"][i])}{said}'
+
+    def tree(i: int, value: float | None, depth: int) -> str:
+        inputs = below.get(i, [])
+        if not inputs or not depth:
+            return f"<li>{line(i, value)}</li>"
+        items = "".join(tree(j, w, depth - 1) for j, w in inputs)
+        return f"<li><details open><summary>{line(i, value)}</summary><ul>{items}</ul></details></li>"
+
+    words = {
+        (1, 0): "instance of",
+        (1, 1): "instances",
+        (2, 0): "similar to",
+        (2, 1): "similar from",
+        (0, 1): "part of",
+    }
+    out = [f'<h2>{line(first)}</h2><ul aria-label="made of">{tree(first, None, 3)}</ul>']
+    for (kind, way), said in words.items():
+        ends = [(s, v) if way else (t, v) for s, t, k, v in edges if k == kind and (t if way else s) == first]
+        if ends:
+            items = "".join(f"<li>{line(j, value)}</li>" for j, value in ends[:LISTED])
+            more = f"<li>… ({len(ends) - LISTED} more)</li>" if len(ends) > LISTED else ""
+            out.append(f"<details open><summary>{said} ({len(ends)})</summary><ul>{items}{more}</ul></details>")
+    return "\n".join(out)
 
 
 def _about(graph: Graph, first: int, here: int) -> str:

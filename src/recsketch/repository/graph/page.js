@@ -5,7 +5,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const SHOWN = 50;  // members of a group that are listed at once
 const DRAWN = 40, SIDE = 20, LEVELS = 3;  // nodes drawn to the right in so many levels, and to the left
-const ROW = 24, TOP = 22, LEFT = 245, CENTRE = 345, STEP = 180, WIDTH = 1000;
+const ROW = 34, HIGH = 27, CARD = 184, GAP = 72;  // pixels: from card to card, a card's height and width, between columns
 const SVG = "http://www.w3.org/2000/svg";
 const WORDS = [["made of", "part of"], ["instance of", "instances"], ["similar to", "similar from"]];
 
@@ -118,35 +118,41 @@ function tree(i) {  // what a node leads to, level by level, as long as there is
   return root;
 }
 
-function place(at, row) {  // leaves one below the other, and what is above them in their middle
-  if (!at.below.length) { at.y = TOP + ROW * row; return row + 1; }
-  for (const child of at.below) row = place(child, row);
-  at.y = (at.below[0].y + at.below[at.below.length - 1].y) / 2;
+function leaves(at) { return at.below.length ? at.below.reduce((sum, child) => sum + leaves(child), 0) : 1; }
+
+function place(at, row, high) {  // leaves one below the other, and their user in their middle, or by the first if it is high
+  if (!at.below.length) { at.y = ROW * row; return row + 1; }
+  for (const child of at.below) row = place(child, row, high);
+  at.y = high ? at.below[0].y : (at.below[0].y + at.below[at.below.length - 1].y) / 2;
   return row;
 }
 
-function mark(parent, i, x, y, here) {
-  const size = 5, about = {class: "mark " + (here ? "here" : "")};
+function mark(parent, i, x, y) {  // what a node is, told by a shape as well as by a colour
   const shapes = {
-    object: `M${x - size} ${y - size}h${2 * size}v${2 * size}h${-2 * size}z`,
+    object: `M${x - 5} ${y - 5}h10v10h-10z`,
     module: `M${x} ${y - 7}l7 7l-7 7l-7 -7z`,
     concept: `M${x} ${y - 7}l6.6 5l-2.5 8h-8.2l-2.5 -8z`,
   };
   const shape = shapes[kind(i)];
-  if (shape) make(parent, "path", {...about, d: shape}, null, SVG);
-  else make(parent, "circle", {...about, cx: x, cy: y, r: size + 1}, null, SVG);
+  if (shape) make(parent, "path", {class: "mark", d: shape}, null, SVG);
+  else make(parent, "circle", {class: "mark", cx: x, cy: y, r: 6}, null, SVG);
 }
 
-function node(svg, i, x, y, text, anchor, shift) {
-  const link = make(svg, "a", {href: "#" + i, class: kind(i), "aria-label": `${kind(i)} ${text}`}, null, SVG);
-  make(link, "title", {}, data.names[i], SVG);
-  mark(link, i, x, y, false);
-  make(link, "text", {x: x + (anchor === "end" ? -12 : 12), y: y + 4 + shift, "text-anchor": anchor}, cut(text, 26), SVG);
+function card(svg, i, e, x, y, text, here) {  // y: its middle
+  const value = here ? "" : data.values[e].toFixed(2);
+  const about = here ? {class: `here ${kind(i)}`}
+    : {href: "#" + i, class: kind(i), "aria-label": `${kind(i)} ${text}, ${said(e)}`};
+  const node = make(svg, here ? "g" : "a", about, null, SVG);
+  make(node, "title", {}, data.names[i] + (here ? "" : ", " + said(e)), SVG);
+  make(node, "rect", {x, y: y - HIGH / 2, width: CARD, height: HIGH, rx: 6}, null, SVG);
+  mark(node, i, x + 15, y);
+  make(node, "text", {x: x + 28, y: y + 4}, cut(text, here ? 21 : 17), SVG);
+  if (!here) make(node, "text", {class: "value", x: x + CARD - 7, y: y + 4}, value, SVG);
 }
 
 function edge(svg, e, x0, y0, x1, y1) {
   const half = (x0 + x1) / 2, k = data.edgeKinds[e];
-  const width = (0.5 + 2.5 * Math.min(1, Math.max(0, data.values[e]))).toFixed(2);
+  const width = (1 + 9 * Math.min(1, Math.max(0, data.values[e]))).toFixed(1);
   const d = `M${x0} ${y0}C${half} ${y0} ${half} ${y1} ${x1} ${y1}`;
   const path = make(svg, "path", {class: "edge " + data.edges[k], d, "stroke-width": width}, null, SVG);
   make(path, "title", {}, said(e), SVG);
@@ -155,35 +161,76 @@ function edge(svg, e, x0, y0, x1, y1) {
 function draw(parent, i) {
   const root = tree(i);
   const side = groups(i).filter(([, k, way]) => way || k === 2).flatMap(([, , , members]) => members);
-  const rows = place(root, 0), shown = side.slice(0, SIDE);
-  const height = 2 * TOP + ROW * Math.max(rows - 1, shown.length - 1, 1);
-  const shift = (height - 2 * TOP - ROW * (rows - 1)) / 2, first = (height - ROW * (shown.length - 1)) / 2;
-  const frame = make(parent, "div", {id: "frame"});
-  const svg = make(frame, "svg", {viewBox: `0 0 ${WIDTH} ${height}`, role: "group", "aria-label": "drawing"}, null, SVG);
-  const at = root.y + shift, marks = [];
-  const x = depth => CENTRE + STEP * depth;
+  const shown = side.slice(0, SIDE), rows = leaves(root), high = rows > 16;
+  place(root, 0, high);
+  const height = HIGH + 4 + ROW * Math.max(rows - 1, shown.length - 1, 0), top = HIGH / 2 + 2;
+  const shift = top + (high ? 0 : (height - HIGH - 4 - ROW * (rows - 1)) / 2);
+  const first = top + (high ? 0 : (height - HIGH - 4 - ROW * (shown.length - 1)) / 2);
+  let depth = 0;
+  (function deep(one) { depth = Math.max(depth, one.depth); one.below.forEach(deep); })(root);
+  const x = level => 2 + (CARD + GAP) * (level + (shown.length ? 1 : 0));
+  const width = x(depth) + CARD + 2;
+  const frame = make(parent, "div", {id: "frame", role: "region", "aria-label": "Drawing"});
+  const words = `Drawing of ${label(i, -1)} and what it is connected with. The list below says the same.`;
+  const svg = make(frame, "svg", {viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": words}, null, SVG);
+  const at = root.y + shift, cards = [];
   shown.forEach(([e, j], n) => {
     const y = first + ROW * n;
-    edge(svg, e, LEFT, y, CENTRE, at);
-    marks.push(() => node(svg, j, LEFT, y, label(j, ownerOf(i)), "end", 0));
+    edge(svg, e, x(-1) + CARD, y, x(0), at);
+    cards.push(() => card(svg, j, e, x(-1), y, label(j, ownerOf(i)), false));
   });
+  cards.push(() => card(svg, i, -1, x(0), at, label(i, -1), true));
   (function down(one) {
     for (const child of one.below) {
-      edge(svg, child.e, x(one.depth), one.y + shift, x(child.depth), child.y + shift);
-      const inner = child.below.length ? -12 : 0;
-      marks.push(() => node(svg, child.i, x(child.depth), child.y + shift, label(child.i, ownerOf(i)), "start", inner));
+      edge(svg, child.e, x(one.depth) + CARD, one.y + shift, x(child.depth), child.y + shift);
+      cards.push(() => card(svg, child.i, child.e, x(child.depth), child.y + shift, label(child.i, ownerOf(i)), false));
       down(child);
     }
   })(root);
-  for (const later of marks) later();  // above all edges
-  const own = make(svg, "g", {class: kind(i)}, null, SVG);
-  mark(own, i, CENTRE, at, true);
+  for (const later of cards) later();  // above all edges
+  svg.addEventListener("keydown", walk);
+  frame.scrollTo(x(0) - 24, at - frame.clientHeight / 2);
+  key(parent);
   const left = [];
   if (side.length > SIDE) left.push(`${side.length - SIDE} more to the left`);
   let hidden = 0;
   (function count(one) { hidden += one.left; one.below.forEach(count); })(root);
   if (hidden) left.push(`${hidden} more to the right`);
   if (left.length) make(parent, "p", {}, `Not drawn, but listed: ${left.join(", ")}.`);
+}
+
+function walk(event) {  // arrow keys lead to the nearest link that lies their way
+  const ways = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
+  const from = event.target.closest("a"), way = ways[event.key];
+  if (!from || !way) return;
+  const middle = node => { const box = node.getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; };
+  const [x, y] = middle(from);
+  let best = null, least = Infinity;
+  for (const link of event.currentTarget.querySelectorAll("a")) {
+    const [a, b] = middle(link), along = (a - x) * way[0] + (b - y) * way[1], aside = Math.abs((a - x) * way[1] + (b - y) * way[0]);
+    if (along < 4 || (way[1] && aside > CARD / 2)) continue;
+    if (along + 2 * aside < least) { least = along + 2 * aside; best = link; }
+  }
+  if (best) { best.focus(); best.scrollIntoView({block: "nearest", inline: "nearest"}); }
+  event.preventDefault();
+}
+
+function key(parent) {
+  const list = make(parent, "ul", {class: "key", "aria-label": "Legend"});
+  const sample = () => make(make(list, "li"), "svg", {width: 26, height: 14, "aria-hidden": "true"}, null, SVG);
+  data.nodes.forEach((name, k) => {
+    const i = data.kinds.indexOf(k);
+    if (i < 0) return;
+    const svg = sample();
+    mark(make(svg, "g", {class: name}, null, SVG), i, 13, 7);
+    svg.after(name);
+  });
+  ["width: weight of an input", "dashes: instance of", "blue: alike, by its contrast"].forEach((words, k) => {
+    if (!data.edgeKinds.includes(k)) return;
+    const svg = sample();
+    make(svg, "path", {class: "edge " + data.edges[k], d: "M0 7H26", "stroke-width": 4}, null, SVG);
+    svg.after(words);
+  });
 }
 
 // ------------------------------------------------------------ the page
