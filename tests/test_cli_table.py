@@ -181,7 +181,7 @@ def test_bash_completes(tmp_path: Path) -> None:
     assert completed("sk") == {"sketch"}
     assert completed("") == {*NAMES, "--help", "--version"}
     assert completed("sketch", "--d") == {"--dtype", "--dry-run"}
-    assert completed("sketch", "--dtype", "") == {"float16", "float32", "int8"}
+    assert completed("sketch", "--dtype", "") == {"float16", "float32", "int8", "bfloat16"}
     assert completed("sketch", "--dtype", "i") == {"int8"}
     assert completed("sketch", "--threads", "") == set()
     assert completed("sketch", "") == set()  # files, which bash itself completes
@@ -211,7 +211,7 @@ def test_fish_completes(tmp_path: Path) -> None:
 
     assert completed("recsketch sk") == ["sketch"]
     assert sorted(completed("recsketch sketch --d")) == ["--dry-run", "--dtype"]
-    assert sorted(completed("recsketch sketch --dtype ")) == ["float16", "float32", "int8"]
+    assert sorted(completed("recsketch sketch --dtype ")) == ["bfloat16", "float16", "float32", "int8"]
     assert completed("recsketch sketch --spec recsketch.f") == ["recsketch.fish"]
     assert completed("recsketch sketch recsketch.f") == ["recsketch.fish"]
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import recsketch._check as _check
 from recsketch._files import File, written
-from recsketch.views.drawn import Beside, Drawing, numbers, printable
-
-__all__ = ["Beside", "Drawing", "Note", "document", "numbers", "page", "printable", "save", "text"]
+from recsketch.views.drawn import Beside as Beside
+from recsketch.views.drawn import Drawing as Drawing
+from recsketch.views.drawn import numbers as numbers
+from recsketch.views.drawn import printable as printable
 
 Note = Callable[[Any], str]  # what to say of an object behind its attribute
 
