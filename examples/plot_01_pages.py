@@ -3,13 +3,13 @@ A page in 4,096 numbers
 =======================
 
 A small network reads scanned pages of handwritten digits: a page has lines, a line has digits, and each of them is a
-vector inside the network. All that it did with one page is folded into one vector, the sketch. Then the page is thrown
-away, and read again from the sketch alone.
+vector inside the network. All that it did with one page is folded into one vector, the sketch. Then the page is
+thrown away, and read again from the sketch alone.
 """
 
 # %%
-# The network and the pages come with the package. Calling the network gives the *run*: a graph with one object for every
-# page, line and digit, and the network's vector for each.
+# The network and the pages come with the package. Calling the network gives the *run*: a graph with one object for
+# every page, line and digit, and the network's vector for each.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,8 +22,8 @@ pages = make_pages(24, seed=1)
 runs = [network(page.image) for page in pages]
 
 # %%
-# The specification is fitted to the first twelve pages: which modules there are, and a length that such runs need. The
-# other twelve, which had no say in it, are sketched, and kept in 16 bits a number.
+# The specification is fitted to the first twelve pages: which modules there are, and a length that such runs need.
+# The other twelve, which had no say in it, are sketched, and kept in 16 bits a number.
 
 spec = rs.SketchSpec.fitted(runs[:12])
 sketcher = rs.Sketcher(spec)
@@ -32,8 +32,9 @@ assert spec.dim == 4096
 print(f"{spec.dim:,} numbers of 16 bits for pages of {min(map(len, runs))} to {max(map(len, runs))} objects")
 
 # %%
-# ``unroll`` is given the sketches and the specification, and nothing else. It finds out which objects there were, what
-# was made of what, and every vector. The network's last layer then names the digits, as it names those of its own.
+# ``unroll`` is given the sketches and the specification, and nothing else. It finds out which objects there were,
+# what was made of what, and every vector. The network's last layer then names the digits, as it names those of its
+# own.
 
 
 def digits(run):
@@ -54,8 +55,8 @@ assert right >= 0.95 * total
 print(f"{len(found)} of {len(found)} pages came back whole; {right} of {total} digits are right, as without a sketch")
 
 # %%
-# One of the pages, the sketch that was kept of it, and what was read from that, each digit drawn where it stands on the
-# page. Where the network takes one digit for another, so does the reading.
+# One of the pages, the sketch that was kept of it, and what was read from that, each digit drawn where it stands on
+# the page. Where the network takes one digit for another, so does the reading.
 
 shown = 9
 page = pages[12 + shown]

@@ -2,15 +2,16 @@
 An agent's loop
 ===============
 
-An agent searches, thinks, searches again, and stops when nothing near is left to read: some runs are over in three calls,
-others take fifty. Its functions are marked with ``rs.module``, and nothing else of the program changes. Each run becomes
-one vector of one length, from which every search and every thought comes back, in order.
+An agent searches, thinks, searches again, and stops when nothing near is left to read: some runs are over in three
+calls, others take fifty. Its functions are marked with ``rs.module``, and nothing else of the program changes. Each
+run becomes one vector of one length, from which every search and every thought comes back, in order.
 """
 
 # %%
-# Here a thought is a vector, documents are points, and a search returns the nearest document not yet read. Which calls
-# a call was made from is seen from the results that it is given. A search is said to have none, with ``inputs=``: each
-# thought would otherwise be used twice, by the search and by the next thought, and stand at 2 to the power of 24 places.
+# Here a thought is a vector, documents are points, and a search returns the nearest document not yet read. Which
+# calls a call was made from is seen from the results that it is given. A search is said to have none, with
+# ``inputs=``: each thought would otherwise be used twice, by the search and by the next thought, and stand at 2 to
+# the power of 24 places.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -58,8 +59,8 @@ runs = recording.batch()
 assert not recording.errors
 
 # %%
-# Half of the runs choose the specification, the other half are sketched and read back, from one row each. A thought is
-# made from the one before, so that a run of twenty steps is a graph of more than twenty levels.
+# Half of the runs choose the specification, the other half are sketched and read back, from one row each. A thought
+# is made from the one before, so that a run of twenty steps is a graph of more than twenty levels.
 
 spec = rs.SketchSpec.fitted(runs[:20])
 sketcher = rs.Sketcher(spec)
@@ -76,14 +77,14 @@ def vectors(run, module):
 read = [vectors(f, "think") for f in found]
 thought = [vectors(run, "think") for run in true]
 errors = [np.linalg.norm(r - t, axis=1) / np.linalg.norm(t, axis=1) for r, t in zip(read, thought, strict=True)]
-assert max(map(np.max, errors)) < 1e-4
+worst = max(map(np.max, errors))
+assert worst < 1e-4
 print(f"{len(found)} runs of {min(map(len, true))} to {max(map(len, true))} calls, from {spec.dim:,} numbers each:")
-print(f"all whole, up to {max(map(len, read)) + 1} levels deep; no thought off by more than {max(map(np.max, errors)):.0e}")
+print(f"all whole, up to {max(map(len, read)) + 1} levels deep; no thought off by more than {worst:.0e}")
 
 # %%
-# Seven runs of five steps and more, as they came out of their sketches, over the two directions in which thoughts differ
-# most. Beneath lies what was thought, as a broad grey line. Agents
-# are drawn to one document after another.
+# Seven runs of five steps and more, as they came out of their sketches, over the two directions in which thoughts
+# differ most. Beneath lies what was thought, as a broad grey line. Agents are drawn to one document after another.
 
 centre = np.concatenate(thought).mean(axis=0)
 plane = np.linalg.svd(np.concatenate(thought) - centre, full_matrices=False)[2][:2].T
@@ -94,15 +95,17 @@ for k in [k for k in range(len(found)) if len(read[k]) >= 5][:7]:
     left.plot(*truth.T, color="0.85", linewidth=6, solid_capstyle="round", zorder=0)
     left.plot(*path.T, color="#0072b2", linewidth=1, marker="o", markersize=2.5)
     left.plot(*path[-1], "o", color="#d55e00", markersize=6)
-left.plot([], [], color="0.85", linewidth=6, label="thoughts, as they were")
-left.plot([], [], "o-", color="#0072b2", markersize=2.5, linewidth=1, label="read from the sketch")
-left.plot([], [], "o", color="#d55e00", label="the last, before the answer")
+left.plot([], color="0.85", linewidth=6, label="thoughts, as they were")
+left.plot([], "o-", color="#0072b2", markersize=2.5, linewidth=1, label="read from the sketch")
+left.plot([], "o", color="#d55e00", label="the last, before the answer")
 left.set(title="What agents thought", xlabel="first direction", ylabel="second direction")
 left.set(xlim=(-2.3, 2.3), ylim=(-1.8, 2.8))
 left.legend(ncols=2, fontsize=8, loc="upper center", framealpha=1, edgecolor="white")
 for e in errors:
     right.semilogy(np.arange(len(e), 0, -1), e, "o", color="#0072b2", markersize=3, alpha=0.6)
-right.set(title="How exactly they came back", xlabel="levels below the answer", ylabel="error, over the thought's length")
+right.set(
+    title="How exactly they came back", xlabel="levels below the answer", ylabel="error, over the thought's length"
+)
 right.xaxis.set_major_locator(MaxNLocator(integer=True))
 right.grid(color="0.9")
 plt.show()

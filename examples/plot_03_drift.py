@@ -2,14 +2,14 @@
 From OpenTelemetry to an alarm
 ==============================
 
-A shop of services writes traces, as OpenTelemetry exports them. A trace is a run; a span is an object that says how long
-it took and whether it failed. Sketches of runs add up: one sum stands for a day, and a stream of them is watched. Then
-the provider of payments becomes a fifth slower, and nobody is told.
+A shop of services writes traces, as OpenTelemetry exports them. A trace is a run; a span is an object that says how
+long it took and whether it failed. Sketches of runs add up: one sum stands for a day, and a stream of them is
+watched. Then the provider of payments becomes a fifth slower, and nobody is told.
 """
 
 # %%
-# ``read_otlp`` takes files, folders or dictionaries. These traces are made, and come with the package. From one of them on
-# each payment takes 1.2 times as long, and so long does its order wait.
+# ``read_otlp`` takes files, folders or dictionaries. These traces are made, and come with the package. From one of
+# them on each payment takes 1.2 times as long, and so long does its order wait.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -37,7 +37,8 @@ assert not found.errors
 print(f"{len(found.runs):,} traces, {found.runs.objects[-1]:,} spans, {len(found.runs.modules)} names")
 
 # %%
-# The first 600 runs say which paths of calls there are; their sum is told of none. The next 128 blocks are what is usual.
+# The first 600 runs say which paths of calls there are; their sum is told of none. The next 128 blocks are what is
+# usual.
 
 spec = rs.SketchSpec.additive(512, found.runs.modules, seed=1)
 sketches = rs.Sketcher(spec).sketch(found.runs)
@@ -61,7 +62,9 @@ for block in stream:
     if alarm:
         break
 print(alarm)
-assert alarm is not None and alarm.element == "POST /order > payment.charge: mean 0" and alarm.kind == "higher"
+assert alarm is not None
+assert alarm.element == "POST /order > payment.charge: mean 0"
+assert alarm.kind == "higher"
 assert alarm.blocks > 20  # not before the change
 
 # %%
@@ -76,8 +79,8 @@ print("changed:", *change.changed(), sep="\n  ")
 assert set(change.changed()) == {"POST /order", "POST /order > payment.charge"}
 
 # %%
-# Left, the evidence of each element as the blocks came in. Right, how much longer the spans of each path became; the first
-# number of an object is the logarithm of its duration, so that a difference of means is a ratio of durations.
+# Left, the evidence of each element as the blocks came in. Right, how much longer the spans of each path became; the
+# first number of an object is the logarithm of its duration, so that a difference of means is a ratio of durations.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), width_ratios=[2, 3], layout="constrained")
 chosen = blocks.elements.index(alarm.element)

@@ -2,14 +2,14 @@
 Why do these two runs differ?
 =============================
 
-The same program runs today and tomorrow, and tomorrow its answer is another one. At one of its steps something else was
-done. ``diff`` compares the two runs, here from their sketches alone, and names each step that gave another result. The
-cause is among those that were given the same.
+The same program runs today and tomorrow, and tomorrow its answer is another one. At one of its steps something else
+was done. ``diff`` compares the two runs, here from their sketches alone, and names each step that gave another
+result. The cause is among those that were given the same.
 """
 
 # %%
-# A forecast of power for a district: meters are read, gaps are filled, curves are added up and smoothed. Every function is
-# a module. Somebody has gaps of one meter filled with zeros.
+# A forecast of power for a district: meters are read, gaps are filled, curves are added up and smoothed. Every
+# function is a module. Somebody has gaps of one meter filled with zeros.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -67,28 +67,31 @@ with rs.record() as recording:
         program(zeros=1)
 
 # %%
-# Both runs become one vector each, of 2,048 numbers, and are read from it again. ``total`` is used twice; objects have
-# signatures, so that it comes back as one object and not as two copies.
+# Both runs become one vector each, of 2,048 numbers, and are read from it again. ``total`` is used twice; objects
+# have signatures, so that it comes back as one object and not as two copies.
 
 runs = recording.batch()
 sketcher = rs.Sketcher(rs.SketchSpec.fitted(runs[:1]))
 today, tomorrow = sketcher.unroll(sketcher.sketch(runs))
-assert sketcher.spec.dim == 2048 and len(today.objects) == len(tomorrow.objects) == len(runs[0]) == 10
+assert sketcher.spec.dim == 2048
+assert len(today.objects) == len(tomorrow.objects) == len(runs[0]) == 10
 difference = rs.diff(today, tomorrow)
 print(difference)
 
 # %%
-# Five results are others. One of these steps was given what it was given today: the second of the three that fill gaps.
+# Five results are others. One of these steps was given what it was given today: the second of the three that fill
+# gaps.
 
 changed = {change.old: change for change in difference.of("changed")}
 causes = [i for i in changed if not any(k in changed for k in today.objects[i].inputs)]
-assert difference.whole == (True, True) and len(difference.changes) == len(changed) == 5
+assert difference.whole == (True, True)
+assert len(difference.changes) == len(changed) == 5
 assert [(today.objects[i].module, today.objects[i].path[-1]) for i in causes] == [("fill", 1)]
 print(f"the cause: {changed[causes[0]]}")
 
 # %%
-# The run as a graph, every object with its curve today and tomorrow, as they came out of the sketches. Somebody had gaps
-# of the second meter filled with zeros.
+# The run as a graph, every object with its curve today and tomorrow, as they came out of the sketches. Somebody had
+# gaps of the second meter filled with zeros.
 
 GREY, ORANGE = "0.55", "#d55e00"
 level = []
@@ -99,7 +102,9 @@ figure = plt.figure(figsize=(11, 4.6))
 arrows = figure.add_axes((0, 0, 1, 1))
 arrows.set(xlim=(0, 1), ylim=(0, 1))
 arrows.axis("off")
-place = {i: (0.02 + 0.2 * c, 1 - (r + 0.5) / len(column)) for c, column in enumerate(columns) for r, i in enumerate(column)}
+place = {
+    i: (0.02 + 0.2 * c, 1 - (r + 0.5) / len(column)) for c, column in enumerate(columns) for r, i in enumerate(column)
+}
 for i, o in enumerate(today.objects):
     x, y = place[i]
     for k in o.inputs:
@@ -111,7 +116,9 @@ for i, o in enumerate(today.objects):
     ax.set(xticks=[0, o.attribute.size], yticks=[], xlim=(0, o.attribute.size))
     ax.tick_params(labelsize=7, length=2)
     note = f": off by {changed[i].distance:.0%}" if i in changed else ""
-    ax.set_title(o.module + note, size=9, color=ORANGE if i in changed else "black", weight="bold" if i in causes else None)
+    ax.set_title(
+        o.module + note, size=9, color=ORANGE if i in changed else "black", weight="bold" if i in causes else None
+    )
     plt.setp(ax.spines.values(), color=ORANGE if i in changed else GREY, linewidth=3 if i in causes else 0.8)
 arrows.text(0.98, 0.03, "MW over hours; grey: today, orange: tomorrow\nthick: the cause", ha="right", size=9)
 plt.show()

@@ -2,14 +2,14 @@
 Half a sketch
 =============
 
-Packets are dropped, a file is cut short, a shard does not answer: a part of a sketch is gone, and it is known which. What
-is left holds all of the run while there are numbers enough. Below that, less and less comes back, and the answer says
-that it is not whole.
+Packets are dropped, a file is cut short, a shard does not answer: a part of a sketch is gone, and it is known which.
+What is left holds all of the run while there are numbers enough. Below that, less and less comes back, and the answer
+says that it is not whole.
 """
 
 # %%
-# Six pages of handwritten digits, read by the network that comes with the package, a sketch of 4,096 numbers each. The
-# load is the number of unknown numbers of a run over that length.
+# Six pages of handwritten digits, read by the network that comes with the package, a sketch of 4,096 numbers each.
+# The load is the number of unknown numbers of a run over that length.
 
 import warnings
 
@@ -29,9 +29,9 @@ sketches, dim, loads = sketcher.sketch(runs), sketcher.spec.dim, sketcher.load(r
 print(f"d = {dim:,}, loads from {loads.min():.2f} to {loads.max():.2f}")
 
 # %%
-# With the structure known, ``recover`` has only vectors to find; ``unroll`` is told nothing of the run. A digit counts as
-# right if it is found at its place on the page, and read as the network reads its own vector. Lost numbers are NaN here:
-# they are never looked at.
+# With the structure known, ``recover`` has only vectors to find; ``unroll`` is told nothing of the run. A digit
+# counts as right if it is found at its place on the page, and read as the network reads its own vector. Lost numbers
+# are NaN here: they are never looked at.
 
 
 def labels(vectors):
@@ -67,8 +67,9 @@ print(f"whole: {complete[3]:.0%} of the pages with 30% of the sketch lost, {comp
 assert complete[3] == 1
 
 # %%
-# One of the pages: its sketch, of which more and more is gone, and what ``unroll`` reads from the rest: blue
-# is right, orange another digit, a dot was not found. Right, all six pages. Past the point where the numbers no longer suffice the structure is lost before the vectors are.
+# One of the pages: its sketch, of which more and more is gone, and what ``unroll`` reads from the rest: blue is
+# right, orange another digit, a dot was not found. Right, all six pages. Past the point where the numbers no longer
+# suffice the structure is lost before the vectors are.
 
 figure, axes = plt.subplot_mosaic(
     [["s0", "s1", "s2", "s3", "all"], ["r0", "r1", "r2", "r3", "all"]],

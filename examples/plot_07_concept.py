@@ -2,14 +2,14 @@
 A new kind of run appears
 =========================
 
-An agent is used for three kinds of work. Its runs are kept in a repository, which is told of no kinds and groups them by
-itself. Some day people begin to use the agent for something else. The repository says so, after how many runs, and what
-runs of the new kind have in common.
+An agent is used for three kinds of work. Its runs are kept in a repository, which is told of no kinds and groups them
+by itself. Some day people begin to use the agent for something else. The repository says so, after how many runs, and
+what runs of the new kind have in common.
 """
 
 # %%
-# A run is a task of six steps, each a tool and a vector that says what it was used for. Every kind of work has its usual
-# steps; one step in six is any other.
+# A run is a task of six steps, each a tool and a vector that says what it was used for. Every kind of work has its
+# usual steps; one step in six is any other.
 
 import tempfile
 
@@ -37,36 +37,38 @@ kinds = rng.choice(3, size=RUNS, p=[0.5, 0.3, 0.2])
 kinds[(np.arange(RUNS) >= CHANGE) & (rng.random(RUNS) < 0.25)] = 3
 
 # %%
-# The repository is a folder. The first 512 runs show which kinds there are; each further one is put to a kind when it is
-# added, or waits for a new one. Nobody tells it how many kinds there are.
+# The repository is a folder. The first 512 runs show which kinds there are; each further one is put to a kind when it
+# is added, or waits for a new one. Nobody tells it how many kinds there are.
 
 spec = rs.SketchSpec(dim=512, modules={"task": 2, **dict.fromkeys(TOOLS, 8)})
-with tempfile.TemporaryDirectory() as folder:
-    with rs.SketchRepository.open(f"{folder}/tasks", spec, mode="a", concepts=True) as repository:
-        keys = []
-        for at in range(0, RUNS, 50):
-            keys += repository.add([task(kind) for kind in kinds[at : at + 50]])
-        concepts = repository.concepts()
-        events = [event for event in repository.events() if event.kind != "grew"]
-        found = [repository.concept_of(key) for key in keys]
-        found = np.array([-1 if c is None else c for c in map(repository.concept_of, keys)])
+folder = tempfile.TemporaryDirectory()
+with rs.SketchRepository.open(f"{folder.name}/tasks", spec, mode="a", concepts=True) as repository:
+    keys = []
+    for at in range(0, RUNS, 50):
+        keys += repository.add([task(kind) for kind in kinds[at : at + 50]])
+    concepts = repository.concepts()
+    events = [event for event in repository.events() if event.kind != "grew"]
+    found = [repository.concept_of(key) for key in keys]
+    found = np.array([-1 if c is None else c for c in map(repository.concept_of, keys)])
+folder.cleanup()
 print(*events, *concepts, sep="\n")
 
 # %%
-# Each concept should be a kind of work. The last one is the new kind; its first runs were taken for another kind, from
-# which it was split when there were enough of them. With other seeds a kind now and then comes out as two.
+# Each concept should be a kind of work. The last one is the new kind; its first runs were taken for another kind,
+# from which it was split when there were enough of them. With other seeds a kind now and then comes out as two.
 
 kind_of = [int(np.bincount(kinds[found == c.id]).argmax()) for c in concepts]
 pure = np.mean([kind_of[[c.id for c in concepts].index(f)] == k for f, k in zip(found, kinds, strict=True) if f >= 0])
-assert sorted(kind_of) == [0, 1, 2, 3] and pure > 0.9
+assert sorted(kind_of) == [0, 1, 2, 3]
+assert pure > 0.9
 born = next(e.placed for e in events if e.concept == concepts[kind_of.index(3)].id)
 seen = np.count_nonzero(kinds[:born] == 3)
 assert CHANGE < born < RUNS
 print(f"{pure:.0%} of runs are with their kind; the new kind was seen after {seen} of its runs")
 
 # %%
-# A concept's prototype is the mean of its latest members' sketches, and can be read as any sketch: it has the steps that
-# the kind's runs have in common.
+# A concept's prototype is the mean of its latest members' sketches, and can be read as any sketch: it has the steps
+# that the kind's runs have in common.
 
 sketcher = rs.Sketcher(spec)
 tools = []
