@@ -2,16 +2,17 @@
 An agent's loop
 ===============
 
-An agent searches, thinks, searches again, and stops when nothing near is left to read: some runs are over in three
-calls, others take fifty. Its functions are marked with ``rs.module``, and nothing else of the program changes. Each
-run becomes one vector of one length, from which every search and every thought comes back, in order.
+An agent searches, thinks, searches again, and stops when nothing near is left to read: some runs
+are over in three calls, others take fifty. Its functions are marked with ``rs.module``, and
+nothing else of the program changes. Each run becomes one vector of one length, from which every
+search and every thought comes back, in order.
 """
 
 # %%
-# Here a thought is a vector, documents are points, and a search returns the nearest document not yet read. Which
-# calls a call was made from is seen from the results that it is given. A search is said to have none, with
-# ``inputs=``: each thought would otherwise be used twice, by the search and by the next thought, and stand at 2 to
-# the power of 24 places.
+# Here a thought is a vector, documents are points, and a search returns the nearest document not
+# yet read. Which calls a call was made from is seen from the results that it is given. A search
+# is said to have none, with ``inputs=``: each thought would otherwise be used twice, by the
+# search and by the next thought, and stand at 2 to the power of 24 places.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -59,8 +60,9 @@ runs = recording.batch()
 assert not recording.errors
 
 # %%
-# Half of the runs choose the specification, the other half are sketched and read back, from one row each. A thought
-# is made from the one before, so that a run of twenty steps is a graph of more than twenty levels.
+# Half of the runs choose the specification, the other half are sketched and read back, from one
+# row each. A thought is made from the one before, so that a run of twenty steps is a graph of
+# more than twenty levels.
 
 spec = rs.SketchSpec.fitted(runs[:20])
 sketcher = rs.Sketcher(spec)
@@ -76,19 +78,26 @@ def vectors(run, module):
 
 read = [vectors(f, "think") for f in found]
 thought = [vectors(run, "think") for run in true]
-errors = [np.linalg.norm(r - t, axis=1) / np.linalg.norm(t, axis=1) for r, t in zip(read, thought, strict=True)]
+errors = [
+    np.linalg.norm(r - t, axis=1) / np.linalg.norm(t, axis=1)
+    for r, t in zip(read, thought, strict=True)
+]
 worst = max(map(np.max, errors))
 assert worst < 1e-4
-print(f"{len(found)} runs of {min(map(len, true))} to {max(map(len, true))} calls, from {spec.dim:,} numbers each:")
-print(f"all whole, up to {max(map(len, read)) + 1} levels deep; no thought off by more than {worst:.0e}")
+calls, levels = [len(run) for run in true], [len(steps) + 1 for steps in read]
+print(f"{len(found)} runs of {min(calls)} to {max(calls)} calls, from {spec.dim:,} numbers each:")
+print(f"all whole, up to {max(levels)} levels deep; no thought off by more than {worst:.0e}")
 
 # %%
-# Seven runs of five steps and more, as they came out of their sketches, over the two directions in which thoughts
-# differ most. Beneath lies what was thought, as a broad grey line. Agents are drawn to one document after another.
+# Seven runs of five steps and more, as they came out of their sketches, over the two directions
+# in which thoughts differ most. Beneath lies what was thought, as a broad grey line. Agents are
+# drawn to one document after another.
 
 centre = np.concatenate(thought).mean(axis=0)
 plane = np.linalg.svd(np.concatenate(thought) - centre, full_matrices=False)[2][:2].T
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), width_ratios=[3, 2], layout="constrained")
+figure, (left, right) = plt.subplots(
+    1, 2, figsize=(9, 4.4), width_ratios=[3, 2], layout="constrained"
+)
 left.plot(*((documents - centre) @ plane).T, "x", color="0.6", markersize=5, label="documents")
 for k in [k for k in range(len(found)) if len(read[k]) >= 5][:7]:
     truth, path = (thought[k] - centre) @ plane, (read[k] - centre) @ plane
@@ -104,7 +113,9 @@ left.legend(ncols=2, fontsize=8, loc="upper center", framealpha=1, edgecolor="wh
 for e in errors:
     right.semilogy(np.arange(len(e), 0, -1), e, "o", color="#0072b2", markersize=3, alpha=0.6)
 right.set(
-    title="How exactly they came back", xlabel="levels below the answer", ylabel="error, over the thought's length"
+    title="How exactly they came back",
+    xlabel="levels below the answer",
+    ylabel="error, over the thought's length",
 )
 right.xaxis.set_major_locator(MaxNLocator(integer=True))
 right.grid(color="0.9")

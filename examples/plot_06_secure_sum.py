@@ -2,14 +2,15 @@
 A sum that nobody sees the parts of
 ===================================
 
-Three offices read handwritten forms, and may show nobody a single one. Together they want to know how often each
-digit occurs, and what it looks like on average. Each adds up the sketches of its forms, adds numbers that only
-another office knows, and sends what looks like noise. In the sum of all three the added numbers cancel.
+Three offices read handwritten forms, and may show nobody a single one. Together they want to know
+how often each digit occurs, and what it looks like on average. Each adds up the sketches of its
+forms, adds numbers that only another office knows, and sends what looks like noise. In the sum of
+all three the added numbers cancel.
 """
 
 # %%
-# A form is a run: each of its digits is an object of the module of that name, with its image of 8 × 8 pixels.
-# Sketches of an additive specification add up, to counts and means of all runs.
+# A form is a run: each of its digits is an object of the module of that name, with its image of 8
+# × 8 pixels. Sketches of an additive specification add up, to counts and means of all runs.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,20 +32,27 @@ def form(numbers):
 
 
 rng = np.random.default_rng(0)
-offices = [rng.permutation(len(labels))[: 6 * n].reshape(-1, 6) for n in (150, 210, 90)]  # numbers of digits, by form
+offices = [
+    rng.permutation(len(labels))[: 6 * n].reshape(-1, 6) for n in (150, 210, 90)
+]  # numbers of digits, by form
 sums = [rs.fixed_point(sketcher.sketch([form(f) for f in forms])).sum(axis=0) for forms in offices]
 
 # %%
-# Numbers are whole now, modulo 2 to the power of 64. Each pair of offices has a key in common; one adds the random
-# numbers that follow from it, the other one subtracts them. A real protocol agrees on keys by Diffie and Hellman's
-# exchange, draws numbers with a cipher, and survives offices that leave half-way (Bonawitz et al., CCS 2017).
+# Numbers are whole now, modulo 2 to the power of 64. Each pair of offices has a key in common;
+# one adds the random numbers that follow from it, the other one subtracts them. A real protocol
+# agrees on keys by Diffie and Hellman's exchange, draws numbers with a cipher, and survives
+# offices that leave half-way (Bonawitz et al., CCS 2017).
 
 
 def mask(i, j):
     return np.random.default_rng([2026, i, j]).integers(0, 2**64, spec.dim, np.uint64)
 
 
-sent = [sums[0] + mask(0, 1) + mask(0, 2), sums[1] - mask(0, 1) + mask(1, 2), sums[2] - mask(0, 2) - mask(1, 2)]
+sent = [
+    sums[0] + mask(0, 1) + mask(0, 2),
+    sums[1] - mask(0, 1) + mask(1, 2),
+    sums[2] - mask(0, 2) - mask(1, 2),
+]
 
 # %%
 # The server adds up what it got, and reads the sum: it is told of no path and no count.
@@ -57,14 +65,14 @@ assert np.array_equal(total, sums[0] + sums[1] + sums[2])
 
 used = np.concatenate([f.ravel() for f in offices])
 for k, name in enumerate(NAMES):
-    path, true = found.at("form", name), images[used[labels[used] == k]].reshape(-1, 64) / 16
+    path, true = (found.at("form", name), images[used[labels[used] == k]].reshape(-1, 64) / 16)
     assert round(path.count) == len(true)
     assert abs(path.mean - true.mean(axis=0)).max() < 1e-5
-print(f"{forms} forms of {len(offices)} offices: ten counts right, ten mean images right to 1e-5 of full ink")
+print(f"{forms} forms: ten counts right, ten mean images right to 1e-5 of full ink")
 
 # %%
-# A message by itself is noise: every number is as frequent as any other, and likeness with what the office knows is
-# what chance makes.
+# A message by itself is noise: every number is as frequent as any other, and likeness with what
+# the office knows is what chance makes.
 
 
 def numbers(x):
@@ -80,7 +88,7 @@ for message, own in zip(sent, sums, strict=True):
     assert abs(likeness(message, own)) < 5 / spec.dim**0.5  # five standard deviations of noise
     assert abs(np.histogram(numbers(message), 16, (-0.5, 0.5))[0] - 128).max() < 5 * 128**0.5
 
-figure = plt.figure(figsize=(11, 3.9), layout="constrained")
+figure = plt.figure(figsize=(9, 3.6), layout="constrained")
 above, below = figure.subfigures(2, 1, height_ratios=[1, 1.1])
 for ax, x, title in zip(
     above.subplots(1, 4),

@@ -2,14 +2,14 @@
 A new kind of run appears
 =========================
 
-An agent is used for three kinds of work. Its runs are kept in a repository, which is told of no kinds and groups them
-by itself. Some day people begin to use the agent for something else. The repository says so, after how many runs, and
-what runs of the new kind have in common.
+An agent is used for three kinds of work. Its runs are kept in a repository, which is told of no
+kinds and groups them by itself. Some day people begin to use the agent for something else. The
+repository says so, after how many runs, and what runs of the new kind have in common.
 """
 
 # %%
-# A run is a task of six steps, each a tool and a vector that says what it was used for. Every kind of work has its
-# usual steps; one step in six is any other.
+# A run is a task of six steps, each a tool and a vector that says what it was used for. Every
+# kind of work has its usual steps; one step in six is any other.
 
 import tempfile
 
@@ -37,8 +37,9 @@ kinds = rng.choice(3, size=RUNS, p=[0.5, 0.3, 0.2])
 kinds[(np.arange(RUNS) >= CHANGE) & (rng.random(RUNS) < 0.25)] = 3
 
 # %%
-# The repository is a folder. The first 512 runs show which kinds there are; each further one is put to a kind when it
-# is added, or waits for a new one. Nobody tells it how many kinds there are.
+# The repository is a folder. The first 512 runs show which kinds there are; each further one is
+# put to a kind when it is added, or waits for a new one. Nobody tells it how many kinds there
+# are.
 
 spec = rs.SketchSpec(dim=512, modules={"task": 2, **dict.fromkeys(TOOLS, 8)})
 folder = tempfile.TemporaryDirectory()
@@ -54,11 +55,13 @@ folder.cleanup()
 print(*events, *concepts, sep="\n")
 
 # %%
-# Each concept should be a kind of work. The last one is the new kind; its first runs were taken for another kind,
-# from which it was split when there were enough of them. With other seeds a kind now and then comes out as two.
+# Each concept should be a kind of work. The last one is the new kind; its first runs were taken
+# for another kind, from which it was split when there were enough of them. With other seeds a
+# kind now and then comes out as two.
 
 kind_of = [int(np.bincount(kinds[found == c.id]).argmax()) for c in concepts]
-pure = np.mean([kind_of[[c.id for c in concepts].index(f)] == k for f, k in zip(found, kinds, strict=True) if f >= 0])
+named = dict(zip([c.id for c in concepts], kind_of, strict=True))
+pure = np.mean([named.get(f) == k for f, k in zip(found, kinds, strict=True)])
 assert sorted(kind_of) == [0, 1, 2, 3]
 assert pure > 0.9
 born = next(e.placed for e in events if e.concept == concepts[kind_of.index(3)].id)
@@ -67,8 +70,8 @@ assert CHANGE < born < RUNS
 print(f"{pure:.0%} of runs are with their kind; the new kind was seen after {seen} of its runs")
 
 # %%
-# A concept's prototype is the mean of its latest members' sketches, and can be read as any sketch: it has the steps
-# that the kind's runs have in common.
+# A concept's prototype is the mean of its latest members' sketches, and can be read as any
+# sketch: it has the steps that the kind's runs have in common.
 
 sketcher = rs.Sketcher(spec)
 tools = []
@@ -76,28 +79,37 @@ for c, kind in zip(concepts, kind_of, strict=True):
     read = {o.path: o for o in sketcher.unroll(c.prototype).objects}
     tools.append([read[0, k].module for k in range(6)])
     assert tools[-1] == [TOOLS[n % 5] for n in usual[kind]]
-    likeness = [np.corrcoef(read[0, k].attribute, steps[n])[0, 1] for k, n in enumerate(usual[kind])]
+    likeness = [
+        np.corrcoef(read[0, k].attribute, steps[n])[0, 1] for k, n in enumerate(usual[kind])
+    ]
     assert min(likeness) > 0.7
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(12, 3.8), width_ratios=[3, 2], layout="constrained")
+figure, (above, below) = plt.subplots(
+    2, 1, figsize=(8.5, 6.4), height_ratios=[3, 2], layout="constrained"
+)
 colours = ["#0072b2", "#009e73", "#cc79a7", "#d55e00"]
 jitter = np.random.default_rng(0).uniform(-0.3, 0.3, RUNS)
 for row, c in enumerate(concepts):
     members = np.flatnonzero(found == c.id)
-    left.scatter(members, row + jitter[members], s=7, color=[colours[k] for k in kinds[members]])
-left.axvline(512, color="0.5", linewidth=0.8)
-left.axvline(CHANGE, color="0.5", linewidth=0.8, linestyle=":")
-left.plot(born, kind_of.index(3), "k|", markersize=38, markeredgewidth=2)
-for x, text in ((512, "kinds are first looked for "), (CHANGE, " the new kind of work begins"), (born, "")):
-    left.text(x, -0.55, text, size=8, ha="right" if x == 512 else "left", va="bottom")
-left.set(xlim=(0, RUNS), ylim=(len(concepts) - 0.5, -0.85), xlabel="runs, in the order in which they came")
-left.set_yticks(range(len(concepts)), [f"concept {c.id}" for c in concepts])
-left.set_title("Concepts, coloured by what the work really was; bar: the new one is seen", size=10)
-right.axis("off")
-right.set(xlim=(-0.5, 5.5), ylim=left.get_ylim(), title="Steps read from the prototypes")
-right.title.set_size(10)
+    above.scatter(members, row + jitter[members], s=7, color=[colours[k] for k in kinds[members]])
+above.axvline(512, color="0.5", linewidth=0.8)
+above.axvline(CHANGE, color="0.5", linewidth=0.8, linestyle=":")
+above.text(505, -0.5, "kinds are first looked for", size=8, ha="right", va="bottom")
+above.text(CHANGE + 7, -0.5, "the new kind of work begins", size=8, va="bottom")
+above.vlines(born, kind_of.index(3) - 0.42, kind_of.index(3) + 0.42, color="black", linewidth=2)
+above.set(
+    xlim=(0, RUNS),
+    ylim=(len(concepts) - 0.5, -0.85),
+    xlabel="runs, in the order in which they came",
+)
+above.set_yticks(range(len(concepts)), [f"concept {c.id}" for c in concepts])
+above.set_title("Concepts, coloured by what the work really was; bar: the new one is seen", size=10)
+below.axis("off")
+below.set(xlim=(-0.9, 5.5), ylim=(len(concepts) - 0.5, -0.5))
+below.set_title("The steps that its prototype has", size=10)
 for row, (names, kind) in enumerate(zip(tools, kind_of, strict=True)):
+    below.text(-0.9, row, f"concept {concepts[row].id}", ha="left", va="center")
     for k, name in enumerate(names):
         box = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": colours[kind]}
-        right.text(k, row, name, ha="center", va="center", size=8.5, bbox=box)
+        below.text(k, row, name, ha="center", va="center", size=8.5, bbox=box)
 plt.show()

@@ -2,14 +2,15 @@
 A million runs
 ==============
 
-Files of runs become a folder of sketches, part by part, whatever is killed meanwhile; from there each run can be read
-back, and the runs most like it are found. A million small runs take ten to thirty seconds on one core, and for a
-while 560 MB of disk. Time and space grow as the number of runs does; larger runs and longer sketches take more.
+Files of runs become a folder of sketches, part by part, whatever is killed meanwhile; from there
+each run can be read back, and the runs most like it are found. A million small runs take ten to
+thirty seconds on one core, and for a while 560 MB of disk. Time and space grow as the number of
+runs does; larger runs and longer sketches take more.
 """
 
 # %%
-# The runs of a mixture of experts, two layers deep: a request has two shards, a shard two experts. A batch holds runs
-# as columns, so that none of them is ever an object of Python.
+# The runs of a mixture of experts, two layers deep: a request has two shards, a shard two
+# experts. A batch holds runs as columns, so that none of them is ever an object of Python.
 
 import tempfile
 import time
@@ -22,7 +23,9 @@ import recsketch as rs
 
 FILES, RUNS = 20, 50_000
 NAMES, LENGTHS = ("request", "shard", "expert"), np.array([2, 4, 8])
-MODULE = np.array([2, 2, 2, 2, 1, 1, 0], np.int32)  # the objects of a run: their modules, inputs first
+MODULE = np.array(
+    [2, 2, 2, 2, 1, 1, 0], np.int32
+)  # the objects of a run: their modules, inputs first
 FAN_IN = np.array([0, 0, 0, 0, 2, 2, 2])
 
 
@@ -45,8 +48,8 @@ def batch(seed, n=RUNS):
 
 
 # %%
-# Runs are written to files, as a recorder would do. Then the pipeline sketches them on one core, to 128 numbers of 8
-# bits.
+# Runs are written to files, as a recorder would do. Then the pipeline sketches them on one core,
+# to 128 numbers of 8 bits.
 
 spec = rs.SketchSpec(128, dict(zip(NAMES, LENGTHS.tolist(), strict=True)))
 folder = tempfile.TemporaryDirectory()
@@ -57,31 +60,34 @@ for k in range(FILES):
 
 seen = []
 options = {"dtype": "int8", "form": "npz", "workers": 1}
-report = rs.pipeline.run(runs, out, spec, progress=lambda p: seen.append((p.seconds, p.rows)), **options)
+report = rs.pipeline.run(
+    runs, out, spec, progress=lambda p: seen.append((p.seconds, p.rows)), **options
+)
 assert report.clean
 assert report.ok == FILES * RUNS == 1_000_000
-print(f"{report.ok:,} runs of {len(MODULE)} objects: {report.ok / report.seconds:,.0f} a second on one core")
+rate = report.ok / report.seconds
+print(f"{report.ok:,} runs of {len(MODULE)} objects: {rate:,.0f} a second on one core")
 print(f"{report.read / 1e6:,.0f} MB read, {report.written / 1e6:,.0f} MB written")
 
 # %%
-# The same call once more does nothing: all parts are there, and their checksums are right. A job that was cut short
-# goes on in this way.
+# The same call once more does nothing: all parts are there, and their checksums are right. A job
+# that was cut short goes on in this way.
 
 again = rs.pipeline.run(runs, out, spec, **options)
 assert again.kept == FILES
 assert again.sketched == 0
 
 # %%
-# Somebody has a run that is nearly one of them: each of its vectors is off by a fifth of its length. It is looked for
-# among all, and what is found is read from its 128 bytes.
+# Somebody has a run that is nearly one of them: each of its vectors is off by a fifth of its
+# length. It is looked for among all, and what is found is read from its 128 numbers of 8 bits.
 
 wanted = 7 * RUNS + 1234
 true, like = batch(7)[1234], rs.Trace()
 noise = np.random.default_rng(1)
 for o in true.objects:
-    x = o.attribute + 0.2 * np.linalg.norm(o.attribute) / o.attribute.size**0.5 * noise.standard_normal(
-        o.attribute.size
-    )
+    x = o.attribute + 0.2 * np.linalg.norm(
+        o.attribute
+    ) / o.attribute.size**0.5 * noise.standard_normal(o.attribute.size)
     like.add(o.module, x, o.inputs, o.weights if o.inputs else None)
 like.outputs(true.output_ids)
 
@@ -89,34 +95,47 @@ sketcher = rs.Sketcher(spec)
 query, table = sketcher.sketch(like), rs.pipeline.read(out)
 started = time.perf_counter()
 nearest = sketcher.nearest(query, table.sketches, k=1)
-print(f"the nearest of {len(table):,} in {time.perf_counter() - started:.2f} s, cosine {nearest.scores[0]:.2f}")
+took = time.perf_counter() - started
+print(f"the nearest of {len(table):,} in {took:.2f} s, cosine {nearest.scores[0]:.2f}")
 assert nearest.indices[0] == wanted
 
 found = sketcher.unroll(table.sketches[wanted])
-places = [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (0, 0), (0, 1), (0,)]  # of the objects, from the output down
+places = [
+    (0, 0, 0),
+    (0, 0, 1),
+    (0, 1, 0),
+    (0, 1, 1),
+    (0, 0),
+    (0, 1),
+    (0,),
+]  # of the objects, from the output down
 read = {o.path: o for o in found.objects}
 assert found.complete
 assert [read[p].module for p in places] == [o.module for o in true.objects]
 pairs = [(read[p].attribute, o.attribute) for p, o in zip(places, true.objects, strict=True)]
 off = [np.linalg.norm(f - t) / np.linalg.norm(t) for f, t in pairs]
-print(f"its {len(pairs)} objects are read back, off by {np.median(off):.0%}, at most {max(off):.0%}")
+print(
+    f"its {len(pairs)} objects are read back, off by {np.median(off):.0%}, at most {max(off):.0%}"
+)
 assert max(off) < 0.15
 
 # %%
-# The job as it went; how much each of the million is like the run that was looked for; and one expert's numbers, as
-# they were and as they were read.
+# The job as it went; how much each of the million is like the run that was looked for; and one
+# expert's numbers, as they were and as they were read.
 
 cosines = np.concatenate(
     [sketcher.similarity(query, part.sketches.unpack()).ravel() for part in rs.pipeline.parts(out)]
 )
-figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9, 3.3), layout="constrained")
 seconds, rows = np.transpose(seen)
 left.plot(seconds, rows / 1e6, ".-", color="#0072b2")
-left.set(xlim=0, ylim=0, xlabel="seconds", ylabel="million runs", title="Sketched, on one core")
+left.set(xlim=0, ylim=0, xlabel="seconds", ylabel="million runs", title="Sketched")
 middle.hist(cosines, np.linspace(0, 1, 101), color="0.7", log=True)
 middle.plot(cosines[wanted], 1, "o", color="#d55e00", clip_on=False)
 middle.text(cosines[wanted], 1.8, "the run\nitself", color="#d55e00", ha="center", size=9)
-middle.set(xlabel="cosine with the query", ylabel="runs", title="A million runs, compared", xlim=(0, 1.08), ylim=0.8)
+middle.set(
+    xlabel="cosine with the query", ylabel="runs", title="Compared", xlim=(0, 1.08), ylim=0.8
+)
 first, numbers = pairs[0]
 right.plot(numbers, "_", color="black", markersize=22, label="as it was")
 right.errorbar(
@@ -130,7 +149,7 @@ right.errorbar(
     label="read, ± 2 errors",
 )
 right.axhline(0, color="0.8", linewidth=0.8, zorder=0)
-right.set(xlabel="number of the first expert", title="Read from 128 bytes")
+right.set(xlabel="number of the first expert", title="One, read")
 right.legend(frameon=False, fontsize=8)
 for ax in (left, middle, right):
     ax.spines[["top", "right"]].set_visible(False)

@@ -2,14 +2,14 @@
 Features for a classifier
 =========================
 
-Parts of the package work without runs and sketches, as estimators of scikit-learn. A linear classifier knows digits
-better from products of two pixels than from pixels. There are 4,096 products; here are short features that stand for
-them, beside those of scikit-learn.
+Parts of the package work without runs and sketches, as estimators of scikit-learn. A linear
+classifier knows digits better from products of two pixels than from pixels. There are 4,096
+products; here are short features that stand for them, beside those of scikit- learn.
 """
 
 # %%
-# The handwritten digits that come with the package, 64 pixels each, of which half are for training. ``score`` is the
-# share of the other half that a ridge classifier names right.
+# The handwritten digits that come with the package, 64 pixels each, of which half are for
+# training. ``score`` is the share of the other half that a ridge classifier names right.
 
 import time
 
@@ -37,9 +37,10 @@ def score(features):
 print(f"64 pixels: {score(pixels):.1%}, 4,096 products: {score(products):.1%}")
 
 # %%
-# ``StructuredProjection`` and ``CountSketch`` shorten the products once they are there, as two projections of
-# scikit-learn do. ``TensorSketch`` never makes them: it goes from pixels to features whose inner products are those
-# of the products, ⟨x, y⟩², as ``PolynomialCountSketch`` does.
+# ``StructuredProjection`` and ``CountSketch`` shorten the products once they are there, as two
+# projections of scikit-learn do. ``TensorSketch`` never makes them: it goes from pixels to
+# features whose inner products are those of the products, ⟨x, y⟩², as ``PolynomialCountSketch``
+# does.
 
 SIZES, SEEDS = (32, 64, 128, 256, 512), range(4)
 OPTIONS = {TensorSketch: {"degree": 2}, PolynomialCountSketch: {"degree": 2, "coef0": 0}}
@@ -54,9 +55,12 @@ for ours, peer, given, _, _ in PAIRS:
         options = OPTIONS.get(method, {})
         by_size = []
         for m in SIZES:
-            made = [method(n_components=m, random_state=seed, **options).fit_transform(given) for seed in SEEDS]
+            made = [
+                method(n_components=m, random_state=seed, **options).fit_transform(given)
+                for seed in SEEDS
+            ]
             by_size.append(np.mean([score(features) for features in made]))
-        times, fitted = [], method(n_components=SIZES[-1], random_state=0, **options).fit(given)
+        times, fitted = ([], method(n_components=SIZES[-1], random_state=0, **options).fit(given))
         for _ in range(5):
             started = time.perf_counter()
             fitted.transform(given)
@@ -68,10 +72,11 @@ for ours, peer, given, _, _ in PAIRS:
     assert scores[ours.__name__][-1] > max(score(products) - 0.01, score(pixels) + 0.03)
 
 # %%
-# Features of one length are about as good, whoever makes them: what is left out decides. What they cost is not the
-# same. Times are the best of five on the machine that drew this, for all rows at once.
+# Features of one length are about as good, whoever makes them: what is left out decides. What
+# they cost is not the same. Times are the best of five on the machine that drew this, for all
+# rows at once.
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 for features, text in ((pixels, "64 pixels"), (products, "4,096 products")):
     level = 100 * (1 - score(features))
     left.axhline(level, color="0.6", linewidth=0.8)
@@ -79,7 +84,9 @@ for features, text in ((pixels, "64 pixels"), (products, "4,096 products")):
 for ours, peer, _, colour, mark in PAIRS:
     for method, style, face in ((ours, "-", colour), (peer, "--", "white")):
         wrong = 100 * (1 - scores[method.__name__])
-        left.plot(SIZES, wrong, style + mark, color=colour, markerfacecolor=face, label=method.__name__)
+        left.plot(
+            SIZES, wrong, style + mark, color=colour, markerfacecolor=face, label=method.__name__
+        )
 left.set(xscale="log", yscale="log", xlabel="features", ylabel="digits wrong, %", title="How good")
 left.set_xticks(SIZES, SIZES)
 left.set_yticks((1, 2, 5, 10), ("1", "2", "5", "10"))
@@ -88,12 +95,21 @@ left.legend(frameon=False, fontsize=9)
 names = [method.__name__ for pair in PAIRS for method in pair[:2]]
 for row, name in enumerate(names):
     colour = PAIRS[row // 2][3]
-    right.plot(microseconds[name], row, "o", color=colour, markerfacecolor="white" if row % 2 else colour, markersize=9)
+    right.plot(
+        microseconds[name],
+        row,
+        "o",
+        color=colour,
+        markerfacecolor="white" if row % 2 else colour,
+        markersize=9,
+    )
     right.text(1.25 * microseconds[name], row, f"{microseconds[name]:.2g}", va="center")
 right.set_yticks(range(len(names)), names)
 right.invert_yaxis()
 right.grid(axis="y", color="0.92")
-right.set(xscale="log", xlabel=f"µs a row, {SIZES[-1]} features", title="How fast (filled: recsketch)")
+right.set(
+    xscale="log", xlabel=f"µs a row, {SIZES[-1]} features", title="How fast (filled: recsketch)"
+)
 right.set_xlim(min(microseconds.values()) / 3, max(microseconds.values()) * 4)
 for ax in (left, right):
     ax.spines[["top", "right"]].set_visible(False)
