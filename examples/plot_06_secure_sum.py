@@ -72,7 +72,7 @@ print(f"{forms} forms: ten counts right, ten mean images right to 1e-5 of full i
 
 # %%
 # A message by itself is noise: every number is as frequent as any other, and likeness with what
-# the office knows is what chance makes.
+# the office knows is what chance makes. The sum is small beside them, and drawn on its own scale.
 
 
 def numbers(x):
@@ -90,15 +90,12 @@ for message, own in zip(sent, sums, strict=True):
 
 figure = plt.figure(figsize=(9, 3.6), layout="constrained")
 above, below = figure.subfigures(2, 1, height_ratios=[1, 1.1])
-for ax, x, title in zip(
-    above.subplots(1, 4),
-    [*sent, total],
-    [*(f"office {k + 1} sends" for k in range(3)), "the server's sum"],
-    strict=True,
-):
-    share = 1 if "sends" in title else np.abs(numbers(total)).max() * 2
-    ax.imshow(numbers(x).reshape(32, 64) / share, cmap="PuOr", vmin=-0.5, vmax=0.5)
-    ax.set(xticks=[], yticks=[], title=title)
+panels = above.subplots(1, 4)
+for k, x in enumerate([*sent, total]):
+    most = 0.5 if k < 3 else abs(numbers(total)).max()
+    panels[k].imshow(numbers(x).reshape(32, 64), cmap="PuOr", vmin=-most, vmax=most)
+    title = f"office {k + 1} sends" if k < 3 else "the server's sum"
+    panels[k].set(xticks=[], yticks=[], title=title)
 for ax, name in zip(below.subplots(1, 10), NAMES, strict=True):
     path = found.at("form", name)
     ax.imshow(path.mean.reshape(8, 8), cmap="Greys", vmin=0, vmax=1)

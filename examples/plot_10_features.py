@@ -68,48 +68,37 @@ for ours, peer, given, _, _ in PAIRS:
         name = method.__name__
         scores[name], microseconds[name] = np.array(by_size), min(times)
         print(f"{name:25}", *(f"{x:.1%}" for x in by_size), f"{microseconds[name]:6.1f} µs a row")
-    assert abs(scores[ours.__name__] - scores[peer.__name__]).max() < 0.025
+    # at 32 features means of four seeds differ by up to 2%
+    assert abs(scores[ours.__name__] - scores[peer.__name__]).max() < 0.03
     assert scores[ours.__name__][-1] > max(score(products) - 0.01, score(pixels) + 0.03)
 
 # %%
-# Features of one length are about as good, whoever makes them: what is left out decides. What
-# they cost is not the same. Times are the best of five on the machine that drew this, for all
-# rows at once.
+# Features of one length are about as good, whoever makes them. What they cost is not the same.
+# Times are the best of five on the machine that drew this, for all rows at once. Filled marks are
+# those of recsketch, hollow ones scikit-learn's.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 for features, text in ((pixels, "64 pixels"), (products, "4,096 products")):
     level = 100 * (1 - score(features))
     left.axhline(level, color="0.6", linewidth=0.8)
     left.text(SIZES[0], level * 0.97, text, color="0.4", size=9, va="top")
-for ours, peer, _, colour, mark in PAIRS:
-    for method, style, face in ((ours, "-", colour), (peer, "--", "white")):
-        wrong = 100 * (1 - scores[method.__name__])
-        left.plot(
-            SIZES, wrong, style + mark, color=colour, markerfacecolor=face, label=method.__name__
-        )
+for pair, (ours, peer, _, colour, mark) in enumerate(PAIRS):
+    for method, row, style, face in (
+        (ours, 2 * pair, "-", colour),
+        (peer, 2 * pair + 1, "--", "w"),
+    ):
+        name, look = method.__name__, {"color": colour, "markerfacecolor": face}
+        left.plot(SIZES, 100 * (1 - scores[name]), style + mark, **look)
+        right.plot(microseconds[name], row, mark, markersize=9, **look)
+        right.text(1.3 * microseconds[name], row, f"{microseconds[name]:.1f}", va="center")
 left.set(xscale="log", yscale="log", xlabel="features", ylabel="digits wrong, %", title="How good")
 left.set_xticks(SIZES, SIZES)
 left.set_yticks((1, 2, 5, 10), ("1", "2", "5", "10"))
 left.minorticks_off()
-left.legend(frameon=False, fontsize=9)
-names = [method.__name__ for pair in PAIRS for method in pair[:2]]
-for row, name in enumerate(names):
-    colour = PAIRS[row // 2][3]
-    right.plot(
-        microseconds[name],
-        row,
-        "o",
-        color=colour,
-        markerfacecolor="white" if row % 2 else colour,
-        markersize=9,
-    )
-    right.text(1.25 * microseconds[name], row, f"{microseconds[name]:.2g}", va="center")
-right.set_yticks(range(len(names)), names)
+right.set_yticks(range(len(scores)), list(scores))
 right.invert_yaxis()
 right.grid(axis="y", color="0.92")
-right.set(
-    xscale="log", xlabel=f"µs a row, {SIZES[-1]} features", title="How fast (filled: recsketch)"
-)
+right.set(xscale="log", xlabel=f"µs a row, {SIZES[-1]} features", title="How fast")
 right.set_xlim(min(microseconds.values()) / 3, max(microseconds.values()) * 4)
 for ax in (left, right):
     ax.spines[["top", "right"]].set_visible(False)
