@@ -83,8 +83,9 @@ errors = [
     for r, t in zip(read, thought, strict=True)
 ]
 worst = max(map(np.max, errors))
-assert worst < 1e-4
 calls, levels = [len(run) for run in true], [len(steps) + 1 for steps in read]
+assert worst < 1e-4
+assert max(levels) == 25
 print(f"{len(found)} runs of {min(calls)} to {max(calls)} calls, from {spec.dim:,} numbers each:")
 print(f"all whole, up to {max(levels)} levels deep; no thought off by more than {worst:.0e}")
 

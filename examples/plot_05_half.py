@@ -53,10 +53,8 @@ for share in shares:
     mask = keep_random(dim, 1 - share, seed=1)
     left = np.where(mask, sketches, np.nan)
     found = sketcher.unroll(left, mask=mask)
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", rs.CapacityWarning
-        )  # more unknowns than numbers: that is the subject
+    with warnings.catch_warnings():  # of more unknowns than numbers, which is what this is about
+        warnings.simplefilter("ignore", rs.CapacityWarning)
         known = sketcher.recover(left, runs, mask=mask)
     vectors = [{o.path: o.attribute for o in f.objects if o.module == "char"} for f in found]
     read = [labels(v.get(p) for p in at) for v, at in zip(vectors, places, strict=True)]

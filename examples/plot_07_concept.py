@@ -49,7 +49,6 @@ with rs.SketchRepository.open(f"{folder.name}/tasks", spec, mode="a", concepts=T
         keys += repository.add([task(kind) for kind in kinds[at : at + 50]])
     concepts = repository.concepts()
     events = [event for event in repository.events() if event.kind != "grew"]
-    found = [repository.concept_of(key) for key in keys]
     found = np.array([-1 if c is None else c for c in map(repository.concept_of, keys)])
 folder.cleanup()
 print(*events, *concepts, sep="\n")
