@@ -100,15 +100,8 @@ print(f"the nearest of {len(table):,} in {took:.2f} s, cosine {nearest.scores[0]
 assert nearest.indices[0] == wanted
 
 found = sketcher.unroll(table.sketches[wanted])
-places = [
-    (0, 0, 0),
-    (0, 0, 1),
-    (0, 1, 0),
-    (0, 1, 1),
-    (0, 0),
-    (0, 1),
-    (0,),
-]  # of the objects, from the output down
+# the objects' places, as positions from the output down
+places = [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1), (0, 0), (0, 1), (0,)]
 read = {o.path: o for o in found.objects}
 assert found.complete
 assert [read[p].module for p in places] == [o.module for o in true.objects]

@@ -81,7 +81,7 @@ def test_the_script_runs_and_makes_pictures(script: Path, tmp_path: Path) -> Non
     assert 1 <= len(said) <= 20, "a few honest numbers"
     sizes = [int(size) for size in last.removeprefix("pictures:").split()]
     assert sizes
-    assert min(sizes) > 5000, "a blank canvas of this size takes 3,000 bytes"
+    assert min(sizes) > 5000, "a blank canvas takes 3,400 bytes"
     assert list((tmp_path / "here").iterdir()) == []
     assert list((tmp_path / "temporary").iterdir()) == []
 
