@@ -143,6 +143,23 @@ def test_every_c_source_is_compiled() -> None:
     assert compiled == {p.relative_to(ROOT / "csrc").as_posix() for p in (ROOT / "csrc").rglob("*.c")}
 
 
+RUNS_CODE = re.compile(
+    r"^\s*(?:import|from) (?:pickle|marshal|shelve|joblib|dill|cloudpickle)\b|torch\.load\(|(?<![\w.])(?:eval|exec)\("
+    r"|allow_pickle=True|np\.load\((?![^)]*allow_pickle=False)",
+    re.MULTILINE,
+)
+
+
+def test_nothing_that_is_read_can_run() -> None:
+    """As SECURITY.md says: no module of the package unpickles, evaluates, or lets NumPy do it."""
+    for bad in ("import pickle\n", "    from joblib import load\n", "x = eval(t)\n", "np.load(p)\n", "torch.load(p)"):
+        assert RUNS_CODE.search(bad)
+    sources = [p for p in (ROOT / "src").rglob("*") if p.suffix in {".py", ".pyx", ".pxi"}]
+    assert len(sources) > 200
+    found = {p.name: RUNS_CODE.findall(p.read_text(encoding="utf-8")) for p in sources}
+    assert {name: hits for name, hits in found.items() if hits} == {}
+
+
 def test_no_file_is_large() -> None:
     files = list(tree())
     assert ROOT / "pyproject.toml" in files
