@@ -20,6 +20,7 @@ PAGES = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     *(p.relative_to(ROOT).as_posix() for p in sorted((ROOT / "docs").rglob("*.md")) if "gallery" not in p.parts),
 ]
 NEEDS = {"recsketch.capture.torch.": "torch", "docs/capture_torch": "torch"}  # what begins so needs it

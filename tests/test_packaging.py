@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import re
 import tomllib
@@ -80,16 +81,59 @@ def test_the_workflow_is_the_canonical_one() -> None:
     assert copy.read_bytes() == (ROOT / "wheels.yml").read_bytes()
 
 
-def test_the_workflow_is_pinned() -> None:
-    text = (ROOT / "wheels.yml").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("name", "least"), [("wheels", 5), ("checks", 2)])
+def test_the_workflows_are_pinned(name: str, least: int) -> None:
+    text = (ROOT / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8")
     uses = re.findall(r"uses: (\S+)(.*)", text)
-    assert len(uses) >= 5
+    assert len(uses) >= least
     for action, comment in uses:
         assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action), action
         assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment), action
     assert "\npermissions: {}\n" in text
-    pinned = re.findall(r"cibuildwheel==(\S+)", text)
-    assert len(pinned) == 1
+    assert len(re.findall(r"cibuildwheel==(\S+)", text)) == (name == "wheels")
+
+
+def test_a_workflow_runs_the_checks() -> None:
+    workflows = {p.name: p.read_text(encoding="utf-8") for p in (ROOT / ".github" / "workflows").iterdir()}
+    assert set(workflows) == {"checks.yml", "wheels.yml"}  # each is one of those that are pinned
+    assert "bash .ci/run\n" in workflows["checks.yml"]
+
+
+def shipped() -> set[str]:
+    """Files of the package that are not this project's own text."""
+    ours = {".py", ".pyi", ".pyx", ".pxi", ".typed", ".md", ".html", ".css", ".js"}
+    files = (p for p in (ROOT / "src").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return {p.relative_to(ROOT / "src").as_posix() for p in files if p.suffix not in {*ours, ".so", ".pyd"}}
+
+
+def test_what_is_shipped_has_its_licence() -> None:
+    """A line in LICENSES/README.md, whose texts are there; pyproject.toml puts all of that folder into the wheel."""
+    page = (ROOT / "LICENSES" / "README.md").read_text(encoding="utf-8")
+    assert {name for name in shipped() if Path(name).name not in page} == set()
+    texts = set(re.findall(r"`([\w.-]+\.txt)`", page))
+    assert texts == {p.name for p in (ROOT / "LICENSES").glob("*.txt")}
+    assert set(PROJECT["project"]["license-files"]) == {"LICENSE", "LICENSES/*"}
+    assert PROJECT["project"]["license"] == "BSD-3-Clause AND CC-BY-4.0"
+
+
+def test_the_bill_of_materials_names_what_is_shipped() -> None:
+    """Its template, which CMake fills in; `.ci/check_wheel.py` looks at that of a wheel."""
+    bill = json.loads((ROOT / "tools" / "sbom.cdx.json.in").read_text(encoding="utf-8"))
+    data = {part["name"]: part for part in bill["components"] if part["type"] != "library"}
+    assert set(data) == shipped()
+    cmake = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    (names,) = re.findall(r"foreach\(data ([\w ]+)\)", cmake)
+    for name, part in data.items():
+        assert Path(name).stem in names.split()
+        assert part["hashes"] == [{"alg": "SHA-256", "content": f"@{Path(name).stem}_sha256@"}]
+        assert part["licenses"] == [{"license": {"id": "CC-BY-4.0"}}]
+
+
+def test_the_citation_is_of_this_version() -> None:
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {PROJECT['project']['version']}\n" in text
+    assert "\nlicense: BSD-3-Clause\n" in text
+    assert f"- name: {PROJECT['project']['authors'][0]['name']}\n" in text
 
 
 def test_every_c_source_is_compiled() -> None:
@@ -97,6 +141,23 @@ def test_every_c_source_is_compiled() -> None:
     compiled = set(re.findall(r"csrc/([\w/]+\.c)\b", text))
     compiled |= {f"kernels/{name}.c" for name in re.findall(r"rsk_kernels\((\w+)[ )]", text) if name != "name"}
     assert compiled == {p.relative_to(ROOT / "csrc").as_posix() for p in (ROOT / "csrc").rglob("*.c")}
+
+
+RUNS_CODE = re.compile(
+    r"^\s*(?:import|from) (?:pickle|marshal|shelve|joblib|dill|cloudpickle)\b|torch\.load\(|(?<![\w.])(?:eval|exec)\("
+    r"|allow_pickle=True|np\.load\((?![^)]*allow_pickle=False)",
+    re.MULTILINE,
+)
+
+
+def test_nothing_that_is_read_can_run() -> None:
+    """As SECURITY.md says: no module of the package unpickles, evaluates, or lets NumPy do it."""
+    for bad in ("import pickle\n", "    from joblib import load\n", "x = eval(t)\n", "np.load(p)\n", "torch.load(p)"):
+        assert RUNS_CODE.search(bad)
+    sources = [p for p in (ROOT / "src").rglob("*") if p.suffix in {".py", ".pyx", ".pxi"}]
+    assert len(sources) > 200
+    found = {p.name: RUNS_CODE.findall(p.read_text(encoding="utf-8")) for p in sources}
+    assert {name: hits for name, hits in found.items() if hits} == {}
 
 
 def test_no_file_is_large() -> None:

@@ -7,18 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recsketch._check import CapacityWarning, SketchWarning, StructureWarning
 from recsketch._config import isa, show_config
-from recsketch._scan import scan
-from recsketch.runs.batch import TraceBatch
-from recsketch.runs.trace import Trace
-from recsketch.sketcher import Sketcher
-from recsketch.sketching.load import suggest_dim
-from recsketch.sketching.spec import SketchSpec
 
 if TYPE_CHECKING:
     from recsketch import erasure, pipeline, sparse, transforms
+    from recsketch._check import CapacityWarning, SketchWarning, StructureWarning
     from recsketch._lock import FolderInUse
+    from recsketch._scan import scan
     from recsketch.capture.record import module, record
     from recsketch.learning.dictionary import Dictionary
     from recsketch.learning.learn import learn_dictionary
@@ -43,12 +38,17 @@ if TYPE_CHECKING:
     from recsketch.repository.results import Concept, ConceptEvent, Hit, RepositoryCheck, StoredRun
     from recsketch.repository.shards.sharded import ShardedRepository
     from recsketch.repository.store import SketchRepository
+    from recsketch.runs.batch import TraceBatch
     from recsketch.runs.folder import TraceFolder, TraceWriter
     from recsketch.runs.objects import TraceObject
     from recsketch.runs.reduction import ReducedModule, Reduction
     from recsketch.runs.statistics import AttributeStatistics, ModuleStatistics
+    from recsketch.runs.trace import Trace
+    from recsketch.sketcher import Sketcher
     from recsketch.sketching import packing as storage
+    from recsketch.sketching.load import suggest_dim
     from recsketch.sketching.packing import PackedSketches, pack
+    from recsketch.sketching.spec import SketchSpec
     from recsketch.sketching.table import SketchTable
     from recsketch.sparse import SubsampledHadamard
     from recsketch.trials.results import ModuleTrial, StoredTrial, Trial
@@ -131,72 +131,82 @@ __all__ = [
 ]
 
 
-# Loaded when asked for, so that a program that only sketches starts fast: name -> module, or module:attribute.
+# Loaded when asked for, so that a program pays for what it uses: name -> module, or module:attribute. Only what chooses
+# the kernels is imported at once: a RECSKETCH_ISA that this machine lacks is an ImportError here.
 _LATER = {
-    "compare_groups": "populations.changes.groups:compare_groups",
-    "compare": "populations.compared:compare",
-    "Monitor": "populations.changes.monitor:Monitor",
-    "GroupStatistics": "populations.elements:GroupStatistics",
-    "ExchangeabilityWarning": "populations.changes.exchangeable:ExchangeabilityWarning",
-    "Comparison": "populations.changes.comparison:Comparison",
+    "__version__": "_config:version",
     "Alarm": "populations.changes.alarm:Alarm",
     "AttributeStatistics": "runs.statistics:AttributeStatistics",
+    "CapacityWarning": "_check:CapacityWarning",
     "Change": "reading.difference:Change",
+    "compare": "populations.compared:compare",
+    "compare_groups": "populations.changes.groups:compare_groups",
+    "Comparison": "populations.changes.comparison:Comparison",
     "Concept": "repository.results:Concept",
     "ConceptEvent": "repository.results:ConceptEvent",
     "Cooccurrence": "populations.cooccurrence:Cooccurrence",
+    "cooccurrence": "populations.cooccurrence:cooccurrence",
+    "datasets": "datasets",
     "Dictionary": "learning.dictionary:Dictionary",
+    "diff": "reading.difference:diff",
     "Difference": "reading.difference:Difference",
+    "erasure": "erasure",
+    "ExchangeabilityWarning": "populations.changes.exchangeable:ExchangeabilityWarning",
+    "fit_modules": "learning.modular:fit_modules",
+    "fixed_point": "populations.fixed:fixed_point",
+    "FolderInUse": "_lock:FolderInUse",
     "Graph": "repository.graph.graph:Graph",
+    "GroupStatistics": "populations.elements:GroupStatistics",
     "Hit": "repository.results:Hit",
+    "learn_dictionary": "learning.learn:learn_dictionary",
     "ModularRegressor": "learning.modular:ModularRegressor",
+    "module": "capture.record.modules:module",
     "ModuleStatistics": "runs.statistics:ModuleStatistics",
     "ModuleTrial": "trials.results:ModuleTrial",
+    "Monitor": "populations.changes.monitor:Monitor",
     "Neighbours": "reading.nearest:Neighbours",
+    "pack": "sketching.packing:pack",
     "PackedSketches": "sketching.packing:PackedSketches",
     "PathStatistics": "populations.results:PathStatistics",
+    "pipeline": "pipeline",
     "Population": "populations.population:Population",
     "PopulationReading": "populations.results:PopulationReading",
+    "PostgresRepository": "repository.postgres.repository:PostgresRepository",
+    "record": "capture.record.recording:record",
     "Recovery": "reading.results:Recovery",
     "ReducedModule": "runs.reduction:ReducedModule",
     "Reduction": "runs.reduction:Reduction",
     "RepositoryCheck": "repository.results:RepositoryCheck",
-    "PostgresRepository": "repository.postgres.repository:PostgresRepository",
     "RepositoryDamaged": "repository.errors:RepositoryDamaged",
     "RepositoryInUse": "repository.errors:RepositoryInUse",
     "RepositoryWarning": "repository.errors:RepositoryWarning",
-    "ShardFailed": "repository.errors:ShardFailed",
+    "Rest": "reading.results:Rest",
+    "scan": "_scan:scan",
     "ShardedRepository": "repository.shards.sharded:ShardedRepository",
+    "ShardFailed": "repository.errors:ShardFailed",
+    "Sketcher": "sketcher:Sketcher",
     "SketchRepository": "repository.store:SketchRepository",
+    "SketchSpec": "sketching.spec:SketchSpec",
+    "SketchTable": "sketching.table:SketchTable",
+    "SketchWarning": "_check:SketchWarning",
+    "sparse": "sparse",
+    "storage": "sketching.packing",
     "StoredRun": "repository.results:StoredRun",
     "StoredTrial": "trials.results:StoredTrial",
-    "Rest": "reading.results:Rest",
-    "SketchTable": "sketching.table:SketchTable",
+    "StructureWarning": "_check:StructureWarning",
     "SubsampledHadamard": "sparse:SubsampledHadamard",
+    "suggest_dim": "sketching.load:suggest_dim",
     "Summary": "reading.results:Summary",
-    "FolderInUse": "_lock:FolderInUse",
+    "Trace": "runs.trace:Trace",
+    "TraceBatch": "runs.batch:TraceBatch",
     "TraceFolder": "runs.folder:TraceFolder",
     "TraceObject": "runs.objects:TraceObject",
     "TraceWriter": "runs.folder:TraceWriter",
+    "transforms": "transforms",
     "Trial": "trials.results:Trial",
+    "trial": "trials.trial:trial",
     "Unrolled": "reading.results:Unrolled",
     "UnrolledObject": "reading.results:UnrolledObject",
-    "__version__": "_config:version",
-    "cooccurrence": "populations.cooccurrence:cooccurrence",
-    "datasets": "datasets",
-    "diff": "reading.difference:diff",
-    "fit_modules": "learning.modular:fit_modules",
-    "erasure": "erasure",
-    "fixed_point": "populations.fixed:fixed_point",
-    "learn_dictionary": "learning.learn:learn_dictionary",
-    "module": "capture.record.modules:module",
-    "pack": "sketching.packing:pack",
-    "pipeline": "pipeline",
-    "record": "capture.record.recording:record",
-    "sparse": "sparse",
-    "storage": "sketching.packing",
-    "transforms": "transforms",
-    "trial": "trials.trial:trial",
 }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 import recsketch._core as _core
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 U16: TypeAlias = "npt.NDArray[np.uint16]"
 U32: TypeAlias = "npt.NDArray[np.uint32]"
