@@ -23,7 +23,6 @@ from recsketch.runs import drawing
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="there is no Chromium"),
-    pytest.mark.slow,
 ]
 WIDTHS = (360, 800, 1600)
 
