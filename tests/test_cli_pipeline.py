@@ -131,7 +131,7 @@ def test_what_does_not_go_together(folder: Path, capsys: pytest.CaptureFixture[s
         ([runs, str(folder / "out"), "--memory", "lots", *spec], "wanted a size such as 800M"),
         (
             [runs, str(folder / "out"), "--dtype", "bfloat16", *spec],
-            "--dtype: wanted float16 or float32 or int8; got 'bfloat16'",
+            "--dtype: wanted 'float32' or 'float16' or 'int8'; got 'bfloat16'",
         ),
         (["--verify", runs, a], "wanted one folder"),
         (["--verify", runs], "wanted a folder of sketches; got another"),
