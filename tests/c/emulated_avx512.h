@@ -42,6 +42,17 @@ RSK_EMULATE(__m512, float, rsk_permute_ps, (__m512 a, int k), __m512, float, a, 
 RSK_EMULATE(__m512d, double, rsk_permute_pd, (__m512d a, int k), __m512d, double, a, 8, x[(i & ~1) + (k >> i & 1)])
 RSK_EMULATE(__m512d, double, rsk_permutex_pd, (__m512d a, int k), __m512d, double, a, 8, x[(i & ~3) + (k >> 2 * (i & 3) & 3)])
 
+/* rounded to the nearest, ties to even; AVX2's kernels have it of eight */
+static inline __m256i rsk_cvtps_ph(__m512 a, int k) {
+    float x[16];
+    __m128i y[2];
+    __m256i r;
+    (void)k;
+    memcpy(x, &a, sizeof x);
+    for (int i = 0; i < 2; i++) y[i] = _mm256_cvtps_ph(_mm256_loadu_ps(x + 8 * i), 0);
+    memcpy(&r, y, sizeof r);
+    return r;
+}
 static inline __m512 rsk_permutevar_ps(__m512 a, __m512i index) {
     float x[16], y[16];
     int32_t k[16];
@@ -107,6 +118,7 @@ static inline __m512i rsk_zextsi256_si512(__m256i a) {
 #undef _mm512_cvtps_pd
 #undef _mm512_cvtpd_ps
 #undef _mm512_cvtph_ps
+#undef _mm512_cvtps_ph
 #undef _mm512_extractf32x8_ps
 #undef _mm512_extracti32x8_epi32
 #undef _mm512_permute_ps
@@ -129,6 +141,7 @@ static inline __m512i rsk_zextsi256_si512(__m256i a) {
 #define _mm512_cvtps_pd rsk_cvtps_pd
 #define _mm512_cvtpd_ps rsk_cvtpd_ps
 #define _mm512_cvtph_ps rsk_cvtph_ps
+#define _mm512_cvtps_ph rsk_cvtps_ph
 #define _mm512_extractf32x8_ps rsk_extractf32x8
 #define _mm512_extracti32x8_epi32 rsk_extracti32x8
 #define _mm512_permute_ps rsk_permute_ps
