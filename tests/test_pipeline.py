@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
@@ -530,6 +533,36 @@ def test_a_pool_is_rebuilt_when_a_process_dies() -> None:
     """What takes its process with it again and again is given up; all else is done."""
     found = dict(engine.drive(range(8), worked, lambda item: -item, 2, None))
     assert found == {item: -3 if item == 3 else item * item for item in range(8)}
+
+
+def paused(item: int) -> int:
+    """So slowly that the second process has begun before all is done."""
+    time.sleep(0.01)
+    return item
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_process_that_dies_at_the_end_holds_nobody_up(monkeypatch: pytest.MonkeyPatch, which: int) -> None:
+    """One of two that wait for work holds the lock of their queue. Killed as they are told to go, it keeps the other."""
+    manager = pytest.importorskip("concurrent.futures.process")._ExecutorManagerThread
+    ask, found = manager.shutdown_workers, dict[int, int]()
+
+    def killed_and_asked(self: Any) -> None:
+        alive = [process for process in self.processes.values() if process.is_alive()]
+        for process in alive[which : which + 1]:
+            process.kill()
+            process.join()
+        ask(self)
+
+    monkeypatch.setattr(manager, "shutdown_workers", killed_and_asked)
+    items = range(300)
+    driven = threading.Thread(target=lambda: found.update(engine.drive(items, paused, abs, 2, None)), daemon=True)
+    driven.start()
+    driven.join(60)
+    for process in multiprocessing.active_children():
+        process.kill()
+    assert not driven.is_alive()
+    assert found == {item: item for item in items}
 
 
 def raised(item: int) -> int:

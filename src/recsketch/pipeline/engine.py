@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from multiprocessing import connection
 from typing import TypeVar
 
 from recsketch._arrow import arrow
@@ -105,7 +106,19 @@ def _local(
                 item = places.pop(suspects.popleft())
                 yield item, lost(item)
         finally:
+            if not waiting:
+                _end(pool)
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End processes that have nothing left to do. One that dies while a pool asks them to go may hold the lock of the
+    queue through which it asks, and all would wait for ever."""
+    processes = list((pool._processes or {}).values())
+    for process in processes:
+        process.kill()
+    for process in processes:
+        connection.wait([process.sentinel])
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
