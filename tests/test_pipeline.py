@@ -543,7 +543,7 @@ def paused(item: int) -> int:
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_process_that_dies_at_the_end_holds_nobody_up(monkeypatch: pytest.MonkeyPatch, which: int) -> None:
-    """One of two that wait for work holds the lock of their queue. Killed as they are told to go, it keeps the other."""
+    """One of two that wait for work holds the lock of their queue. Killed when told to go, it keeps the other."""
     manager = pytest.importorskip("concurrent.futures.process")._ExecutorManagerThread
     ask, found = manager.shutdown_workers, dict[int, int]()
 
