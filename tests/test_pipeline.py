@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
@@ -537,7 +536,7 @@ def test_a_pool_is_rebuilt_when_a_process_dies() -> None:
 
 def paused(item: int) -> int:
     """So slowly that the second process has begun before all is done."""
-    time.sleep(0.01)
+    threading.Event().wait(0.01)
     return item
 
 
