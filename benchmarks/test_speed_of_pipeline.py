@@ -81,6 +81,33 @@ def parquet(effort: int) -> Iterator[Figure]:
         yield Figure(f"runs {what}, Parquet, one thread", f"≥ {target} MB/s", f"{rate:.0f} MB/s", how, rate >= target)
 
 
+def parts(effort: int) -> Iterator[Figure]:
+    """What becomes of a sketch once it is made, in CPU time, on one thread: packed, written and read again."""
+    count = (100, 20_000, 50_000)[effort]
+    sketches = np.random.default_rng(0).standard_normal((count, D), np.float32)
+    table = rs.SketchTable(SPEC, rs.pack(sketches), np.full(count, 20, np.int32), np.full(count, 360))
+    with tempfile.TemporaryDirectory() as folder:
+        calls: dict[str, Any] = {"packed": lambda: rs.pack(sketches), "copied": sketches.copy}
+        for form, write, read in (
+            ("Arrow", table.to_ipc, rs.SketchTable.from_ipc),
+            ("Parquet", table.to_parquet, rs.SketchTable.from_parquet),
+        ):
+            path = f"{folder}/{form}"
+            calls |= {f"{form} written": lambda w=write, p=path: w(p), f"{form} read": lambda r=read, p=path: r(p)}
+        seconds: dict[str, list[float]] = {name: [] for name in calls}
+        for _ in range((1, 5, 15)[effort]):
+            for name, call in calls.items():
+                start = time.process_time()
+                call()
+                seconds[name].append(time.process_time() - start)
+    row = {name: 1e6 * float(np.median(found)) / count for name, found in seconds.items()}
+    how = f"{count:,} sketches of {D} numbers as float16, a sketch, median"
+    yield Figure("float32 to float16, over copying the floats", "", f"{row['packed'] / row['copied']:.1f}×", how)
+    for what in ("written", "read"):
+        told = ", ".join(f"{form} {row[f'{form} {what}']:.2f} us" for form in ("Arrow", "Parquet"))
+        yield Figure(f"sketches {what}, CPU time", "", told, how)
+
+
 def alone(count: int) -> tuple[float, float]:
     """Wall and CPU seconds in which a process sketches so many runs from memory."""
     runs, sk = batch(min(count, 20_000)), rs.Sketcher(SPEC, threads=1)
@@ -205,7 +232,7 @@ def resumed(effort: int) -> Iterator[Figure]:
     yield Figure("a finished job, run again", "≤ 2 s", f"{best:.2f} s", how, best <= 2)
 
 
-FIGURES = (parquet, whole, resumed)
+FIGURES = (parquet, parts, whole, resumed)
 
 
 @pytest.mark.parametrize("group", FIGURES, ids=lambda group: group.__name__)

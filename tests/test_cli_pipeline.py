@@ -41,6 +41,20 @@ def status(words: list[str]) -> int | str | None:
         return e.code
 
 
+@pytest.mark.parametrize("form", ["parquet", "arrow", "npz"])
+def test_a_part_is_read_as_its_folder_is(folder: Path, capsys: pytest.CaptureFixture[str], form: str) -> None:
+    """By its name alone: of each form, all that its rows say."""
+    sketch(folder, folder / "in" / "a.parquet", folder / "out", "--form", form)
+    (part,) = (folder / "out").glob(f"*.{form}")
+    told = []
+    for path in (folder / "out", part):
+        capsys.readouterr()
+        assert status(["unroll", str(path), "--json"]) == 0
+        told.append(json.loads(capsys.readouterr().out))
+    assert told[0] == told[1]
+    assert len(told[0]) == 10
+
+
 def test_a_folder_is_sketched(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The table goes to stderr; stdout is for those who asked for something."""
     sketch(folder, folder / "in", folder / "out")

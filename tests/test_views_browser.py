@@ -21,9 +21,7 @@ import recsketch as rs
 from recsketch.runs import drawing
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-pytestmark = [
-    pytest.mark.skipif(BROWSER is None, reason="there is no Chromium"),
-]
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium")
 WIDTHS = (360, 800, 1600)
 
 

@@ -114,9 +114,9 @@ typedef struct rsk_kernels {
     void (*moments)(const float *const *x, int rows, ptrdiff_t n, const double *shift, double *sum, double *square, double *norms,
                     int64_t *zeros, uint32_t *largest);
     /* out = the halves nearest to x / *scale, the power of two, at least 2^-126, by which the largest |x[k]| is in [2^14, 2^15), or 2^-15
-     * where all are 0; *lost = the sum of squares of x - *scale out. Returns the bits of the largest |x[k]|. Where these are above those of
-     * RSK_MAX_VALUE it writes nothing; n >= 0 */
-    uint32_t (*halve)(uint16_t *out, const float *x, ptrdiff_t n, float *scale, double *lost);
+     * where all are 0; *lost = the sum of squares of x - *scale out. Returns 0, having written nothing, where a number is NaN or above
+     * RSK_MAX_VALUE in magnitude; n >= 0 */
+    int (*halve)(uint16_t *out, const float *x, ptrdiff_t n, float *scale, double *lost);
     /* whether |x[k]| <= most for all k, most finite and >= 0; n >= 0 */
     int (*within_f32)(const float *x, ptrdiff_t n, float most);
     int (*within_f64)(const double *x, ptrdiff_t n, double most);

@@ -12,14 +12,16 @@ static RSK_INLINE uint32_t magnitude(float x) {
     return bits & 0x7fffffffu;
 }
 
-static int within_f32(const float *x, ptrdiff_t n, float most) {
+static RSK_INLINE uint32_t largest_magnitude(const float *x, ptrdiff_t n) {
     uint32_t largest = 0;
     for (ptrdiff_t i = 0; i < n; i++) {
         const uint32_t size = magnitude(x[i]);
         largest = size > largest ? size : largest;
     }
-    return largest <= magnitude(most);
+    return largest;
 }
+
+static int within_f32(const float *x, ptrdiff_t n, float most) { return largest_magnitude(x, n) <= magnitude(most); }
 
 static int within_f64(const double *x, ptrdiff_t n, double most) {
     int64_t largest = 0, limit; /* signed: some instruction sets compare no other integers of 64 bits */

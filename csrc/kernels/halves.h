@@ -12,10 +12,9 @@ static RSK_INLINE void halve_block(uint16_t *out, const float *x, v16 inverse, v
     }
 }
 
-static uint32_t halve(uint16_t *RSK_RESTRICT out, const float *RSK_RESTRICT x, ptrdiff_t n, float *scale, double *lost) {
-    uint32_t most = 0;
-    for (ptrdiff_t k = 0; k < n; k++) most = magnitude(x[k]) > most ? magnitude(x[k]) : most;
-    if (most > magnitude(RSK_MAX_VALUE)) return most;
+static int halve(uint16_t *RSK_RESTRICT out, const float *RSK_RESTRICT x, ptrdiff_t n, float *scale, double *lost) {
+    const uint32_t most = largest_magnitude(x, n);
+    if (most > magnitude(RSK_MAX_VALUE)) return 0;
     float largest;
     int exponent;
     memcpy(&largest, &most, sizeof largest);
@@ -34,5 +33,5 @@ static uint32_t halve(uint16_t *RSK_RESTRICT out, const float *RSK_RESTRICT x, p
         memcpy(out + k, ends, (size_t)(n - k) * sizeof *ends);
     }
     *lost = halved(lane);
-    return most;
+    return 1;
 }

@@ -54,12 +54,9 @@ rsk_status rsk_add_fixed(const float *x, ptrdiff_t rows, ptrdiff_t dim, const in
 rsk_status rsk_halves(const float *x, ptrdiff_t rows, ptrdiff_t dim, uint16_t *out, float *scale, double *noise, ptrdiff_t *where) {
     if (where) *where = -1;
     if (!x || !out || !scale || !noise || rows < 0 || dim < 1 || (rows && dim > PTRDIFF_MAX / 4 / rows)) return RSK_EINVAL;
-    const float limit = RSK_MAX_VALUE;
-    uint32_t bits;
-    memcpy(&bits, &limit, sizeof bits);
     for (ptrdiff_t r = 0; r < rows; r++) {
         double lost;
-        if (rsk_kernels_current()->halve(out + r * dim, x + r * dim, dim, scale + r, &lost) > bits) {
+        if (!rsk_kernels_current()->halve(out + r * dim, x + r * dim, dim, scale + r, &lost)) {
             if (where) *where = r;
             return RSK_EVALUE;
         }

@@ -23,6 +23,8 @@ from recsketch.sketching.spec import SketchSpec
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from recsketch.sketching.table import SketchTable
+
     Floats: TypeAlias = npt.NDArray[np.float32]
     Sketches: TypeAlias = Floats | PackedSketches
 
@@ -104,7 +106,15 @@ def is_folder(path: str) -> bool:
 
 def is_table(path: str) -> bool:
     """Whether a path is a folder of sketches, or one of its parts by its name."""
-    return path != STANDARD and (is_parquet(path) or is_folder(path))
+    return path != STANDARD and (is_parquet(path) or path.lower().endswith(".arrow") or is_folder(path))
+
+
+def read_table(path: str) -> SketchTable:
+    """A folder of sketches, or a table in a file."""
+    from recsketch.pipeline import read
+    from recsketch.sketching.table import load
+
+    return read(path) if is_folder(path) else load(path)
 
 
 def is_traces(path: str) -> bool:
@@ -178,10 +188,7 @@ def read_sketches(path: str | BinaryIO, spec: str | None = None) -> tuple[Sketch
         found = read_spec(spec)
         return found, read_packed(path, found)
     if isinstance(path, str) and is_table(path):
-        from recsketch.pipeline import read
-        from recsketch.sketching.table import SketchTable
-
-        table = SketchTable.from_parquet(path) if is_parquet(path) else read(path)
+        table = read_table(path)
         return table.spec, table.sketches
     names = members(path) if isinstance(path, str) else set()
     if names >= PACKED:

@@ -14,11 +14,10 @@ import recsketch._files as _files
 from recsketch.pipeline.sources import Input, Job
 from recsketch.pipeline.work import Done, Settings, sha256
 from recsketch.sketching.spec import SketchSpec
-from recsketch.sketching.table import SketchTable
+from recsketch.sketching.table import SketchTable, load
 
 FORMAT = 1
 SETTINGS, MANIFEST, LOCK = "_settings.json", "_manifest.jsonl", "_lock"
-LOADS = {".npz": SketchTable.from_npz, ".arrow": SketchTable.from_ipc}
 OURS = re.compile(r"part-[0-9a-f]{24}\.(parquet|arrow|npz|jsonl)|\.recsketch-[0-9a-f]{16}\.part")
 
 
@@ -269,7 +268,7 @@ def parts(folder: str | os.PathLike[str]) -> Iterator[SketchTable]:
     found = opened(folder)
     for _, entry in sorted(found.entries.items()):
         if entry.part is not None:
-            yield LOADS.get(os.path.splitext(entry.part)[1], SketchTable.from_parquet)(found.place(entry.part))
+            yield load(found.place(entry.part))
 
 
 def read(folder: str | os.PathLike[str]) -> SketchTable:

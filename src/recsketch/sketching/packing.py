@@ -316,9 +316,9 @@ def unpacked(sketches: object) -> tuple[Any, Doubles | None]:
     return sketches, None
 
 
-def _blocks(rows: npt.NDArray[Any], size: int = BLOCK) -> Iterator[slice]:
+def _blocks(rows: npt.NDArray[Any]) -> Iterator[slice]:
     """Slices of (n, d) rows, of about so many numbers each, so that what is computed from them stays small."""
-    step = max(1, size // rows.shape[1])
+    step = max(1, BLOCK // rows.shape[1])
     return (slice(first, first + step) for first in range(0, len(rows), step))
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import recsketch._check as _check
 import recsketch._files as _files
 from recsketch.cli.files import (
-    is_folder,
     is_parquet,
     is_table,
     keep_apart,
     members,
     read_sketches,
+    read_table,
     target,
     write_sketches,
 )
@@ -63,13 +63,7 @@ def pack(parser: argparse.ArgumentParser) -> Run:
 
 def _table(given: str, out: str, dtype: str) -> tuple[int, int]:
     """Rows, and the bytes of their sketches."""
-    from recsketch.pipeline import read
-    from recsketch.sketching.table import SketchTable
-
-    if is_parquet(given):
-        found = SketchTable.from_parquet(given)
-    else:
-        found = read(given) if is_folder(given) else SketchTable.from_npz(given)
+    found = read_table(given)
     if found.sketches.dtype != dtype:
         found = dataclasses.replace(found, sketches=packed(found.unpack(), dtype))
     with _files.written(target(out)) as file:
