@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from views import pages
 
 import recsketch as rs
 from recsketch.runs import drawing
@@ -45,20 +46,8 @@ def drawn(trace):
     return drawing.Drawing(trace.objects, trace.output_ids, trace.output_weights)
 
 
-def a_page(lines=6, chars=44):
-    """One page of lines of characters."""
-    rng = np.random.default_rng(0)
-    trace = rs.Trace()
-    tops = []
-    for _ in range(lines):
-        below = [trace.add("char", rng.standard_normal(32)) for _ in range(chars)]
-        tops.append(trace.add("line", rng.standard_normal(24), inputs=below))
-    trace.outputs([trace.add("page", rng.standard_normal(8), inputs=tops, weights=range(1, lines + 1))])
-    return trace
-
-
 def test_html_nests_and_holds_every_object():
-    trace = a_page()
+    trace = pages()
     html = trace._repr_html_()
     parsed = Checked(html)
     assert parsed.tags.count("meter") == len(trace) == 271
@@ -84,7 +73,7 @@ def test_names_are_escaped_and_stay_on_one_line():
 
 
 def test_a_document_stands_alone():
-    document = drawing.document("runs", [("one", drawing.page(drawn(a_page(2, 2)), 9)), ("two", "<p>none</p>")])
+    document = drawing.document("runs", [("one", drawing.page(drawn(pages(2, 2)), 9)), ("two", "<p>none</p>")])
     parsed = Checked(document)
     assert document.startswith("<!DOCTYPE html>")
     assert [parsed.tags.count(tag) for tag in ("html", "head", "body", "h1", "h2", "script")] == [1, 1, 1, 1, 2, 1]
@@ -94,7 +83,7 @@ def test_a_document_stands_alone():
 
 @pytest.mark.parametrize("most", [1, 2, 5, 7])
 def test_limits_are_kept_to_and_told(most):
-    trace = a_page(2, 2)  # 7 objects
+    trace = pages(2, 2)  # 7 objects
     html = drawing.page(drawn(trace), most)
     lines = list(drawing.text(drawn(trace), most))
     assert Checked(html).tags.count("meter") == most

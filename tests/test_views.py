@@ -581,3 +581,13 @@ def test_rooms_are_fair() -> None:
     below = [shared.add("x", [1.0, float(i)]) for i in range(10)]
     shared.outputs([shared.add("top", [1.0, float(i)], below) for i in range(30)])
     assert choice(scene(shared._drawing()), 41).drawn == 40  # of inputs of 30 users each takes room once
+
+
+def test_pages_are_as_large_as_they_are_said_to_be() -> None:
+    """350 bytes an object drawn, 150 an object listed, 7 kB of style and 12 kB of page, to a fifth: as docstrings and
+    docs/views.md say. From 240 objects on a run is drawn as large as it gets."""
+    a, b, c, d = (len(pages(*shape).to_html()) for shape in ((4, 20), (6, 30), (10, 50), (12, 60)))
+    assert 400 <= (b - a) / (187 - 85) <= 600
+    assert 120 <= (d - c) / (733 - 511) <= 180
+    assert 5600 <= len(style()) <= 8400
+    assert 9600 <= len(drawing.document("A run", [("", "")])) <= 14400

@@ -27,7 +27,7 @@ LENGTHS = {"page": 3, "line": SIDE, **dict.fromkeys(NAMES, SIDE * SIDE)}
 """Module -> length of its attribute."""
 
 WIRING: dict[str | None, list[str]] = {None: ["page"], "page": ["line"], "line": list(NAMES)}
-"""Told to sums alone, which would find it by themselves, in three times the time."""
+"""Told to sums alone, which would find it by themselves, and take longer."""
 
 Digits = list[list[tuple[str, Floats]]]
 """Names and pixels, line by line."""

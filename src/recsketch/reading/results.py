@@ -357,7 +357,7 @@ class Unrolled(Record):
 
         Notes
         -----
-        Cost: about 300 bytes an object drawn and 200 an object listed, and 7 kB of style; with truth also `diff`.
+        Cost: about 350 bytes an object drawn and 150 an object listed, and 7 kB of style; with truth also `diff`.
 
         Examples
         --------

@@ -292,7 +292,7 @@ class Trace:
 
         Notes
         -----
-        Cost: about 300 bytes an object drawn and 200 an object listed, and 7 kB of style.
+        Cost: about 350 bytes an object drawn and 150 an object listed, and 7 kB of style.
 
         Examples
         --------
