@@ -525,7 +525,7 @@ rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t 
  * RSK_EINVAL  NULL, threads < 1, the plan is not one of this spec's
  * RSK_EVALUE  scale times an element is NaN or larger than RSK_MAX_VALUE; where says which object's, the first in trace order
  * RSK_EOVERFLOW  (RSK_WEIGHTS_COUNT) weights multiply up to a sketch of infinite numbers; where says which trace, the first
- * RSK_ENOMEM  scratch: with "skew" and "block" about (rsk_plan_vectors + 11) max(d, a') + 162 D floats a thread, a' the longest attribute padded to a
+ * RSK_ENOMEM  scratch: with "skew" and "block" about (rsk_plan_vectors + 11) max(d, a') + 320 D floats a thread, a' the longest attribute padded to a
  *             power of two, and D the longest that is at most d / 16; with "hadamard" (2 rsk_plan_vectors + 15) max(d, a').
  *             24 bytes a trace. A trace that several threads share takes d floats more for each of at most 256 pieces, and 100
  *             bytes a tuple; it is done by one thread where there is no memory for these

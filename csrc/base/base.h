@@ -16,8 +16,13 @@
 #define RSK_RESTRICT __restrict
 #endif
 
+/* GCC takes a function that does nothing but prefetch for one without effect, and drops its calls. The empty instruction is one. */
 #if defined(__GNUC__) || defined(__clang__)
-#define RSK_PREFETCH(p) __builtin_prefetch(p)
+#define RSK_PREFETCH(p)        \
+    do {                       \
+        __builtin_prefetch(p); \
+        __asm__ volatile("");  \
+    } while (0)
 #else
 #define RSK_PREFETCH(p) ((void)(p))
 #endif

@@ -19,12 +19,12 @@ enum { RSK_ROWS = 4 };       /* vectors that are added up in one pass, at most *
 enum { RSK_TOGETHER = 32 }; /* leaves that are added to a tuple's vector in one pass, at most */
 
 /* A leaf of a tuple, seen through its position's operator, in whole numbers: at k, in the c-th half and the j-th run of d / 2 width
- * coordinates there, +-rows[j] / 2 +-rows[(1 + c) width + j] / 2 +-counter terms. index holds the signs, four bits a coordinate:
- * nibble k / 16 % 8 of word k / 128 * 16 + k % 16. Bit 0 is set where the first term is negative, bit 1 for the second; the two upper
- * bits say which of the four numbers in `counter` is added. */
+ * coordinates there, one of four numbers that the run has in tables, and one of four counters. index says which, by four bits a
+ * coordinate: nibble k / 16 % 8 of word k / 128 * 16 + k % 16. Bit 0 is set where the run's first term is negative, bit 1 where its
+ * second is; the two upper bits are the number of the counter. */
 typedef struct rsk_leaf {
     const uint32_t *index;
-    const int32_t *rows; /* (3, width) */
+    const int32_t *tables; /* (2, width, 4), the runs in an order that the instruction set chooses */
     int32_t counter[4];
 } rsk_leaf;
 
@@ -79,19 +79,19 @@ typedef struct rsk_kernels {
                         float *work);
     uint32_t (*row_f64)(int32_t *out, const int32_t *whole, const double *real, ptrdiff_t d, const rsk_turn *turns, int count, double f,
                         double *work);
-    /* out (+)= the sum of at most RSK_TOGETHER leaves of one width, at most d / 16, less what rows and sums have halved:
-     * out[k] (+)= sums[c width + j] + for every leaf the first row where its sign is positive, the second likewise, and its counter's
-     * number. It returns the largest |out[k]|. Sums that overflow on the way wrap; the caller sees to it that none does at the end */
-    uint32_t (*leaves)(int32_t *out, ptrdiff_t d, ptrdiff_t width, const rsk_leaf *leaf, ptrdiff_t count, const int32_t *sums,
-                       int accumulate);
-    /* A leaf's rows: 2 rint(a h[j]) and 2 rint(b h[j ^ partner[c]]), c = 0, 1; and sums (2, width) (-)= half of these of c */
-    void (*leaf_rows)(int32_t *rows, int32_t *sums, const double *h, ptrdiff_t width, double a, double b, const ptrdiff_t partner[2],
-                      int first);
+    /* out (+)= the sum of at most RSK_TOGETHER leaves of one width, at most d / 16. It returns the largest |out[k]|. Sums that overflow
+     * on the way wrap; the caller sees to it that none does at the end */
+    uint32_t (*leaves)(int32_t *out, ptrdiff_t d, ptrdiff_t width, const rsk_leaf *leaf, ptrdiff_t count, int accumulate);
+    /* A leaf's tables, of +-x +-y, x = rint(a h[j]) and y = rint(b h[j ^ partner[c]]), c = 0, 1 */
+    void (*leaf_tables)(int32_t *tables, const double *h, ptrdiff_t width, double a, double b, const ptrdiff_t partner[2]);
     /* The transpose: sums (2, 2, width) = those of +-y over the runs of either half, by bit 0 of index and by bit 1; counter: the sums of
      * +-y by bits 2 and 3, or NULL. Every sum goes over lanes of 16, or 8 where a run has 8, that are folded by halves at its end */
     void (*leaf_sums)(const float *y, ptrdiff_t d, ptrdiff_t width, const uint32_t *index, float *sums, float *counter);
     /* What such sums come to: h[j] = c (sums[0][j] + sums[1][j]) + s (sums[2][j ^ partner[0]] + sums[3][j ^ partner[1]]) */
     void (*leaf_join)(float *h, const float *sums, ptrdiff_t width, float c, float s, const ptrdiff_t partner[2]);
+    /* h (n) = the transform of [x; 0] with signs, x of length <= n; returns the largest |h[j]|, or -1, h being left, where a number of x is
+     * NaN or above RSK_MAX_VALUE in magnitude */
+    double (*embed)(double *h, const float *x, ptrdiff_t length, ptrdiff_t n, const uint16_t *bits);
     /* the largest |h[j]| of n numbers, none of them NaN */
     double (*largest)(const double *h, ptrdiff_t n);
     /* out = x 2^-shift, rounded to nearest, halves up, |x| <= 2^31 - 2, 1 <= shift <= 31; in place */

@@ -84,16 +84,6 @@ static inline n16 n16_of(__m256i lo, __m256i hi) {
     const n16 r = {lo, hi};
     return r;
 }
-static inline n16 n16_load(const int32_t *p) {
-    return n16_of(_mm256_loadu_si256((const void *)p), _mm256_loadu_si256((const void *)(p + 8)));
-}
-static inline void n16_store(int32_t *p, n16 x) {
-    _mm256_storeu_si256((void *)p, x.lo);
-    _mm256_storeu_si256((void *)(p + 8), x.hi);
-}
-static inline n16 n16_zero(void) { return n16_of(_mm256_setzero_si256(), _mm256_setzero_si256()); }
-static inline n16 n16_add(n16 a, n16 b) { return n16_of(_mm256_add_epi32(a.lo, b.lo), _mm256_add_epi32(a.hi, b.hi)); }
-static inline n16 n16_sub(n16 a, n16 b) { return n16_of(_mm256_sub_epi32(a.lo, b.lo), _mm256_sub_epi32(a.hi, b.hi)); }
 static inline n16 n16_rounded(w16 x) {
     return n16_of(_mm256_set_m128i(_mm256_cvtpd_epi32(x.q[1]), _mm256_cvtpd_epi32(x.q[0])),
                   _mm256_set_m128i(_mm256_cvtpd_epi32(x.q[3]), _mm256_cvtpd_epi32(x.q[2])));
@@ -102,6 +92,22 @@ static inline n16 n16_lanes(n16 x, int m) {
     const __m256i index = _mm256_xor_si256(_mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0), _mm256_set1_epi32(m & 7));
     const n16 r = n16_of(_mm256_permutevar8x32_epi32(x.lo, index), _mm256_permutevar8x32_epi32(x.hi, index));
     return m & 8 ? n16_of(r.hi, r.lo) : r;
+}
+/* Unpacking leaves runs i and 4 + i side by side. */
+static inline ptrdiff_t table_at(ptrdiff_t j) { return (j & ~(ptrdiff_t)7) * 4 + (j & 3) * 8 + (j & 4); }
+static inline void store_tables(int32_t *out, __m256i x, __m256i y) {
+    const __m256i zero = _mm256_setzero_si256(), sum = _mm256_add_epi32(x, y), less = _mm256_sub_epi32(x, y);
+    const __m256i more = _mm256_sub_epi32(y, x), none = _mm256_sub_epi32(zero, sum);
+    const __m256i a = _mm256_unpacklo_epi32(sum, more), b = _mm256_unpacklo_epi32(less, none);
+    const __m256i c = _mm256_unpackhi_epi32(sum, more), d = _mm256_unpackhi_epi32(less, none);
+    _mm256_storeu_si256((void *)out, _mm256_unpacklo_epi64(a, b));
+    _mm256_storeu_si256((void *)(out + 8), _mm256_unpackhi_epi64(a, b));
+    _mm256_storeu_si256((void *)(out + 16), _mm256_unpacklo_epi64(c, d));
+    _mm256_storeu_si256((void *)(out + 24), _mm256_unpackhi_epi64(c, d));
+}
+static inline void n16_store_tables(int32_t *out, n16 x, n16 y) {
+    store_tables(out, x.lo, y.lo);
+    store_tables(out + 32, x.hi, y.hi);
 }
 static inline v16 v16_narrow(w16 x) {
     return pair(_mm256_set_m128(_mm256_cvtpd_ps(x.q[1]), _mm256_cvtpd_ps(x.q[0])),

@@ -67,17 +67,24 @@ static inline w16 w16_larger(w16 most, w16 x) {
 }
 static inline double w16_most(w16 x) { return _mm512_reduce_max_pd(_mm512_max_pd(x.lo, x.hi)); }
 typedef __m512i n16;
-static inline n16 n16_load(const int32_t *p) { return _mm512_loadu_si512(p); }
-static inline void n16_store(int32_t *p, n16 x) { _mm512_storeu_si512(p, x); }
-static inline n16 n16_zero(void) { return _mm512_setzero_si512(); }
-static inline n16 n16_add(n16 a, n16 b) { return _mm512_add_epi32(a, b); }
-static inline n16 n16_sub(n16 a, n16 b) { return _mm512_sub_epi32(a, b); }
 static inline n16 n16_rounded(w16 x) {
     return _mm512_inserti32x8(_mm512_castsi256_si512(_mm512_cvtpd_epi32(x.lo)), _mm512_cvtpd_epi32(x.hi), 1);
 }
 static inline n16 n16_lanes(n16 x, int m) {
     const __m512i up = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     return _mm512_permutexvar_epi32(_mm512_xor_si512(up, _mm512_set1_epi32(m)), x);
+}
+/* Unpacking leaves runs i, 4 + i, 8 + i and 12 + i side by side. */
+static inline ptrdiff_t table_at(ptrdiff_t j) { return (j & ~(ptrdiff_t)15) * 4 + (j & 3) * 16 + (j & 12); }
+static inline void n16_store_tables(int32_t *out, n16 x, n16 y) {
+    const __m512i zero = _mm512_setzero_si512(), sum = _mm512_add_epi32(x, y), less = _mm512_sub_epi32(x, y);
+    const __m512i more = _mm512_sub_epi32(y, x), none = _mm512_sub_epi32(zero, sum);
+    const __m512i a = _mm512_unpacklo_epi32(sum, more), b = _mm512_unpacklo_epi32(less, none);
+    const __m512i c = _mm512_unpackhi_epi32(sum, more), d = _mm512_unpackhi_epi32(less, none);
+    _mm512_storeu_si512(out, _mm512_unpacklo_epi64(a, b));
+    _mm512_storeu_si512(out + 16, _mm512_unpackhi_epi64(a, b));
+    _mm512_storeu_si512(out + 32, _mm512_unpacklo_epi64(c, d));
+    _mm512_storeu_si512(out + 48, _mm512_unpackhi_epi64(c, d));
 }
 static inline v16 v16_narrow(w16 x) {
     return _mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(x.lo)), _mm512_cvtpd_ps(x.hi), 1);

@@ -19,7 +19,10 @@
  *   w16                          16 doubles, with load store set1 add sub mul flip of these
  *   v16_narrow(w16)              converted, rounded to nearest
  *   w16_larger(most, x), w16_most(x)  max(most, |x|) and the largest lane; no NaN
- *   n16                          16 int32, with load store zero add sub, which wrap, and n16_rounded(w16), n16_lanes(x, m): i -> i ^ m
+ *   n16                          16 int32: n16_rounded(w16), n16_lanes(x, m): i -> i ^ m
+ *   n16_store_tables(int32_t *, n16 x, n16 y)  for every lane x + y, -x + y, x - y and -x - y, modulo 2^32: those of lane i from the
+ *                                number table_at(i) on, which is where run i of more than 16 lies as well, and
+ *                                table_at(i | j) = table_at(i) + table_at(j) where no bit is in both
  *   bytes, bytes_load(const int8_t *)    32 int8
  *   i16, i16_zero()              16 int32; the instruction set decides which lane holds what
  *   i16_dot(i16, bytes, const int16_t *)  the 32 products with 32 int16 added, two a lane; i16_sum(i16) all lanes, as int64
@@ -210,13 +213,12 @@ static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float 
 
 #undef REG
 
-#include "leaves.h"
-#include RSK_LOOKUP
-
-/* ---------------------------------------------------------------- sparse solvers, scans */
+/* ---------------------------------------------------------------- leaves, sparse solvers, scans */
 
 #include "columns.h"
 #include "halves.h"
+#include "leaves.h"
+#include RSK_LOOKUP
 
 #define SCAN_NEAR 24576 /* bytes of queries that a tile of rows meets while it is in L1 */
 #define SCAN_TALL 4 /* rows at once for a single query; at least SCAN_ROWS */
@@ -278,9 +280,10 @@ const rsk_kernels RSK_TABLE = {
     .row_f32 = row_f32,
     .row_f64 = row_f64,
     .leaves = leaves,
-    .leaf_rows = leaf_rows,
+    .leaf_tables = leaf_tables,
     .leaf_sums = leaf_sums,
     .leaf_join = leaf_join,
+    .embed = embed,
     .largest = largest,
     .lower = lower,
     .settle = settle,

@@ -6,6 +6,26 @@ static double largest(const double *h, ptrdiff_t n) {
     return w16_most(most);
 }
 
+static RSK_INLINE void embed_block(double *h, const float *x, uint16_t bits) {
+    RSK_UNROLL for (int i = 0; i < BLOCK; i += R64_LANES)
+        RSK_JOIN(r64, store)(h + i, RSK_JOIN(r64, flip_word)(RSK_JOIN(r64, of)(x + i), bits, i));
+}
+
+static double embed(double *h, const float *x, ptrdiff_t length, ptrdiff_t n, const uint16_t *bits) {
+    if (!within_f32(x, length, RSK_MAX_VALUE)) return -1.0;
+    ptrdiff_t j = 0;
+    for (; j + BLOCK <= length; j += BLOCK) embed_block(h + j, x + j, bits[j / BLOCK]);
+    if (j < length) {
+        float rest[BLOCK] = {0};
+        memcpy(rest, x + j, sizeof *x * (size_t)(length - j));
+        embed_block(h + j, rest, bits[j / BLOCK]);
+        j += BLOCK;
+    }
+    memset(h + j, 0, sizeof *h * (size_t)(n - j));
+    fwht_f64(h, n);
+    return largest(h, n);
+}
+
 static void lower(int32_t *x, ptrdiff_t n, int shift) { /* in two steps, the second by one bit, since nothing may overflow */
     for (ptrdiff_t k = 0; k < n; k++) x[k] = ((x[k] >> (shift - 1)) + 1) >> 1;
 }
@@ -14,30 +34,16 @@ static void settle(float *RSK_RESTRICT out, const int32_t *RSK_RESTRICT x, ptrdi
     for (ptrdiff_t k = 0; k < n; k++) out[k] = (float)((double)x[k] * f);
 }
 
-/* The second term is rounded into the place of its row for the second half, and from there put into its order, block by block: blocks
- * that change places are read before they are written. */
-static void leaf_rows(int32_t *RSK_RESTRICT rows, int32_t *RSK_RESTRICT sums, const double *RSK_RESTRICT h, ptrdiff_t width, double a,
-                      double b, const ptrdiff_t partner[2], int first) {
+static void leaf_tables(int32_t *RSK_RESTRICT tables, const double *RSK_RESTRICT h, ptrdiff_t width, double a, double b,
+                        const ptrdiff_t partner[2]) {
     const w16 va = w16_set1(a), vb = w16_set1(b);
-    int32_t *const second = rows + 2 * width;
-    for (ptrdiff_t j = 0; j < width; j += BLOCK) n16_store(second + j, n16_rounded(w16_mul(vb, w16_load(h + j))));
-    const ptrdiff_t far[2] = {partner[0] & ~(ptrdiff_t)(BLOCK - 1), partner[1] & ~(ptrdiff_t)(BLOCK - 1)};
-    const int near[2] = {(int)(partner[0] & (BLOCK - 1)), (int)(partner[1] & (BLOCK - 1))};
     for (ptrdiff_t j = 0; j < width; j += BLOCK) {
-        const n16 one = n16_rounded(w16_mul(va, w16_load(h + j))), two = n16_lanes(n16_load(second + (j ^ far[0])), near[0]);
-        n16_store(rows + j, n16_add(one, one));
-        n16_store(rows + width + j, n16_add(two, two));
-        n16_store(sums + j, n16_sub(n16_sub(first ? n16_zero() : n16_load(sums + j), one), two));
-        n16_store(sums + width + j, n16_sub(first ? n16_zero() : n16_load(sums + width + j), one));
-    }
-    for (ptrdiff_t j = 0; j < width; j += BLOCK) {
-        if (far[1] && j & rsk_highest_bit(far[1])) continue; /* done with its partner */
-        const n16 x = n16_lanes(n16_load(second + (j ^ far[1])), near[1]), y = n16_lanes(n16_load(second + j), near[1]);
-        n16_store(sums + width + j, n16_sub(n16_load(sums + width + j), x));
-        n16_store(second + j, n16_add(x, x));
-        if (!far[1]) continue;
-        n16_store(sums + width + (j ^ far[1]), n16_sub(n16_load(sums + width + (j ^ far[1])), y));
-        n16_store(second + (j ^ far[1]), n16_add(y, y));
+        const n16 one = n16_rounded(w16_mul(va, w16_load(h + j)));
+        for (int c = 0; c < 2; c++) {
+            const ptrdiff_t from = j ^ (partner[c] & ~(ptrdiff_t)(BLOCK - 1));
+            const n16 two = n16_lanes(n16_rounded(w16_mul(vb, w16_load(h + from))), (int)(partner[c] & (BLOCK - 1)));
+            n16_store_tables(tables + 4 * (c * width + j), one, two);
+        }
     }
 }
 

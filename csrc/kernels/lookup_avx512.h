@@ -3,26 +3,20 @@
  * A chunk of registers is summed over all leaves before it is stored. Eight registers share the words of their bits, which are shifted
  * by four from one to the next. A run is 8 coordinates or a power of two above; `span` says how many registers of a chunk it fills. */
 
-/* The sums of a run: its first term where bit 0 is clear, its second where bit 1 is. */
-static RSK_INLINE __m512i run_table(__m512i counter, const int32_t *first, const int32_t *second) {
-    const __m512i t = _mm512_mask_add_epi32(counter, 0x5555, counter, _mm512_set1_epi32(*first));
-    return _mm512_mask_add_epi32(t, 0x3333, t, _mm512_set1_epi32(*second));
-}
+static RSK_INLINE __m512i four(const int32_t *x) { return _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)x)); }
 
-static RSK_INLINE void leaf_chunk(__m512i sum[16], const rsk_leaf *leaf, __m512i counter, ptrdiff_t width, int c, ptrdiff_t k,
-                                  ptrdiff_t j, const int chunk, const int span) {
-    const int32_t *first = leaf->rows + j, *second = leaf->rows + (1 + c) * width + j;
-    const uint32_t *index = leaf->index + k / 8;
+static RSK_INLINE void leaf_chunk(__m512i sum[16], const int32_t *tables, const uint32_t *index, __m512i counter, const int chunk,
+                                  const int span) {
     __m512i bits = _mm512_loadu_si512(index), t = counter;
     RSK_UNROLL for (int q = 0; q < chunk; q++) {
         if (q == 8) bits = _mm512_loadu_si512(index + 16);
         if (span == 0) {
-            const __m512i u = run_table(counter, first + 2 * q + 1, second + 2 * q + 1);
-            t = run_table(counter, first + 2 * q, second + 2 * q);
+            const __m512i u = _mm512_add_epi32(counter, four(tables + table_at(2 * q + 1)));
+            t = _mm512_add_epi32(counter, four(tables + table_at(2 * q)));
             const __m512i both = _mm512_mask_permutexvar_epi32(_mm512_permutexvar_epi32(bits, t), 0xFF00, bits, u);
             sum[q] = _mm512_add_epi32(sum[q], both);
         } else {
-            if (q % span == 0) t = run_table(counter, first + q / span, second + q / span);
+            if (q % span == 0) t = _mm512_add_epi32(counter, four(tables + table_at(q / span)));
             sum[q] = _mm512_add_epi32(sum[q], _mm512_permutexvar_epi32(bits, t));
         }
         if (q % 8 != 7) bits = _mm512_srli_epi32(bits, 4);
@@ -30,35 +24,28 @@ static RSK_INLINE void leaf_chunk(__m512i sum[16], const rsk_leaf *leaf, __m512i
 }
 
 static RSK_INLINE uint32_t leaves_loop(int32_t *RSK_RESTRICT out, ptrdiff_t d, ptrdiff_t width, const rsk_leaf *leaf,
-                                       const __m512i *counter, ptrdiff_t count, const int32_t *sums, int accumulate, const int chunk,
-                                       const int span) {
+                                       const __m512i *counter, ptrdiff_t count, int accumulate, const int chunk, const int span) {
     const ptrdiff_t run = d / 2 / width;
     __m512i most = _mm512_setzero_si512();
-    for (int c = 0; c < 2; c++)
-        for (ptrdiff_t in = 0; in < d / 2; in += 16 * chunk) { /* within the half */
-            const ptrdiff_t k = c * (d / 2) + in, j = in / run;
-            const int32_t *base = sums + c * width + j;
-            __m512i sum[16];
-            RSK_UNROLL for (int q = 0; q < chunk; q++)
-                sum[q] = span ? _mm512_set1_epi32(base[q / (span ? span : 1)])
-                              : _mm512_mask_set1_epi32(_mm512_set1_epi32(base[2 * q]), 0xFF00, base[2 * q + 1]);
-            for (ptrdiff_t i = 0; i < count; i++) leaf_chunk(sum, leaf + i, counter[i], width, c, k, j, chunk, span);
-            RSK_UNROLL for (int q = 0; q < chunk; q++) {
-                if (accumulate) sum[q] = _mm512_add_epi32(sum[q], _mm512_loadu_si512(out + k + 16 * q));
-                _mm512_storeu_si512(out + k + 16 * q, sum[q]);
-                most = _mm512_max_epu32(most, _mm512_abs_epi32(sum[q]));
-            }
+    for (ptrdiff_t k = 0; k < d; k += 16 * chunk) {
+        const ptrdiff_t table = table_at(k / run); /* the second half's runs follow the first's */
+        __m512i sum[16];
+        RSK_UNROLL for (int q = 0; q < chunk; q++)
+            sum[q] = accumulate ? _mm512_loadu_si512(out + k + 16 * q) : _mm512_setzero_si512();
+        for (ptrdiff_t i = 0; i < count; i++) leaf_chunk(sum, leaf[i].tables + table, leaf[i].index + k / 8, counter[i], chunk, span);
+        RSK_UNROLL for (int q = 0; q < chunk; q++) {
+            _mm512_storeu_si512(out + k + 16 * q, sum[q]);
+            most = _mm512_max_epu32(most, _mm512_abs_epi32(sum[q]));
         }
+    }
     return _mm512_reduce_max_epu32(most);
 }
 
-static uint32_t leaves(int32_t *out, ptrdiff_t d, ptrdiff_t width, const rsk_leaf *leaf, ptrdiff_t count, const int32_t *sums,
-                       int accumulate) {
-    const __m512i four = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+static uint32_t leaves(int32_t *out, ptrdiff_t d, ptrdiff_t width, const rsk_leaf *leaf, ptrdiff_t count, int accumulate) {
+    const __m512i quarters = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
     __m512i counter[RSK_TOGETHER];
-    for (ptrdiff_t i = 0; i < count; i++)
-        counter[i] = _mm512_permutexvar_epi32(four, _mm512_castsi128_si512(_mm_loadu_si128((const void *)leaf[i].counter)));
-#define LEAVES(chunk, span) leaves_loop(out, d, width, leaf, counter, count, sums, accumulate, chunk, span)
+    for (ptrdiff_t i = 0; i < count; i++) counter[i] = _mm512_permutexvar_epi32(quarters, four(leaf[i].counter));
+#define LEAVES(chunk, span) leaves_loop(out, d, width, leaf, counter, count, accumulate, chunk, span)
     switch (d / 2 / width) {
     case 8: return LEAVES(8, 0);
     case 16: return d < 512 ? LEAVES(8, 1) : LEAVES(16, 1);

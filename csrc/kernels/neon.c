@@ -93,25 +93,6 @@ static inline double w16_most(w16 x) {
 typedef struct n16 {
     int32x4_t q[4];
 } n16;
-static inline n16 n16_load(const int32_t *p) {
-    const n16 r = {{vld1q_s32(p), vld1q_s32(p + 4), vld1q_s32(p + 8), vld1q_s32(p + 12)}};
-    return r;
-}
-static inline void n16_store(int32_t *p, n16 x) {
-    for (int i = 0; i < 4; i++) vst1q_s32(p + 4 * i, x.q[i]);
-}
-static inline n16 n16_zero(void) {
-    const n16 r = {{vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)}};
-    return r;
-}
-static inline n16 n16_add(n16 a, n16 b) {
-    for (int i = 0; i < 4; i++) a.q[i] = vaddq_s32(a.q[i], b.q[i]);
-    return a;
-}
-static inline n16 n16_sub(n16 a, n16 b) {
-    for (int i = 0; i < 4; i++) a.q[i] = vsubq_s32(a.q[i], b.q[i]);
-    return a;
-}
 static inline n16 n16_rounded(w16 x) {
     n16 r;
     for (int i = 0; i < 4; i++)
@@ -126,6 +107,14 @@ static inline n16 n16_lanes(n16 x, int m) {
         r.q[i] = m & 2 ? vextq_s32(v, v, 2) : v;
     }
     return r;
+}
+static inline ptrdiff_t table_at(ptrdiff_t j) { return 4 * j; }
+static inline void n16_store_tables(int32_t *out, n16 x, n16 y) {
+    for (int i = 0; i < 4; i++) {
+        const int32x4_t sum = vaddq_s32(x.q[i], y.q[i]), less = vsubq_s32(x.q[i], y.q[i]);
+        const int32x4x4_t four = {{sum, vsubq_s32(y.q[i], x.q[i]), less, vnegq_s32(sum)}};
+        vst4q_s32(out + 16 * i, four);
+    }
 }
 static inline v16 v16_narrow(w16 x) {
     v16 r;

@@ -157,24 +157,6 @@ static inline double w16_most(w16 x) {
 typedef struct n16 {
     int32_t v[16];
 } n16;
-static inline n16 n16_load(const int32_t *p) {
-    n16 r;
-    memcpy(r.v, p, sizeof r.v);
-    return r;
-}
-static inline void n16_store(int32_t *p, n16 x) { memcpy(p, x.v, sizeof x.v); }
-static inline n16 n16_zero(void) {
-    const n16 r = {{0}};
-    return r;
-}
-static inline n16 n16_add(n16 a, n16 b) { /* sums may wrap */
-    EACH(i) a.v[i] = (int32_t)((uint32_t)a.v[i] + (uint32_t)b.v[i]);
-    return a;
-}
-static inline n16 n16_sub(n16 a, n16 b) {
-    EACH(i) a.v[i] = (int32_t)((uint32_t)a.v[i] - (uint32_t)b.v[i]);
-    return a;
-}
 static inline n16 n16_rounded(w16 x) { /* adding 1.5 2^52 leaves no bits behind the point */
     n16 r;
     EACH(i) r.v[i] = (int32_t)((x.v[i] + 0x1.8p52) - 0x1.8p52);
@@ -184,6 +166,17 @@ static inline n16 n16_lanes(n16 x, int m) {
     n16 r;
     EACH(i) r.v[i] = x.v[i ^ m];
     return r;
+}
+
+static inline ptrdiff_t table_at(ptrdiff_t j) { return 4 * j; }
+static inline void n16_store_tables(int32_t *out, n16 x, n16 y) {
+    EACH(i) {
+        const uint32_t a = (uint32_t)x.v[i], b = (uint32_t)y.v[i];
+        out[4 * i] = (int32_t)(a + b);
+        out[4 * i + 1] = (int32_t)(b - a);
+        out[4 * i + 2] = (int32_t)(a - b);
+        out[4 * i + 3] = (int32_t)(0u - a - b);
+    }
 }
 
 static inline v16 v16_abs(v16 x) {

@@ -51,22 +51,14 @@ double rsk_embed_norm(const rsk_spec *spec, const rsk_module *m) {
     return 1.0 / sqrt((double)(m->padded > spec->dim ? m->padded : spec->dim));
 }
 
-int rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, double *h) {
+double rsk_embed_begin(const rsk_spec *spec, const rsk_module *m, const float *x, double *h) {
     const rsk_kernels *k = rsk_kernels_current();
-    const rsk_transform signs_and_hadamard = {1, {m->inner}, 1.0};
-    int bad = 0;
-    for (ptrdiff_t i = 0; i < m->length; i++) {
-        bad |= !(fabsf(x[i]) <= RSK_MAX_VALUE); /* catches NaN as well */
-        h[i] = (double)x[i];
-    }
-    if (bad) return 0;
-    k->transform_f64(h, h, m->length, m->padded, &signs_and_hadamard, 0);
-    if (m->padded > spec->dim) {
-        k->flip_f64(h, h, m->padded, m->outer, 1.0);
-        for (ptrdiff_t j = spec->dim; j < m->padded; j += spec->dim)
-            for (ptrdiff_t i = 0; i < spec->dim; i++) h[i] += h[i + j];
-    }
-    return 1;
+    const double most = k->embed(h, x, m->length, m->padded, m->inner);
+    if (most < 0.0 || m->padded <= spec->dim) return most;
+    k->flip_f64(h, h, m->padded, m->outer, 1.0);
+    for (ptrdiff_t j = spec->dim; j < m->padded; j += spec->dim)
+        for (ptrdiff_t i = 0; i < spec->dim; i++) h[i] += h[i + j];
+    return k->largest(h, spec->dim);
 }
 
 void rsk_embed_end(const rsk_spec *spec, const rsk_module *m, float *h, float *x) {
@@ -81,8 +73,8 @@ void rsk_embed_end(const rsk_spec *spec, const rsk_module *m, float *h, float *x
 }
 
 static double begin(const rsk_spec *spec, const rsk_module *m, const float *x, double e, double *h) {
-    if (!rsk_embed_begin(spec, m, x, h)) return -1.0;
-    return rsk_embed_norm(spec, m) * rsk_kernels_current()->largest(h, m->spread.width) + fabs(e / sqrt((double)spec->dim));
+    const double most = rsk_embed_begin(spec, m, x, h);
+    return most < 0.0 ? most : rsk_embed_norm(spec, m) * most + fabs(e / sqrt((double)spec->dim));
 }
 
 static void counter(const rsk_spec *spec, const rsk_module *m, float *out) {

@@ -215,8 +215,8 @@ void rsk_reorder_bytes(const rsk_spec *spec, const uint8_t *x, uint8_t *out);
 /* Dense embeddings: numbers are spread in runs (skew), of direct modules too, or in tiles (hadamard). */
 extern const rsk_embedding rsk_embedding_runs;
 extern const rsk_embedding rsk_embedding_tiles;
-/* x (a) -> h = [fold] H D1 [x; 0] (a'), ready to be spread. Returns 0 if an element is NaN or too large, else 1. */
-int rsk_embed_begin(const rsk_spec *spec, const rsk_module *module, const float *x, double *h);
+/* x (a) -> h = [fold] H D1 [x; 0] (a'), ready to be spread. Returns the largest |h[j]|, or -1 if an element is NaN or too large. */
+double rsk_embed_begin(const rsk_spec *spec, const rsk_module *module, const float *x, double *h);
 /* The transpose: h (max(a', d) elements, overwritten) -> x (a). */
 void rsk_embed_end(const rsk_spec *spec, const rsk_module *module, float *h, float *x);
 /* 1 / sqrt(d), or 1 / sqrt(a') where the attribute is folded. */
@@ -305,8 +305,7 @@ struct rsk_scratch {
     double *root;        /* d: the sketch while it is summed */
     /* of the skew family */
     rsk_whole *whole;    /* (vectors + 1,) of all slots, the sketch first */
-    int32_t *rows;       /* (RSK_TOGETHER, 3, the largest a' of a direct module) */
-    int32_t *sums;       /* (2, the largest a' of a direct module) */
+    int32_t *tables;     /* (RSK_TOGETHER, 8, the largest a' of a direct module) */
     uint32_t *index;     /* d / 8, for rsk_index */
     /* of split.c */
     int team;        /* a sweep may use so many scratches from this one on, each with a thread: 1 unless the caller says more */

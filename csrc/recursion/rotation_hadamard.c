@@ -104,7 +104,7 @@ static ptrdiff_t forward(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t t
         const int wide = step->flags & RSK_WIDE;
         if (wide && step->flags & RSK_FIRST) memset(slot_of(s, step->dst), 0, sizeof(double) * (size_t)spec->dim);
         if (step->kind == RSK_STEP_OWN && step->flags & RSK_INNER) continue;
-        if (!rsk_embed_begin(spec, m, attributes + (ends[step->object] - ends[0]), s->wide)) return step->object;
+        if (rsk_embed_begin(spec, m, attributes + (ends[step->object] - ends[0]), s->wide) < 0.0) return step->object;
         const float c = counter_factor(spec, step) * (counters ? counters[step->object] : counter);
         if (wide) add_wide(spec, m, step, c, s);
         else add_leaf(spec, m, step, c, s);

@@ -37,8 +37,7 @@ static ptrdiff_t lay_out(const rsk_spec *spec, const rsk_plan *plan, rsk_scratch
     s->wide_work = take(s->base, &used, (whole ? 1 : 2) * d, sizeof(double));
     s->root = take(s->base, &used, d, sizeof(double));
     s->whole = take(s->base, &used, whole ? plan->vectors + 1 : 0, sizeof *s->whole);
-    s->rows = take(s->base, &used, 3 * RSK_TOGETHER * direct, sizeof *s->rows);
-    s->sums = take(s->base, &used, 2 * direct, sizeof *s->sums);
+    s->tables = take(s->base, &used, 8 * RSK_TOGETHER * direct, sizeof *s->tables);
     s->index = take(s->base, &used, direct ? spec->dim / 8 : 0, sizeof *s->index);
     for (ptrdiff_t i = 0; s->base && whole && i <= plan->vectors; i++)
         s->whole[i] = (rsk_whole){i ? (int32_t *)(void *)(s->slots + (i - 1) * s->stride) : (int32_t *)(void *)s->root, 0, 0};

@@ -103,14 +103,14 @@ static source source_of(const rsk_whole *t) {
 static double inputs_factor(const rsk_step *step) { return step->scale * step->weight * step->below; }
 
 /* The leaf of a direct module as kernels take it, for factor a of its first term and b of its second. */
-static rsk_leaf leaf_of(const rsk_forward *w, const rsk_step *step, const double *h, double a, double b, int32_t *rows, int first) {
+static rsk_leaf leaf_of(const rsk_forward *w, const rsk_step *step, const double *h, double a, double b, int32_t *tables) {
     const rsk_spec *spec = w->spec;
     const ptrdiff_t width = spec->module[step->module].padded;
     ptrdiff_t partner[2];
     rsk_run_partners(spec, step->position, width, partner);
     const double e = counter_of(w, step->object);
-    rsk_leaf leaf = {.rows = rows, .index = rsk_index(spec, step->module, step->position, w->s->index)};
-    rsk_kernels_current()->leaf_rows(rows, w->s->sums, h, width, a, b, partner, first);
+    rsk_leaf leaf = {.tables = tables, .index = rsk_index(spec, step->module, step->position, w->s->index)};
+    rsk_kernels_current()->leaf_tables(tables, h, width, a, b, partner);
     for (int i = 0; i < 4; i++) /* adding 1.5 2^52 rounds to a whole number */
         leaf.counter[i] = (int32_t)(((i & 1 ? -a : a) * e + (i & 2 ? -b : b) * e + 0x1.8p52) - 0x1.8p52);
     return leaf;
@@ -130,16 +130,16 @@ static void add_leaves(const rsk_forward *w, rsk_whole *t, const rsk_step *step,
                 const double f = times_power(unit * own_factor(w, &step[i]), t->exponent);
                 const int placed = rsk_is_placed(spec, step[i].position);
                 leaf[n] = leaf_of(w, &step[i], h, placed ? f * spec->cosine : f, placed ? f * spec->sine : 0.0,
-                                  w->s->rows + n * 3 * spec->max_direct, n == 0);
+                                  w->s->tables + n * 8 * spec->max_direct);
                 if (leaf[n++].index == w->s->index) { /* the next one would take its place */
-                    t->most = rsk_kernels_current()->leaves(t->v, spec->dim, width, leaf, n, w->s->sums, !fresh);
+                    t->most = rsk_kernels_current()->leaves(t->v, spec->dim, width, leaf, n, !fresh);
                     fresh = n = 0;
                 }
             }
             if (m->direct) h += m->padded;
         }
         if (n) {
-            t->most = rsk_kernels_current()->leaves(t->v, spec->dim, width, leaf, n, w->s->sums, !fresh);
+            t->most = rsk_kernels_current()->leaves(t->v, spec->dim, width, leaf, n, !fresh);
             fresh = 0;
         }
     }
@@ -177,9 +177,9 @@ static ptrdiff_t add_own(const rsk_forward *w, rsk_whole *t, const rsk_step *ste
     for (int i = 0; i < count; i++) {
         const rsk_module *m = &spec->module[step[i].module];
         if (!m->direct) continue;
-        if (!rsk_embed_begin(spec, m, attribute_of(w, step[i].object), h)) return step[i].object;
-        const double most = rsk_kernels_current()->largest(h, m->padded) + fabs(counter_of(w, step[i].object));
-        a.bound += reach * unit * fabs(own_factor(w, &step[i])) * most;
+        const double most = rsk_embed_begin(spec, m, attribute_of(w, step[i].object), h);
+        if (most < 0.0) return step[i].object;
+        a.bound += reach * unit * fabs(own_factor(w, &step[i])) * (most + fabs(counter_of(w, step[i].object)));
         h += m->padded, direct++;
     }
     if (direct) {

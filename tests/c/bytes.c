@@ -55,7 +55,7 @@ static void test_bytes_of_sweeps(void) {
         double residual;
         int32_t iterations;
         const double direct = 64; /* what 33 unknowns are padded to */
-        const double sweep = 4.0 * ((double)(rsk_plan_vectors(plan) + 11) * BYTES_DIM + 162 * direct), n = 33 * N, d = BYTES_DIM;
+        const double sweep = 4.0 * ((double)(rsk_plan_vectors(plan) + 11) * BYTES_DIM + 320 * direct), n = 33 * N, d = BYTES_DIM;
         const rsk_lstsq_params all = {0, 2, NULL};
         const rsk_sparse_params few = {3, 0, 0, 0, NULL, 2};
         for (int k = 0; k < 33 * N; k++) x[k] = 0.1f;
