@@ -83,8 +83,8 @@ static inline ptrdiff_t rsk_below(ptrdiff_t n, const uint32_t word[2]) {
 }
 /* The highest set bit of x > 0, as a power of two. */
 static inline ptrdiff_t rsk_highest_bit(ptrdiff_t x) {
-    while (x & (x - 1)) x &= x - 1;
-    return x;
+    for (int i = 1; i < (int)(8 * sizeof x); i *= 2) x |= x >> i;
+    return x ^ x >> 1;
 }
 /* The logarithm of a power of two. */
 static inline int rsk_log2(ptrdiff_t n) {
