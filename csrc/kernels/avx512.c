@@ -68,7 +68,10 @@ static inline w16 w16_larger(w16 most, w16 x) {
 static inline double w16_most(w16 x) { return _mm512_reduce_max_pd(_mm512_max_pd(x.lo, x.hi)); }
 typedef __m512i n16;
 static inline n16 n16_rounded(w16 x) {
-    return _mm512_inserti32x8(_mm512_castsi256_si512(_mm512_cvtpd_epi32(x.lo)), _mm512_cvtpd_epi32(x.hi), 1);
+    const __m512d round = _mm512_set1_pd(0x1.8p52); /* leaves whole numbers in the lower halves, and is less than converting */
+    const __m512i lower = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    return _mm512_permutex2var_epi32(_mm512_castpd_si512(_mm512_add_pd(x.lo, round)), lower,
+                                     _mm512_castpd_si512(_mm512_add_pd(x.hi, round)));
 }
 static inline n16 n16_lanes(n16 x, int m) {
     const __m512i up = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
