@@ -58,10 +58,9 @@ typedef struct rsk_kernels {
     /* unnormalised Walsh-Hadamard transform in place, n a power of two >= 16, stages in ascending order */
     void (*fwht_f32)(float *x, ptrdiff_t n);
     void (*fwht_f64)(double *x, ptrdiff_t n);
-    /* out (n) = the transform of [in; 0], in of `length` <= n elements; in may be out. ahead: what lies so many elements beyond `in`
-     * will be needed next and comes from memory; 0 if nothing does */
-    void (*transform_f32)(float *out, const float *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t, ptrdiff_t ahead);
-    void (*transform_f64)(double *out, const double *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t, ptrdiff_t ahead);
+    /* out (n) = the transform of [in; 0], in of `length` <= n elements; in may be out */
+    void (*transform_f32)(float *out, const float *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t);
+    void (*transform_f64)(double *out, const double *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t);
     /* out = f * (x with signs); out may be x */
     void (*flip_f32)(float *out, const float *x, ptrdiff_t n, const uint16_t *bits, float f);
     void (*flip_f64)(double *out, const double *x, ptrdiff_t n, const uint16_t *bits, double f);

@@ -30,8 +30,6 @@ typedef struct FN(visit) {
     int signs, scale;
     const uint16_t *bits[4]; /* from the first element of the pass; read where signs is set, NULL: none */
     T factor;
-    int fetch;       /* what lies `ahead` bytes beyond its elements is brought into the cache */
-    ptrdiff_t ahead;
 } FN(visit);
 
 static RSK_INLINE void FN(butterfly)(V *r, const int count, const int h) {
@@ -113,27 +111,17 @@ static RSK_INLINE void FN(pass_far)(T *x, const T *in, ptrdiff_t n, ptrdiff_t st
                 memcpy(edges + i * BLOCK, in + k + i / 2 * stride + i % 2 * row - skip, sizeof(T) * BLOCK);
             for (ptrdiff_t j = 0; j < 2 * BLOCK; j += LANES) FN(visit_group)(edges, edges, j, 2 * BLOCK, count, 0, v);
         }
-        for (ptrdiff_t j = k; j < k + row; j += BLOCK) {
-            if (v->fetch) /* every second block: the base has fetched the others */
-                RSK_UNROLL for (int i = 1; i < count; i += 2)
-                    for (int l = 0; l < BLOCK; l += 64 / (int)sizeof(T)) RSK_PREFETCH_AT(x + j + i * stride + l, v->ahead);
+        for (ptrdiff_t j = k; j < k + row; j += BLOCK)
             RSK_UNROLL for (int l = 0; l < BLOCK; l += LANES) FN(visit_group)(x, in, j + l, stride, count, l, v);
-        }
         if (skip)
             for (ptrdiff_t i = 0; i < 2 * count; i++)
                 memcpy(x + k + i / 2 * stride + i % 2 * row - skip, edges + i * BLOCK, sizeof(T) * BLOCK);
     }
 }
 
-/* Registers that adjoin. What every second group is ahead of is fetched, and the rest left to the next pass, to keep an even pace;
- * one group has no next pass. */
+/* Registers that adjoin. */
 static RSK_INLINE void FN(pass_near)(T *x, const T *in, ptrdiff_t n, const int count, const FN(visit) *v) {
-    const ptrdiff_t group = count * LANES, line = 64 / (ptrdiff_t)sizeof(T), left = n > group ? group : 0;
-    for (ptrdiff_t k = 0; k < n; k += group) {
-        if (v->fetch && v->ahead && !(k & left))
-            for (ptrdiff_t i = k; i < k + group; i += line) RSK_PREFETCH_AT(in + i, v->ahead);
-        FN(visit_group)(x, in, k, LANES, count, 0, v);
-    }
+    for (ptrdiff_t k = 0; k < n; k += count * LANES) FN(visit_group)(x, in, k, LANES, count, 0, v);
 }
 
 static RSK_INLINE void FN(pass_of)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, const int count, const FN(visit) *v) {
@@ -159,13 +147,13 @@ static RSK_INLINE void FN(pass)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride
 #define DOWN_ONLY .steps = {DOWN, 0, 0}
 
 /* bits may be NULL */
-static void FN(base_up)(T *x, const T *in, ptrdiff_t n, const uint16_t *bits, ptrdiff_t ahead) {
+static void FN(base_up)(T *x, const T *in, ptrdiff_t n, const uint16_t *bits) {
     const ptrdiff_t count = n < FN(group) ? n / LANES : RADIX;
     if (bits) {
-        const FN(visit) v = {.inside = 1, UP_ONLY, .signs = 1, .bits = {bits}, .fetch = 1, .ahead = ahead};
+        const FN(visit) v = {.inside = 1, UP_ONLY, .signs = 1, .bits = {bits}};
         FN(pass)(x, in, n, LANES, count, &v);
     } else {
-        const FN(visit) v = {.inside = 1, UP_ONLY, .fetch = 1, .ahead = ahead};
+        const FN(visit) v = {.inside = 1, UP_ONLY};
         FN(pass)(x, in, n, LANES, count, &v);
     }
 }
@@ -174,27 +162,18 @@ static void FN(base_turn)(T *x, ptrdiff_t n, const uint16_t *bits) {
     const FN(visit) v = {.inside = 1, .steps = {DOWN, UP, 0}, .signs = 1, .bits = {NULL, bits}};
     FN(pass)(x, x, n, LANES, n < FN(group) ? n / LANES : RADIX, &v);
 }
-static void FN(pass_up)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, ptrdiff_t ahead) {
-    if (ahead) {
-        const FN(visit) v = {UP_ONLY, .fetch = 1, .ahead = ahead};
-        FN(pass)(x, in, n, stride, count, &v);
-    } else {
-        const FN(visit) v = {UP_ONLY};
-        FN(pass)(x, in, n, stride, count, &v);
-    }
+static void FN(pass_up)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count) {
+    const FN(visit) v = {UP_ONLY};
+    FN(pass)(x, in, n, stride, count, &v);
 }
 static void FN(pass_down)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count) {
     const FN(visit) v = {DOWN_ONLY};
     FN(pass)(x, in, n, stride, count, &v);
 }
-/* the last pass of all: signs, which may be NULL, and scale. With signs nothing is fetched: theirs are short of rows from memory. */
-static void FN(pass_end)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, const uint16_t *bits, T factor,
-                         ptrdiff_t ahead) {
+/* the last pass of all: signs, which may be NULL, and scale */
+static void FN(pass_end)(T *x, const T *in, ptrdiff_t n, ptrdiff_t stride, ptrdiff_t count, const uint16_t *bits, T factor) {
     if (bits) {
         const FN(visit) v = {UP_ONLY, .signs = 1, .bits = {NULL, NULL, NULL, bits}, .scale = 1, .factor = factor};
-        FN(pass)(x, in, n, stride, count, &v);
-    } else if (ahead) {
-        const FN(visit) v = {UP_ONLY, .scale = 1, .factor = factor, .fetch = 1, .ahead = ahead};
         FN(pass)(x, in, n, stride, count, &v);
     } else {
         const FN(visit) v = {UP_ONLY, .scale = 1, .factor = factor};
@@ -233,12 +212,11 @@ static RSK_INLINE ptrdiff_t FN(radix)(ptrdiff_t n) {
 static RSK_INLINE T *FN(aligned)(T *x, T *copy) { return LANES * sizeof(T) < 64 && (uintptr_t)x % 64 ? copy : x; }
 
 /* All stages below n: of the blocks first, then the pass that joins them.
- *   bits   signs before the first stage, or NULL
- *   ahead  how many bytes beyond `in` something lies that will be needed next and comes from memory; 0: nothing does
- *   end    its last signs and factor follow the last stage; NULL: nothing does. With it, n > FN(group) */
-static void FN(up)(T *x, const T *in, ptrdiff_t n, const uint16_t *bits, ptrdiff_t ahead, const rsk_transform *end) {
+ *   bits  signs before the first stage, or NULL
+ *   end   its last signs and factor follow the last stage; NULL: nothing does. With it, n > FN(group) */
+static void FN(up)(T *x, const T *in, ptrdiff_t n, const uint16_t *bits, const rsk_transform *end) {
     if (n <= FN(group)) {
-        FN(base_up)(x, in, n, bits, ahead);
+        FN(base_up)(x, in, n, bits);
         return;
     }
     _Alignas(64) T copy[FN(leaf)];
@@ -246,14 +224,12 @@ static void FN(up)(T *x, const T *in, ptrdiff_t n, const uint16_t *bits, ptrdiff
     T *y = x;
     if (n <= FN(leaf)) {
         y = FN(aligned)(x, copy);
-        FN(base_up)(y, in, n, bits, ahead);
-        if (ahead) ahead += (ptrdiff_t)((uintptr_t)in - (uintptr_t)x); /* beyond x */
+        FN(base_up)(y, in, n, bits);
     } else {
-        for (ptrdiff_t k = 0; k < n; k += block) FN(up)(x + k, in + k, block, bits ? bits + k / BLOCK : NULL, ahead, NULL);
-        ahead = 0;
+        for (ptrdiff_t k = 0; k < n; k += block) FN(up)(x + k, in + k, block, bits ? bits + k / BLOCK : NULL, NULL);
     }
-    if (end) FN(pass_end)(x, y, n, block, radix, end->bits[end->times], (T)end->factor, ahead);
-    else FN(pass_up)(x, y, n, block, radix, ahead);
+    if (end) FN(pass_end)(x, y, n, block, radix, end->bits[end->times], (T)end->factor);
+    else FN(pass_up)(x, y, n, block, radix);
 }
 
 /* all stages below n downwards, signs, and upwards again */
@@ -268,16 +244,15 @@ static void FN(turn)(T *x, ptrdiff_t n, const uint16_t *bits) {
         T *y = FN(aligned)(x, copy);
         FN(pass_down)(y, x, n, block, radix);
         FN(base_turn)(y, n, bits);
-        FN(pass_up)(x, y, n, block, radix, 0);
+        FN(pass_up)(x, y, n, block, radix);
     } else {
         FN(pass_down)(x, x, n, block, radix);
         for (ptrdiff_t k = 0; k < n; k += block) FN(turn)(x + k, block, bits + k / BLOCK);
-        FN(pass_up)(x, x, n, block, radix, 0);
+        FN(pass_up)(x, x, n, block, radix);
     }
 }
 
-static void TRANSFORM(T *out, const T *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t, ptrdiff_t ahead) {
-    ahead *= (ptrdiff_t)sizeof(T);
+static void TRANSFORM(T *out, const T *in, ptrdiff_t length, ptrdiff_t n, const rsk_transform *t) {
     if (length < n) {
         if (in != out) memcpy(out, in, sizeof(T) * (size_t)length);
         memset(out + length, 0, sizeof(T) * (size_t)(n - length));
@@ -289,19 +264,19 @@ static void TRANSFORM(T *out, const T *in, ptrdiff_t length, ptrdiff_t n, const 
         return;
     }
     if (t->times == 1) {
-        FN(up)(out, in, n, t->bits[0], ahead, t);
+        FN(up)(out, in, n, t->bits[0], t);
         return;
     }
     const ptrdiff_t radix = FN(radix)(n), block = n / radix;
     for (ptrdiff_t k = 0; k < n; k += block)
-        FN(up)(out + k, in + k, block, t->bits[0] ? t->bits[0] + k / BLOCK : NULL, ahead, NULL);
+        FN(up)(out + k, in + k, block, t->bits[0] ? t->bits[0] + k / BLOCK : NULL, NULL);
     FN(pass_turn)(out, n, block, radix, t->bits[1]);
     for (ptrdiff_t k = 0; k < n; k += block) FN(turn)(out + k, block, t->bits[2] + k / BLOCK);
-    FN(pass_end)(out, out, n, block, radix, t->bits[t->times], (T)t->factor, 0);
+    FN(pass_end)(out, out, n, block, radix, t->bits[t->times], (T)t->factor);
 }
 
 static void FWHT(T *x, ptrdiff_t n) {
-    FN(up)(x, x, n, NULL, 0, NULL);
+    FN(up)(x, x, n, NULL, NULL);
 }
 
 #undef UP_ONLY

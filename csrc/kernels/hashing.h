@@ -52,11 +52,7 @@ static void FN(hash)(T *RSK_RESTRICT table, ptrdiff_t width, const T *RSK_RESTRI
     for (ptrdiff_t j = 0; j < whole; j += STRIP) {
         const ptrdiff_t wide = whole - j < STRIP ? whole - j : STRIP;
         for (int i = 0; i < BLOCK; i += LANES) {
-            const T *in = x + i * length + j; /* the strip that is read after it is prefetched meanwhile */
-            const T *next = i + LANES < BLOCK ? in + LANES * length : x + j + STRIP;
-            for (int l = 0; l < LANES && j + 2 * STRIP <= length; l++)
-                for (int c = 0; c < STRIP; c += 64 / (int)sizeof(T)) RSK_PREFETCH(next + l * length + c);
-            FN(transposed)(strip + i, BLOCK, in, length, LANES, wide, one, 0);
+            FN(transposed)(strip + i, BLOCK, x + i * length + j, length, LANES, wide, one, 0);
         }
         if (nonzeros == 1) FN(hash_columns)(table, strip, wide, entries + j, 1);
         else FN(hash_columns)(table, strip, wide, entries + j * nonzeros, nonzeros);

@@ -31,7 +31,7 @@ static RSK_INLINE void FN(dots_tile)(const T *x, ptrdiff_t d, const int rows, co
     for (ptrdiff_t k = 0; k < whole; k += BLOCK) {
         v16 a[SCAN_TALL];
         RSK_UNROLL for (int r = 0; r < rows; r++) {
-            if (rows == SCAN_TALL && queries == 1) RSK_PREFETCH_AT(x + r * d + k, rows * d * (ptrdiff_t)sizeof(T));
+            if (sizeof(T) < 4 && queries == 1 && rows == SCAN_TALL) RSK_PREFETCH_AT(x + r * d + k, rows * d * (ptrdiff_t)sizeof(T));
             a[r] = LOAD(x + r * d + k);
         }
         RSK_UNROLL for (int q = 0; q < queries; q++) {

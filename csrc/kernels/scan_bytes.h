@@ -4,7 +4,6 @@
 #define BYTES 32 /* a step */
 /* A lane takes at most 2 products a step, each at most 2^7 2^15: 2^31 is not reached within 255 steps. */
 #define FLUSH (128 * BYTES)
-#define AHEAD 2048 /* bytes, for one query alone, which reads from memory */
 
 static RSK_INLINE void dots_tile_i8(const int8_t *x, ptrdiff_t d, const int rows, const int16_t *y, ptrdiff_t padded,
                                     const int queries, float *out, ptrdiff_t pitch) {
@@ -17,10 +16,7 @@ static RSK_INLINE void dots_tile_i8(const int8_t *x, ptrdiff_t d, const int rows
             RSK_UNROLL for (int r = 0; r < rows; r++) sum[q * rows + r] = i16_zero();
         for (ptrdiff_t k = begin; k < end; k += BYTES) {
             bytes a[SCAN_ROWS];
-            RSK_UNROLL for (int r = 0; r < rows; r++) {
-                if (queries == 1) RSK_PREFETCH_AT(x + r * d + k, AHEAD);
-                a[r] = bytes_load(x + r * d + k);
-            }
+            RSK_UNROLL for (int r = 0; r < rows; r++) a[r] = bytes_load(x + r * d + k);
             RSK_UNROLL for (int q = 0; q < queries; q++)
                 RSK_UNROLL for (int r = 0; r < rows; r++)
                     sum[q * rows + r] = i16_dot(sum[q * rows + r], a[r], y + q * padded + k);
@@ -74,4 +70,3 @@ static double dot_bytes(const int8_t *x, const float *y, ptrdiff_t d) {
 
 #undef BYTES
 #undef FLUSH
-#undef AHEAD

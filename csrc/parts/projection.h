@@ -3,20 +3,19 @@
 typedef struct FN(project_job) {
     const rsk_projection *p;
     int transpose;
-    ptrdiff_t ahead;
     const T *x;
     T *out, *scratch;
     unsigned char *spoilt; /* one a worker */
 } FN(project_job);
 
 /* y = the first `width` numbers of every block's H D3 H D2 H D1 [x; 0] */
-static void FN(project_row)(const rsk_projection *p, const T *x, ptrdiff_t far, T *y, T *scratch) {
+static void FN(project_row)(const rsk_projection *p, const T *x, T *y, T *scratch) {
     const ptrdiff_t words = p->padded / RSK_LANES;
     for (ptrdiff_t k = 0, b = 0; k < p->width; k += p->padded, b++) {
         const uint16_t *s = p->signs + 3 * b * words;
         const rsk_transform t = {3, {s, s + words, s + 2 * words, NULL}, p->factor};
         const ptrdiff_t left = p->width - k;
-        KERNEL(transform)(left < p->padded ? scratch : y + k, x, p->length, p->padded, &t, far);
+        KERNEL(transform)(left < p->padded ? scratch : y + k, x, p->length, p->padded, &t);
         if (left < p->padded) memcpy(y + k, scratch, sizeof(T) * (size_t)left);
     }
 }
@@ -28,7 +27,7 @@ static void FN(project_row_back)(const rsk_projection *p, const T *y, T *x, T *s
         const uint16_t *s = p->signs + 3 * b * words;
         const rsk_transform t = {3, {NULL, s + 2 * words, s + words, s}, p->factor};
         const ptrdiff_t left = p->width - k;
-        KERNEL(transform)(scratch, y + k, left < p->padded ? left : p->padded, p->padded, &t, 0);
+        KERNEL(transform)(scratch, y + k, left < p->padded ? left : p->padded, p->padded, &t);
         if (b == 0) memcpy(x, scratch, sizeof(T) * (size_t)p->length);
         else
             for (ptrdiff_t i = 0; i < p->length; i++) x[i] += scratch[i];
@@ -45,7 +44,7 @@ static void FN(project_run)(void *context, int worker, ptrdiff_t begin, ptrdiff_
         const T *x = j->x + row * (j->transpose ? p->width : p->length);
         T *out = j->out + row * (j->transpose ? p->length : p->width);
         if (j->transpose) FN(project_row_back)(p, x, out, scratch);
-        else FN(project_row)(p, x, j->ahead, out, scratch);
+        else FN(project_row)(p, x, out, scratch);
         finite &= isfinite(*out) != 0;
     }
     if (!finite || overflowed()) j->spoilt[worker] = 1;
@@ -59,9 +58,7 @@ rsk_status FN(rsk_project)(const rsk_projection *p, int transpose, const T *x, p
     unsigned char *spoilt = rsk_calloc(workers, 1);
     rsk_status status = scratch && spoilt ? RSK_OK : RSK_ENOMEM;
     if (status == RSK_OK) {
-        /* rows that are padded with zeros are copied first */
-        const ptrdiff_t far = p->length == p->padded ? ahead(rows, p->length, sizeof(T)) : 0;
-        FN(project_job) j = {p, transpose, far, x, out, scratch, spoilt};
+        FN(project_job) j = {p, transpose, x, out, scratch, spoilt};
         rsk_parallel(workers, rows, chunk, FN(project_run), &j);
         status = found(spoilt, workers);
     }

@@ -3,7 +3,7 @@
 typedef struct FN(fwht_job) {
     const T *x;
     T *out;
-    ptrdiff_t n, ahead;
+    ptrdiff_t n;
     double factor;
     unsigned char *spoilt; /* one a worker */
 } FN(fwht_job);
@@ -11,7 +11,7 @@ typedef struct FN(fwht_job) {
 /* n < 16: the transform of order 16 of [x; 0] begins with x's, for its last stages add zeros. */
 static void FN(fwht_of_few)(T *out, const T *x, ptrdiff_t n, const rsk_transform *t) {
     T wide[RSK_LANES];
-    KERNEL(transform)(wide, x, n, RSK_LANES, t, 0);
+    KERNEL(transform)(wide, x, n, RSK_LANES, t);
     memcpy(out, wide, sizeof(T) * (size_t)n);
 }
 
@@ -24,7 +24,7 @@ static void FN(fwht_run)(void *context, int worker, ptrdiff_t begin, ptrdiff_t e
     for (ptrdiff_t row = begin; row < end; row++) {
         T *out = j->out + row * n;
         if (n < RSK_LANES) FN(fwht_of_few)(out, j->x + row * n, n, &t);
-        else KERNEL(transform)(out, j->x + row * n, n, n, &t, j->ahead);
+        else KERNEL(transform)(out, j->x + row * n, n, n, &t);
         finite &= isfinite(*out) != 0;
     }
     if (!finite || overflowed()) j->spoilt[worker] = 1;
@@ -32,13 +32,12 @@ static void FN(fwht_run)(void *context, int worker, ptrdiff_t begin, ptrdiff_t e
 
 rsk_status FN(rsk_fwht)(const T *x, ptrdiff_t rows, ptrdiff_t n, double factor, T *out, int threads) {
     if (!x || !out || rows < 0 || !is_power_of_two(n) || !isfinite(factor) || threads < 1) return RSK_EINVAL;
-    const ptrdiff_t far = ahead(rows, n, sizeof(T));
-    const ptrdiff_t many = far ? 1 << 18 : 1 << 14; /* numbers worth waking a thread for; at a chunk's end others are brought in */
-    const ptrdiff_t chunk = n < many ? many / n : 1;
+    enum { MANY = 1 << 14 }; /* numbers worth waking a thread for */
+    const ptrdiff_t chunk = n < MANY ? MANY / n : 1;
     const int workers = rsk_parallel_threads(threads, rows, chunk);
     unsigned char *spoilt = rsk_calloc(workers, 1);
     if (!spoilt) return RSK_ENOMEM;
-    FN(fwht_job) j = {x, out, n, far, factor, spoilt};
+    FN(fwht_job) j = {x, out, n, factor, spoilt};
     rsk_parallel(workers, rows, chunk, FN(fwht_run), &j);
     const rsk_status status = found(spoilt, workers);
     rsk_free(spoilt);

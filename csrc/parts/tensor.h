@@ -17,7 +17,7 @@ static void FN(tensor_row)(const rsk_tensor *t, const T *x, T *RSK_RESTRICT y, T
     for (ptrdiff_t q = 0; q < t->degree; q++) {
         const int32_t *index = t->index + q * used;
         const rsk_transform one = {1, {t->signs + q * (t->padded / RSK_LANES), NULL, NULL, NULL}, 1.0};
-        KERNEL(transform)(h, x, t->length, t->padded, &one, 0);
+        KERNEL(transform)(h, x, t->length, t->padded, &one);
         if (q == 0) {
             for (ptrdiff_t k = 0; k < used; k++) y[k] = h[index[k]] * (k < paired ? half : factor);
             continue;

@@ -6,12 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-/* How far ahead rows are brought into the cache, in elements: to the next one, or not at all. Of rows that are in some cache it costs
- * a twentieth of the time, of those in memory it saves a sixth. */
-static ptrdiff_t ahead(ptrdiff_t rows, ptrdiff_t length, size_t each) {
-    return rows > ((ptrdiff_t)1 << 22) / (ptrdiff_t)each / length ? length : 0;
-}
-
 /* Overflow: the processor notes it, so that asking it once a chunk costs nothing, where a look at every number would take 13% (in
  * L1) to 40% (in L2) of the time of a transform of 4,096 floats. Of numbers that were not finite it notes nothing, but these
  * become part of every number of their row, and the first one is looked at. */
