@@ -97,8 +97,8 @@ def _omp(A: Operator, y: F64, count: int, block: int, tol: F64) -> Found:
 def _energies(A: Operator, fits: Fits, who: npt.NDArray[np.int64], block: int) -> npt.NDArray[Any]:
     """How much of its residual every block of columns has, without those that are there; of blocks of one, the root."""
     c = A.sizes(fits.residual[who])
-    for row, i in zip(c, who, strict=True):
-        row[fits.support[i, : fits.size[i]]] = 0  # orthogonal to the residual but for rounding
+    row, place = np.nonzero(np.arange(fits.support.shape[1]) < fits.size[who, None])
+    c[row, fits.support[who[row], place]] = 0  # orthogonal to the residual but for rounding
     if block == 1:
         return c
     energies: F64 = np.square(c, dtype=np.float64).reshape(len(c), -1, block).sum(axis=2)

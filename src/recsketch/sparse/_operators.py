@@ -123,7 +123,8 @@ class Operator:
 
     def columns(self, index: Any) -> F64:
         """Columns over 2**scale, as rows: (count,) -> (count, m)."""
-        unit = np.zeros((len(index), self.shape[1]))
+        single = self.eps == np.finfo(np.float32).eps  # such an operator would convert doubles
+        unit = np.zeros((len(index), self.shape[1]), np.float32 if single else np.float64)
         unit[np.arange(len(index)), index] = 1.0
         return self.forward(unit)
 
