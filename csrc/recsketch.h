@@ -314,7 +314,7 @@ rsk_status rsk_halves(const float *x, ptrdiff_t rows, ptrdiff_t dim, uint16_t *o
  *   tally               (kinds, 4) overwritten: the Euclidean norm of the kind's first vector, the sum of norms less that one and of the
  *                       squares of these, and the largest magnitude of an element
  *   where               NULL, or the number of the first bad vector
- * RSK_EINVAL  a NULL pointer, n or kinds < 0, a kind outside its range, a kind of more than 2^30 elements;  RSK_ENOMEM  scratch
+ * RSK_EINVAL  a NULL pointer, n or kinds < 0, a kind outside its range, a kind of more than 2^29 elements;  RSK_ENOMEM  scratch
  * RSK_ESIZE   a vector that is not as long as its kind's place
  * RSK_EVALUE  a number that is NaN or infinite
  * After an error what is overwritten is of no use. */

@@ -109,7 +109,7 @@ typedef struct rsk_kernels {
     /* sum += rsk_fixed(x) of at most RSK_ROWS vectors x, modulo 2^64; returns the bits of the largest |x[k]|; n >= 0 */
     uint32_t (*add_fixed)(int64_t *sum, const float *const *x, int rows, ptrdiff_t n);
     /* Of each of at most RSK_ROWS vectors x of n floats, n >= 0, in this order: sum += x - shift and square += (x - shift)^2, element by
-     * element; *zeros += its zeros; its sum of x[k]^2 as rsk_dot has it, and the bits of its largest |x[k]| */
+     * element; *zeros += its zeros; its sum of x[k]^2 as rsk_dot has it. *largest = the bits of the largest |x[k]| of all; n <= 2^29 */
     void (*moments)(const float *const *x, int rows, ptrdiff_t n, const double *shift, double *sum, double *square, double *norms,
                     int64_t *zeros, uint32_t *largest);
     /* out = the halves nearest to x / *scale, the power of two, at least 2^-126, by which the largest |x[k]| is in [2^14, 2^15), or 2^-15

@@ -72,6 +72,11 @@ static inline w16 w16_larger(w16 most, w16 x) {
     for (int i = 0; i < 4; i++) most.q[i] = _mm256_max_pd(most.q[i], _mm256_andnot_pd(_mm256_set1_pd(-0.0), x.q[i]));
     return most;
 }
+static inline double w16_sum(w16 x) {
+    const __m256d b = _mm256_add_pd(_mm256_add_pd(x.q[0], x.q[2]), _mm256_add_pd(x.q[1], x.q[3]));
+    const __m128d c = _mm_add_pd(_mm256_castpd256_pd128(b), _mm256_extractf128_pd(b, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(c, _mm_unpackhi_pd(c, c)));
+}
 static inline double w16_most(w16 x) {
     const __m256d q = _mm256_max_pd(_mm256_max_pd(x.q[0], x.q[1]), _mm256_max_pd(x.q[2], x.q[3]));
     const __m128d h = _mm_max_pd(_mm256_castpd256_pd128(q), _mm256_extractf128_pd(q, 1));

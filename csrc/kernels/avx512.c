@@ -65,6 +65,12 @@ static inline w16 w16_larger(w16 most, w16 x) {
     const w16 r = {_mm512_max_pd(most.lo, _mm512_abs_pd(x.lo)), _mm512_max_pd(most.hi, _mm512_abs_pd(x.hi))};
     return r;
 }
+static inline double w16_sum(w16 x) {
+    const __m512d a = _mm512_add_pd(x.lo, x.hi);
+    const __m256d b = _mm256_add_pd(_mm512_castpd512_pd256(a), _mm512_extractf64x4_pd(a, 1));
+    const __m128d c = _mm_add_pd(_mm256_castpd256_pd128(b), _mm256_extractf128_pd(b, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(c, _mm_unpackhi_pd(c, c)));
+}
 static inline double w16_most(w16 x) { return _mm512_reduce_max_pd(_mm512_max_pd(x.lo, x.hi)); }
 typedef __m512i n16;
 static inline n16 n16_rounded(w16 x) {

@@ -18,6 +18,7 @@
  *   v16_bfloat(const uint16_t *) 16 upper halves of floats, the lower ones zero
  *   w16                          16 doubles, with load store set1 add sub mul flip of these
  *   v16_narrow(w16)              converted, rounded to nearest
+ *   w16_sum(w16)                 the lanes folded by halves
  *   w16_larger(most, x), w16_most(x)  max(most, |x|) and the largest lane; no NaN
  *   n16                          16 int32: n16_rounded(w16), n16_lanes(x, m): i -> i ^ m
  *   n16_store_tables(int32_t *, n16 x, n16 y)  for every lane x + y, -x + y, x - y and -x - y, modulo 2^32: those of lane i from the

@@ -65,14 +65,6 @@ static uint32_t add_fixed(int64_t *sum, const float *const *x, int rows, ptrdiff
     return largest;
 }
 
-/* The sum of sixteen, folded by halves. Compilers make little of a loop over the halves. */
-static RSK_INLINE double halved(double *lane) {
-    for (int k = 0; k < 8; k++) lane[k] += lane[k + 8];
-    for (int k = 0; k < 4; k++) lane[k] += lane[k + 4];
-    for (int k = 0; k < 2; k++) lane[k] += lane[k + 2];
-    return lane[0] + lane[1];
-}
-
 /* One object after the other is added, so that the bits are those of one at a time; sums stay in registers for ROWS of them. */
 #define WIDE(operation) RSK_JOIN(r64, operation)
 #define ROWS (R64_LANES < 8 ? 2 : 4) /* whose sums of squares fit the registers beside */
@@ -112,27 +104,37 @@ static RSK_INLINE void moments_of(const float *const *x, const int rows, ptrdiff
             square[k] += apart * apart;
             lane[r][k - i] += v * v;
         }
-        norms[r] = halved(lane[r]);
+        norms[r] = w16_sum(w16_load(lane[r]));
     }
+}
+
+/* *zeros += the zeros; *largest = the bits of the largest |x[k]|, or what it was if that is larger. n is at most 2^29. */
+static RSK_INLINE void look_over(const float *const *x, const int rows, ptrdiff_t n, int64_t *zeros, uint32_t *largest) {
+    uint32_t none = 0;
+    int32_t most = (int32_t)*largest;
+    for (ptrdiff_t i = 0; i < n; i++)
+        RSK_UNROLL for (int r = 0; r < rows; r++) {
+            int32_t bits;
+            memcpy(&bits, x[r] + i, sizeof bits);
+            bits &= INT32_MAX;
+            most = bits > most ? bits : most;
+            none += bits == 0;
+        }
+    *largest = (uint32_t)most;
+    *zeros += none;
 }
 
 static void moments(const float *const *x, int rows, ptrdiff_t n, const double *shift, double *sum, double *square, double *norms,
                     int64_t *zeros, uint32_t *largest) {
     int r = 0;
-    for (; r + ROWS <= rows; r += ROWS) moments_of(x + r, ROWS, n, shift, sum, square, norms + r);
-    for (; r < rows; r++) moments_of(x + r, 1, n, shift, sum, square, norms + r);
-    for (r = 0; r < rows; r++) {
-        const float *one = x[r];
-        int32_t most = 0, none = 0; /* n is at most 2^30 */
-        for (ptrdiff_t i = 0; i < n; i++) {
-            int32_t bits;
-            memcpy(&bits, one + i, sizeof bits);
-            bits &= INT32_MAX;
-            most = bits > most ? bits : most;
-            none += bits == 0;
-        }
-        largest[r] = (uint32_t)most;
-        *zeros += none;
+    *largest = 0;
+    for (; r + ROWS <= rows; r += ROWS) {
+        moments_of(x + r, ROWS, n, shift, sum, square, norms + r);
+        look_over(x + r, ROWS, n, zeros, largest);
+    }
+    for (; r < rows; r++) {
+        moments_of(x + r, 1, n, shift, sum, square, norms + r);
+        look_over(x + r, 1, n, zeros, largest);
     }
 }
 #undef WIDE
@@ -142,7 +144,7 @@ static double folded(w16 sum, const double *a, const double *b, ptrdiff_t rest) 
     double lane[BLOCK];
     w16_store(lane, sum);
     for (ptrdiff_t i = 0; i < rest; i++) lane[i] += a[i] * b[i];
-    return halved(lane);
+    return w16_sum(w16_load(lane));
 }
 
 static double dot(const double *a, const double *b, ptrdiff_t n) {

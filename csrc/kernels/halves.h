@@ -32,6 +32,6 @@ static int halve(uint16_t *RSK_RESTRICT out, const float *RSK_RESTRICT x, ptrdif
         halve_block(ends, rest, inverse, by, lane);
         memcpy(out + k, ends, (size_t)(n - k) * sizeof *ends);
     }
-    *lost = halved(lane);
+    *lost = w16_sum(w16_load(lane));
     return 1;
 }

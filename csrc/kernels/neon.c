@@ -86,6 +86,11 @@ static inline w16 w16_larger(w16 most, w16 x) {
     for (int i = 0; i < 8; i++) most.q[i] = vmaxq_f64(most.q[i], vabsq_f64(x.q[i]));
     return most;
 }
+static inline double w16_sum(w16 x) {
+    for (int h = 4; h > 0; h /= 2)
+        for (int i = 0; i < h; i++) x.q[i] = vaddq_f64(x.q[i], x.q[i + h]);
+    return vgetq_lane_f64(x.q[0], 0) + vgetq_lane_f64(x.q[0], 1);
+}
 static inline double w16_most(w16 x) {
     for (int i = 1; i < 8; i++) x.q[0] = vmaxq_f64(x.q[0], x.q[i]);
     return vmaxvq_f64(x.q[0]);

@@ -150,6 +150,11 @@ static inline w16 w16_larger(w16 most, w16 x) { /* max(most, |x|) */
     }
     return most;
 }
+static inline double w16_sum(w16 x) {
+    for (int h = 8; h > 0; h /= 2)
+        for (int i = 0; i < h; i++) x.v[i] += x.v[i + h];
+    return x.v[0];
+}
 static inline double w16_most(w16 x) {
     for (int i = 1; i < 16; i++) x.v[0] = x.v[i] > x.v[0] ? x.v[i] : x.v[0];
     return x.v[0];

@@ -85,22 +85,20 @@ static int taken(const measures *m, ptrdiff_t k) {
     const int64_t at = m->place[k], length = m->place[k + 1] - at;
     int64_t *counts = m->counts + 2 * k;
     double squares[RSK_ROWS], *tally = m->tally + 4 * k;
-    uint32_t most[RSK_ROWS];
+    uint32_t bits;
+    float largest;
     waiting *w = m->kinds + k;
-    rsk_kernels_current()->moments(w->rows, w->n, length, m->shift + at, m->sum + at, m->square + at, squares, counts + 1, most);
-    int finite = 1;
+    rsk_kernels_current()->moments(w->rows, w->n, length, m->shift + at, m->sum + at, m->square + at, squares, counts + 1, &bits);
+    memcpy(&largest, &bits, sizeof largest);
+    if ((double)largest > tally[3]) tally[3] = (double)largest;
     for (int i = 0; i < w->n; i++) {
         const double norm = sqrt(squares[i]);
-        float largest;
-        memcpy(&largest, most + i, sizeof largest);
-        finite &= largest <= FLT_MAX;
         if (!counts[0]++) tally[0] = norm;
         tally[1] += norm - tally[0];
         tally[2] += (norm - tally[0]) * (norm - tally[0]);
-        if ((double)largest > tally[3]) tally[3] = (double)largest;
     }
     w->n = 0;
-    return finite;
+    return largest <= FLT_MAX;
 }
 
 rsk_status rsk_moments(const float *x, const int64_t *ends, const int32_t *module, ptrdiff_t n, const int64_t *place, ptrdiff_t kinds,
@@ -109,7 +107,7 @@ rsk_status rsk_moments(const float *x, const int64_t *ends, const int32_t *modul
     if (!x || !ends || !module || !place || !shift || !sum || !square || !counts || !tally) return RSK_EINVAL;
     if (n < 0 || kinds < 0 || place[0]) return RSK_EINVAL;
     for (ptrdiff_t k = 0; k < kinds; k++) {
-        if (place[k + 1] < place[k] || place[k + 1] - place[k] > 1 << 30) return RSK_EINVAL;
+        if (place[k + 1] < place[k] || place[k + 1] - place[k] > 1 << 29) return RSK_EINVAL;
     }
     for (ptrdiff_t r = 0; r < n; r++) {
         if (module[r] < 0 || module[r] >= kinds) return RSK_EINVAL;
