@@ -108,15 +108,18 @@ static rsk_status check_offsets(const rsk_batch *t, ptrdiff_t *large) {
     return (*large = too_large(t, t->input_ends)) >= 0 ? RSK_ESIZE : RSK_OK;
 }
 
-/* The inputs of an object, or OUTPUTS. */
-static members members_of(const writer *p, int32_t object) {
+/* *m = the inputs of an object, or OUTPUTS. Returns how many there are; without any, nothing else of *m is set. */
+static int32_t find_members(const writer *p, int32_t object, members *m) {
     const rsk_batch *t = p->batch;
     const int outputs = object == OUTPUTS;
     const int64_t *ends = outputs ? t->output_ends + p->trace : t->input_ends + p->base + object;
     const int64_t begin = ends[0], edge = outputs ? t->input_ends[p->base + p->objects] : begin;
-    const members m = {.weight = outputs ? t->output_weights : t->weights, .size = (int32_t)(ends[1] - begin)};
-    if (!m.size) return m; /* the columns may be NULL */
-    return (members){(outputs ? t->outputs : t->inputs) + begin, m.weight + begin, p->room->alpha + (edge - p->edges), m.size};
+    m->size = (int32_t)(ends[1] - begin);
+    if (!m->size) return 0; /* columns may be NULL */
+    m->object = (outputs ? t->outputs : t->inputs) + begin;
+    m->weight = (outputs ? t->output_weights : t->weights) + begin;
+    m->alpha = p->room->alpha + (edge - p->edges);
+    return m->size;
 }
 
 /* ---------------------------------------------------------------- checks, weights and masses */
@@ -164,10 +167,10 @@ static double mix(const rsk_spec *spec, const place *places, const members *m, d
 static rsk_status take_tuple(const writer *p, int32_t object, int32_t before, rsk_status outside) {
     const rsk_spec *spec = p->spec;
     const int balanced = spec->weighting == RSK_WEIGHTS_BALANCED;
-    const members m = members_of(p, object);
+    members m;
     place *q = &p->place[object];
     *q = (place){.mass = 1.0, .own = balanced ? 1.0 : spec->branch, .below = balanced ? 0.0 : spec->branch, .stored = RSK_SLOT_NONE};
-    if (!m.size) return object == OUTPUTS ? RSK_EOUTPUT : RSK_OK;
+    if (!find_members(p, object, &m)) return object == OUTPUTS ? RSK_EOUTPUT : RSK_OK;
     double total, count;
     const rsk_status status = check_members(spec, &m, before, outside, &total, &count);
     if (status != RSK_OK) return status;
@@ -189,7 +192,7 @@ static rsk_status take_trace(const writer *p, int32_t *where) {
         const int32_t module = t->module[o];
         *where = i;
         if (module < 0 || module >= p->spec->modules) return RSK_EMODULE;
-        if (t->attribute_ends[o + 1] - t->attribute_ends[o] != p->spec->module[module].length) return RSK_ELENGTH;
+        if (t->attribute_ends[o + 1] - t->attribute_ends[o] + t->more != p->spec->module[module].length) return RSK_ELENGTH;
         const rsk_status status = take_tuple(p, i, i, RSK_EORDER);
         if (status != RSK_OK) return status;
     }
@@ -203,7 +206,8 @@ static double square(double x) { return x * x; }
 
 /* One tuple's share in its members' uses and reach. tail2: the square of what a member's position operator is followed by. */
 static void spread_reach(const writer *p, int32_t object, double tail2) {
-    const members m = members_of(p, object);
+    members m;
+    (void)find_members(p, object, &m);
     const double place2 = p->spec->ordered ? p->spec->stretch2 : 1.0;
     for (int32_t i = 0; i < m.size; i++) {
         if (m.alpha[i] == NO_MEMBER) continue;
@@ -231,11 +235,12 @@ static void count_uses(const writer *p, rsk_plan *plan) {
 static int32_t take_slot(writer *p) { return p->free ? p->room->free[--p->free] : p->made++; }
 static void give_slot(writer *p, int32_t slot) { p->room->free[p->free++] = slot; }
 
-/* A tuple's frame with no member visited yet. */
-static frame frame_of(const writer *p, int32_t object, double scale) {
-    frame f = {.object = object, .slot = RSK_SLOT_NONE, .scale = scale, .tuple = members_of(p, object)};
-    if (!p->place[object].inner) f.next = f.tuple.size;
-    return f;
+/* *f = a tuple with no member visited yet. */
+static void open_tuple(const writer *p, int32_t object, double scale, frame *f) {
+    const int32_t size = find_members(p, object, &f->tuple);
+    f->scale = scale, f->object = object, f->slot = RSK_SLOT_NONE;
+    f->next = p->place[object].inner ? 0 : size;
+    f->position = f->count = 0;
 }
 
 /* A step of the tuple's member i, which has this position. */
@@ -293,12 +298,12 @@ static place *find_inner(const writer *p, frame *f) {
  * is given back when it was last read, so that a tree needs as many vectors as it is deep, and a chain two. */
 static void write_program(writer *p) {
     frame *f = p->room->stack;
-    *f = frame_of(p, OUTPUTS, 1.0);
+    open_tuple(p, OUTPUTS, 1.0, f);
     for (;;) {
         place *q = find_inner(p, f);
         if (q && q->stored == RSK_SLOT_NONE) {
             q->scale = rsk_scale_below(p->spec, f->scale, f->tuple.alpha[f->next] * q->below);
-            f[1] = frame_of(p, f->tuple.object[f->next], q->scale);
+            open_tuple(p, f->tuple.object[f->next], q->scale, f + 1);
             f++;
             continue;
         }
@@ -381,7 +386,7 @@ static int copy_columns(rsk_plan *plan, const rsk_batch *t) {
         !plan->count || !plan->steps)
         return 0;
     memcpy(plan->objects, t->objects, sizeof *plan->objects * (size_t)(t->traces + 1));
-    memcpy(plan->attribute_ends, t->attribute_ends, sizeof *plan->attribute_ends * (size_t)(n + 1));
+    for (int64_t o = 0; o <= n; o++) plan->attribute_ends[o] = t->attribute_ends[o] + o * t->more;
     if (n) memcpy(plan->module, t->module, sizeof *plan->module * (size_t)n);
     for (ptrdiff_t i = 0; i < t->traces; i++)
         plan->begin[i] = 2 * (t->input_ends[t->objects[i]] + t->output_ends[i]);
@@ -413,7 +418,7 @@ rsk_status rsk_plan_create(const rsk_spec *spec, const rsk_batch *t, int threads
     if (where) where->trace = where->object = -1;
     if (!out) return RSK_EINVAL;
     *out = NULL;
-    if (!spec || !t || !has_offsets(t) || t->traces < 1 || threads < 1) return RSK_EINVAL;
+    if (!spec || !t || !has_offsets(t) || t->traces < 1 || threads < 1 || t->more < 0 || t->more > RSK_MAX_LENGTH) return RSK_EINVAL;
     ptrdiff_t large;
     rsk_status status = check_offsets(t, &large);
     if (status != RSK_OK) {

@@ -16,7 +16,7 @@ from recsketch._check import Floats, SketchWarning
 from recsketch.runs.batch import TraceBatch, as_batch
 from recsketch.runs.trace import Trace
 from recsketch.sketching.doubts import doubts, due, looked_at
-from recsketch.sketching.encoding import encoded, laid_out
+from recsketch.sketching.encoding import encoded
 from recsketch.sketching.load import loads
 from recsketch.sketching.matrices import Matrices
 from recsketch.sketching.moments import narrowed, norm_error, widened
@@ -155,9 +155,10 @@ class Sketcher:
         for first in range(0, len(batch), SLICE):
             some = batch[first : first + SLICE] if len(batch) > SLICE else batch
             part = widened(self.spec, some, first)
-            p = plan(self._matrices.core, self._matrices.spec, laid_out(self._matrices, part, first), threads, first)
+            p = plan(self._matrices, part, threads, first)
             try:
-                p.sketch(encoded(self._matrices, part, threads), None, out[first : first + SLICE], threads)
+                unknowns = encoded(self._matrices, part, p.module, threads)
+                p.sketch(unknowns, None, out[first : first + SLICE], threads)
             except _core.CoreError as e:
                 raise ValueError(explain(e, self.spec, some, first)) from None
         self._calls += 1
