@@ -41,11 +41,12 @@ static void shift(const float *x, const float *centre, double scale, ptrdiff_t a
         for (ptrdiff_t i = 0; i < a; i++) y[i] = ((double)x[i] - (double)centre[i]) * scale;
 }
 
-/* out = y / norm, rounded to double and then to float. The quotient lies between two products that differ by 2^-49 of it, which is at most
- * 2^-25 of a float's step: where both are rounded to one float, it is rounded to that, too. A division takes as long as eight products. */
+/* out = y / norm, rounded to double and then to float; norm > 0 is a root, and so at least 2^-537. A quotient lies between two products
+ * that differ by 2^-49 of it, at most 2^-25 of a float's step: where both are rounded to one float, it is rounded to that, too. A division
+ * takes as long as eight products. */
 static void divide(const double *y, ptrdiff_t a, double norm, float *RSK_RESTRICT out) {
     const double below = (1.0 - 0x1p-50) / norm, above = (1.0 + 0x1p-50) / norm;
-    int same = norm > 0x1p-500; /* else `above` might be infinite */
+    int same = 1;
     for (ptrdiff_t i = 0; i < a; i++) {
         out[i] = (float)(y[i] * below);
         same &= out[i] == (float)(y[i] * above);
@@ -57,9 +58,8 @@ static void divide(const double *y, ptrdiff_t a, double norm, float *RSK_RESTRIC
 #define SURE (0.99 * RSK_MAX_VALUE * RSK_MAX_VALUE)
 #define BAD (-1.0)
 
-/* An attribute, or its direction. Returns the norm; BAD if an element is NaN or too large. y (a) is scratch. */
-static double encode(const float *x, const float *centre, double scale, ptrdiff_t a, int polar, float *RSK_RESTRICT out, double *y) {
-    shift(x, centre, scale, a, y);
+/* out = y, or its direction. Returns the norm; BAD if an element is NaN or too large. */
+static double encode(const double *y, ptrdiff_t a, int polar, float *RSK_RESTRICT out) {
     const double square = rsk_dot(y, y, a), norm = sqrt(square);
     if (!(square <= SURE) && !rsk_kernels_current()->within_f64(y, a, (double)RSK_MAX_VALUE)) return BAD;
     if (polar && norm > 0.0) divide(y, a, norm, out);
@@ -104,6 +104,9 @@ static void decode(const float *y, const float *centre, double scale, ptrdiff_t 
 
 /* ---------------------------------------------------------------- a batch */
 
+/* Attributes that are encoded together: kernels load longer registers than were stored, and would wait for what was stored just before. */
+enum { TOGETHER = 2 };
+
 typedef struct job {
     const rsk_coding *coding;
     const int32_t *module, *number;
@@ -123,12 +126,18 @@ static void encode_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t en
     const job *j = context;
     const rsk_coding *c = j->coding;
     const ptrdiff_t polar = c->polar != 0;
-    for (ptrdiff_t o = begin; o < end; o++) {
-        const int32_t m = j->module[o];
-        float *out = j->out + j->ends[o] + o * j->more;
-        j->norm[o] = encode(j->in + j->ends[o], centre_of(c, m), c->scales[m], c->lengths[m], polar != 0, out, j->wide + worker * j->longest);
-        if (c->signature)
-            memcpy(out + c->lengths[m] + polar, c->signatures + (ptrdiff_t)j->number[o] * c->signature, sizeof *out * (size_t)c->signature);
+    double *wide = j->wide + worker * j->longest * TOGETHER;
+    for (ptrdiff_t first = begin; first < end; first += TOGETHER) {
+        const ptrdiff_t last = end - first < TOGETHER ? end : first + TOGETHER;
+        for (ptrdiff_t o = first; o < last; o++)
+            shift(j->in + j->ends[o], centre_of(c, j->module[o]), c->scales[j->module[o]], c->lengths[j->module[o]],
+                  wide + (o - first) * j->longest);
+        for (ptrdiff_t o = first; o < last; o++) {
+            float *out = j->out + j->ends[o] + o * j->more;
+            const ptrdiff_t a = c->lengths[j->module[o]];
+            j->norm[o] = encode(wide + (o - first) * j->longest, a, polar != 0, out);
+            if (c->signature) memcpy(out + a + polar, c->signatures + j->number[o] * c->signature, sizeof *out * (size_t)c->signature);
+        }
     }
     /* A logarithm is one chain of sums and products. Several are computed at once where nothing stands between them. */
     for (ptrdiff_t o = begin; polar && o < end; o++)
@@ -152,7 +161,7 @@ static void decode_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t en
         const int32_t m = j->module[o];
         decode(j->in + j->ends[o] + o * j->more, centre_of(c, m), c->scales[m], c->lengths[m], c->polar != 0,
                j->errors ? j->error + 2 * o : NULL, j->out + j->ends[o], j->errors ? j->errors + j->ends[o] : NULL,
-               j->wide + worker * j->longest);
+               j->wide + worker * j->longest * TOGETHER);
     }
 }
 
@@ -170,8 +179,8 @@ static rsk_status check(const rsk_coding *c, ptrdiff_t objects, const int32_t *m
     for (ptrdiff_t o = 0; o < objects; o++) {
         if (where) *where = o;
         if (module[o] < 0 || module[o] >= c->modules) return RSK_EMODULE;
+        if (ends[o + 1] < ends[o]) return RSK_EOFFSETS;
         const int64_t length = ends[o + 1] - ends[o];
-        if (length < 0) return RSK_EOFFSETS;
         if (length != c->lengths[module[o]]) return RSK_ELENGTH;
         if (length > *longest) *longest = (ptrdiff_t)length;
     }
@@ -192,7 +201,7 @@ enum { CHUNK = 64 }; /* objects a task: some 64 elements each are a few microsec
 static rsk_status run(job *j, rsk_task *task, ptrdiff_t objects, int threads) {
     const rsk_coding *c = j->coding;
     j->more = (c->polar != 0) + c->signature;
-    j->wide = rsk_alloc(j->longest, sizeof *j->wide * (size_t)rsk_parallel_threads(threads, objects, CHUNK));
+    j->wide = rsk_alloc(j->longest, TOGETHER * sizeof *j->wide * (size_t)rsk_parallel_threads(threads, objects, CHUNK));
     if (!j->wide) return RSK_ENOMEM;
     rsk_parallel(threads, objects, CHUNK, task, j);
     rsk_free(j->wide);

@@ -192,7 +192,7 @@ static rsk_status take_trace(const writer *p, int32_t *where) {
         const int32_t module = t->module[o];
         *where = i;
         if (module < 0 || module >= p->spec->modules) return RSK_EMODULE;
-        if (t->attribute_ends[o + 1] - t->attribute_ends[o] + t->more != p->spec->module[module].length) return RSK_ELENGTH;
+        if (t->attribute_ends[o + 1] - t->attribute_ends[o] != p->spec->module[module].length - t->more) return RSK_ELENGTH;
         const rsk_status status = take_tuple(p, i, i, RSK_EORDER);
         if (status != RSK_OK) return status;
     }
@@ -386,7 +386,8 @@ static int copy_columns(rsk_plan *plan, const rsk_batch *t) {
         !plan->count || !plan->steps)
         return 0;
     memcpy(plan->objects, t->objects, sizeof *plan->objects * (size_t)(t->traces + 1));
-    for (int64_t o = 0; o <= n; o++) plan->attribute_ends[o] = t->attribute_ends[o] + o * t->more;
+    for (int64_t o = 0; o <= n; o++) /* lengths have not been checked, and these are of no use if they are wrong */
+        plan->attribute_ends[o] = (int64_t)((uint64_t)t->attribute_ends[o] + (uint64_t)o * (uint64_t)t->more);
     if (n) memcpy(plan->module, t->module, sizeof *plan->module * (size_t)n);
     for (ptrdiff_t i = 0; i < t->traces; i++)
         plan->begin[i] = 2 * (t->input_ends[t->objects[i]] + t->output_ends[i]);

@@ -368,9 +368,10 @@ cdef class Coding:
         cdef float[::1] o
         cdef float *to = NULL
         self._expect(n, ends, x.shape[0], 0)
+        if (number is not None and numbers.shape[0] != n) or (c.signature > 0) != (signatures is not None) or (
+                c.signature and (number is None or drawn.shape[1] != c.signature)):
+            raise ValueError("encode: wanted a number of every object, and signatures of the coding's length")
         if c.signature:
-            if number is None or signatures is None or numbers.shape[0] != n or drawn.shape[1] != c.signature:
-                raise ValueError("encode: wanted a number of every object, and signatures of the coding's length")
             c.numbers, c.signatures = drawn.shape[0], &drawn[0, 0] if drawn.shape[0] else NULL
             which = &numbers[0] if n else NULL
         out = attributes

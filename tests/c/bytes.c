@@ -149,7 +149,7 @@ static void test_bytes_of_encoding(void) {
     int64_t *ends = need(N + 1, sizeof *ends);
     float *x = need(N, sizeof *x), *y = need(2 * N, sizeof *y);
     for (int i = 0; i < N; i++) ends[i + 1] = i + 1;
-    BYTES(N, rsk_encode(&coding, N, module, NULL, ends, x, y, 2, NULL));
+    BYTES(8 * N, rsk_encode(&coding, N, module, NULL, ends, x, y, 2, NULL));
     (void)peak_bytes();
     CHECK_STATUS(RSK_OK, rsk_decode(&coding, N, module, ends, y, NULL, x, NULL, 2));
     CHECK(peak_bytes() < SLACK);

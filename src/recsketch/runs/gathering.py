@@ -119,9 +119,9 @@ def _joined(parts: Iterable[array[Any] | bytearray], dtype: type[np.generic]) ->
 def _common_names(traces: list[Trace]) -> tuple[tuple[str, ...], npt.NDArray[np.int32]]:
     """All module names, and every object's number among them. Traces number modules in their own order."""
     orders = {tuple(t._index) for t in traces}
+    if len(orders) == 1:
+        return orders.pop(), _joined([t._module for t in traces], np.int32)
     names = tuple(dict.fromkeys(chain.from_iterable(sorted(orders))))
-    if len(orders) <= 1:
-        return names, _joined([t._module for t in traces], np.int32)
     number = {name: k for k, name in enumerate(names)}
     table = {order: np.array([number[n] for n in order] or [0], np.int32) for order in orders}
     parts = [table[tuple(t._index)][np.frombuffer(t._module, np.int32)] for t in traces if len(t._module)]

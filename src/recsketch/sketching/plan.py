@@ -55,7 +55,7 @@ def plan(
         check_modules(batch, spec.modules, first)
         raise ValueError(explain(e, spec, batch, first)) from None
     if spec.wiring is not None:
-        _check_wiring(spec, batch, found.module, first)
+        _check_wiring(matrices, batch, found.module, first)
     return found
 
 
@@ -112,28 +112,29 @@ def _where(batch: TraceBatch, o: int, first: int) -> str:
     return f"trace {first + trace}, object {o - int(batch.objects[trace])}"
 
 
-def _check_wiring(spec: SketchSpec, batch: TraceBatch, module: npt.NDArray[np.int32], first: int) -> None:
+def _check_wiring(matrices: Matrices, batch: TraceBatch, module: npt.NDArray[np.int32], first: int) -> None:
     """Refuse inputs of positive weight that the wiring excludes.
 
     The batch is right in all else; `module` has every object's module, as numbered in the specification.
     """
-    allowed, names, wiring = spec.allowed(), list(spec.modules), spec.wiring or {}
-    start = np.repeat(batch.objects[:-1], np.diff(batch.objects))
-    parent = np.repeat(np.arange(module.size), np.diff(batch.input_ends))
-    child = start[parent] + batch.inputs
-    for i in np.flatnonzero((allowed[module[parent], module[child]] == 0) & (batch.weights > 0)):
-        name = names[module[parent[i]]]
+    spec, allowed = matrices.spec, matrices.allowed
+    names, wiring, begin = list(spec.modules), spec.wiring or {}, batch.objects[:-1]
+    child = module[batch.inputs + np.repeat(begin, np.diff(batch.input_ends[batch.objects]))]
+    parent = np.repeat(module, np.diff(batch.input_ends))
+    for i in np.flatnonzero((allowed[parent, child] == 0) & (batch.weights > 0)):
+        name = names[parent[i]]
         wanted = f"inputs among {_check.listed(wiring[name])}" if name in wiring else "no inputs"
+        o = int(np.searchsorted(batch.input_ends, i, side="right")) - 1
         raise ValueError(
-            f"{_where(batch, int(parent[i]), first)} ({_short(name)}): wanted {wanted} by the wiring; "
-            f"got {_check.shown(names[module[child[i]]])}"
+            f"{_where(batch, o, first)} ({_short(name)}): wanted {wanted} by the wiring; "
+            f"got {_check.shown(names[child[i]])}"
         )
-    trace = np.repeat(np.arange(len(batch)), np.diff(batch.output_ends))
-    child = batch.objects[trace] + batch.outputs
-    for i in np.flatnonzero((allowed[-1, module[child]] == 0) & (batch.output_weights > 0)):
+    child = module[batch.outputs + np.repeat(begin, np.diff(batch.output_ends))]
+    for i in np.flatnonzero((allowed[-1, child] == 0) & (batch.output_weights > 0)):
+        trace = first + int(np.searchsorted(batch.output_ends, i, side="right")) - 1
         raise ValueError(
-            f"outputs of trace {first + trace[i]}: wanted outputs among {_check.listed(wiring[None])} by the wiring; "
-            f"got {_check.shown(names[module[child[i]]])}"
+            f"outputs of trace {trace}: wanted outputs among {_check.listed(wiring[None])} by the wiring; "
+            f"got {_check.shown(names[child[i]])}"
         )
 
 
