@@ -29,7 +29,7 @@ def of_lstsq(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
 
     Cost: PROBES fits of two digits; an answer has seven.
     """
-    batch, size = problem.batch, np.linalg.norm(problem.erased(problem.sketches), axis=1)
+    size = np.linalg.norm(problem.erased(problem.sketches), axis=1)
     free, trace = _free(problem, fitted), problem.traces()
     base = _formula(problem, 1.0 / np.where(free > 0.0, free, np.inf))
     probed = _probed(problem, size)
@@ -79,7 +79,7 @@ def _overloaded(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
     a random one, rho = m / n, an element keeps the part rho of itself, and takes from all others noise of variance
     rho (1 - rho) |u|^2 / n, where |P u|^2 = rho |u|^2.
     """
-    batch, p = problem.batch, problem.plan
+    p = problem.plan
     square, trace = _squares(problem, answer), problem.traces()
     rho = np.clip(problem.kept() / np.maximum(fitted, 1), 1e-9, 1.0)
     amplitude = p.amplitudes()[0]
