@@ -509,7 +509,7 @@ typedef struct rsk_plan rsk_plan;
  *   where  or NULL: where a check of RSK_EMODULE to RSK_ESIZE failed. Sizes are checked before the rest; then, the first failure in
  *          trace order is reported
  * RSK_EINVAL  NULL, traces < 1, threads < 1, more;  RSK_EOFFSETS .. RSK_EFANOUT, RSK_ESIZE  as said above
- * RSK_ENOMEM  scratch: 108 bytes an object and 8 an input or output of the largest trace for each thread, beside the plan of 24 an object
+ * RSK_ENOMEM  scratch: 124 bytes an object and 8 an input or output of the largest trace for each thread, beside the plan of 24 an object
  *             and 128 a use */
 rsk_status rsk_plan_create(const rsk_spec *spec, const rsk_batch *batch, int threads, rsk_plan **out, rsk_where *where);
 void rsk_plan_free(rsk_plan *plan);

@@ -50,7 +50,7 @@ static void test_bytes_of_sweeps(void) {
         chain c;
         chain_make(&c, N, fan);
         rsk_plan *plan = NULL;
-        BYTES(24 * N + 128 * (fan * (N - 1) + 1) + 130 * N, rsk_plan_create(spec, &c.batch, 1, &plan, NULL));
+        BYTES((24 + 124) * N + (128 + 8) * (fan * (N - 1) + 1), rsk_plan_create(spec, &c.batch, 1, &plan, NULL));
         float *x = need(33 * N, sizeof *x), *y = need(BYTES_DIM, sizeof *y);
         double residual;
         int32_t iterations;
