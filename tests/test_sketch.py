@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import recsketch as rs
+import recsketch.sketcher
 
 DIM = 128
 
@@ -284,14 +285,19 @@ def test_tuples_never_overflow(build: Any, weighting: str, angle: float) -> None
         assert np.linalg.norm(found - want) <= 1e-6 * np.linalg.norm(want), (size, apart)
 
 
-def test_long_batches_are_planned_in_slices(build: Any) -> None:
-    """Over 1,024 traces: the same sketches, and messages that count from the start of the batch."""
+@pytest.mark.parametrize(("cached", "threads"), [(1 << 20, 1), (1, 1), (1, 2), (20000, 1)])
+def test_long_batches_are_planned_in_slices(
+    build: Any, monkeypatch: pytest.MonkeyPatch, cached: int, threads: int
+) -> None:
+    """1,024 traces at a time, one, 32, or some dozens: the same sketches, and messages that count from the start of the
+    batch."""
     spec = ref.RefSpec(64, {"a": 7}, 2)
     rng = np.random.default_rng(3)
     traces = [build.trace(build.dag(rng, spec, 3)) for _ in range(1100)]
-    sk = build.sketcher(spec)
-    s = sk.sketch(traces)
-    assert np.array_equal(s[1000:], sk.sketch(traces[1000:]))
+    sk = build.sketcher(spec, threads)
+    want = np.concatenate([sk.sketch(traces[i : i + 100]) for i in range(0, 1100, 100)])
+    monkeypatch.setattr(recsketch.sketcher, "CACHED", cached)
+    assert np.array_equal(sk.sketch(traces), want)
     for name, value, match in (
         ("a", 1e38, "wanted finite"),
         ("b", 0.0, "wanted a module among"),

@@ -32,7 +32,7 @@ def plan(
 
     Notes
     -----
-    Cost: some 80 bytes an object, and 1 to 10% of the time of sketching the batch (docs/figures.md, speed of
+    Cost: some 150 bytes an object, and 1 to 10% of the time of sketching the batch (docs/figures.md, speed of
     recursion).
     """
     spec = matrices.spec

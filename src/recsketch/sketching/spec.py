@@ -339,7 +339,7 @@ class SketchSpec:
 
         Notes
         -----
-        Cost: up to eight plans of all runs, some 80 bytes an object, and where objects are shared a count of their
+        Cost: up to eight plans of all runs, some 150 bytes an object, and where objects are shared a count of their
         places (`suggest_dim`); of linear attributes a pass over them. Nothing is sketched.
 
         Examples
