@@ -790,9 +790,10 @@ class Sketcher:
 
 def _together(batch: TraceBatch, threads: int) -> int:
     """How many runs are planned, encoded and then swept at a time."""
-    size = batch.attributes.nbytes + 150 * batch.module.size + 1
+    size = batch.attributes.nbytes + 150 * batch.module.size
+    parts = max(1, round(size / (CACHED * threads)))
     least = 1 if threads == 1 else 16 * threads  # so that no thread waits long for another one's run
-    return min(SLICE, max(least, CACHED * threads * len(batch) // size))
+    return min(SLICE, max(least, -(-len(batch) // parts)))
 
 
 def _unpacked(sketches: npt.ArrayLike | PackedSketches) -> tuple[Any, Any]:
