@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 import recsketch as rs
-from recsketch.sketching.encoding import laid_out
 from recsketch.sketching.plan import plan
 
 MIXED = {"m7": 7, "m16": 16, "m33": 33, "m64": 64, "m120": 120}  # attribute lengths, powers of two and others
@@ -108,7 +107,7 @@ def chain(rng: np.random.Generator, depth: int, a: int) -> rs.Trace:
 
 def planned(sk: rs.Sketcher, batch: rs.TraceBatch) -> Any:
     """The program that a sketcher runs for a batch: its inputs are all unknowns, not the attributes alone."""
-    return plan(sk._matrices.core, sk.spec, laid_out(sk._matrices, batch), 1)
+    return plan(sk._matrices, batch, 1)
 
 
 def plain_modules(a: int, count: int = 4) -> dict[str, int]:

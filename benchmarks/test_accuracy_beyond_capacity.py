@@ -74,7 +74,7 @@ class Beyond:
         self.first_right += int(true[first].sum())
         batch = rs.TraceBatch.from_traces([trace])
         p, lengths = planned(sk, batch), [sk.spec.lengths[o.module] for o in trace.objects]
-        unknowns = encoded(sk._matrices, batch, 1) * np.repeat(true, lengths)
+        unknowns = encoded(sk._matrices, batch, p.module, 1) * np.repeat(true, lengths)
         own = np.empty_like(s[None])
         p.sketch(unknowns, true.astype(np.float32), own, 1)
         self.off.append(found.explained - (1.0 - float(((s - own[0]) ** 2).sum() / (s**2).sum())))

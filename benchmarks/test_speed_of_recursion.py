@@ -88,7 +88,8 @@ def one_object(effort: int) -> Iterator[Figure]:
         sk, batch = sketcher(d), full_batch(RUNS)
         copies = l1_copies(d, COPIES)
         best = "vector loop" if "vector loop" in copies else "memcpy"  # there may be no C compiler
-        p, unknowns, out = planned(sk, batch), encoded(sk._matrices, batch, 1), np.empty((RUNS, d), np.float32)
+        p, out = planned(sk, batch), np.empty((RUNS, d), np.float32)
+        unknowns = encoded(sk._matrices, batch, p.module, 1)
         work = {"sweep": partial(p.sketch, unknowns, None, out, 1), "sketch": partial(sk.sketch, batch)}
         t = interleaved({**work, **copies}, (1, 9, 41)[effort])
         own, whole = ({n: t[name] / t[n] / (RUNS * OBJECTS) * COPIES for n in copies} for name in ("sweep", "sketch"))

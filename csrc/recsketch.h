@@ -455,22 +455,28 @@ typedef struct rsk_coding {
  *
  *   module      (objects,);  number (objects,) of each object in its trace, not read where L is 0
  *   ends        (objects + 1,) offsets into attributes; the unknowns of object o begin at ends[o] + o (polar + L)
- *   out         (ends[objects] + objects (polar + L),) overwritten, unspecified on error; must not overlap
+ *   out         (ends[objects] + objects (polar + L),) overwritten, unspecified on error; must not overlap. NULL where rsk_is_plain:
+ *               attributes are checked alone
  *   where       NULL, or the first object at which a check failed, -1 for none
  * Arrays without elements may be NULL.
  *
  * RSK_EINVAL  NULL, modules < 1, objects < 0, threads < 1, the coding; and a number that has no signature: where says which object's
  * RSK_EOFFSETS, RSK_EMODULE, RSK_ELENGTH  as they say
- * RSK_EVALUE  an element is NaN, or after centring and scaling larger than RSK_MAX_VALUE;  RSK_ENOMEM  a byte an object */
+ * RSK_EVALUE  an element is NaN, or after centring and scaling larger than RSK_MAX_VALUE
+ * RSK_ENOMEM  8 bytes an object, and for each thread as many an element of the longest attribute */
 rsk_status rsk_encode(const rsk_coding *coding, ptrdiff_t objects, const int32_t *module, const int32_t *number,
                       const int64_t *ends, const float *attributes, float *out, int threads, ptrdiff_t *where);
+
+/* Whether unknowns are the attributes themselves: they are linear, neither centred nor scaled, and have no signature. 0 for NULL. */
+int rsk_is_plain(const rsk_coding *coding);
 
 /* The attributes that unknowns, exact or fitted, stand for: the inverse of rsk_encode.
  *
  *   error       (objects, 2) standard errors of an attribute's unknown and, where it is polar, of the logarithm's; read only with errors
  *   errors      NULL, or (ends[objects],) the standard error of every element, to first order
  *
- * RSK_EINVAL, RSK_EOFFSETS, RSK_EMODULE, RSK_ELENGTH  as above. NaN unknowns give NaN; numbers beyond float32 its largest. */
+ * RSK_EINVAL, RSK_EOFFSETS, RSK_EMODULE, RSK_ELENGTH  as above;  RSK_ENOMEM  for each thread 8 bytes an element of the longest attribute.
+ * NaN unknowns give NaN; numbers beyond float32 its largest. */
 rsk_status rsk_decode(const rsk_coding *coding, ptrdiff_t objects, const int32_t *module, const int64_t *ends,
                       const float *unknowns, const double *error, float *attributes, float *errors, int threads);
 
@@ -482,7 +488,8 @@ typedef struct rsk_batch {
     ptrdiff_t traces;              /* >= 1 */
     const int64_t *objects;        /* (traces + 1,) offsets into objects; let N = objects[traces] */
     const int32_t *module;         /* (N,) module index in the spec */
-    const int64_t *attribute_ends; /* (N + 1,) offsets into the attributes */
+    const int64_t *attribute_ends; /* (N + 1,) offsets into the unknowns, */
+    ptrdiff_t more;                /* or into attributes with so many unknowns more behind each, from 0 to RSK_MAX_LENGTH */
     const int64_t *input_ends;     /* (N + 1,) offsets into inputs and weights; let E = input_ends[N] */
     const int32_t *inputs;         /* (E,) object numbers within the trace, each smaller than its user's */
     const double *weights;         /* (E,) >= 0; each tuple sums to more than 0 and to at most RSK_MAX_WEIGHT, or, with
@@ -501,8 +508,9 @@ typedef struct rsk_plan rsk_plan;
  *   out    free with rsk_plan_free. It takes 24 bytes an object, and 36 a step: one an object, one an input or output
  *   where  or NULL: where a check of RSK_EMODULE to RSK_ESIZE failed. Sizes are checked before the rest; then, the first failure in
  *          trace order is reported
- * RSK_EINVAL  NULL, traces < 1, threads < 1;  RSK_EOFFSETS .. RSK_EFANOUT, RSK_ESIZE  as said above
- * RSK_ENOMEM  scratch: 130 bytes an object of the largest trace for each thread, beside the plan of 24 an object and 128 a use */
+ * RSK_EINVAL  NULL, traces < 1, threads < 1, more;  RSK_EOFFSETS .. RSK_EFANOUT, RSK_ESIZE  as said above
+ * RSK_ENOMEM  scratch: 124 bytes an object and 8 an input or output of the largest trace for each thread, beside the plan of 24 an object
+ *             and 128 a use */
 rsk_status rsk_plan_create(const rsk_spec *spec, const rsk_batch *batch, int threads, rsk_plan **out, rsk_where *where);
 void rsk_plan_free(rsk_plan *plan);
 /* Scratch vectors of d numbers that a thread needs for a sweep, floats or, with "hadamard", doubles; 0 for NULL. */
@@ -517,7 +525,7 @@ rsk_status rsk_plan_amplitudes(const rsk_plan *plan, double *amplitude, int32_t 
 
 /* Forward sweep: out[b] = the sketch of trace b.
  *
- *   attributes  (A,) packed in object order, A = attribute_ends[N]
+ *   attributes  (A,) packed in object order, A = attribute_ends[N] + N more
  *   counters    (N,) finite, the coefficient of each object's counter; or NULL for 1
  *   out         (traces, d)
  *   stop        or NULL

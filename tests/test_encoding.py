@@ -254,6 +254,8 @@ def test_wrong_arrays_are_refused() -> None:
         with pytest.raises(ValueError, match=WANTED):
             signed.encode(module, number, ends, x, drawn, 1)
     with pytest.raises(ValueError, match=WANTED):
+        signed.encode(module, None, ends, x, np.ones((3, 2), np.float32), 1)
+    with pytest.raises(ValueError, match=WANTED):
         signed.encode(module, np.array([0, 3], np.int32), ends, x, np.ones((3, 2), np.float32), 1)
     for bad in (([], [], None), ([2], [1.0, 2.0], None), ([2], [1.0], [[1.0]]), ([2], [1.0], [])):
         with pytest.raises(ValueError, match=WANTED):

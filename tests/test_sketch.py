@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import recsketch as rs
+import recsketch.sketcher
 
 DIM = 128
 
@@ -165,15 +166,16 @@ def test_more_room_for_inputs_changes_no_bit(build: Any, variant: dict[str, Any]
     assert np.array_equal(build.sketcher(wider).sketch(build.trace(trace)), before)
 
 
-def test_inputs_of_weight_zero_take_no_position(build: Any, variant: dict[str, Any]) -> None:
+def test_inputs_of_weight_zero_change_no_bit(build: Any, variant: dict[str, Any]) -> None:
+    """They take no position, and that one of them has inputs does not make its tuple one of objects with inputs."""
     spec = ref.RefSpec(DIM, build.MODULES, 8, max_inputs=2, **variant)
     rng = np.random.default_rng(3)
-    leaves = [build.object(rng, spec) for _ in range(4)]
+    objects = [*(build.object(rng, spec) for _ in range(2)), build.object(rng, spec, (0, 1)), build.object(rng, spec)]
     top = build.object(rng, spec, (0, 1, 2, 3), (0.0, 1.0, 0.0, 2.0))
     bare = top._replace(inputs=(1, 3), weights=(1.0, 2.0))
     sk = build.sketcher(spec)
-    a = sk.sketch(build.trace(ref.RefTrace((*leaves, top), (0, 4, 1), (0.0, 1.0, 0.0))))
-    b = sk.sketch(build.trace(ref.RefTrace((*leaves, bare), (4,))))
+    a = sk.sketch(build.trace(ref.RefTrace((*objects, top), (0, 4, 1), (0.0, 1.0, 0.0))))
+    b = sk.sketch(build.trace(ref.RefTrace((*objects, bare), (4,))))
     assert np.array_equal(a, b)
 
 
@@ -283,14 +285,19 @@ def test_tuples_never_overflow(build: Any, weighting: str, angle: float) -> None
         assert np.linalg.norm(found - want) <= 1e-6 * np.linalg.norm(want), (size, apart)
 
 
-def test_long_batches_are_planned_in_slices(build: Any) -> None:
-    """Over 1,024 traces: the same sketches, and messages that count from the start of the batch."""
+@pytest.mark.parametrize(("cached", "threads"), [(1 << 20, 1), (1, 1), (1, 2), (20000, 1)])
+def test_long_batches_are_planned_in_slices(
+    build: Any, monkeypatch: pytest.MonkeyPatch, cached: int, threads: int
+) -> None:
+    """1,024 traces at a time, one, 32, or some dozens: the same sketches, and messages that count from the start of the
+    batch."""
     spec = ref.RefSpec(64, {"a": 7}, 2)
     rng = np.random.default_rng(3)
     traces = [build.trace(build.dag(rng, spec, 3)) for _ in range(1100)]
-    sk = build.sketcher(spec)
-    s = sk.sketch(traces)
-    assert np.array_equal(s[1000:], sk.sketch(traces[1000:]))
+    sk = build.sketcher(spec, threads)
+    want = np.concatenate([sk.sketch(traces[i : i + 100]) for i in range(0, 1100, 100)])
+    monkeypatch.setattr(recsketch.sketcher, "CACHED", cached)
+    assert np.array_equal(sk.sketch(traces), want)
     for name, value, match in (
         ("a", 1e38, "wanted finite"),
         ("b", 0.0, "wanted a module among"),

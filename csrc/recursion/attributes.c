@@ -12,9 +12,13 @@
 #define MOST_OCTAVE 8.0
 
 /* log2 and exp2 from sums and products alone: those of mathematical libraries differ in the last place, and with them a bit. */
-static double log2_of(double x) { /* x > 0, finite */
-    int exponent;
-    double m = frexp(x, &exponent);
+static inline double log2_of(double x) { /* x >= 2^-1022, finite */
+    uint64_t bits, half = 0x3fe0000000000000;
+    memcpy(&bits, &x, sizeof bits);
+    int exponent = (int)(bits >> 52) - 1022;
+    bits = (bits & 0xfffffffffffff) | half;
+    double m; /* x = m 2^exponent */
+    memcpy(&m, &bits, sizeof m);
     if (m < 0.70710678118654752) m *= 2.0, exponent--;
     const double t = (m - 1.0) / (m + 1.0), t2 = t * t; /* |t| <= 0.172: the first term left out is below 1e-17 */
     double sum = 0.0;
@@ -29,33 +33,39 @@ static double exp2_of(double x) { /* |x| < 1000 */
     return ldexp(sum, (int)whole);
 }
 
-/* Sixteen interleaved sums of squares of (x - centre) scale, folded in one order. */
-static double square_of(const float *x, const float *centre, double scale, ptrdiff_t a) {
-    double lane[RSK_LANES] = {0.0};
-    for (ptrdiff_t i = 0; i < a; i++) {
-        const double y = ((double)x[i] - (centre ? (double)centre[i] : 0.0)) * scale;
-        lane[i % RSK_LANES] += y * y;
-    }
-    for (int h = RSK_LANES / 2; h > 0; h /= 2)
-        for (int l = 0; l < h; l++) lane[l] += lane[l + h];
-    return lane[0];
+/* y = (x - centre) scale. No loop over elements has a branch, so that compilers use registers of several. */
+static void shift(const float *x, const float *centre, double scale, ptrdiff_t a, double *RSK_RESTRICT y) {
+    if (!centre)
+        for (ptrdiff_t i = 0; i < a; i++) y[i] = (double)x[i] * scale;
+    else
+        for (ptrdiff_t i = 0; i < a; i++) y[i] = ((double)x[i] - (double)centre[i]) * scale;
 }
 
-/* 0 if an element is NaN or too large. */
-static int encode(const float *x, const float *centre, double scale, ptrdiff_t a, int polar, float *out) {
-    int good = 1; /* no branch an element: this loop runs in vectors */
-    for (ptrdiff_t i = 0; i < a; i++)
-        good &= fabs(((double)x[i] - (centre ? (double)centre[i] : 0.0)) * scale) <= (double)RSK_MAX_VALUE;
-    if (!good) return 0;
-    for (ptrdiff_t i = 0; !polar && i < a; i++) out[i] = (float)(((double)x[i] - (centre ? (double)centre[i] : 0.0)) * scale);
-    if (!polar) return 1;
-    const double norm = sqrt(square_of(x, centre, scale, a));
+/* out = y / norm, rounded to double and then to float; norm > 0 is a root, and so at least 2^-537. A quotient lies between two products
+ * that differ by 2^-49 of it, at most 2^-25 of a float's step: where both are rounded to one float, it is rounded to that, too. A division
+ * takes as long as eight products. */
+static void divide(const double *y, ptrdiff_t a, double norm, float *RSK_RESTRICT out) {
+    const double below = (1.0 - 0x1p-50) / norm, above = (1.0 + 0x1p-50) / norm;
+    int same = 1;
     for (ptrdiff_t i = 0; i < a; i++) {
-        const double y = ((double)x[i] - (centre ? (double)centre[i] : 0.0)) * scale;
-        out[i] = (float)(norm > 0.0 ? y / norm : 0.0);
+        out[i] = (float)(y[i] * below);
+        same &= out[i] == (float)(y[i] * above);
     }
-    out[a] = norm > 0.0 ? (float)(log2_of(norm) / OCTAVES) : 1.0f;
-    return 1;
+    for (ptrdiff_t i = 0; !same && i < a; i++) out[i] = (float)(y[i] / norm);
+}
+
+/* Where squares add up to this, no number is too large. */
+#define SURE (0.99 * RSK_MAX_VALUE * RSK_MAX_VALUE)
+#define BAD (-1.0)
+
+/* out = y, or its direction. Returns the norm; BAD if an element is NaN or too large. */
+static double encode(const double *y, ptrdiff_t a, int polar, float *RSK_RESTRICT out) {
+    const double square = rsk_dot(y, y, a), norm = sqrt(square);
+    if (!(square <= SURE) && !rsk_kernels_current()->within_f64(y, a, (double)RSK_MAX_VALUE)) return BAD;
+    if (polar && norm > 0.0) divide(y, a, norm, out);
+    else
+        for (ptrdiff_t i = 0; i < a; i++) out[i] = polar ? 0.0f : (float)y[i];
+    return norm;
 }
 
 /* Rounded; what float32 cannot hold becomes its largest number. */
@@ -71,10 +81,11 @@ static double lognormal(double sigma) {
  * of the attribute, and of the logarithm. That of element x_i is |x| sqrt(1 - u_i^2) times the first across the direction u, over the
  * direction's fitted norm, and |x| |u_i| times that of a lognormal norm along it. */
 static void decode(const float *y, const float *centre, double scale, ptrdiff_t a, int polar, const double *error, float *out,
-                   float *errors) {
+                   float *errors, double *wide) {
     double norm = 1.0, size = 1.0, along = 0.0;
     if (polar) {
-        norm = sqrt(square_of(y, NULL, 1.0, a));
+        shift(y, NULL, 1.0, a, wide);
+        norm = sqrt(rsk_dot(wide, wide, a));
         const double last = (double)y[a];
         const int zero = 2.0 * norm + (last - 1.0) * (last - 1.0) < 1.0;
         size = zero ? 0.0 : exp2_of(OCTAVES * fmin(fmax(last, LEAST_OCTAVE), MOST_OCTAVE));
@@ -93,6 +104,9 @@ static void decode(const float *y, const float *centre, double scale, ptrdiff_t 
 
 /* ---------------------------------------------------------------- a batch */
 
+/* Attributes that are encoded together: kernels load longer registers than were stored, and would wait for what was stored just before. */
+enum { TOGETHER = 2 };
+
 typedef struct job {
     const rsk_coding *coding;
     const int32_t *module, *number;
@@ -101,7 +115,9 @@ typedef struct job {
     const float *in;
     const double *error;
     float *out, *errors;
-    uint8_t *bad; /* (objects,) */
+    double *norm;      /* (objects,) as of encode */
+    double *wide;      /* scratch: an attribute in doubles for each thread, */
+    ptrdiff_t longest; /* of at most so many elements */
 } job;
 
 static const float *centre_of(const rsk_coding *c, int32_t m) { return c->centres ? c->centres + c->centre_begin[m] : NULL; }
@@ -109,30 +125,49 @@ static const float *centre_of(const rsk_coding *c, int32_t m) { return c->centre
 static void encode_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     const job *j = context;
     const rsk_coding *c = j->coding;
-    (void)worker;
-    for (ptrdiff_t o = begin; o < end; o++) {
-        const int32_t m = j->module[o];
-        float *out = j->out + j->ends[o] + o * j->more;
-        j->bad[o] = (uint8_t)!encode(j->in + j->ends[o], centre_of(c, m), c->scales[m], c->lengths[m], c->polar != 0, out);
-        if (c->signature)
-            memcpy(out + c->lengths[m] + (c->polar != 0), c->signatures + (ptrdiff_t)j->number[o] * c->signature,
-                   sizeof *out * (size_t)c->signature);
+    const ptrdiff_t polar = c->polar != 0;
+    double *wide = j->wide + worker * j->longest * TOGETHER;
+    for (ptrdiff_t first = begin; first < end; first += TOGETHER) {
+        const ptrdiff_t last = end - first < TOGETHER ? end : first + TOGETHER;
+        for (ptrdiff_t o = first; o < last; o++)
+            shift(j->in + j->ends[o], centre_of(c, j->module[o]), c->scales[j->module[o]], c->lengths[j->module[o]],
+                  wide + (o - first) * j->longest);
+        for (ptrdiff_t o = first; o < last; o++) {
+            float *out = j->out + j->ends[o] + o * j->more;
+            const ptrdiff_t a = c->lengths[j->module[o]];
+            j->norm[o] = encode(wide + (o - first) * j->longest, a, polar != 0, out);
+            if (c->signature) memcpy(out + a + polar, c->signatures + j->number[o] * c->signature, sizeof *out * (size_t)c->signature);
+        }
     }
+    /* A logarithm is one chain of sums and products. Several are computed at once where nothing stands between them. */
+    for (ptrdiff_t o = begin; polar && o < end; o++)
+        j->out[j->ends[o + 1] + o * j->more] = j->norm[o] > 0.0 ? (float)(log2_of(j->norm[o]) / OCTAVES) : 1.0f;
+}
+
+/* Attributes that are unknowns as they are. */
+static void look_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
+    const job *j = context;
+    const rsk_kernels *k = rsk_kernels_current();
+    (void)worker;
+    const int good = k->within_f32(j->in + j->ends[begin], j->ends[end] - j->ends[begin], RSK_MAX_VALUE);
+    for (ptrdiff_t o = begin; o < end; o++)
+        j->norm[o] = good || k->within_f32(j->in + j->ends[o], j->ends[o + 1] - j->ends[o], RSK_MAX_VALUE) ? 0.0 : BAD;
 }
 
 static void decode_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     const job *j = context;
     const rsk_coding *c = j->coding;
-    (void)worker;
     for (ptrdiff_t o = begin; o < end; o++) {
         const int32_t m = j->module[o];
         decode(j->in + j->ends[o] + o * j->more, centre_of(c, m), c->scales[m], c->lengths[m], c->polar != 0,
-               j->errors ? j->error + 2 * o : NULL, j->out + j->ends[o], j->errors ? j->errors + j->ends[o] : NULL);
+               j->errors ? j->error + 2 * o : NULL, j->out + j->ends[o], j->errors ? j->errors + j->ends[o] : NULL,
+               j->wide + worker * j->longest * TOGETHER);
     }
 }
 
-/* Whether modules and lengths are those of the coding: what is read and written follows from them. */
-static rsk_status check(const rsk_coding *c, ptrdiff_t objects, const int32_t *module, const int64_t *ends, ptrdiff_t *where) {
+/* Whether modules and lengths are those of the coding: what is read and written follows from them. *longest: of the attributes. */
+static rsk_status check(const rsk_coding *c, ptrdiff_t objects, const int32_t *module, const int64_t *ends, ptrdiff_t *where,
+                        ptrdiff_t *longest) {
     if (where) *where = -1;
     if (!c || !c->lengths || !c->scales || c->modules < 1 || objects < 0) return RSK_EINVAL;
     if (c->signature < 0 || c->signature > RSK_MAX_LENGTH) return RSK_EINVAL;
@@ -140,46 +175,66 @@ static rsk_status check(const rsk_coding *c, ptrdiff_t objects, const int32_t *m
         if (!(c->scales[m] > 0.0 && c->scales[m] <= DBL_MAX)) return RSK_EINVAL;
     if ((c->centres && !c->centre_begin) || (c->signature && !c->signatures) || !ends || (objects && !module)) return RSK_EINVAL;
     if (ends[0] != 0) return RSK_EOFFSETS;
+    *longest = 0;
     for (ptrdiff_t o = 0; o < objects; o++) {
         if (where) *where = o;
         if (module[o] < 0 || module[o] >= c->modules) return RSK_EMODULE;
         if (ends[o + 1] < ends[o]) return RSK_EOFFSETS;
-        if (ends[o + 1] - ends[o] != c->lengths[module[o]]) return RSK_ELENGTH;
+        const int64_t length = ends[o + 1] - ends[o];
+        if (length != c->lengths[module[o]]) return RSK_ELENGTH;
+        if (length > *longest) *longest = (ptrdiff_t)length;
     }
     if (where) *where = -1;
     return RSK_OK;
 }
 
+int rsk_is_plain(const rsk_coding *c) {
+    if (!c || !c->scales || c->polar || c->signature || c->centres) return 0;
+    for (ptrdiff_t m = 0; m < c->modules; m++)
+        if (c->scales[m] != 1.0) return 0;
+    return 1;
+}
+
 enum { CHUNK = 64 }; /* objects a task: some 64 elements each are a few microseconds */
+
+/* Runs the task for all objects. */
+static rsk_status run(job *j, rsk_task *task, ptrdiff_t objects, int threads) {
+    const rsk_coding *c = j->coding;
+    j->more = (c->polar != 0) + c->signature;
+    j->wide = rsk_alloc(j->longest, TOGETHER * sizeof *j->wide * (size_t)rsk_parallel_threads(threads, objects, CHUNK));
+    if (!j->wide) return RSK_ENOMEM;
+    rsk_parallel(threads, objects, CHUNK, task, j);
+    rsk_free(j->wide);
+    return RSK_OK;
+}
 
 rsk_status rsk_encode(const rsk_coding *coding, ptrdiff_t objects, const int32_t *module, const int32_t *number,
                       const int64_t *ends, const float *attributes, float *out, int threads, ptrdiff_t *where) {
-    const rsk_status status = check(coding, objects, module, ends, where);
+    job j = {.coding = coding, .module = module, .number = number, .ends = ends, .in = attributes, .out = out};
+    rsk_status status = check(coding, objects, module, ends, where, &j.longest);
     if (status != RSK_OK) return status;
-    if (threads < 1 || (objects && (!attributes || !out || (coding->signature && !number)))) return RSK_EINVAL;
+    if (threads < 1 || (objects && (!attributes || (!out && !rsk_is_plain(coding)) || (coding->signature && !number)))) return RSK_EINVAL;
     for (ptrdiff_t o = 0; coding->signature && o < objects; o++)
         if (number[o] < 0 || number[o] >= coding->numbers) {
             if (where) *where = o;
             return RSK_EINVAL;
         }
-    job j = {.coding = coding, .module = module, .number = number, .ends = ends, .in = attributes, .out = out};
-    j.more = (coding->polar != 0) + coding->signature;
-    j.bad = rsk_alloc(objects, sizeof *j.bad);
-    if (!j.bad) return RSK_ENOMEM;
-    rsk_parallel(threads, objects, CHUNK, encode_task, &j);
-    const uint8_t *bad = objects ? memchr(j.bad, 1, (size_t)objects) : NULL;
-    if (bad && where) *where = bad - j.bad;
-    rsk_free(j.bad);
-    return bad ? RSK_EVALUE : RSK_OK;
+    j.norm = rsk_alloc(objects, sizeof *j.norm);
+    status = j.norm ? run(&j, out ? encode_task : look_task, objects, threads) : RSK_ENOMEM;
+    for (ptrdiff_t o = 0; status == RSK_OK && o < objects; o++)
+        if (j.norm[o] == BAD) {
+            status = RSK_EVALUE;
+            if (where) *where = o;
+        }
+    rsk_free(j.norm);
+    return status;
 }
 
 rsk_status rsk_decode(const rsk_coding *coding, ptrdiff_t objects, const int32_t *module, const int64_t *ends,
                       const float *unknowns, const double *error, float *attributes, float *errors, int threads) {
-    const rsk_status status = check(coding, objects, module, ends, NULL);
+    job j = {.coding = coding, .module = module, .ends = ends, .in = unknowns, .error = error, .out = attributes, .errors = errors};
+    const rsk_status status = check(coding, objects, module, ends, NULL, &j.longest);
     if (status != RSK_OK) return status;
     if (threads < 1 || (objects && (!unknowns || !attributes)) || (errors && !error)) return RSK_EINVAL;
-    job j = {.coding = coding, .module = module, .ends = ends, .in = unknowns, .error = error, .out = attributes, .errors = errors};
-    j.more = (coding->polar != 0) + coding->signature;
-    rsk_parallel(threads, objects, CHUNK, decode_task, &j);
-    return RSK_OK;
+    return run(&j, decode_task, objects, threads);
 }

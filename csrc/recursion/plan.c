@@ -6,37 +6,45 @@
 
 enum { OUTPUTS = -1 }; /* stands for the network's output tuple where an object's number is expected */
 
-/* A tuple's members, and what their weights are divided by. */
+/* A tuple's members, in the order of their positions. */
 typedef struct members {
-    const int32_t *object; /* of the batch, as weight */
+    const int32_t *object; /* (size,) */
     const double *weight;
-    int64_t begin, end;
-    double total; /* of the weights */
-    double count; /* of the members of positive weight */
-    double mass;  /* their mean mass; 0 where the weighting has none */
+    double *alpha; /* the factors that they are added with; NO_MEMBER where a weight is 0 */
+    int32_t size;
 } members;
+
+#define NO_MEMBER (-1.0)
+
+/* An object while its trace's program is written, or its outputs as one. */
+typedef struct place {
+    double mass;       /* M of balanced weighting */
+    double own, below; /* factors of its own part and of its inputs */
+    double reach;      /* the squared factor at which it arrives at the sketch */
+    double scale;      /* that of its inputs' vector, where it is stored */
+    int32_t left;      /* uses: of all, and while steps are written those that are still to come */
+    int32_t stored;    /* the slot of its inputs' tuple, or RSK_SLOT_NONE */
+    uint8_t inputs;    /* whether it has any */
+    uint8_t inner;     /* whether one of its inputs has inputs */
+} place;
 
 /* A tuple whose members are being visited. */
 typedef struct frame {
-    int32_t object;   /* whose inputs they are, or OUTPUTS */
-    int32_t position; /* of the next member of positive weight */
-    int32_t slot;     /* where the members are summed; RSK_SLOT_NONE before the own parts are */
-    int inner;        /* whether a member has inputs of its own */
-    double scale;     /* of the tuple's vector, from 1 to 2 in magnitude */
-    int64_t next;     /* the next member whose inputs are to be added */
     members tuple;
+    double scale;     /* of the tuple's vector, from 1 to 2 in magnitude */
+    int32_t object;   /* whose inputs they are, or OUTPUTS */
+    int32_t next;     /* the next member whose inputs are to be added */
+    int32_t position; /* of that member, counting those of positive weight */
+    int32_t count;    /* of members of positive weight, once the own parts are there */
+    int32_t slot;     /* where the members are summed; RSK_SLOT_NONE before the own parts are */
 } frame;
 
 /* One worker's memory, enough for the largest trace. */
 typedef struct room {
-    frame *stack;     /* tuples from the outputs down to the one that is being visited */
-    int32_t *left;    /* of each object: uses that are still to come */
-    int32_t *stored;  /* of each object: the slot of its inputs' tuple, or RSK_SLOT_NONE */
-    int32_t *free;    /* slots given back, to be handed out again */
-    uint8_t *inner;   /* of each object: whether one of its inputs has inputs */
-    double *scale;    /* of each object: that of its inputs' vector, where it is stored */
-    double *reach;    /* of each object: the squared factor at which it arrives at the sketch */
-    double *mass;     /* of each object: M of balanced weighting */
+    place *place;  /* of the outputs, and then of each object */
+    double *alpha; /* of each input, and then of each output */
+    frame *stack;  /* tuples from the outputs down to the one that is being visited */
+    int32_t *free; /* slots given back, to be handed out again */
 } room;
 
 typedef struct builder {
@@ -49,7 +57,22 @@ typedef struct builder {
     int32_t *vectors;   /* (traces,) slots needed */
 } builder;
 
-/* ---------------------------------------------------------------- checks */
+/* A trace whose program is written. */
+typedef struct writer {
+    const rsk_spec *spec;
+    const rsk_batch *batch;
+    ptrdiff_t trace;
+    int64_t base;    /* its first object, */
+    int64_t edges;   /* and the first input of that */
+    int32_t objects; /* how many there are */
+    const room *room;
+    place *place;    /* of each object, and place[OUTPUTS] */
+    rsk_step *next;
+    int32_t free;    /* how many slots room->free holds */
+    int32_t made;    /* how many slots there are */
+} writer;
+
+/* ---------------------------------------------------------------- offsets */
 
 /* Objects and uses of a trace. Steps, slots and objects are counted in 32 bits. */
 #define LARGEST ((int64_t)1 << 30)
@@ -85,245 +108,230 @@ static rsk_status check_offsets(const rsk_batch *t, ptrdiff_t *large) {
     return (*large = too_large(t, t->input_ends)) >= 0 ? RSK_ESIZE : RSK_OK;
 }
 
-/* A tuple's weights: finite and not negative, at least one of them positive, at most max_inputs of them positive. What is not
- * normalised must be a float. */
-static rsk_status check_weights(const rsk_spec *spec, const double *w, int64_t begin, int64_t end) {
-    double total = 0.0;
-    int64_t positive = 0;
-    for (int64_t e = begin; e < end; e++) {
-        if (!(w[e] >= 0.0)) return RSK_EWEIGHT;
-        total += w[e];
-        positive += w[e] > 0.0;
-    }
+/* *m = the inputs of an object, or OUTPUTS. Returns how many there are; without any, nothing else of *m is set. */
+static int32_t find_members(const writer *p, int32_t object, members *m) {
+    const rsk_batch *t = p->batch;
+    const int outputs = object == OUTPUTS;
+    const int64_t *ends = outputs ? t->output_ends + p->trace : t->input_ends + p->base + object;
+    const int64_t begin = ends[0], edge = outputs ? t->input_ends[p->base + p->objects] : begin;
+    m->size = (int32_t)(ends[1] - begin);
+    if (!m->size) return 0; /* columns may be NULL */
+    m->object = (outputs ? t->outputs : t->inputs) + begin;
+    m->weight = (outputs ? t->output_weights : t->weights) + begin;
+    m->alpha = p->room->alpha + (edge - p->edges);
+    return m->size;
+}
+
+/* ---------------------------------------------------------------- checks, weights and masses */
+
+/* A tuple's members: objects before `before`, of weights that are finite and not negative, at least one of them positive, at most
+ * max_inputs of them positive. What is not normalised must be a float. *total is of the weights, *count of the positive ones. */
+static rsk_status check_members(const rsk_spec *spec, const members *m, int32_t before, rsk_status outside, double *total, double *count) {
     const double most = spec->weighting == RSK_WEIGHTS_COUNT ? (double)RSK_MAX_VALUE : RSK_MAX_WEIGHT;
-    if (!(total > 0.0) || !(total <= most)) return RSK_EWEIGHT;
+    int within = 1, good = 1;
+    int32_t positive = 0;
+    double sum = 0.0;
+    for (int32_t i = 0; i < m->size; i++) {
+        within &= m->object[i] >= 0 && m->object[i] < before;
+        good &= m->weight[i] >= 0.0;
+        positive += m->weight[i] > 0.0;
+        sum += m->weight[i];
+    }
+    if (!within) return outside;
+    if (!good || !(sum > 0.0) || !(sum <= most)) return RSK_EWEIGHT;
+    *total = sum, *count = (double)positive;
     return positive > spec->max_inputs ? RSK_EFANOUT : RSK_OK;
 }
 
-static rsk_status check_object(const builder *b, int64_t base, int32_t i) {
-    const rsk_batch *t = b->batch;
-    const int64_t o = base + i, begin = t->input_ends[o], end = t->input_ends[o + 1];
-    if (t->module[o] < 0 || t->module[o] >= b->spec->modules) return RSK_EMODULE;
-    if (t->attribute_ends[o + 1] - t->attribute_ends[o] != b->spec->module[t->module[o]].length) return RSK_ELENGTH;
-    if (begin == end) return RSK_OK;
-    for (int64_t e = begin; e < end; e++)
-        if (t->inputs[e] < 0 || t->inputs[e] >= i) return RSK_EORDER;
-    return check_weights(b->spec, t->weights, begin, end);
+/* The factors that members are added with, by u, which stands for a weight, and masses. Returns the members' mean mass. */
+static double mix(const rsk_spec *spec, const place *places, const members *m, double total, double count) {
+    const double drawn = 1.0 - spec->spread, alike = spec->spread / count;
+    double mass = 0.0;
+    for (int32_t i = 0; i < m->size; i++) {
+        const double w = m->weight[i];
+        const double u = spec->weighting == RSK_WEIGHTS_COUNT ? w : drawn * (w / total) + alike;
+        m->alpha[i] = w > 0.0 ? u : NO_MEMBER;
+        mass += w > 0.0 ? u * places[m->object[i]].mass : 0.0;
+    }
+    for (int32_t i = 0; i < m->size; i++) {
+        const double u = m->alpha[i];
+        if (u == NO_MEMBER) continue;
+        if (spec->weighting == RSK_WEIGHTS_BALANCED) m->alpha[i] = sqrt(u * places[m->object[i]].mass / mass);
+        if (spec->weighting == RSK_WEIGHTS_ENERGY) m->alpha[i] = sqrt(u);
+    }
+    return mass;
 }
 
-static rsk_status check_trace(const builder *b, ptrdiff_t trace, int32_t *where) {
-    const rsk_batch *t = b->batch;
-    const int64_t base = t->objects[trace], n = t->objects[trace + 1] - base;
-    const int64_t begin = t->output_ends[trace], end = t->output_ends[trace + 1];
-    for (int32_t i = 0; i < n; i++) {
-        const rsk_status status = check_object(b, base, i);
+/* Checks and mixes the inputs of an object whose own inputs have been, or OUTPUTS. The mass of balanced weighting is
+ * M = 1 + kappa(k) times the mean mass of k inputs. */
+static rsk_status take_tuple(const writer *p, int32_t object, int32_t before, rsk_status outside) {
+    const rsk_spec *spec = p->spec;
+    const int balanced = spec->weighting == RSK_WEIGHTS_BALANCED;
+    members m;
+    place *q = &p->place[object];
+    *q = (place){.mass = 1.0, .own = balanced ? 1.0 : spec->branch, .below = balanced ? 0.0 : spec->branch, .stored = RSK_SLOT_NONE};
+    if (!find_members(p, object, &m)) return object == OUTPUTS ? RSK_EOUTPUT : RSK_OK;
+    double total, count;
+    const rsk_status status = check_members(spec, &m, before, outside, &total, &count);
+    if (status != RSK_OK) return status;
+    const double mass = mix(spec, p->place, &m, total, count);
+    q->inputs = 1;
+    for (int32_t i = 0; i < m.size; i++) q->inner |= (uint8_t)(m.alpha[i] != NO_MEMBER && p->place[m.object[i]].inputs);
+    if (!balanced || object == OUTPUTS) return RSK_OK;
+    q->mass = fmin(1.0 + spec->kappa[(int64_t)count] * mass, HEAVIEST);
+    q->own = sqrt(1.0 / q->mass);
+    q->below = sqrt((q->mass - 1.0) / q->mass);
+    return RSK_OK;
+}
+
+/* Users come after what they use: going forwards, the masses of an object's inputs are there when it is reached. */
+static rsk_status take_trace(const writer *p, int32_t *where) {
+    const rsk_batch *t = p->batch;
+    for (int32_t i = 0; i < p->objects; i++) {
+        const int64_t o = p->base + i;
+        const int32_t module = t->module[o];
         *where = i;
+        if (module < 0 || module >= p->spec->modules) return RSK_EMODULE;
+        if (t->attribute_ends[o + 1] - t->attribute_ends[o] != p->spec->module[module].length - t->more) return RSK_ELENGTH;
+        const rsk_status status = take_tuple(p, i, i, RSK_EORDER);
         if (status != RSK_OK) return status;
     }
     *where = OUTPUTS;
-    if (begin == end) return RSK_EOUTPUT;
-    for (int64_t e = begin; e < end; e++)
-        if (t->outputs[e] < 0 || t->outputs[e] >= n) return RSK_EOUTPUT;
-    return check_weights(b->spec, t->output_weights, begin, end);
+    return take_tuple(p, OUTPUTS, p->objects, RSK_EOUTPUT);
 }
 
-/* ---------------------------------------------------------------- weights, masses, uses and amplitudes */
-
-/* u, which stands for a member's weight. */
-static double drawn_together(const rsk_spec *spec, const members *m, double weight) {
-    if (spec->weighting == RSK_WEIGHTS_COUNT) return weight;
-    return (1.0 - spec->spread) * (weight / m->total) + spec->spread / m->count;
-}
-
-/* The inputs of an object, or OUTPUTS. Masses of the members are known. */
-static members members_of(const builder *b, const room *r, ptrdiff_t trace, int32_t object) {
-    const rsk_batch *t = b->batch;
-    const int outputs = object == OUTPUTS;
-    const int64_t *ends = outputs ? t->output_ends + trace : t->input_ends + t->objects[trace] + object;
-    members m = {.object = outputs ? t->outputs : t->inputs, .weight = outputs ? t->output_weights : t->weights,
-                 .begin = ends[0], .end = ends[1]};
-    for (int64_t e = m.begin; e < m.end; e++) m.total += m.weight[e], m.count += m.weight[e] > 0.0;
-    for (int64_t e = m.begin; e < m.end && b->spec->weighting == RSK_WEIGHTS_BALANCED; e++)
-        if (m.weight[e] > 0.0) m.mass += drawn_together(b->spec, &m, m.weight[e]) * r->mass[m.object[e]];
-    return m;
-}
-
-/* The factor that a member of positive weight, on edge e, is added with. */
-static double alpha_of(const rsk_spec *spec, const room *r, const members *m, int64_t e) {
-    const double u = drawn_together(spec, m, m->weight[e]);
-    if (spec->weighting == RSK_WEIGHTS_BALANCED) return sqrt(u * r->mass[m->object[e]] / m->mass);
-    return spec->weighting == RSK_WEIGHTS_ENERGY ? sqrt(u) : u;
-}
-
-/* Factors of an object's own part and of its inputs. */
-static void branches(const rsk_spec *spec, const room *r, int64_t object, double *own, double *below) {
-    const int balanced = spec->weighting == RSK_WEIGHTS_BALANCED;
-    *own = balanced ? sqrt(1.0 / r->mass[object]) : spec->branch;
-    *below = balanced ? sqrt((r->mass[object] - 1.0) / r->mass[object]) : spec->branch;
-}
+/* ---------------------------------------------------------------- uses and amplitudes */
 
 static double square(double x) { return x * x; }
 
 /* One tuple's share in its members' uses and reach. tail2: the square of what a member's position operator is followed by. */
-static void spread_reach(const builder *b, const room *r, const members *m, double tail2, int32_t *uses) {
-    const double place2 = b->spec->ordered ? b->spec->stretch2 : 1.0;
-    for (int64_t e = m->begin; e < m->end; e++) {
-        if (m->weight[e] <= 0.0) continue;
-        uses[m->object[e]]++;
-        r->reach[m->object[e]] += square(alpha_of(b->spec, r, m, e)) * place2 * tail2;
+static void spread_reach(const writer *p, int32_t object, double tail2) {
+    members m;
+    (void)find_members(p, object, &m);
+    const double place2 = p->spec->ordered ? p->spec->stretch2 : 1.0;
+    for (int32_t i = 0; i < m.size; i++) {
+        if (m.alpha[i] == NO_MEMBER) continue;
+        place *q = &p->place[m.object[i]];
+        q->left++;
+        q->reach += square(m.alpha[i]) * place2 * tail2;
     }
 }
 
-/* The masses of balanced weighting: M = 1 + kappa(k) times the mean mass of k inputs. */
-static void weigh(const builder *b, const room *r, ptrdiff_t trace) {
-    if (b->spec->weighting != RSK_WEIGHTS_BALANCED) return;
-    const int32_t n = (int32_t)(b->batch->objects[trace + 1] - b->batch->objects[trace]);
-    for (int32_t i = 0; i < n; i++) {
-        const members m = members_of(b, r, trace, i);
-        r->mass[i] = m.count > 0.0 ? fmin(1.0 + b->spec->kappa[(int64_t)m.count] * m.mass, HEAVIEST) : 1.0;
-    }
-}
-
-/* Users come after what they use: going backwards, an object's uses are complete when it is reached. */
-static void count_uses(const builder *b, const room *r, ptrdiff_t trace) {
-    const rsk_batch *t = b->batch;
-    const rsk_spec *spec = b->spec;
-    const int64_t base = t->objects[trace];
-    const int32_t n = (int32_t)(t->objects[trace + 1] - base);
+/* Going backwards, an object's uses are complete when it is reached. */
+static void count_uses(const writer *p, rsk_plan *plan) {
+    const rsk_spec *spec = p->spec;
     const double t2 = spec->stretch2, in2 = spec->ins == 2 ? t2 * t2 : t2;
-    int32_t *uses = b->plan->uses + base;
-    memset(uses, 0, sizeof *uses * (size_t)n);
-    memset(r->reach, 0, sizeof *r->reach * (size_t)n);
-    const members outputs = members_of(b, r, trace, OUTPUTS);
-    spread_reach(b, r, &outputs, 1.0, uses);
-    for (int32_t i = n - 1; i >= 0; i--) {
-        const int64_t o = base + i;
-        double own, below;
-        branches(spec, r, i, &own, &below);
-        b->plan->amplitude[o] = uses[i] ? sqrt(r->reach[i]) * t2 * own * spec->gain : 0.0;
-        if (!uses[i]) continue;
-        const members m = members_of(b, r, trace, i);
-        spread_reach(b, r, &m, r->reach[i] * t2 * square(below) * in2, uses);
+    spread_reach(p, OUTPUTS, 1.0);
+    for (int32_t i = p->objects - 1; i >= 0; i--) {
+        const place *q = &p->place[i];
+        plan->uses[p->base + i] = q->left;
+        plan->amplitude[p->base + i] = q->left ? sqrt(q->reach) * t2 * q->own * spec->gain : 0.0;
+        if (q->left && q->inputs) spread_reach(p, i, q->reach * t2 * square(q->below) * in2);
     }
 }
 
 /* ---------------------------------------------------------------- the program */
 
-/* A trace's program while it is written. */
-typedef struct writer {
-    const builder *b;
-    int64_t base; /* the trace's first object */
-    rsk_step *next;
-    room *room;
-    int32_t free; /* how many slots room->free holds */
-    int32_t made; /* how many slots there are */
-} writer;
-
 static int32_t take_slot(writer *p) { return p->free ? p->room->free[--p->free] : p->made++; }
 static void give_slot(writer *p, int32_t slot) { p->room->free[p->free++] = slot; }
 
-static int has_inputs(const rsk_batch *t, int64_t o) { return t->input_ends[o + 1] > t->input_ends[o]; }
-
-/* A tuple's frame with no member visited yet. */
-static frame frame_of(const writer *p, ptrdiff_t trace, int32_t object, double scale) {
-    frame f = {.object = object, .slot = RSK_SLOT_NONE, .scale = scale, .tuple = members_of(p->b, p->room, trace, object)};
-    const members *m = &f.tuple;
-    f.next = m->begin;
-    for (int64_t e = m->begin; e < m->end; e++)
-        f.inner |= m->weight[e] > 0.0 && has_inputs(p->b->batch, p->base + m->object[e]);
-    return f;
+/* *f = a tuple with no member visited yet. */
+static void open_tuple(const writer *p, int32_t object, double scale, frame *f) {
+    const int32_t size = find_members(p, object, &f->tuple);
+    f->scale = scale, f->object = object, f->slot = RSK_SLOT_NONE;
+    f->next = p->place[object].inner ? 0 : size;
+    f->position = f->count = 0;
 }
 
-/* A step of the member on edge e, which has this position, but for its kind. */
-static rsk_step member_of(const writer *p, const frame *f, int64_t e, int32_t position) {
-    const rsk_batch *t = p->b->batch;
-    const int32_t c = f->tuple.object[e];
-    double own, below;
-    branches(p->b->spec, p->room, c, &own, &below);
-    const rsk_step step = {.object = c, .module = t->module[p->base + c], .position = position, .src = RSK_SLOT_NONE, .dst = f->slot,
-                           .weight = alpha_of(p->b->spec, p->room, &f->tuple, e), .own = own, .below = below, .scale = f->scale,
-                           .flags = (uint8_t)(has_inputs(t, p->base + c) ? RSK_INNER : 0)};
+/* A step of the tuple's member i, which has this position. */
+static rsk_step *add_step(writer *p, const frame *f, int32_t i, int32_t position, uint8_t kind) {
+    const int32_t c = f->tuple.object[i];
+    const place *q = &p->place[c];
+    rsk_step *step = p->next++;
+    step->object = c, step->module = p->batch->module[p->base + c], step->position = position;
+    step->src = RSK_SLOT_NONE, step->dst = f->slot, step->members = 0;
+    step->weight = f->tuple.alpha[i], step->own = q->own, step->below = q->below, step->scale = f->scale;
+    step->kind = kind, step->flags = q->inputs ? RSK_INNER : 0;
     return step;
-}
-
-/* The scale of the vector of a member's inputs: what they are added with, but for a power of two. */
-static double scale_below(const writer *p, const frame *f, int32_t c) {
-    double own, below;
-    branches(p->b->spec, p->room, c, &own, &below);
-    return rsk_scale_below(p->b->spec, f->scale, alpha_of(p->b->spec, p->room, &f->tuple, f->next) * below);
 }
 
 /* The own parts of all of a tuple's members. */
 static void start_tuple(writer *p, frame *f) {
     const members *m = &f->tuple;
     rsk_step *const first = p->next;
+    const int wide = p->place[f->object].inner && !p->spec->family->skew;
     f->slot = f->object == OUTPUTS ? RSK_SLOT_SKETCH : take_slot(p);
-    for (int64_t e = m->begin; e < m->end; e++) {
-        if (m->weight[e] <= 0.0) continue;
-        *p->next = member_of(p, f, e, (int32_t)(p->next - first));
-        p->next->kind = RSK_STEP_OWN;
-        if (f->inner && !p->b->spec->family->skew) p->next->flags |= RSK_WIDE;
-        p->next++;
+    for (int32_t i = 0; i < m->size; i++) {
+        if (m->alpha[i] == NO_MEMBER) continue;
+        rsk_step *step = add_step(p, f, i, f->count++, RSK_STEP_OWN);
+        if (wide) step->flags |= RSK_WIDE;
     }
     first->flags |= RSK_FIRST;
-    first->members = (int32_t)(p->next - first);
+    first->members = f->count;
 }
 
 /* What the inputs of the tuple's next member add, whose tuple is summed. */
-static void add_inputs(writer *p, frame *f, int32_t c) {
-    rsk_step *step = p->next++;
-    *step = member_of(p, f, f->next++, f->position++);
-    step->kind = RSK_STEP_INPUTS;
-    step->src = p->room->stored[c];
-    step->scale /= p->room->scale[c];
-    const int skew = p->b->spec->family->skew;
-    if (skew ? rsk_turned_wide(f->object == OUTPUTS, f->tuple.count) : f->inner) step->flags |= RSK_WIDE;
-    if (!skew && p->room->inner[c]) step->flags |= RSK_WIDE_SRC;
-    if (--p->room->left[c]) return;
+static void add_inputs(writer *p, frame *f, place *q) {
+    rsk_step *step = add_step(p, f, f->next++, f->position++, RSK_STEP_INPUTS);
+    step->src = q->stored;
+    step->scale /= q->scale;
+    const int skew = p->spec->family->skew;
+    if (skew ? rsk_turned_wide(f->object == OUTPUTS, f->count) : p->place[f->object].inner) step->flags |= RSK_WIDE;
+    if (!skew && q->inner) step->flags |= RSK_WIDE_SRC;
+    if (--q->left) return;
     step->flags |= RSK_LAST;
     give_slot(p, step->src);
 }
 
+/* The next member that has inputs; NULL if there is none. */
+static place *find_inner(const writer *p, frame *f) {
+    for (const members *m = &f->tuple; f->next < m->size; f->next++) {
+        if (m->alpha[f->next] == NO_MEMBER) continue;
+        place *q = &p->place[m->object[f->next]];
+        if (q->inputs) return q;
+        f->position++;
+    }
+    return NULL;
+}
+
 /* Depth first from the outputs. The inputs of a tuple's first member that has any are summed before its own vector is taken, and a vector
  * is given back when it was last read, so that a tree needs as many vectors as it is deep, and a chain two. */
-static void write_program(const builder *b, room *r, ptrdiff_t trace) {
-    const int64_t base = b->batch->objects[trace], n = b->batch->objects[trace + 1] - base;
-    rsk_step *const start = b->plan->steps + b->plan->begin[trace];
-    writer p = {.b = b, .base = base, .next = start, .room = r};
-    for (int64_t i = 0; i < n; i++) r->left[i] = b->plan->uses[base + i], r->stored[i] = RSK_SLOT_NONE;
-    ptrdiff_t depth = 0;
-    r->stack[0] = frame_of(&p, trace, OUTPUTS, 1.0);
-    while (depth >= 0) {
-        frame *f = &r->stack[depth];
-        const members *m = &f->tuple;
-        while (f->next < m->end && !(m->weight[f->next] > 0.0 && has_inputs(b->batch, base + m->object[f->next])))
-            f->position += m->weight[f->next++] > 0.0;
-        const int32_t c = f->next < m->end ? m->object[f->next] : OUTPUTS;
-        if (c != OUTPUTS && r->stored[c] == RSK_SLOT_NONE) {
-            r->scale[c] = scale_below(&p, f, c);
-            r->stack[++depth] = frame_of(&p, trace, c, r->scale[c]);
+static void write_program(writer *p) {
+    frame *f = p->room->stack;
+    open_tuple(p, OUTPUTS, 1.0, f);
+    for (;;) {
+        place *q = find_inner(p, f);
+        if (q && q->stored == RSK_SLOT_NONE) {
+            q->scale = rsk_scale_below(p->spec, f->scale, f->tuple.alpha[f->next] * q->below);
+            open_tuple(p, f->tuple.object[f->next], q->scale, f + 1);
+            f++;
             continue;
         }
-        if (f->slot == RSK_SLOT_NONE) start_tuple(&p, f);
-        if (c != OUTPUTS) {
-            add_inputs(&p, f, c);
-        } else {
-            if (f->object != OUTPUTS) r->stored[f->object] = f->slot, r->inner[f->object] = (uint8_t)f->inner;
-            depth--;
+        if (f->slot == RSK_SLOT_NONE) start_tuple(p, f);
+        if (q) {
+            add_inputs(p, f, q);
+            continue;
         }
+        if (f->object == OUTPUTS) return;
+        p->place[f->object].stored = f->slot;
+        f--;
     }
-    b->plan->count[trace] = (int32_t)(p.next - start);
-    b->vectors[trace] = p.made;
 }
 
 static void build(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
-    builder *b = context;
+    const builder *b = context;
+    const rsk_batch *t = b->batch;
     for (ptrdiff_t trace = begin; trace < end; trace++) {
-        b->status[trace] = check_trace(b, trace, &b->object[trace]);
+        const int64_t base = t->objects[trace];
+        rsk_step *const start = b->plan->steps + b->plan->begin[trace];
+        writer p = {.spec = b->spec, .batch = t, .trace = trace, .base = base, .edges = t->input_ends[base], .next = start,
+                    .objects = (int32_t)(t->objects[trace + 1] - base), .room = &b->rooms[worker], .place = b->rooms[worker].place + 1};
+        b->status[trace] = take_trace(&p, &b->object[trace]);
         if (b->status[trace] != RSK_OK) continue;
-        weigh(b, &b->rooms[worker], trace);
-        count_uses(b, &b->rooms[worker], trace);
-        write_program(b, &b->rooms[worker], trace);
+        count_uses(&p, b->plan);
+        write_program(&p);
+        b->plan->count[trace] = (int32_t)(p.next - start);
+        b->vectors[trace] = p.made;
     }
 }
 
@@ -331,31 +339,30 @@ static void build(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
 
 static void rooms_free(room *rooms, int workers) {
     for (int i = 0; rooms && i < workers; i++) {
+        rsk_free(rooms[i].place);
+        rsk_free(rooms[i].alpha);
         rsk_free(rooms[i].stack);
-        rsk_free(rooms[i].left);
-        rsk_free(rooms[i].stored);
         rsk_free(rooms[i].free);
-        rsk_free(rooms[i].inner);
-        rsk_free(rooms[i].scale);
-        rsk_free(rooms[i].reach);
-        rsk_free(rooms[i].mass);
     }
     rsk_free(rooms);
 }
 
-static room *rooms_create(ptrdiff_t objects, int workers) {
+static room *rooms_create(const rsk_batch *t, int workers) {
+    ptrdiff_t objects = 0, edges = 0;
+    for (ptrdiff_t i = 0; i < t->traces; i++) {
+        const int64_t begin = t->objects[i], end = t->objects[i + 1];
+        const int64_t inputs = t->input_ends[end] - t->input_ends[begin], outputs = t->output_ends[i + 1] - t->output_ends[i];
+        if (end - begin > objects) objects = (ptrdiff_t)(end - begin);
+        if (inputs + outputs > edges) edges = (ptrdiff_t)(inputs + outputs);
+    }
     room *rooms = rsk_calloc(workers, sizeof *rooms);
     for (int i = 0; rooms && i < workers; i++) {
         room *r = &rooms[i];
-        r->stack = rsk_alloc(objects + 2, sizeof *r->stack);
-        r->left = rsk_alloc(objects + 1, sizeof *r->left);
-        r->stored = rsk_alloc(objects + 1, sizeof *r->stored);
-        r->free = rsk_alloc(objects + 1, sizeof *r->free);
-        r->inner = rsk_alloc(objects + 1, sizeof *r->inner);
-        r->scale = rsk_alloc(objects + 1, sizeof *r->scale);
-        r->reach = rsk_alloc(objects + 1, sizeof *r->reach);
-        r->mass = rsk_alloc(objects + 1, sizeof *r->mass);
-        if (!r->stack || !r->left || !r->stored || !r->free || !r->inner || !r->scale || !r->reach || !r->mass) {
+        r->place = rsk_alloc(objects + 1, sizeof *r->place);
+        r->alpha = rsk_alloc(edges, sizeof *r->alpha);
+        r->stack = rsk_alloc(objects + 1, sizeof *r->stack);
+        r->free = rsk_alloc(objects, sizeof *r->free);
+        if (!r->place || !r->alpha || !r->stack || !r->free) {
             rooms_free(rooms, workers);
             return NULL;
         }
@@ -379,7 +386,8 @@ static int copy_columns(rsk_plan *plan, const rsk_batch *t) {
         !plan->count || !plan->steps)
         return 0;
     memcpy(plan->objects, t->objects, sizeof *plan->objects * (size_t)(t->traces + 1));
-    memcpy(plan->attribute_ends, t->attribute_ends, sizeof *plan->attribute_ends * (size_t)(n + 1));
+    for (int64_t o = 0; o <= n; o++) /* lengths have not been checked, and these are of no use if they are wrong */
+        plan->attribute_ends[o] = (int64_t)((uint64_t)t->attribute_ends[o] + (uint64_t)o * (uint64_t)t->more);
     if (n) memcpy(plan->module, t->module, sizeof *plan->module * (size_t)n);
     for (ptrdiff_t i = 0; i < t->traces; i++)
         plan->begin[i] = 2 * (t->input_ends[t->objects[i]] + t->output_ends[i]);
@@ -411,7 +419,7 @@ rsk_status rsk_plan_create(const rsk_spec *spec, const rsk_batch *t, int threads
     if (where) where->trace = where->object = -1;
     if (!out) return RSK_EINVAL;
     *out = NULL;
-    if (!spec || !t || !has_offsets(t) || t->traces < 1 || threads < 1) return RSK_EINVAL;
+    if (!spec || !t || !has_offsets(t) || t->traces < 1 || threads < 1 || t->more < 0 || t->more > RSK_MAX_LENGTH) return RSK_EINVAL;
     ptrdiff_t large;
     rsk_status status = check_offsets(t, &large);
     if (status != RSK_OK) {
@@ -420,13 +428,10 @@ rsk_status rsk_plan_create(const rsk_spec *spec, const rsk_batch *t, int threads
     }
     if (!has_columns(t)) return RSK_EINVAL;
 
-    enum { CHUNK = 4 }; /* traces of 84 objects take some 20 microseconds */
+    enum { CHUNK = 4 }; /* traces of 84 objects take some 2 microseconds */
     const int workers = rsk_parallel_threads(threads, t->traces, CHUNK);
-    ptrdiff_t largest = 0;
-    for (ptrdiff_t i = 0; i < t->traces; i++)
-        if (t->objects[i + 1] - t->objects[i] > largest) largest = (ptrdiff_t)(t->objects[i + 1] - t->objects[i]);
     rsk_plan *plan = rsk_calloc(1, sizeof *plan);
-    builder b = {spec, t, plan, rooms_create(largest, workers), rsk_alloc(t->traces, sizeof *b.status),
+    builder b = {spec, t, plan, rooms_create(t, workers), rsk_alloc(t->traces, sizeof *b.status),
                  rsk_alloc(t->traces, sizeof *b.object), rsk_alloc(t->traces, sizeof *b.vectors)};
     status = plan && b.rooms && b.status && b.object && b.vectors ? RSK_OK : RSK_ENOMEM;
     if (status == RSK_OK) {

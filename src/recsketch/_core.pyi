@@ -100,7 +100,7 @@ class Coding:
     @property
     def more(self) -> int: ...
     def encode(
-        self, module: _I32, number: _I32, ends: _I64, attributes: _F32, signatures: _F32 | None, threads: int
+        self, module: _I32, number: _I32 | None, ends: _I64, attributes: _F32, signatures: _F32 | None, threads: int
     ) -> _F32: ...
     def decode(
         self, module: _I32, ends: _I64, unknowns: _F32, error: _F64 | None, threads: int
@@ -109,6 +109,7 @@ class Coding:
 @final
 class Plan:
     spec: Spec
+    module: _I32
     traces: int
     objects: int
     attributes: int
@@ -125,6 +126,7 @@ class Plan:
         outputs: _I32,
         output_weights: _F64,
         threads: int,
+        more: int = 0,
     ) -> Self: ...
     @property
     def vectors(self) -> int: ...

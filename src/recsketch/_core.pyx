@@ -73,6 +73,7 @@ cdef extern from "recsketch.h" nogil:
         const int64_t *objects
         const int32_t *module
         const int64_t *attribute_ends
+        ptrdiff_t more
         const int64_t *input_ends
         const int32_t *inputs
         const double *weights
@@ -104,6 +105,7 @@ cdef extern from "recsketch.h" nogil:
     rsk_status rsk_embed(const rsk_spec *, ptrdiff_t, const float *, float *)
     rsk_status rsk_embed_adjoint(const rsk_spec *, ptrdiff_t, const float *, float *)
     rsk_status rsk_counter(const rsk_spec *, ptrdiff_t, float *)
+    int rsk_is_plain(const rsk_coding *)
     rsk_status rsk_encode(const rsk_coding *, ptrdiff_t, const int32_t *, const int32_t *, const int64_t *, const float *, float *,
                           int, ptrdiff_t *)
     rsk_status rsk_decode(const rsk_coding *, ptrdiff_t, const int32_t *, const int64_t *, const float *, const double *, float *,
@@ -352,25 +354,34 @@ cdef class Coding:
         """Unknowns of an object behind its attribute."""
         return self.coding.polar + self.coding.signature
 
-    def encode(self, const int32_t[::1] module, const int32_t[::1] number, const int64_t[::1] ends, const float[::1] attributes,
-               signatures, int threads):
-        """The unknowns of all objects, number[o] being that of object o in its trace; signatures (n, L), or None without."""
+    def encode(self, const int32_t[::1] module, number, const int64_t[::1] ends, attributes, signatures, int threads):
+        """The unknowns of all objects. number[o] is that of object o in its trace, and signatures are (n, L); both None without
+        signatures. It is `attributes` itself where unknowns are attributes."""
+        cdef const float[::1] x = attributes
+        cdef const int32_t[::1] numbers = number
         cdef const float[:, ::1] drawn = signatures
         cdef rsk_coding c = self.coding
         cdef ptrdiff_t n = module.shape[0], where = -1
         cdef rsk_status status
         cdef rsk_where place = nowhere()
-        self._expect(n, ends, attributes.shape[0], 0)
-        if number.shape[0] != n or (c.signature > 0) != (signatures is not None) or (
-                signatures is not None and drawn.shape[1] != c.signature):
+        cdef const int32_t *which = NULL
+        cdef float[::1] o
+        cdef float *to = NULL
+        self._expect(n, ends, x.shape[0], 0)
+        if (number is not None and numbers.shape[0] != n) or (c.signature > 0) != (signatures is not None) or (
+                c.signature and (number is None or drawn.shape[1] != c.signature)):
             raise ValueError("encode: wanted a number of every object, and signatures of the coding's length")
-        if signatures is not None:
+        if c.signature:
             c.numbers, c.signatures = drawn.shape[0], &drawn[0, 0] if drawn.shape[0] else NULL
-        out = np.empty(attributes.shape[0] + n * self.more, np.float32)
-        cdef float[::1] o = out
+            which = &numbers[0] if n else NULL
+        out = attributes
+        if not rsk_is_plain(&c):
+            out = np.empty(x.shape[0] + n * self.more, np.float32)
+            o = out
+            to = &o[0] if n else NULL
         if n:
             with nogil:
-                status = rsk_encode(&c, n, &module[0], &number[0], &ends[0], &attributes[0], &o[0], threads, &where)
+                status = rsk_encode(&c, n, &module[0], which, &ends[0], &x[0], to, threads, &where)
             place.object = where
             check(status, place)
         return out
@@ -414,27 +425,31 @@ cdef class Coding:
 # ---------------------------------------------------------------- plan
 
 cdef class Plan:
-    """The checked and ordered structure of a batch, for one Spec. Arrays as `rsk_batch` in recsketch.h."""
+    """The checked and ordered structure of a batch, for one Spec. Arrays as `rsk_batch` in recsketch.h; `module` is kept."""
     cdef rsk_plan *ptr
     cdef readonly Spec spec
+    cdef readonly object module
     cdef readonly ptrdiff_t traces, objects, attributes
 
-    def __cinit__(self, Spec spec not None, const int64_t[::1] objects, const int32_t[::1] module,
+    def __cinit__(self, Spec spec not None, const int64_t[::1] objects, module,
                   const int64_t[::1] attribute_ends, const int64_t[::1] input_ends, const int32_t[::1] inputs,
                   const double[::1] weights, const int64_t[::1] output_ends, const int32_t[::1] outputs,
-                  const double[::1] output_weights, int threads):
+                  const double[::1] output_weights, int threads, ptrdiff_t more=0):
+        cdef const int32_t[::1] modules = module
         cdef rsk_batch b
         cdef rsk_status status
         cdef rsk_where where
-        cdef ptrdiff_t n = module.shape[0]
+        cdef ptrdiff_t n = modules.shape[0]
         if (objects.shape[0] < 2 or output_ends.shape[0] != objects.shape[0] or objects[objects.shape[0] - 1] != n
                 or attribute_ends.shape[0] != n + 1 or input_ends.shape[0] != n + 1 or input_ends[n] != inputs.shape[0]
                 or weights.shape[0] != inputs.shape[0] or output_ends[output_ends.shape[0] - 1] != outputs.shape[0]
                 or output_weights.shape[0] != outputs.shape[0]):
             check(RSK_EOFFSETS, nowhere())
-        self.spec, self.traces, self.objects, self.attributes = spec, objects.shape[0] - 1, n, attribute_ends[n]
+        self.spec, self.module, self.traces, self.objects = spec, module, objects.shape[0] - 1, n
+        self.attributes = attribute_ends[n] + n * more
         b.traces, b.objects = self.traces, &objects[0]
-        b.module = &module[0] if n else NULL
+        b.more = more
+        b.module = &modules[0] if n else NULL
         b.attribute_ends, b.input_ends, b.output_ends = &attribute_ends[0], &input_ends[0], &output_ends[0]
         b.inputs = &inputs[0] if inputs.shape[0] else NULL
         b.weights = &weights[0] if inputs.shape[0] else NULL

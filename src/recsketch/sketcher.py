@@ -16,7 +16,7 @@ from recsketch._check import Floats, SketchWarning
 from recsketch.runs.batch import TraceBatch, as_batch
 from recsketch.runs.trace import Trace
 from recsketch.sketching.doubts import doubts, due, looked_at
-from recsketch.sketching.encoding import encoded, laid_out
+from recsketch.sketching.encoding import encoded
 from recsketch.sketching.load import loads
 from recsketch.sketching.matrices import Matrices
 from recsketch.sketching.moments import narrowed, norm_error, widened
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 Method: TypeAlias = Literal["lstsq", "sparse", "matched", "paper"]
 
-SLICE = 1024  # traces planned at a time: a plan takes some 80 bytes an object
+SLICE = 1024  # traces that are planned at a time, at most: a plan takes some 150 bytes an object,
+CACHED = 1 << 20  # and with attributes so many a thread, which caches still hold when they are swept
 
 
 class Sketcher:
@@ -137,8 +138,9 @@ class Sketcher:
 
         Notes
         -----
-        Cost: a sweep. Beside the answer, a thread needs about depth + 20 vectors of d floats, and 80 bytes an object of
-        up to 1,024 runs at a time.
+        Cost: a sweep. Beside the answer, a thread needs about depth + 20 vectors of d floats. For at most 1,024 runs at
+        a time, or a megabyte of attributes a thread, there are 150 bytes an object, and its unknowns in float32 unless
+        they are the attributes themselves.
 
         Examples
         --------
@@ -152,12 +154,14 @@ class Sketcher:
         batch, single = as_batch(traces)
         out = np.empty((len(batch), self.spec.dim), np.float32)
         threads = self._workers()
-        for first in range(0, len(batch), SLICE):
-            some = batch[first : first + SLICE] if len(batch) > SLICE else batch
+        step = _together(batch, threads)
+        for first in range(0, len(batch), step):
+            some = batch[first : first + step] if len(batch) > step else batch
             part = widened(self.spec, some, first)
-            p = plan(self._matrices.core, self._matrices.spec, laid_out(self._matrices, part, first), threads, first)
+            p = plan(self._matrices, part, threads, first)
             try:
-                p.sketch(encoded(self._matrices, part, threads), None, out[first : first + SLICE], threads)
+                unknowns = encoded(self._matrices, part, p.module, threads)
+                p.sketch(unknowns, None, out[first : first + step], threads)
             except _core.CoreError as e:
                 raise ValueError(explain(e, self.spec, some, first)) from None
         self._calls += 1
@@ -744,7 +748,7 @@ class Sketcher:
         amplitudes, and `unroll` nearly all runs whole, if weights are even, depth is at most 4 and no module's
         attributes are far larger than another's: see there for what was measured.
 
-        Cost: a plan of all traces, some 80 bytes an object; nothing is sketched. `uses` adds about 0.1 microseconds an
+        Cost: a plan of all traces, some 150 bytes an object; nothing is sketched. `uses` adds about 0.1 microseconds an
         input on each level where its owner stands.
 
         Examples
@@ -782,6 +786,14 @@ class Sketcher:
         error = _check.noise(stored if noise is None else noise, len(rows))
         _check.known("sketches", rows, kept)
         return rows, kept, error, s.ndim == 2
+
+
+def _together(batch: TraceBatch, threads: int) -> int:
+    """How many runs are planned, encoded and then swept at a time."""
+    size = batch.attributes.nbytes + 150 * batch.module.size
+    parts = max(1, round(size / (CACHED * threads)))
+    least = 1 if threads == 1 else 16 * threads  # so that no thread waits long for another one's run
+    return min(SLICE, max(least, -(-len(batch) // parts)))
 
 
 def _unpacked(sketches: npt.ArrayLike | PackedSketches) -> tuple[Any, Any]:

@@ -50,7 +50,7 @@ static void test_bytes_of_sweeps(void) {
         chain c;
         chain_make(&c, N, fan);
         rsk_plan *plan = NULL;
-        BYTES(24 * N + 128 * (fan * (N - 1) + 1) + 130 * N, rsk_plan_create(spec, &c.batch, 1, &plan, NULL));
+        BYTES((24 + 124) * N + (128 + 8) * (fan * (N - 1) + 1), rsk_plan_create(spec, &c.batch, 1, &plan, NULL));
         float *x = need(33 * N, sizeof *x), *y = need(BYTES_DIM, sizeof *y);
         double residual;
         int32_t iterations;
@@ -149,7 +149,7 @@ static void test_bytes_of_encoding(void) {
     int64_t *ends = need(N + 1, sizeof *ends);
     float *x = need(N, sizeof *x), *y = need(2 * N, sizeof *y);
     for (int i = 0; i < N; i++) ends[i + 1] = i + 1;
-    BYTES(N, rsk_encode(&coding, N, module, NULL, ends, x, y, 2, NULL));
+    BYTES(8 * N, rsk_encode(&coding, N, module, NULL, ends, x, y, 2, NULL));
     (void)peak_bytes();
     CHECK_STATUS(RSK_OK, rsk_decode(&coding, N, module, ends, y, NULL, x, NULL, 2));
     CHECK(peak_bytes() < SLACK);

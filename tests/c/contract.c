@@ -490,6 +490,14 @@ static void test_plan_offsets(void) {
     EXPECT_PLAN(RSK_EINVAL, ANYWHERE, 0, s.batch.traces = 0);
     EXPECT_PLAN(RSK_EINVAL, ANYWHERE, 0, s.batch.traces = -1);
     EXPECT_PLAN(RSK_EINVAL, ANYWHERE, 0, s.batch.traces = PTRDIFF_MIN);
+    EXPECT_PLAN(RSK_EINVAL, ANYWHERE, 0, s.batch.more = -1);
+    EXPECT_PLAN(RSK_EINVAL, ANYWHERE, 0, s.batch.more = RSK_MAX_LENGTH + 1);
+    /* two unknowns of each object that offsets leave out */
+    EXPECT_PLAN(RSK_OK, 0, 0, (s.batch.more = 2, s.attribute_ends[1] = 5, s.attribute_ends[2] = 10, s.attribute_ends[3] = 24, s.attribute_ends[4] = 55));
+    EXPECT_PLAN(RSK_ELENGTH, 0, 0, s.batch.more = 2);
+    EXPECT_PLAN(RSK_ELENGTH, 1, 2, (s.batch.more = 2, s.attribute_ends[1] = 5, s.attribute_ends[2] = 10, s.attribute_ends[3] = 24));
+    EXPECT_PLAN(RSK_ELENGTH, 0, 0, (s.batch.more = RSK_MAX_LENGTH, s.attribute_ends[1] = INT64_MAX, s.attribute_ends[2] = INT64_MAX,
+                                    s.attribute_ends[3] = INT64_MAX, s.attribute_ends[4] = INT64_MAX));
     small good;
     small_fill(&good);
     expect_plan(RSK_EINVAL, ANYWHERE, 0, &good, 0, __LINE__);

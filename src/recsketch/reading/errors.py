@@ -29,11 +29,11 @@ def of_lstsq(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
 
     Cost: PROBES fits of two digits; an answer has seven.
     """
-    batch, size = problem.batch, np.linalg.norm(problem.erased(problem.sketches), axis=1)
+    size = np.linalg.norm(problem.erased(problem.sketches), axis=1)
     free, trace = _free(problem, fitted), problem.traces()
     base = _formula(problem, 1.0 / np.where(free > 0.0, free, np.inf))
     probed = _probed(problem, size)
-    count = np.diff(batch.attribute_ends) * PROBES
+    count = np.diff(problem.ends()) * PROBES
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(np.isfinite(probed / base), probed / base, 0.0)
         mean = np.bincount(trace, ratio * count, free.size) / np.bincount(trace, count, free.size)
@@ -79,14 +79,14 @@ def _overloaded(problem: Problem, answer: Answer, fitted: Counts) -> Doubles:
     a random one, rho = m / n, an element keeps the part rho of itself, and takes from all others noise of variance
     rho (1 - rho) |u|^2 / n, where |P u|^2 = rho |u|^2.
     """
-    batch, p = problem.batch, problem.plan
+    p = problem.plan
     square, trace = _squares(problem, answer), problem.traces()
     rho = np.clip(problem.kept() / np.maximum(fitted, 1), 1e-9, 1.0)
     amplitude = p.amplitudes()[0]
     energy = np.bincount(trace, square * amplitude**2, len(fitted))
     with np.errstate(divide="ignore", invalid="ignore"):
         others = ((1.0 - rho) * energy / np.maximum(fitted, 1))[trace] / amplitude**2
-        own = ((1.0 / rho - 1.0) ** 2)[trace] * square / np.diff(batch.attribute_ends)
+        own = ((1.0 / rho - 1.0) ** 2)[trace] * square / np.diff(problem.ends())
     return np.asarray(np.sqrt(own + others))
 
 
@@ -111,13 +111,13 @@ def _noise(problem: Problem, answer: Answer, size: Doubles, free: Doubles) -> Do
 
 def _rounding(problem: Problem, answer: Answer) -> Doubles:
     """(objects,) Root mean square of what rounding does to an object's unknowns once they are found."""
-    return np.asarray(ROUNDED * np.sqrt(_squares(problem, answer) / np.diff(problem.batch.attribute_ends)))
+    return np.asarray(ROUNDED * np.sqrt(_squares(problem, answer) / np.diff(problem.ends())))
 
 
 def _squares(problem: Problem, answer: Answer) -> Doubles:
     """(objects,) Squared norm of an object's unknowns, of which every object has some."""
     x = np.nan_to_num(answer.attributes.astype(np.float64))
-    return np.asarray(np.add.reduceat(x * x, problem.batch.attribute_ends[:-1]) if x.size else np.zeros(0))
+    return np.asarray(np.add.reduceat(x * x, problem.ends()[:-1]) if x.size else np.zeros(0))
 
 
 def _probed(problem: Problem, size: Doubles) -> Doubles:
@@ -127,10 +127,10 @@ def _probed(problem: Problem, size: Doubles) -> Doubles:
     told = level.astype(np.float64)
     known = np.empty((n, dim), np.float32)  # counters are known: what they bring is no noise
     p.sketch(np.zeros(p.attributes, np.float32), None, known, problem.threads)
-    found, sums = problem.blank(), np.zeros(len(problem.batch.attribute_ends) - 1)
+    found, sums = problem.blank(), np.zeros(len(problem.ends()) - 1)
     for seed in range(PROBES):  # the same noise for all sketches
         noise = np.random.Generator(np.random.Philox(seed)).integers(0, 2, dim).astype(np.float32) * 2 - 1
         noisy = known + level[:, None] * noise
         p.lstsq(noisy, problem.mask, 0.0, PROBE_ITERATIONS, *found, problem.threads, told)
-        sums += _squares(problem, found) / np.diff(problem.batch.attribute_ends) / told[problem.traces()] ** 2
+        sums += _squares(problem, found) / np.diff(problem.ends()) / told[problem.traces()] ** 2
     return np.asarray(sums / PROBES)

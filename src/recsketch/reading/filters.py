@@ -35,7 +35,7 @@ def paper(problem: Problem) -> Answer:
     Where T_M T_attr E_M is drawn (docs/format.md), t² of it is in a sketch, and not the s² that amplitudes take it for.
     """
     matrices, batch = problem.matrices, problem.batch
-    rotations = plan(matrices.rotations, matrices.spec, batch, problem.threads)
+    rotations = plan(matrices, batch, problem.threads, core=matrices.rotations)
     lost = 1.0 / factors(matrices.spec).sine
     more = np.array([lost if direct(matrices.spec, name) else 1.0 for name in batch.names])
     return _filter(problem, rotations, rotations.amplitudes()[0] * more[batch.module])
@@ -51,7 +51,7 @@ def _filter(problem: Problem, p: _core.Plan, norms: Doubles) -> Answer:
     heard = _heard(problem, norms) & (each > 0)
     factor = np.full(norms.size, np.nan)
     factor[heard] = 1.0 / (norms[heard] ** 2 * each[heard])
-    x = answer.attributes * factor.repeat(np.diff(batch.attribute_ends))
+    x = answer.attributes * factor.repeat(np.diff(problem.ends()))
     answer.attributes[:] = x.clip(-LARGEST_FLOAT, LARGEST_FLOAT)
     answer.residual[:] = _residual(problem, s, share, answer.attributes)
     answer.iterations[:] = 0
@@ -89,12 +89,12 @@ def _measured(problem: Problem) -> Doubles:
         return norms
     todo = [(t, objects, np.random.default_rng(0)) for t, objects in enumerate(_below_shared(batch, uses)) if objects]
     out = np.empty_like(problem.sketches)
-    silent = np.zeros(norms.size, np.float32)
+    silent, ends = np.zeros(norms.size, np.float32), problem.ends()
     for k in range(max(len(objects) for _, objects, _ in todo)):
         attributes = np.zeros(problem.plan.attributes, np.float32)
         rows = [(t, objects[k], rng) for t, objects, rng in todo if k < len(objects)]
         for _, o, rng in rows:
-            begin, end = batch.attribute_ends[o : o + 2]
+            begin, end = ends[o : o + 2]
             attributes[begin:end] = rng.choice([-1.0, 1.0], end - begin) / np.sqrt(end - begin)
         problem.plan.sketch(attributes, silent, out, problem.threads)
         for t, o, _ in rows:

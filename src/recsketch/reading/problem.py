@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from recsketch._check import Floats
+from recsketch.sketching.encoding import ends
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,7 +29,7 @@ class Answer(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A batch of structures, laid out for their unknowns, and one sketch of each; all has been checked."""
+    """A batch of structures and one sketch of each; all has been checked."""
 
     matrices: Matrices
     plan: _core.Plan  # of the batch
@@ -54,6 +55,10 @@ class Problem(NamedTuple):
         """(traces, d) numbers, with zeros in the coordinates that were not kept."""
         return x if self.mask is None else np.where(self.mask, x, np.float32(0))
 
+    def ends(self) -> Counts:
+        """(objects + 1,) Offsets of their unknowns."""
+        return ends(self.matrices, self.batch)
+
     def traces(self) -> Counts:
         """(objects,) The number of the trace of each."""
         objects = np.diff(self.batch.objects)
@@ -61,5 +66,5 @@ class Problem(NamedTuple):
 
     def unknowns(self) -> Counts:
         """(traces,) Unknowns of each, without counters, that reach an output."""
-        live = np.append(0, np.cumsum(np.diff(self.batch.attribute_ends) * (self.plan.amplitudes()[1] > 0)))
+        live = np.append(0, np.cumsum(np.diff(self.ends()) * (self.plan.amplitudes()[1] > 0)))
         return np.diff(live[self.batch.objects])

@@ -15,7 +15,7 @@ from recsketch.reading.errors import of_filters, of_formula, of_lstsq
 from recsketch.reading.filters import matched, paper
 from recsketch.reading.problem import Answer, Counts, Doubles, Problem
 from recsketch.reading.results import Recovery
-from recsketch.sketching.encoding import decoded, laid_out
+from recsketch.sketching.encoding import decoded
 from recsketch.sketching.plan import plan
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def recover(
 ) -> list[Recovery]:
     """Attributes of every trace's objects; sketches (n, d) and noise (n,), one a trace. The caller checks arguments."""
     spec = matrices.spec
-    wide = laid_out(matrices, batch)
-    problem = Problem(matrices, plan(matrices.core, spec, wide, threads), wide, sketches, mask, noise, threads)
+    p = plan(matrices, batch, threads)
+    problem = Problem(matrices, p, batch, sketches, mask, noise, threads)
     answer = METHODS[method](problem, **options)
     texts = _Texts(len(sketches))
     fitted = problem.unknowns()
@@ -58,7 +58,7 @@ def recover(
     for stopped in np.flatnonzero(answer.iterations >= MAX_ITERATIONS):
         texts.add(int(stopped), f"stopped after {MAX_ITERATIONS} iterations: the answer has not converged")
     error = ERRORS[method](problem, answer, fitted)
-    attributes, each = decoded(matrices, batch, answer.attributes, np.stack([error, error], axis=1), threads)
+    attributes, each = decoded(matrices, batch, p.module, answer.attributes, np.stack([error, error], axis=1), threads)
     assert each is not None
     parts = [attributes[i:j] for i, j in pairwise(batch.attribute_ends.tolist())]
     errors = _root_mean_squares(each, batch.attribute_ends)
@@ -150,7 +150,7 @@ class _Texts:
 def _nonzero(problem: Problem, answer: Answer) -> Counts:
     """(traces,) Elements that were found not to be zero."""
     found = np.append(0, np.cumsum(np.nan_to_num(answer.attributes) != 0))
-    return np.diff(found[problem.batch.attribute_ends[problem.batch.objects]])
+    return np.diff(found[problem.ends()[problem.batch.objects]])
 
 
 def _sought(problem: Problem, answer: Answer, found: Counts, nonzeros: int | None) -> Counts:

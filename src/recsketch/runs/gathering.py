@@ -101,9 +101,9 @@ def packed(ts: list[Trace]) -> dict[str, Any]:
         "names": names,
         "objects": ends([len(t._module) for t in ts]),
         "module": module,
-        "attribute_ends": ends(_joined([t._lengths for t in ts], np.int64)),
+        "attribute_ends": _accumulated(t._lengths for t in ts),
         "attributes": _joined([t._attributes for t in ts], np.float32),
-        "input_ends": ends(_joined([t._fan_in for t in ts], np.int64)),
+        "input_ends": _accumulated(t._fan_in for t in ts),
         "inputs": _joined([t._inputs for t in ts], np.int32),
         "weights": _joined([t._weights for t in ts], np.float64),
         "output_ends": ends([len(t._outputs) for t in ts]),
@@ -116,12 +116,17 @@ def _joined(parts: Iterable[array[Any] | bytearray], dtype: type[np.generic]) ->
     return np.frombuffer(b"".join(parts), dtype)
 
 
+def _accumulated(parts: Iterable[array[Any]]) -> Offsets:
+    """Offsets of parts whose sizes are these 64-bit integers."""
+    return np.add.accumulate(_joined([bytearray(8), *parts], np.int64))
+
+
 def _common_names(traces: list[Trace]) -> tuple[tuple[str, ...], npt.NDArray[np.int32]]:
     """All module names, and every object's number among them. Traces number modules in their own order."""
     orders = {tuple(t._index) for t in traces}
+    if len(orders) == 1:
+        return orders.pop(), _joined([t._module for t in traces], np.int32)
     names = tuple(dict.fromkeys(chain.from_iterable(sorted(orders))))
-    if len(orders) <= 1:
-        return names, _joined([t._module for t in traces], np.int32)
     number = {name: k for k, name in enumerate(names)}
     table = {order: np.array([number[n] for n in order] or [0], np.int32) for order in orders}
     parts = [table[tuple(t._index)][np.frombuffer(t._module, np.int32)] for t in traces if len(t._module)]

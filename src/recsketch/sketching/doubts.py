@@ -8,7 +8,6 @@ import numpy as np
 
 import recsketch._check as _check
 import recsketch.sketching.blocks as blocks
-from recsketch.sketching.encoding import laid_out
 from recsketch.sketching.plan import joined, plan
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def doubts(matrices: Matrices, some: TraceBatch, threads: int) -> dict[str, str]
             found["norms"] = (
                 f"linear attributes of {_check.shown(high)} are {times}, which unroll loses beside them. {cure}"
             )
-    amplitude, uses = plan(matrices.core, spec, laid_out(matrices, some), threads).amplitudes()
+    amplitude, uses = plan(matrices, some, threads).amplitudes()
     if unrollable(spec) and not spec.signature and uses.max(initial=0) > 1:
         cost = "unroll gives a copy for every use, and needs room for all"
         found["shared"] = (

@@ -12,7 +12,6 @@ import recsketch._check as _check
 import recsketch._core as _core
 from recsketch._check import MAX_DIM, MIN_DIM
 from recsketch.runs.batch import as_batch
-from recsketch.sketching.encoding import laid_out
 from recsketch.sketching.matrices import Matrices
 from recsketch.sketching.moments import widened
 from recsketch.sketching.plan import joined, plan
@@ -37,10 +36,10 @@ def loads(matrices: Matrices, batch: TraceBatch, threads: int, uses: bool = Fals
     """(n,) The load of every trace: unknowns and one counter of live objects, each as often as it counts, over d."""
     if not len(batch):
         return np.zeros(0)
-    batch = laid_out(matrices, batch)
-    live = plan(matrices.core, matrices.spec, batch, threads).amplitudes()[1] > 0
+    live = plan(matrices, batch, threads).amplitudes()[1] > 0
+    own = np.diff(batch.attribute_ends) + matrices.coding.more + 1
     with np.errstate(over="ignore"):  # of places there may be more than floats hold
-        unknowns = (np.diff(batch.attribute_ends) + 1) * (places(batch) if uses else live)
+        unknowns = own * (places(batch) if uses else live)
         return np.asarray(np.add.reduceat(unknowns, batch.objects[:-1]) / matrices.spec.dim)
 
 
@@ -70,14 +69,14 @@ def reaching(batch: TraceBatch) -> npt.NDArray[np.bool_]:
 
 def faintest(matrices: Matrices, batch: TraceBatch, threads: int) -> npt.NDArray[np.float64]:
     """(n,) The least amplitude of an object of each trace that reaches an output, over the largest."""
-    amplitude, uses = plan(matrices.core, matrices.spec, laid_out(matrices, batch), threads).amplitudes()
+    amplitude, uses = plan(matrices, batch, threads).amplitudes()
     least = np.minimum.reduceat(np.where(uses > 0, amplitude, np.inf), batch.objects[:-1])
     return np.asarray(least / np.maximum.reduceat(amplitude, batch.objects[:-1]))
 
 
 def shared(matrices: Matrices, batch: TraceBatch, threads: int) -> npt.NDArray[np.bool_]:
     """(N,) Whether an object is used more than once, by outputs or by what reaches one."""
-    return np.asarray(plan(matrices.core, matrices.spec, laid_out(matrices, batch), threads).amplitudes()[1] > 1)
+    return np.asarray(plan(matrices, batch, threads).amplitudes()[1] > 1)
 
 
 def places(batch: TraceBatch) -> npt.NDArray[np.float64]:
@@ -136,7 +135,7 @@ def suggest_dim(
 
     Notes
     -----
-    Cost: one plan of all traces, some 80 bytes an object; nothing is sketched. "unroll" counts places in NumPy, about
+    Cost: one plan of all traces, some 150 bytes an object; nothing is sketched. "unroll" counts places in NumPy, about
     0.1 microseconds an input on each level where its owner stands.
 
     Examples

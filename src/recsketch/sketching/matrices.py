@@ -108,10 +108,12 @@ class Matrices:
     `rotations` is asked for. Any number of threads may read them: two that ask for `rotations` at once draw equal ones.
     """
 
-    __slots__ = ("_rotations", "_signatures", "coding", "core", "spec")
+    __slots__ = ("_rotations", "_signatures", "allowed", "coding", "core", "number", "spec")
 
     def __init__(self, spec: SketchSpec) -> None:
         self.spec = spec
+        self.number = {name: k for k, name in enumerate(spec.modules)}  # as the core counts them
+        self.allowed = spec.allowed()
         self.core = _drawn(spec)
         self.coding = _coding(spec)
         self._rotations: _core.Spec | None = None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from recsketch.runs.batch import TraceBatch
-from recsketch.sketching.plan import module_numbers
+from recsketch.sketching.plan import check_modules
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -47,7 +47,7 @@ def widened(spec: SketchSpec, batch: TraceBatch, first: int = 0) -> TraceBatch:
     """
     if spec.second_moment is None:
         return batch
-    module_numbers(batch, spec.modules, first)
+    check_modules(batch, spec.modules, first)
     length = np.diff(batch.attribute_ends)
     more = np.array([products(spec.modules[n]) if n in spec.second_moment else 0 for n in batch.names], np.int64)
     wide = length + more[batch.module] if more.size else length

@@ -14,13 +14,16 @@ from recsketch.runs.batch import TraceBatch
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from recsketch.sketching.matrices import Matrices
     from recsketch.sketching.spec import SketchSpec
 
 
-def plan(core: _core.Spec, spec: SketchSpec, batch: TraceBatch, threads: int, first: int = 0) -> _core.Plan:
+def plan(
+    matrices: Matrices, batch: TraceBatch, threads: int, first: int = 0, core: _core.Spec | None = None
+) -> _core.Plan:
     """Check the batch against the specification and order it. Messages call its first trace number `first`.
 
-    Attributes have the lengths `spec.lengths`: see `encoding.laid_out`.
+    The plan is for `matrices.core`, or for `core`. Its unknowns are laid out as `encoding.ends` says.
 
     Raises
     ------
@@ -29,15 +32,15 @@ def plan(core: _core.Spec, spec: SketchSpec, batch: TraceBatch, threads: int, fi
 
     Notes
     -----
-    Cost: some 80 bytes an object, and 1 to 10% of the time of sketching the batch (docs/figures.md, speed of
+    Cost: some 150 bytes an object, and 1 to 10% of the time of sketching the batch (docs/figures.md, speed of
     recursion).
     """
-    numbers = module_numbers(batch, spec.lengths, first)
+    spec = matrices.spec
     try:
         found = _core.Plan(
-            core,
+            matrices.core if core is None else core,
             batch.objects,
-            numbers[batch.module],
+            _numbered(matrices, batch),
             batch.attribute_ends,
             batch.input_ends,
             batch.inputs,
@@ -46,12 +49,22 @@ def plan(core: _core.Spec, spec: SketchSpec, batch: TraceBatch, threads: int, fi
             batch.outputs,
             batch.output_weights,
             threads,
+            matrices.coding.more,
         )
     except _core.CoreError as e:
+        check_modules(batch, spec.modules, first)
         raise ValueError(explain(e, spec, batch, first)) from None
     if spec.wiring is not None:
-        _check_wiring(spec, batch, numbers[batch.module], first)
+        _check_wiring(matrices, batch, found.module, first)
     return found
+
+
+def _numbered(matrices: Matrices, batch: TraceBatch) -> npt.NDArray[np.int32]:
+    """(N,) The number of each object's module in the specification, -1 if it has no such module."""
+    numbers = [matrices.number.get(name, -1) for name in batch.names]
+    if numbers == list(range(len(numbers))):
+        return batch.module
+    return np.array(numbers, np.int32).take(batch.module)
 
 
 def joined(
@@ -69,29 +82,28 @@ def joined(
     )
 
 
-def module_numbers(batch: TraceBatch, modules: Mapping[str, int], first: int = 0) -> npt.NDArray[np.int32]:
-    """The number in `modules` of each of the batch's names, 0 for names that no object has.
+def check_modules(batch: TraceBatch, modules: Mapping[str, int], first: int = 0) -> None:
+    """Whether `modules` has the modules of all objects, and attributes are as long as it says.
 
     Raises
     ------
     ValueError
-        An object's module is none of `modules`, or its attribute has another length than they say. The message names
-        the first such object; its trace is counted from `first`.
+        The message names the first object of another module, or else the first whose attribute has another length; its
+        trace is counted from `first`.
     """
     unknown = -1
     wanted = np.array([modules.get(name, unknown) for name in batch.names] or [unknown])[batch.module]
     lengths = batch.attribute_ends[1:] - batch.attribute_ends[:-1]
-    if (lengths != wanted).any():
-        strangers = np.flatnonzero(wanted == unknown)
-        o = int(strangers[0] if strangers.size else np.flatnonzero(lengths != wanted)[0])
-        name = _check.shown(batch.names[batch.module[o]])
-        if strangers.size:
-            raise ValueError(f"{_where(batch, o, first)}: wanted a module among {_check.listed(modules)}; got {name}")
-        raise ValueError(
-            f"{_where(batch, o, first)}: wanted an attribute of length {wanted[o]} for {name}; got {lengths[o]}"
-        )
-    number = {name: k for k, name in enumerate(modules)}
-    return np.array([number.get(name, 0) for name in batch.names] or [0], np.int32)
+    if not (lengths != wanted).any():
+        return
+    strangers = np.flatnonzero(wanted == unknown)
+    o = int(strangers[0] if strangers.size else np.flatnonzero(lengths != wanted)[0])
+    name = _check.shown(batch.names[batch.module[o]])
+    if strangers.size:
+        raise ValueError(f"{_where(batch, o, first)}: wanted a module among {_check.listed(modules)}; got {name}")
+    raise ValueError(
+        f"{_where(batch, o, first)}: wanted an attribute of length {wanted[o]} for {name}; got {lengths[o]}"
+    )
 
 
 def _where(batch: TraceBatch, o: int, first: int) -> str:
@@ -100,28 +112,29 @@ def _where(batch: TraceBatch, o: int, first: int) -> str:
     return f"trace {first + trace}, object {o - int(batch.objects[trace])}"
 
 
-def _check_wiring(spec: SketchSpec, batch: TraceBatch, module: npt.NDArray[np.int32], first: int) -> None:
+def _check_wiring(matrices: Matrices, batch: TraceBatch, module: npt.NDArray[np.int32], first: int) -> None:
     """Refuse inputs of positive weight that the wiring excludes.
 
     The batch is right in all else; `module` has every object's module, as numbered in the specification.
     """
-    allowed, names, wiring = spec.allowed(), list(spec.modules), spec.wiring or {}
-    start = np.repeat(batch.objects[:-1], np.diff(batch.objects))
-    parent = np.repeat(np.arange(module.size), np.diff(batch.input_ends))
-    child = start[parent] + batch.inputs
-    for i in np.flatnonzero((allowed[module[parent], module[child]] == 0) & (batch.weights > 0)):
-        name = names[module[parent[i]]]
+    spec, allowed = matrices.spec, matrices.allowed
+    names, wiring, begin = list(spec.modules), spec.wiring or {}, batch.objects[:-1]
+    child = module[batch.inputs + np.repeat(begin, np.diff(batch.input_ends[batch.objects]))]
+    parent = np.repeat(module, np.diff(batch.input_ends))
+    for i in np.flatnonzero((allowed[parent, child] == 0) & (batch.weights > 0)):
+        name = names[parent[i]]
         wanted = f"inputs among {_check.listed(wiring[name])}" if name in wiring else "no inputs"
+        o = int(np.searchsorted(batch.input_ends, i, side="right")) - 1
         raise ValueError(
-            f"{_where(batch, int(parent[i]), first)} ({_short(name)}): wanted {wanted} by the wiring; "
-            f"got {_check.shown(names[module[child[i]]])}"
+            f"{_where(batch, o, first)} ({_short(name)}): wanted {wanted} by the wiring; "
+            f"got {_check.shown(names[child[i]])}"
         )
-    trace = np.repeat(np.arange(len(batch)), np.diff(batch.output_ends))
-    child = batch.objects[trace] + batch.outputs
-    for i in np.flatnonzero((allowed[-1, module[child]] == 0) & (batch.output_weights > 0)):
+    child = module[batch.outputs + np.repeat(begin, np.diff(batch.output_ends))]
+    for i in np.flatnonzero((allowed[-1, child] == 0) & (batch.output_weights > 0)):
+        trace = first + int(np.searchsorted(batch.output_ends, i, side="right")) - 1
         raise ValueError(
-            f"outputs of trace {first + trace[i]}: wanted outputs among {_check.listed(wiring[None])} by the wiring; "
-            f"got {_check.shown(names[module[child[i]]])}"
+            f"outputs of trace {trace}: wanted outputs among {_check.listed(wiring[None])} by the wiring; "
+            f"got {_check.shown(names[child[i]])}"
         )
 
 

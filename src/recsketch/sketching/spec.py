@@ -339,7 +339,7 @@ class SketchSpec:
 
         Notes
         -----
-        Cost: up to eight plans of all runs, some 80 bytes an object, and where objects are shared a count of their
+        Cost: up to eight plans of all runs, some 150 bytes an object, and where objects are shared a count of their
         places (`suggest_dim`); of linear attributes a pass over them. Nothing is sketched.
 
         Examples
@@ -474,9 +474,9 @@ class SketchSpec:
     def _usual_norms(self, batch: TraceBatch) -> dict[str, float]:
         """Root mean square norm of each module's attributes in a batch, less the module's centre, not scaled."""
         from recsketch.runs.statistics import ModuleStatistics
-        from recsketch.sketching.plan import module_numbers
+        from recsketch.sketching.plan import check_modules
 
-        module_numbers(batch, self.modules)
+        check_modules(batch, self.modules)
         statistics = ModuleStatistics()
         statistics.update(batch)
         return self._norms_of(statistics)
