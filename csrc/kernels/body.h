@@ -218,6 +218,7 @@ static void collect(const float *x, ptrdiff_t d, const rsk_spread *shape, float 
 
 #include "columns.h"
 #include "halves.h"
+#include "encode.h"
 #include "leaves.h"
 #include RSK_LOOKUP
 
@@ -284,6 +285,7 @@ const rsk_kernels RSK_TABLE = {
     .leaf_tables = leaf_tables,
     .leaf_sums = leaf_sums,
     .leaf_join = leaf_join,
+    .encode = encode,
     .embed = embed,
     .largest = largest,
     .lower = lower,

@@ -33,40 +33,7 @@ static double exp2_of(double x) { /* |x| < 1000 */
     return ldexp(sum, (int)whole);
 }
 
-/* y = (x - centre) scale. No loop over elements has a branch, so that compilers use registers of several. */
-static void shift(const float *x, const float *centre, double scale, ptrdiff_t a, double *RSK_RESTRICT y) {
-    if (!centre)
-        for (ptrdiff_t i = 0; i < a; i++) y[i] = (double)x[i] * scale;
-    else
-        for (ptrdiff_t i = 0; i < a; i++) y[i] = ((double)x[i] - (double)centre[i]) * scale;
-}
-
-/* out = y / norm, rounded to double and then to float; norm > 0 is a root, and so at least 2^-537. A quotient lies between two products
- * that differ by 2^-49 of it, at most 2^-25 of a float's step: where both are rounded to one float, it is rounded to that, too. A division
- * takes as long as eight products. */
-static void divide(const double *y, ptrdiff_t a, double norm, float *RSK_RESTRICT out) {
-    const double below = (1.0 - 0x1p-50) / norm, above = (1.0 + 0x1p-50) / norm;
-    int same = 1;
-    for (ptrdiff_t i = 0; i < a; i++) {
-        out[i] = (float)(y[i] * below);
-        same &= out[i] == (float)(y[i] * above);
-    }
-    for (ptrdiff_t i = 0; !same && i < a; i++) out[i] = (float)(y[i] / norm);
-}
-
-/* Where squares add up to this, no number is too large. */
-#define SURE (0.99 * RSK_MAX_VALUE * RSK_MAX_VALUE)
-#define BAD (-1.0)
-
-/* out = y, or its direction. Returns the norm; BAD if an element is NaN or too large. */
-static double encode(const double *y, ptrdiff_t a, int polar, float *RSK_RESTRICT out) {
-    const double square = rsk_dot(y, y, a), norm = sqrt(square);
-    if (!(square <= SURE) && !rsk_kernels_current()->within_f64(y, a, (double)RSK_MAX_VALUE)) return BAD;
-    if (polar && norm > 0.0) divide(y, a, norm, out);
-    else
-        for (ptrdiff_t i = 0; i < a; i++) out[i] = polar ? 0.0f : (float)y[i];
-    return norm;
-}
+#define BAD (-1.0) /* for the norm of an attribute with an element that is NaN or too large */
 
 /* Rounded; what float32 cannot hold becomes its largest number. */
 static float narrow(double x) { return x > FLT_MAX ? FLT_MAX : x < -FLT_MAX ? -FLT_MAX : (float)x; }
@@ -84,7 +51,7 @@ static void decode(const float *y, const float *centre, double scale, ptrdiff_t 
                    float *errors, double *wide) {
     double norm = 1.0, size = 1.0, along = 0.0;
     if (polar) {
-        shift(y, NULL, 1.0, a, wide);
+        for (ptrdiff_t i = 0; i < a; i++) wide[i] = (double)y[i];
         norm = sqrt(rsk_dot(wide, wide, a));
         const double last = (double)y[a];
         const int zero = 2.0 * norm + (last - 1.0) * (last - 1.0) < 1.0;
@@ -104,9 +71,6 @@ static void decode(const float *y, const float *centre, double scale, ptrdiff_t 
 
 /* ---------------------------------------------------------------- a batch */
 
-/* Attributes that are encoded together: kernels load longer registers than were stored, and would wait for what was stored just before. */
-enum { TOGETHER = 2 };
-
 typedef struct job {
     const rsk_coding *coding;
     const int32_t *module, *number;
@@ -117,7 +81,7 @@ typedef struct job {
     float *out, *errors;
     double *norm;      /* (objects,) as of encode */
     double *wide;      /* scratch: an attribute in doubles for each thread, */
-    ptrdiff_t longest; /* of at most so many elements */
+    ptrdiff_t longest; /* of at most so many elements, a multiple of 16 */
 } job;
 
 static const float *centre_of(const rsk_coding *c, int32_t m) { return c->centres ? c->centres + c->centre_begin[m] : NULL; }
@@ -125,19 +89,15 @@ static const float *centre_of(const rsk_coding *c, int32_t m) { return c->centre
 static void encode_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t end) {
     const job *j = context;
     const rsk_coding *c = j->coding;
+    const rsk_kernels *k = rsk_kernels_current();
     const ptrdiff_t polar = c->polar != 0;
-    double *wide = j->wide + worker * j->longest * TOGETHER;
-    for (ptrdiff_t first = begin; first < end; first += TOGETHER) {
-        const ptrdiff_t last = end - first < TOGETHER ? end : first + TOGETHER;
-        for (ptrdiff_t o = first; o < last; o++)
-            shift(j->in + j->ends[o], centre_of(c, j->module[o]), c->scales[j->module[o]], c->lengths[j->module[o]],
-                  wide + (o - first) * j->longest);
-        for (ptrdiff_t o = first; o < last; o++) {
-            float *out = j->out + j->ends[o] + o * j->more;
-            const ptrdiff_t a = c->lengths[j->module[o]];
-            j->norm[o] = encode(wide + (o - first) * j->longest, a, polar != 0, out);
-            if (c->signature) memcpy(out + a + polar, c->signatures + j->number[o] * c->signature, sizeof *out * (size_t)c->signature);
-        }
+    double *wide = j->wide + worker * j->longest;
+    for (ptrdiff_t o = begin; o < end; o++) {
+        const int32_t m = j->module[o];
+        float *out = j->out + j->ends[o] + o * j->more;
+        j->norm[o] = k->encode(j->in + j->ends[o], centre_of(c, m), c->scales[m], c->lengths[m], c->polar, wide, out);
+        if (c->signature)
+            memcpy(out + c->lengths[m] + polar, c->signatures + j->number[o] * c->signature, sizeof *out * (size_t)c->signature);
     }
     /* A logarithm is one chain of sums and products. Several are computed at once where nothing stands between them. */
     for (ptrdiff_t o = begin; polar && o < end; o++)
@@ -161,11 +121,12 @@ static void decode_task(void *context, int worker, ptrdiff_t begin, ptrdiff_t en
         const int32_t m = j->module[o];
         decode(j->in + j->ends[o] + o * j->more, centre_of(c, m), c->scales[m], c->lengths[m], c->polar != 0,
                j->errors ? j->error + 2 * o : NULL, j->out + j->ends[o], j->errors ? j->errors + j->ends[o] : NULL,
-               j->wide + worker * j->longest * TOGETHER);
+               j->wide + worker * j->longest);
     }
 }
 
-/* Whether modules and lengths are those of the coding: what is read and written follows from them. *longest: of the attributes. */
+/* Whether modules and lengths are those of the coding: what is read and written follows from them. *longest: of the attributes, rounded
+ * up to a multiple of 16. */
 static rsk_status check(const rsk_coding *c, ptrdiff_t objects, const int32_t *module, const int64_t *ends, ptrdiff_t *where,
                         ptrdiff_t *longest) {
     if (where) *where = -1;
@@ -182,7 +143,7 @@ static rsk_status check(const rsk_coding *c, ptrdiff_t objects, const int32_t *m
         if (ends[o + 1] < ends[o]) return RSK_EOFFSETS;
         const int64_t length = ends[o + 1] - ends[o];
         if (length != c->lengths[module[o]]) return RSK_ELENGTH;
-        if (length > *longest) *longest = (ptrdiff_t)length;
+        if (length > *longest) *longest = (ptrdiff_t)(length + RSK_LANES - 1) / RSK_LANES * RSK_LANES;
     }
     if (where) *where = -1;
     return RSK_OK;
@@ -201,7 +162,7 @@ enum { CHUNK = 64 }; /* objects a task: some 64 elements each are a few microsec
 static rsk_status run(job *j, rsk_task *task, ptrdiff_t objects, int threads) {
     const rsk_coding *c = j->coding;
     j->more = (c->polar != 0) + c->signature;
-    j->wide = rsk_alloc(j->longest, TOGETHER * sizeof *j->wide * (size_t)rsk_parallel_threads(threads, objects, CHUNK));
+    j->wide = rsk_alloc(j->longest, sizeof *j->wide * (size_t)rsk_parallel_threads(threads, objects, CHUNK));
     if (!j->wide) return RSK_ENOMEM;
     rsk_parallel(threads, objects, CHUNK, task, j);
     rsk_free(j->wide);
