@@ -88,8 +88,8 @@ typedef struct rsk_kernels {
     void (*leaf_sums)(const float *y, ptrdiff_t d, ptrdiff_t width, const uint32_t *index, float *sums, float *counter);
     /* What such sums come to: h[j] = c (sums[0][j] + sums[1][j]) + s (sums[2][j ^ partner[0]] + sums[3][j ^ partner[1]]) */
     void (*leaf_join)(float *h, const float *sums, ptrdiff_t width, float c, float s, const ptrdiff_t partner[2]);
-    /* y (a, and zeros up to a multiple of 16) = (x - centre) scale, centre NULL for zeros; out (a) = y, or with polar its direction, 0 for none, rounded. Returns |y|, or -1,
-     * out being left, where a number of y is NaN or above RSK_MAX_VALUE in magnitude. x and centre may be the same */
+    /* y (a, and zeros up to a multiple of 16) = (x - centre) scale, centre NULL for zeros; out (a) = y, or with polar its direction, 0 for
+     * none, rounded. Returns |y|, or -1, out being left, where a number of y is NaN or above RSK_MAX_VALUE in magnitude */
     double (*encode)(const float *x, const float *centre, double scale, ptrdiff_t a, int polar, double *y, float *out);
     /* h (n) = the transform of [x; 0] with signs, x of length <= n; returns the largest |h[j]|, or -1, h being left, where a number of x is
      * NaN or above RSK_MAX_VALUE in magnitude */

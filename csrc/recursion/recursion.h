@@ -317,9 +317,10 @@ struct rsk_scratch {
 rsk_scratch *rsk_scratch_create(const rsk_spec *spec, const rsk_plan *plan, int workers, rsk_stop *stop);
 void rsk_scratch_free(rsk_scratch *scratch, int workers); /* NULL is allowed */
 
-/* Whether a sweep gives up at step i of its trace. A step takes 1 to 2 ns a coordinate: rsk_stopped is asked once every 65,536 of them. */
-static inline int rsk_gives_up(const rsk_spec *spec, const rsk_scratch *scratch, ptrdiff_t i) {
-    return (i * spec->dim & 0xffff) < spec->dim && rsk_stopped(scratch->stop, scratch->worker);
+/* Whether a sweep gives up before the next `count` of i steps that are left. A step takes at most 1 to 2 ns a coordinate:
+ * rsk_stopped, which reads a clock, is asked once every 65,536 of them. */
+static inline int rsk_gives_up(const rsk_spec *spec, const rsk_scratch *scratch, ptrdiff_t i, ptrdiff_t count) {
+    return (i * spec->dim & 0xffff) < count * spec->dim && rsk_stopped(scratch->stop, scratch->worker);
 }
 
 /* The sweeps of one trace. attributes and counters are that trace's part of the batch's arrays; counters NULL stands for

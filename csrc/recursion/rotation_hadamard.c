@@ -99,7 +99,7 @@ static ptrdiff_t forward(const rsk_spec *spec, const rsk_plan *plan, ptrdiff_t t
     const rsk_step *step = plan->steps + plan->begin[trace], *const end = step + plan->count[trace];
     const int64_t *ends = plan->attribute_ends + plan->objects[trace];
     for (; step < end; step++) {
-        if (rsk_gives_up(spec, s, end - step)) return 0;
+        if (rsk_gives_up(spec, s, end - step, 1)) return 0;
         const rsk_module *m = &spec->module[step->module];
         const int wide = step->flags & RSK_WIDE;
         if (wide && step->flags & RSK_FIRST) memset(slot_of(s, step->dst), 0, sizeof(double) * (size_t)spec->dim);

@@ -246,7 +246,7 @@ static void collect_pieces(void *context, int worker, ptrdiff_t begin, ptrdiff_t
         const tuple *t = &v->tuple[v->share[i].item];
         const rsk_step *own = v->step + t->own;
         if (is_alone(v, t)) {
-            for (int32_t k = 0; k < own->members && !rsk_gives_up(w.spec, w.s, k); k++) rsk_backward_own(&w, own + k, seen_by(v, t));
+            for (int32_t k = 0; k < own->members && !rsk_gives_up(w.spec, w.s, k, 1); k++) rsk_backward_own(&w, own + k, seen_by(v, t));
             continue;
         }
         rsk_backward_inputs(&w, v->step + t->user, seen_by(v, &v->tuple[t->parent]), rsk_slot(w.s, own->dst), 0);

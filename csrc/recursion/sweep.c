@@ -90,7 +90,7 @@ void rsk_backward_inputs(const rsk_backward *w, const rsk_step *step, const floa
 /* A vector that the forward sweep reads is written here, and one that it adds to is read. */
 void rsk_backward_steps(const rsk_backward *w, const rsk_step *begin, const rsk_step *end, const float *y) {
     for (const rsk_step *step = end; step-- > begin;) {
-        if (rsk_gives_up(w->spec, w->s, step - begin)) return;
+        if (rsk_gives_up(w->spec, w->s, step - begin, 1)) return;
         const float *dst = step->dst == RSK_SLOT_SKETCH ? y : rsk_slot(w->s, step->dst);
         if (step->kind == RSK_STEP_OWN) rsk_backward_own(w, step, dst);
         else rsk_backward_inputs(w, step, dst, rsk_slot(w->s, step->src), !(step->flags & RSK_LAST));

@@ -206,7 +206,7 @@ static void fetch(const rsk_forward *w, const rsk_step *step, const rsk_step *en
     }
 }
 
-/* The own parts of all of a tuple's members. rsk_stopped is asked at the start of every tuple, and within one as rsk_gives_up says. */
+/* The own parts of all of a tuple's members. */
 static ptrdiff_t start_tuple(const rsk_forward *w, const rsk_step *step, const rsk_step *end) {
     const rsk_spec *spec = w->spec;
     rsk_whole *t = rsk_whole_of(w->s, step->dst);
@@ -221,8 +221,8 @@ static ptrdiff_t start_tuple(const rsk_forward *w, const rsk_step *step, const r
         more = turned_bound(spec, &s, rsk_row(spec, RSK_FROM_IN, next->module, next->position, row), inputs_factor(next));
     }
     for (int32_t i = 0; i < step->members; i += RSK_TOGETHER) {
-        if (rsk_gives_up(spec, w->s, i)) return 0;
         const int n = step->members - i < RSK_TOGETHER ? step->members - i : RSK_TOGETHER;
+        if (rsk_gives_up(spec, w->s, end - step - i, n)) return 0;
         const ptrdiff_t bad = add_own(w, t, step + i, n, known && !i ? &more : NULL, !i);
         if (bad >= 0) return bad;
     }
@@ -238,7 +238,7 @@ ptrdiff_t rsk_forward_steps(const rsk_forward *w, const rsk_step *step, const rs
             step += step->members;
             continue;
         }
-        if (rsk_gives_up(spec, w->s, end - step)) return 0;
+        if (rsk_gives_up(spec, w->s, end - step, 1)) return 0;
         const rsk_rotation *row[RSK_ROW_OF];
         const source s = source_of(rsk_whole_of(w->s, step->src));
         const int count = rsk_row(spec, RSK_FROM_IN, step->module, step->position, row);
