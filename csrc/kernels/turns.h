@@ -139,14 +139,14 @@ static RSK_INLINE void FN(turn_half)(FN(ends) *e, ptrdiff_t d, int c, const rsk_
 static RSK_INLINE void FN(turn_four)(FN(ends) *ends, ptrdiff_t d, int c, const rsk_turn *t, const int ints, const int how) {
     FN(ends) local = *ends, *const e = &local; /* in registers, whatever is stored */
     FN(turner) turner[4];
-    ptrdiff_t mask[16] = {0}, far[16], basis[4], tops = 0;
+    ptrdiff_t mask[16] = {0}, far[16], basis[4], top[4], tops = 0;
     lanes near[16];
     RSK_UNROLL for (int i = 0; i < 4; i++) turner[i] = FN(turner_make)(t + i, d, c, 1);
-    for (int i = 0; i < 4; i++) {
+    RSK_UNROLL for (int i = 0; i < 4; i++) { /* no branches, which would be foreseen every second time */
         basis[i] = turner[i].far;
-        for (int j = 0; j < i; j++)
-            if (basis[i] & rsk_highest_bit(basis[j])) basis[i] ^= basis[j];
-        tops |= rsk_highest_bit(basis[i]);
+        for (int j = 0; j < i; j++) basis[i] ^= basis[j] & -(ptrdiff_t)!!(basis[i] & top[j]);
+        top[i] = rsk_highest_bit(basis[i]);
+        tops |= top[i];
     }
     RSK_UNROLL for (int b = 0; b < 16; b++) { /* that of the lowest bit, and of the others */
         if (b) mask[b] = mask[b & (b - 1)] ^ t[b & 1 ? 0 : b & 2 ? 1 : b & 4 ? 2 : 3].mask[c];
