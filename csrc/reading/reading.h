@@ -214,8 +214,10 @@ typedef struct rsk_detector {
     double *noise_of;  /* (modules,) the factor that decorrelation changes the noise by */
     double *energy;    /* (blocks + 1,) of the tuple's residual */
     double *frequency; /* (modules,) how often a module has come up so far, while modules are learned */
+    double *nats;      /* (modules,) evidence at one position, while modules are learned */
     int32_t *taken;    /* (window,) module at a position; -1: none */
     int32_t *child_at; /* (window,) its node, where one is */
+    double *group;     /* evidence of a group for each amplitude that was tried */
     uint8_t *inner;    /* (window,) whether that node has inputs */
     float *near;       /* (RSK_LOOK_TOGETHER, modules) counters' scores, pooled, of so many candidates */
     float *first;      /* (modules,) the same of one, at the first position */
@@ -228,6 +230,9 @@ typedef struct rsk_detector {
     ptrdiff_t seen_levels; /* 0: none */
     double seen_value;     /* nats that it brought when it was last looked at */
     const rsk_tree *tree;  /* that is looked at */
+    int hasty;             /* flag. 1: nobody looks all the way down; where that is called for, `unclear` is set instead */
+    double unclear;        /* nats of what waits for that; 0: nothing does */
+    uint8_t *waits;        /* (capacity + 1,) whether node p's tuple waits, at p + 1 */
     /* Of a sweep: */
     float *object, *spare, *padded, *work;
 } rsk_detector;
