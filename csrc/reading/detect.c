@@ -367,7 +367,9 @@ static double look_ahead(rsk_detector *q, const tuple *t, int deep) {
     double *look = q->look, *rank = q->look + spec->modules, most = 0.0;
     rsk_look_near(q, t->residual, t->allowed, t->members, look);
     for (ptrdiff_t m = 0; m < spec->modules; m++)
-        if (t->allowed[m]) rank[m] = look[m] + like[m];
+        if (t->allowed[m]) rank[m] = look[m] + like[m], most = fmax(most, look[m]);
+    if (!deep && most == 0.0) return 0.0; /* nothing is loud */
+    most = 0.0;
     const ptrdiff_t likeliest = largest(q, t, like), top = largest(q, t, rank);
     const int few = spec->modules <= MANY;
     deep |= few && top != likeliest;
