@@ -32,7 +32,6 @@ enum { MOST_FADES = 128 }; /* log(2^63) / log(FADE) is 93 */
 #define MANY 32           /* modules: with more, only a stuck search looks deeply, which costs as many scores a level */
 #define AMBIGUOUS 6.0     /* nats between the two likeliest modules, below which they are looked at more deeply */
 #define CONVINCING 50.0   /* nats: another module that brings more needs no deep look */
-#define ENOUGH 0.5        /* where what is clear has this share of the evidence of what is not, that waits for the next round */
 #define FEW 64            /* objects up to which a stuck search looks below candidates as deep as there can be objects */
 #define NOTHING 44.0      /* nats below the largest of some likelihoods at which one no longer changes a double that is their sum */
 #define SOME 8            /* further members for which it is asked whether they could be seen at all */
@@ -64,7 +63,6 @@ void rsk_detector_free(rsk_detector *q) {
     rsk_free(q->taken);
     rsk_free(q->child_at);
     rsk_free(q->inner);
-    rsk_free(q->waits);
     rsk_free(q->group);
     rsk_free(q->path);
     rsk_free(q->tried);
@@ -103,7 +101,6 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->taken = rsk_alloc(q->window, sizeof *q->taken);
     q->inner = rsk_alloc(q->window, sizeof *q->inner);
     q->child_at = rsk_alloc(q->window, sizeof *q->child_at);
-    q->waits = rsk_alloc(capacity + 1, sizeof *q->waits);
     q->group = rsk_alloc(q->window + MOST_FADES, sizeof *q->group);
     q->path = rsk_alloc(depth + 1, sizeof *q->path);
     q->tried = rsk_alloc(depth * RSK_WAYS, sizeof *q->tried);
@@ -113,7 +110,7 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->modules = rsk_alloc(capacity + q->window, sizeof *q->modules);
     if (q->below && q->object && q->spare && q->padded && q->work && q->scores && q->z && q->e && q->like && q->weight && q->energy &&
         q->noise_of && q->frequency && q->look && q->ways && q->near && q->taken && q->child_at && q->inner &&
-        q->waits && q->group && q->path && q->tried && q->seen && q->proposal && q->modules)
+        q->group && q->path && q->tried && q->seen && q->proposal && q->modules)
         return 1;
     rsk_detector_free(q);
     return 0;
@@ -359,8 +356,8 @@ static ptrdiff_t largest(const rsk_detector *q, const tuple *t, const double *va
 
 /* look[m] = rsk_look_near of every allowed module as the tuple's next member, less the largest of them, which is returned. The likelihoods
  * at that position are known. Where what stands one level below overrules them or leaves them close, or with `deep`, the likeliest
- * modules are looked at all the way down: a loud tuple far below shows a little everywhere, and most where it is. -1 if that is left to
- * wait. */
+ * modules are looked at all the way down: a loud tuple far below shows a little everywhere, and most where it is. So where nothing shows
+ * one level below, nothing loud is there. */
 static double look_ahead(rsk_detector *q, const tuple *t, int deep) {
     const rsk_spec *spec = q->spec;
     const double *like = q->like + t->members * spec->modules;
@@ -368,13 +365,12 @@ static double look_ahead(rsk_detector *q, const tuple *t, int deep) {
     rsk_look_near(q, t->residual, t->allowed, t->members, look);
     for (ptrdiff_t m = 0; m < spec->modules; m++)
         if (t->allowed[m]) rank[m] = look[m] + like[m], most = fmax(most, look[m]);
-    if (!deep && most == 0.0) return 0.0; /* nothing is loud */
+    if (!deep && most == 0.0) return 0.0;
     most = 0.0;
     const ptrdiff_t likeliest = largest(q, t, like), top = largest(q, t, rank);
     const int few = spec->modules <= MANY;
     deep |= few && top != likeliest;
     for (ptrdiff_t m = 0; few && m < spec->modules; m++) deep |= t->allowed[m] && m != top && rank[m] > rank[top] - AMBIGUOUS;
-    if (deep && q->hasty) return -1.0;
     for (int i = 0; deep && i <= RSK_BRANCHES; i++) {
         const ptrdiff_t at = i ? largest(q, t, rank) : likeliest;
         if (at < 0) break;
@@ -436,10 +432,6 @@ static void propose_group(rsk_detector *q, const tuple *t) {
     if (best > q->threshold || first) {
         group_evidence(q, t, amplitude, NULL, &count, modules);
         below = look_ahead(q, t, q->bold);
-        if (below < 0.0) {
-            q->unclear = fmax(q->unclear, best);
-            return;
-        }
         if (below > 0.0) look = q->look, best = best_group(q, t, look, &amplitude, modules);
     }
     /* The first object may be too faint to be seen but through what stands below it. */
@@ -486,7 +478,7 @@ static void propose_replacements(rsk_detector *q, const tuple *t) {
         const double amplitude = expected_at(q, t, j), *like = q->like + j * spec->modules;
         /* What stands below the one that is there speaks for it, unless it has been found already. */
         const int deep = !q->inner[j] && q->bold && t->levels > 1 && spec->modules <= 2 * RSK_BRANCHES;
-        double *look = q->look, top = -HUGE_VAL, credit = 0.0;
+        double *look = q->look, top = -HUGE_VAL, credit = 0.0, loudest = 0.0;
         memset(look, 0, sizeof *look * (size_t)spec->modules);
         if (!q->inner[j]) rsk_look_near(q, t->residual, t->allowed, j, look);
         for (ptrdiff_t m = 0; deep && m < spec->modules; m++)
@@ -495,16 +487,12 @@ static void propose_replacements(rsk_detector *q, const tuple *t) {
         for (int32_t m = 0; m < spec->modules; m++) {
             if (!t->allowed[m] || m == q->taken[j]) continue;
             const double nats = like[m] + look[m] - look[q->taken[j]];
+            loudest = fmax(loudest, fmax(look[m], look[q->taken[j]]));
             if (nats > top) top = nats, credit = look[m], *module = m;
         }
         top -= log((double)spec->modules);
-        if (top > q->threshold && !q->inner[j] && !deep && spec->modules <= MANY && like[*module] < CONVINCING) {
-            if (q->hasty) {
-                q->unclear = fmax(q->unclear, top);
-                return;
-            }
+        if (top > q->threshold && loudest > 0.0 && !deep && spec->modules <= MANY && like[*module] < CONVINCING)
             top += rsk_look_below(q, t->residual, j, *module, t->levels) - rsk_look_below(q, t->residual, j, q->taken[j], t->levels);
-        }
         if (top > q->threshold)
             propose(q, (rsk_proposal){.parent = t->parent, .position = (int32_t)j, .replaces = q->child_at[j], .count = 1,
                                       .score = top, .amplitude = amplitude, .credit = credit});
@@ -567,48 +555,29 @@ static int allows_any(const rsk_detector *q, const tuple *t) {
     return 0;
 }
 
-/* Proposes for the tuple of p. */
-static void look_at(rsk_detector *q, const rsk_tree *t, int32_t p) {
-    const rsk_spec *spec = q->spec;
-    tuple found = survey(q, t, p);
-    const ptrdiff_t depth = p == RSK_ROOT ? 0 : t->node[p].depth + 1;
-    /* What was seen far below a module that is too faint to tell of its inputs is looked for. */
-    const int promised = p != RSK_ROOT && !found.members && t->node[p].credit > 0.0;
-    if (depth >= q->max_depth || !allows_any(q, &found) || (!promised && below_threshold(q, &found))) return;
-    found.residual = descend(q, t, p);
-    /* As soon as there are objects enough, these show where the search must go on. Operators that do not keep norms let some
-     * directions grow level by level, so that deep scores say nothing. */
-    found.levels = t->count <= FEW && spec->family->skew ? q->max_depth - depth : 1;
-    /* With linear weights the energy of the inputs is not known before their number is, and members of a chain look like leaves. */
-    const double alpha2 = rsk_tree_whole(spec, found.owner, 1) * q->shrink * q->shrink / (q->noise * q->noise);
-    if (!found.members && p != RSK_ROOT && !promised && !q->bold && rsk_adds_squares(spec) &&
-        is_leaf(q, found.residual, alpha2, found.allowed))
-        return;
-    score_tuple(q, &found);
-    propose_group(q, &found);
-    propose_replacements(q, &found);
-}
-
-/* Looking all the way down costs as much as some rounds do. As long as other tuples are clear without, those that are not wait: what
- * these bring is no noise any more in the next round. */
 void rsk_detect(rsk_detector *q, const rsk_tree *t, const float *residual) {
+    const rsk_spec *spec = q->spec;
     q->proposals = q->used = 0;
     q->tree = t;
     rsk_look_forget(q, 0);
-    memcpy(q->below, residual, sizeof *residual * (size_t)q->spec->dim);
-    double clear = 0.0, unclear = 0.0;
-    q->hasty = !q->bold && t->count > 0;
+    memcpy(q->below, residual, sizeof *residual * (size_t)spec->dim);
     for (int32_t p = RSK_ROOT; p < t->count && !rsk_stopped(q->stop, q->worker); p++) {
-        const ptrdiff_t proposals = q->proposals, used = q->used;
-        q->unclear = 0.0;
-        look_at(q, t, p);
-        q->waits[p + 1] = q->unclear > 0.0;
-        if (q->unclear > 0.0) q->proposals = proposals, q->used = used;
-        unclear = fmax(unclear, q->unclear);
+        tuple found = survey(q, t, p);
+        const ptrdiff_t depth = p == RSK_ROOT ? 0 : t->node[p].depth + 1;
+        /* What was seen far below a module that is too faint to tell of its inputs is looked for. */
+        const int promised = p != RSK_ROOT && !found.members && t->node[p].credit > 0.0;
+        if (depth >= q->max_depth || !allows_any(q, &found) || (!promised && below_threshold(q, &found))) continue;
+        found.residual = descend(q, t, p);
+        /* As soon as there are objects enough, these show where the search must go on. Operators that do not keep norms let some
+         * directions grow level by level, so that deep scores say nothing. */
+        found.levels = t->count <= FEW && spec->family->skew ? q->max_depth - depth : 1;
+        /* With linear weights the energy of the inputs is not known before their number is, and members of a chain look like leaves. */
+        const double alpha2 = rsk_tree_whole(spec, found.owner, 1) * q->shrink * q->shrink / (q->noise * q->noise);
+        if (!found.members && p != RSK_ROOT && !promised && !q->bold && rsk_adds_squares(spec) &&
+            is_leaf(q, found.residual, alpha2, found.allowed))
+            continue;
+        score_tuple(q, &found);
+        propose_group(q, &found);
+        propose_replacements(q, &found);
     }
-    for (ptrdiff_t i = 0; i < q->proposals; i++) clear = fmax(clear, q->proposal[i].score);
-    if (clear >= ENOUGH * unclear) return;
-    q->hasty = 0;
-    for (int32_t p = RSK_ROOT; p < t->count && !rsk_stopped(q->stop, q->worker); p++)
-        if (q->waits[p + 1]) look_at(q, t, p);
 }

@@ -230,9 +230,6 @@ typedef struct rsk_detector {
     ptrdiff_t seen_levels; /* 0: none */
     double seen_value;     /* nats that it brought when it was last looked at */
     const rsk_tree *tree;  /* that is looked at */
-    int hasty;             /* flag. 1: nobody looks all the way down; where that is called for, `unclear` is set instead */
-    double unclear;        /* nats of what waits for that; 0: nothing does */
-    uint8_t *waits;        /* (capacity + 1,) whether node p's tuple waits, at p + 1 */
     /* Of a sweep: */
     float *object, *spare, *padded, *work;
 } rsk_detector;
