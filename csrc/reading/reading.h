@@ -374,6 +374,7 @@ typedef struct rsk_fit {
     double *tally;  /* (4, modules) scratch of rsk_fit_norms */
     uint8_t *drop;  /* (capacity,) marks for rsk_fit_remove */
     int32_t *moved; /* (capacity,) scratch */
+    double *inverse, *pooled; /* (capacity,), (longest attribute,) scratch of the preconditioner */
 } rsk_fit;
 
 #define RSK_RATE 0.1       /* of elements that are not zero, in sparse attributes of which nothing is known */
