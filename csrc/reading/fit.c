@@ -307,7 +307,7 @@ void rsk_fit_solve(rsk_fit *q, double damping, double tolerance) {
         q->iterations += rsk_linear_cgls(&q->map, w, q->damping, 0.1 * RSK_TWO_SWEEPS * RSK_TWO_SWEEPS * q->energy,
                                   tolerance * (double)(all < d ? all : d) / (double)q->kept, MOST);
     else
-        q->iterations += rsk_linear_cgls(&q->map, w, NULL, 1e-4 * rsk_dot(w->g, w->g, all), 0.0, MOST_EXACT);
+        q->iterations += rsk_linear_cgls(&q->map, w, NULL, tolerance * rsk_dot(w->g, w->g, all), 0.0, MOST_EXACT);
     if (q->map.ties) rsk_ties_leave(q->map.ties, &q->tree.plan, attributes, q->linear, w->u);
     memcpy(q->x, w->u, sizeof *w->u * (size_t)attributes);
     memcpy(q->c, w->u + attributes, sizeof *w->u * (size_t)n);

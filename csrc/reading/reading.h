@@ -399,7 +399,7 @@ void rsk_fit_add(rsk_fit *fit, int32_t parent, int32_t position, int32_t module,
 /* Removes what drop marks, and all below it. */
 void rsk_fit_remove(rsk_fit *fit);
 /* Fits all unknowns from where they are, until |g|^2 <= tolerance |r|^2 unknowns / kept. damping 1: as the priors say; less: as for a
- * residual so much smaller. 0: least squares until |g|^2 has fallen by 1e-4, for the last digits of a fit that is nearly there. */
+ * residual so much smaller. 0: least squares until |g|^2 is `tolerance` of what it was, for the last digits of a fit that is nearly there. */
 void rsk_fit_solve(rsk_fit *fit, double damping, double tolerance);
 static inline double rsk_fit_length(const rsk_fit *fit, ptrdiff_t i) { return (double)fit->spec->module[fit->tree.node[i].module].length; }
 /* Whether object i has elements that are mostly zero: its first ones, before rsk_fit_sparse_end. */
