@@ -31,6 +31,8 @@ enum { MOST_FADES = 128 }; /* log(2^63) / log(FADE) is 93 */
 #define LEAF 0.4          /* an object whose inputs show less than this part of what they would is a leaf */
 #define MANY 32           /* modules: with more, only a stuck search looks deeply, which costs as many scores a level */
 #define AMBIGUOUS 6.0     /* nats between the two likeliest modules, below which they are looked at more deeply */
+#define LOUD 3.0          /* nats of what stands one level below; with less a search that is not stuck looks no deeper. Above tuples of 30 to 200
+                           * inputs it was 9 or more wherever such a look found anything, in 28 looks of that kind */
 #define CONVINCING 50.0   /* nats: another module that brings more needs no deep look */
 #define FEW 64            /* objects up to which a stuck search looks below candidates as deep as there can be objects */
 #define NOTHING 44.0      /* nats below the largest of some likelihoods at which one no longer changes a double that is their sum */
@@ -356,8 +358,8 @@ static ptrdiff_t largest(const rsk_detector *q, const tuple *t, const double *va
 
 /* look[m] = rsk_look_near of every allowed module as the tuple's next member, less the largest of them, which is returned. The likelihoods
  * at that position are known. Where what stands one level below overrules them or leaves them close, or with `deep`, the likeliest
- * modules are looked at all the way down: a loud tuple far below shows a little everywhere, and most where it is. So where nothing shows
- * one level below, nothing loud is there. */
+ * modules are looked at all the way down: a loud tuple far below shows a little everywhere, and most where it is. Where next to nothing shows
+ * one level below, none is there. */
 static double look_ahead(rsk_detector *q, const tuple *t, int deep) {
     const rsk_spec *spec = q->spec;
     const double *like = q->like + t->members * spec->modules;
@@ -365,12 +367,11 @@ static double look_ahead(rsk_detector *q, const tuple *t, int deep) {
     rsk_look_near(q, t->residual, t->allowed, t->members, look);
     for (ptrdiff_t m = 0; m < spec->modules; m++)
         if (t->allowed[m]) rank[m] = look[m] + like[m], most = fmax(most, look[m]);
-    if (!deep && most == 0.0) return 0.0;
-    most = 0.0;
     const ptrdiff_t likeliest = largest(q, t, like), top = largest(q, t, rank);
-    const int few = spec->modules <= MANY;
-    deep |= few && top != likeliest;
-    for (ptrdiff_t m = 0; few && m < spec->modules; m++) deep |= t->allowed[m] && m != top && rank[m] > rank[top] - AMBIGUOUS;
+    const int may = spec->modules <= MANY && most >= LOUD;
+    deep |= may && top != likeliest;
+    for (ptrdiff_t m = 0; may && m < spec->modules; m++) deep |= t->allowed[m] && m != top && rank[m] > rank[top] - AMBIGUOUS;
+    most = 0.0;
     for (int i = 0; deep && i <= RSK_BRANCHES; i++) {
         const ptrdiff_t at = i ? largest(q, t, rank) : likeliest;
         if (at < 0) break;
@@ -396,7 +397,7 @@ static double group_evidence(const rsk_detector *q, const tuple *t, double ampli
     return best_prefix(q, t->members, q->window, t->allowed, count, modules);
 }
 
-/* The same over all numbers of new members, which decide how large the amplitude of each should be; from 4 on in steps of a quarter.
+/* The same over all numbers of new members, which decide how large the amplitude of each should be; from 2 on in steps of a half.
  * scores: of each amplitude that is tried, its group's evidence without a look; written without one. With it no group has more than
  * without, as that is never above 0, so that amplitudes are left out whose group had no more than the best has now. */
 static double best_group(const rsk_detector *q, const tuple *t, const double *look, double *amplitude, int32_t *modules) {
@@ -408,7 +409,7 @@ static double best_group(const rsk_detector *q, const tuple *t, const double *lo
     if (look) best = group_evidence(q, t, *amplitude, look, &count, modules);
     for (double fade = 1.0; fade >= least; fade /= FADE) {
         const ptrdiff_t most = fade / FADE >= least ? 1 : q->window - t->members; /* fainter ones are tried anyway */
-        for (ptrdiff_t n = 1; n <= most; n += n < 4 ? 1 : n / 4) {
+        for (ptrdiff_t n = 1; n <= most; n += n < 2 ? 1 : n / 2) {
             double *without = &q->group[tried++];
             if (look && *without <= best) continue;
             const double each = amplitude_of(spec, fade * parts_of(q, t, n) / (double)n);
@@ -491,7 +492,7 @@ static void propose_replacements(rsk_detector *q, const tuple *t) {
             if (nats > top) top = nats, credit = look[m], *module = m;
         }
         top -= log((double)spec->modules);
-        if (top > q->threshold && loudest > 0.0 && !deep && spec->modules <= MANY && like[*module] < CONVINCING)
+        if (top > q->threshold && loudest >= LOUD && !deep && spec->modules <= MANY && like[*module] < CONVINCING)
             top += rsk_look_below(q, t->residual, j, *module, t->levels) - rsk_look_below(q, t->residual, j, q->taken[j], t->levels);
         if (top > q->threshold)
             propose(q, (rsk_proposal){.parent = t->parent, .position = (int32_t)j, .replaces = q->child_at[j], .count = 1,
