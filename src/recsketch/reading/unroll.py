@@ -408,7 +408,8 @@ class _Reader:
             along = np.where(norm > 0.0, np.add.reduceat(x * y, begin) / norm, np.sqrt(size2))
         if self.spec.attributes == "linear":
             elements = np.where(norm > 0.0, 1.0, np.sqrt(np.diff(self.begin)))
-            scale = np.array([self.spec.scale(name) for name in self.names])
+            scales = {name: self.spec.scale(name) for name in self.spec.modules}
+            scale = np.array([scales[name] for name in self.names])
             return norm, np.hypot(self.error[:, 0] / scale * elements, along * self.relative)
         across = np.sqrt(np.maximum(size2 - along**2, 0.0)) * self.error[:, 0]
         return norm, np.hypot(across, along * lognormal(NEPERS * self.error[:, 1]))
