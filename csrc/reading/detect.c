@@ -398,8 +398,8 @@ static double group_evidence(const rsk_detector *q, const tuple *t, double ampli
 }
 
 /* The same over all numbers of new members, which decide how large the amplitude of each should be; from 2 on in steps of a half.
- * scores: of each amplitude that is tried, its group's evidence without a look; written without one. With it no group has more than
- * without, as that is never above 0, so that amplitudes are left out whose group had no more than the best has now. */
+ * Without a look, q->group gets the evidence at each amplitude. With one, which is never above 0, no group has more than that, so that
+ * amplitudes are left out whose group had no more without it than the best has with it. */
 static double best_group(const rsk_detector *q, const tuple *t, const double *look, double *amplitude, int32_t *modules) {
     const rsk_spec *spec = q->spec;
     const int unknown = spec->weighting == RSK_WEIGHTS_BALANCED && t->parent == RSK_ROOT && !t->members;

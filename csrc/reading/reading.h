@@ -217,7 +217,7 @@ typedef struct rsk_detector {
     double *nats;      /* (modules,) evidence at one position, while modules are learned */
     int32_t *taken;    /* (window,) module at a position; -1: none */
     int32_t *child_at; /* (window,) its node, where one is */
-    double *group;     /* evidence of a group for each amplitude that was tried */
+    double *group;     /* (window + 128,) evidence of a group of new members, for each amplitude that is tried */
     uint8_t *inner;    /* (window,) whether that node has inputs */
     float *near;       /* (RSK_LOOK_TOGETHER, modules) counters' scores, pooled, of so many candidates */
     float *first;      /* (modules,) the same of one, at the first position */
