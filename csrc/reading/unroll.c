@@ -20,7 +20,7 @@
 #define SETTLED 0.5     /* a fit that leaves more than this share of the squared residual has come to rest */
 #define RESTED 0.9      /* the same in a round that found nothing new, and with sparse attributes */
 #define SHARPENING 8    /* fits without damping that are tried */
-#define BETTER 0.75     /* the last fit goes on while it lowers the squared residual by this: what it then lowers is rounding */
+#define BETTER 0.85     /* the last fit goes on while it lowers the squared residual by this: what it then lowers is rounding */
 #define PATIENCE 4      /* rounds without progress after which the search ends */
 /* A search that is stuck looks harder in steps: from the first on all that rsk_detector.bold does; at each the threshold and an object's
  * cost are multiplied by ease, and at the last an object may bring EXTRA nats less. Once the squared residual has fallen below
