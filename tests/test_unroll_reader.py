@@ -67,8 +67,8 @@ def test_complete_takes_fewer_unknowns_than_coordinates() -> None:
 
 def test_inputs_hide_below_the_faintest_object() -> None:
     """The two inputs that an object of amplitude A may have amount to A / sqrt(2) with "energy" weights: 10 A each over
-    the noise, so that both bring 192 nats where A is 1, and 10 where it is a quarter, of 20 that are asked for. A further
-    output, as loud as the mean of both, is seen. Modules and places do not matter."""
+    the noise, so that both bring 192 nats where A is 1, and 10 of the 20 that are asked for where it is a quarter. A
+    further output, as loud as the mean of both, is seen. Modules and places do not matter."""
     for modules in ("aa", "bb", "ab", "ba"):
         for amplitudes in ((1.0, 1.0), (1.0, 0.25), (0.25, 1.0)):
             objects = [
