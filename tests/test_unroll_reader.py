@@ -65,6 +65,36 @@ def test_complete_takes_fewer_unknowns_than_coordinates() -> None:
         assert read(PLAIN, objects, kept=kept).complete
 
 
+def test_inputs_hide_below_the_faintest_object() -> None:
+    """The two inputs that an object of amplitude A may have amount to A / sqrt(2) with "energy" weights: 10 A each over
+    the noise, so that both bring 192 nats where A is 1, and 10 of the 20 that are asked for where it is a quarter. A
+    further output, as loud as the mean of both, is seen. Modules and places do not matter."""
+    for modules in ("aa", "bb", "ab", "ba"):
+        for amplitudes in ((1.0, 1.0), (1.0, 0.25), (0.25, 1.0)):
+            objects = [
+                {"module": m, "x": [1, 1, 2][: PLAIN.modules[m]], "position": k, "amplitude": amplitude}
+                for k, (m, amplitude) in enumerate(zip(modules, amplitudes, strict=True))
+            ]
+            assert read(PLAIN, objects, noise=0.05).limits == ("noise",) * (min(amplitudes) < 1.0)
+
+
+def test_nothing_hides_below_the_last_level() -> None:
+    """Sixteen were looked for: the object at the last one may be as faint as it is. Each has room for one input."""
+    spec = PLAIN.replace(max_inputs=1)
+    chain = [{"module": "a", "x": [1, 1, 2], "parent": k - 1, "amplitude": 1.0} for k in range(16)]
+    chain[-1]["amplitude"] = 1e-6
+    assert "noise" not in read(spec, chain, noise=0.05).limits
+    assert "noise" in read(spec, [{**chain[-1], "parent": -1}], noise=0.05).limits
+
+
+def test_copies_are_named_among_others() -> None:
+    """Two objects that are alike, one of which is far from a third."""
+    objects = [{"module": "a", "x": x, "position": k} for k, x in enumerate(([1, 0, 2], [5, 1, 1], [1, 0, 2]))]
+    (text,) = read(PLAIN, objects).warnings
+    assert text.startswith("objects 0, 2 are alike")
+    assert not read(PLAIN, objects[:2]).warnings
+
+
 @pytest.mark.parametrize("energy", [1.0, 1e6])
 def test_complete_takes_a_residual_of_rounding_or_of_the_noise(energy: float) -> None:
     """6e-7 of the norm; the noise's energy and four deviations, sqrt(2 / 64) of it each: 1.7071 times."""

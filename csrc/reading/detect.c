@@ -20,6 +20,7 @@ static const double usual[] = {0.45, 0.75, 1.05, 1.45}, more[FACTORS] = {0.06, 0
 /* With balanced weights the amplitude of outputs is not known, because it depends on all that stands below them: the squared
  * amplitudes tried fall by this factor, from that of leaves to 4 / d of it. */
 #define FADE 1.6
+enum { MOST_FADES = 128 }; /* log(2^63) / log(FADE) is 93 */
 
 #define UNUSUAL 3.0       /* energy of an attribute so many standard errors above its mean is not counted: it is another object's */
 #define LIGHT 0.4         /* a further member of a tuple may always have this part of the members' mean share */
@@ -30,8 +31,11 @@ static const double usual[] = {0.45, 0.75, 1.05, 1.45}, more[FACTORS] = {0.06, 0
 #define LEAF 0.4          /* an object whose inputs show less than this part of what they would is a leaf */
 #define MANY 32           /* modules: with more, only a stuck search looks deeply, which costs as many scores a level */
 #define AMBIGUOUS 6.0     /* nats between the two likeliest modules, below which they are looked at more deeply */
+#define LOUD 3.0          /* nats of what stands one level below; with less a search that is not stuck looks no deeper. Above tuples of 30 to 200
+                           * inputs it was 7.8 or more wherever such a look found anything, in 28 looks */
 #define CONVINCING 50.0   /* nats: another module that brings more needs no deep look */
 #define FEW 64            /* objects up to which a stuck search looks below candidates as deep as there can be objects */
+#define NOTHING 44.0      /* nats below the largest of some likelihoods at which one no longer changes a double that is their sum */
 #define SOME 8            /* further members for which it is asked whether they could be seen at all */
 
 double rsk_likelihood(double z, double weight, double e, double length, double alpha, double rho2) {
@@ -61,6 +65,7 @@ void rsk_detector_free(rsk_detector *q) {
     rsk_free(q->taken);
     rsk_free(q->child_at);
     rsk_free(q->inner);
+    rsk_free(q->group);
     rsk_free(q->path);
     rsk_free(q->tried);
     rsk_free(q->seen);
@@ -90,13 +95,15 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->noise_of = rsk_alloc(spec->modules, sizeof *q->noise_of);
     q->weight = rsk_alloc(cells, sizeof *q->weight);
     q->energy = rsk_alloc(rsk_blocks(spec) + 1, sizeof *q->energy);
-    q->frequency = rsk_alloc(spec->modules, sizeof *q->frequency);
+    q->frequency = rsk_alloc(2 * spec->modules, sizeof *q->frequency); /* and nats */
     q->look = rsk_alloc(2 * spec->modules, sizeof *q->look);
     q->near = rsk_alloc((RSK_LOOK_TOGETHER + 1) * spec->modules, sizeof *q->near);
+    q->nats = q->frequency ? q->frequency + spec->modules : NULL;
     q->first = q->near ? q->near + RSK_LOOK_TOGETHER * spec->modules : NULL;
     q->taken = rsk_alloc(q->window, sizeof *q->taken);
     q->inner = rsk_alloc(q->window, sizeof *q->inner);
     q->child_at = rsk_alloc(q->window, sizeof *q->child_at);
+    q->group = rsk_alloc(q->window + MOST_FADES, sizeof *q->group);
     q->path = rsk_alloc(depth + 1, sizeof *q->path);
     q->tried = rsk_alloc(depth * RSK_WAYS, sizeof *q->tried);
     q->seen = rsk_alloc(2 * (depth + 1), sizeof *q->seen);
@@ -105,7 +112,7 @@ int rsk_detector_create(const rsk_spec *spec, ptrdiff_t capacity, ptrdiff_t dept
     q->modules = rsk_alloc(capacity + q->window, sizeof *q->modules);
     if (q->below && q->object && q->spare && q->padded && q->work && q->scores && q->z && q->e && q->like && q->weight && q->energy &&
         q->noise_of && q->frequency && q->look && q->ways && q->near && q->taken && q->child_at && q->inner &&
-        q->path && q->tried && q->seen && q->proposal && q->modules)
+        q->group && q->path && q->tried && q->seen && q->proposal && q->modules)
         return 1;
     rsk_detector_free(q);
     return 0;
@@ -213,10 +220,12 @@ static void weigh(const rsk_detector *q, ptrdiff_t from, ptrdiff_t to, double am
             const double more_weight = q->weight[j * spec->modules + m] - 1.0;
             double l[FACTORS * RSK_NORMS], most = -HUGE_VAL, sum = 0.0;
             for (int i = 0; i < count; i++) {
-                l[i] = z * g[i].of_z + fmin(e, g[i].most_e) * g[i].of_e + g[i].constant + more_weight * g[i].of_z * (z - 0.5 * g[i].of_z);
+                const double counted = e < g[i].most_e ? e : g[i].most_e;
+                l[i] = z * g[i].of_z + counted * g[i].of_e + g[i].constant + more_weight * g[i].of_z * (z - 0.5 * g[i].of_z);
                 if (l[i] > most) most = l[i];
             }
-            for (int i = 0; i < count; i++) sum += exp(l[i] - most);
+            for (int i = 0; i < count; i++)
+                if (l[i] > most - NOTHING) sum += exp(l[i] - most);
             q->like[j * spec->modules + m] = most + log(sum / count);
         }
     }
@@ -225,16 +234,16 @@ static void weigh(const rsk_detector *q, ptrdiff_t from, ptrdiff_t to, double am
 /* The evidence at one position for an object of any allowed module, given how frequent modules are: their frequencies sum to total.
  * Counts the object among them, each module by its posterior probability. *module is the likeliest one. */
 static double position_evidence(const rsk_detector *q, const double *like, const uint8_t *allowed, double total, int32_t *module) {
-    double *frequency = q->frequency, top = -HUGE_VAL, all = 0.0;
+    double *frequency = q->frequency, *nats = q->nats, top = -HUGE_VAL, all = 0.0;
     for (ptrdiff_t m = 0; m < q->spec->modules; m++) {
         if (!allowed[m]) continue;
-        const double l = like[m] + log(frequency[m] / total);
-        if (l > top) top = l, *module = (int32_t)m;
+        nats[m] = like[m] + log(frequency[m] / total);
+        if (nats[m] > top) top = nats[m], *module = (int32_t)m;
     }
     for (ptrdiff_t m = 0; m < q->spec->modules; m++)
-        if (allowed[m]) all += exp(like[m] + log(frequency[m] / total) - top);
+        if (allowed[m]) all += nats[m] = nats[m] > top - NOTHING ? exp(nats[m] - top) : 0.0;
     for (ptrdiff_t m = 0; m < q->spec->modules; m++)
-        if (allowed[m]) frequency[m] += frequency[m] / total * exp(like[m] - top) / all;
+        if (allowed[m]) frequency[m] += nats[m] / all;
     return top + log(all);
 }
 
@@ -349,18 +358,20 @@ static ptrdiff_t largest(const rsk_detector *q, const tuple *t, const double *va
 
 /* look[m] = rsk_look_near of every allowed module as the tuple's next member, less the largest of them, which is returned. The likelihoods
  * at that position are known. Where what stands one level below overrules them or leaves them close, or with `deep`, the likeliest
- * modules are looked at all the way down: a loud tuple far below shows a little everywhere, and most where it is. */
+ * modules are looked at all the way down: a loud tuple far below shows a little everywhere, and most where it is. Where next to nothing shows
+ * one level below, none is there. */
 static double look_ahead(rsk_detector *q, const tuple *t, int deep) {
     const rsk_spec *spec = q->spec;
     const double *like = q->like + t->members * spec->modules;
     double *look = q->look, *rank = q->look + spec->modules, most = 0.0;
     rsk_look_near(q, t->residual, t->allowed, t->members, look);
     for (ptrdiff_t m = 0; m < spec->modules; m++)
-        if (t->allowed[m]) rank[m] = look[m] + like[m];
+        if (t->allowed[m]) rank[m] = look[m] + like[m], most = fmax(most, look[m]);
     const ptrdiff_t likeliest = largest(q, t, like), top = largest(q, t, rank);
-    const int few = spec->modules <= MANY;
-    deep |= few && top != likeliest;
-    for (ptrdiff_t m = 0; few && m < spec->modules; m++) deep |= t->allowed[m] && m != top && rank[m] > rank[top] - AMBIGUOUS;
+    const int may = spec->modules <= MANY && most >= LOUD;
+    deep |= may && top != likeliest;
+    for (ptrdiff_t m = 0; may && m < spec->modules; m++) deep |= t->allowed[m] && m != top && rank[m] > rank[top] - AMBIGUOUS;
+    most = 0.0;
     for (int i = 0; deep && i <= RSK_BRANCHES; i++) {
         const ptrdiff_t at = i ? largest(q, t, rank) : likeliest;
         if (at < 0) break;
@@ -386,19 +397,27 @@ static double group_evidence(const rsk_detector *q, const tuple *t, double ampli
     return best_prefix(q, t->members, q->window, t->allowed, count, modules);
 }
 
-/* The same over all numbers of new members, which decide how large the amplitude of each should be; from 4 on in steps of a quarter. */
+/* The same over all numbers of new members, which decide how large the amplitude of each should be; from 2 on in steps of a half.
+ * Without a look, q->group gets the evidence at each amplitude. With one, which is never above 0, no group has more than that, so that
+ * amplitudes are left out whose group had no more without it than the best has with it. */
 static double best_group(const rsk_detector *q, const tuple *t, const double *look, double *amplitude, int32_t *modules) {
     const rsk_spec *spec = q->spec;
     const int unknown = spec->weighting == RSK_WEIGHTS_BALANCED && t->parent == RSK_ROOT && !t->members;
     const double least = unknown ? 4.0 / (double)spec->dim : 1.0;
     double best = -HUGE_VAL;
-    for (double fade = 1.0; fade >= least; fade /= FADE)
-        for (ptrdiff_t n = 1; t->members + n <= q->window; n += n < 4 ? 1 : n / 4) {
+    ptrdiff_t tried = 0, count;
+    if (look) best = group_evidence(q, t, *amplitude, look, &count, modules);
+    for (double fade = 1.0; fade >= least; fade /= FADE) {
+        const ptrdiff_t most = fade / FADE >= least ? 1 : q->window - t->members; /* fainter ones are tried anyway */
+        for (ptrdiff_t n = 1; n <= most; n += n < 2 ? 1 : n / 2) {
+            double *without = &q->group[tried++];
+            if (look && *without <= best) continue;
             const double each = amplitude_of(spec, fade * parts_of(q, t, n) / (double)n);
-            ptrdiff_t count;
             const double score = group_evidence(q, t, each, look, &count, modules);
+            if (!look) *without = score;
             if (score > best) best = score, *amplitude = each;
         }
+    }
     return best;
 }
 
@@ -460,7 +479,7 @@ static void propose_replacements(rsk_detector *q, const tuple *t) {
         const double amplitude = expected_at(q, t, j), *like = q->like + j * spec->modules;
         /* What stands below the one that is there speaks for it, unless it has been found already. */
         const int deep = !q->inner[j] && q->bold && t->levels > 1 && spec->modules <= 2 * RSK_BRANCHES;
-        double *look = q->look, top = -HUGE_VAL, credit = 0.0;
+        double *look = q->look, top = -HUGE_VAL, credit = 0.0, loudest = 0.0;
         memset(look, 0, sizeof *look * (size_t)spec->modules);
         if (!q->inner[j]) rsk_look_near(q, t->residual, t->allowed, j, look);
         for (ptrdiff_t m = 0; deep && m < spec->modules; m++)
@@ -469,10 +488,11 @@ static void propose_replacements(rsk_detector *q, const tuple *t) {
         for (int32_t m = 0; m < spec->modules; m++) {
             if (!t->allowed[m] || m == q->taken[j]) continue;
             const double nats = like[m] + look[m] - look[q->taken[j]];
+            loudest = fmax(loudest, fmax(look[m], look[q->taken[j]]));
             if (nats > top) top = nats, credit = look[m], *module = m;
         }
         top -= log((double)spec->modules);
-        if (top > q->threshold && !q->inner[j] && !deep && spec->modules <= MANY && like[*module] < CONVINCING)
+        if (top > q->threshold && loudest >= LOUD && !deep && spec->modules <= MANY && like[*module] < CONVINCING)
             top += rsk_look_below(q, t->residual, j, *module, t->levels) - rsk_look_below(q, t->residual, j, q->taken[j], t->levels);
         if (top > q->threshold)
             propose(q, (rsk_proposal){.parent = t->parent, .position = (int32_t)j, .replaces = q->child_at[j], .count = 1,

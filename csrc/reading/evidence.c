@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define FAINTEST 0.7     /* standard errors: the least amplitude that a prior is made from, for attributes of norm one */
-#define STEPS 24         /* amplitudes that an object of dense attributes is tried with */
+#define STEPS 24         /* amplitudes that an object of dense attributes may have: every third is tried, and those beside the best of these */
 #define LEAST_NORM2 1e-4 /* mean square norm of linear attributes, at least */
 #define LIKELY 3.0       /* standard errors: an object whose counter is larger tells whether its module's attributes are sparse */
 #define FILLED 0.35      /* a share of elements that are not zero from which on attributes are taken for dense */
@@ -77,12 +77,13 @@ static double likeliest_amplitude(const rsk_fit *q, ptrdiff_t i, double rho2, do
     const double a = rsk_fit_length(q, i), z = q->c[i] / q->spread, e = energy_of(q, i) / (q->spread * q->spread);
     const double from = fmax(z - 3.0, 0.0), to = fmax(z, 0.0) + 3.0;
     double best = -HUGE_VAL;
-    for (int k = 1; k <= STEPS; k++) {
-        const double step = (double)k / STEPS;
-        const double alpha = from + (to - from) * (q->norm2 > 1.0 ? step * step : step);
-        const double l = rsk_likelihood(z, 1.0, e, a, alpha, rho2);
-        if (l > best) best = l, *at = alpha;
-    }
+    for (int turn = 0, middle = 0; turn < 2; turn++)
+        for (int k = turn ? middle - 1 : 2, last = turn ? middle + 1 : STEPS; k <= last; k += turn ? 2 : 3) {
+            const double step = (double)k / STEPS;
+            const double alpha = from + (to - from) * (q->norm2 > 1.0 ? step * step : step);
+            const double l = rsk_likelihood(z, 1.0, e, a, alpha, rho2);
+            if (l > best) best = l, *at = alpha, middle = turn ? middle : k;
+        }
     return best;
 }
 

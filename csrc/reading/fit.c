@@ -25,6 +25,7 @@ void rsk_fit_free(rsk_fit *q) {
     rsk_free(q->unseen);
     rsk_free(q->drop);
     rsk_free(q->moved);
+    rsk_free(q->inverse);
     memset(q, 0, sizeof *q);
 }
 
@@ -45,15 +46,17 @@ static int32_t next_untied(const rsk_fit *q, int32_t o) { return untied(q, q->tr
 
 /* z = (D + g 1 1')^-1 g for the attributes of a list of kin, by Sherman and Morrison: D^-1 g less a multiple of D^-1 1. */
 static void decorrelate_attributes(const rsk_fit *q, int32_t eldest, const double *g, double *z) {
-    const int64_t *ends = q->tree.plan.attribute_ends;
+    const int64_t *ends = q->tree.plan.attribute_ends, a = ends[eldest + 1] - ends[eldest];
     const double coherence = q->spec->coherence;
-    double weight = 0.0; /* 1' D^-1 1 */
-    for (int32_t o = eldest; o >= 0; o = next_untied(q, o)) weight += 1.0 / diagonal(q, o);
+    double *inverse = q->inverse, *sum = q->pooled, weight = 0.0; /* of D; 1' D^-1 g; 1' D^-1 1 */
+    for (int32_t o = eldest; o >= 0; o = next_untied(q, o)) weight += inverse[o] = 1.0 / diagonal(q, o);
     const double common = coherence / (1.0 + coherence * weight);
-    for (ptrdiff_t i = 0; i < ends[eldest + 1] - ends[eldest]; i++) {
-        double sum = 0.0; /* 1' D^-1 g */
-        for (int32_t o = eldest; o >= 0; o = next_untied(q, o)) sum += z[ends[o] + i] = g[ends[o] + i] / diagonal(q, o);
-        for (int32_t o = eldest; o >= 0; o = next_untied(q, o)) z[ends[o] + i] -= common * sum / diagonal(q, o);
+    for (ptrdiff_t i = 0; i < a; i++) sum[i] = 0.0;
+    for (int32_t o = eldest; o >= 0; o = next_untied(q, o))
+        for (ptrdiff_t i = 0; i < a; i++) sum[i] += z[ends[o] + i] = g[ends[o] + i] * inverse[o];
+    for (int32_t o = eldest; o >= 0; o = next_untied(q, o)) {
+        const double part = common * inverse[o];
+        for (ptrdiff_t i = 0; i < a; i++) z[ends[o] + i] -= part * sum[i];
     }
 }
 
@@ -107,13 +110,15 @@ int rsk_fit_create(const rsk_spec *spec, const rsk_unroll_params *params, rsk_st
     q->unseen = rsk_alloc(spec->modules, sizeof *q->unseen);
     q->drop = rsk_alloc(capacity, sizeof *q->drop);
     q->moved = rsk_alloc(capacity, sizeof *q->moved);
+    q->inverse = rsk_alloc(capacity + spec->max_length, sizeof *q->inverse);
     q->scale = rsk_alloc(room, sizeof *q->scale);
-    if (!v || !f || !q->c || !q->rho2 || !q->tally || !q->sparse || !q->unseen || !q->scale || !q->drop || !q->moved ||
+    if (!v || !f || !q->c || !q->rho2 || !q->tally || !q->sparse || !q->unseen || !q->scale || !q->drop || !q->moved || !q->inverse ||
         !rsk_tree_create(spec, capacity, params->max_depth, &q->tree) || !rsk_ties_create(params->signature, capacity, room, &q->ties)) {
         rsk_fit_free(q);
         return 0;
     }
     double *u = v + 3 * d;
+    q->pooled = q->inverse + capacity;
     q->rate = q->rho2 + spec->modules;
     q->x = u, q->damping = u + room, q->prior = u + 2 * room;
     q->alpha = q->c + capacity, q->error = q->c + 2 * capacity, q->free_error = q->c + 3 * capacity;
@@ -302,7 +307,7 @@ void rsk_fit_solve(rsk_fit *q, double damping, double tolerance) {
         q->iterations += rsk_linear_cgls(&q->map, w, q->damping, 0.1 * RSK_TWO_SWEEPS * RSK_TWO_SWEEPS * q->energy,
                                   tolerance * (double)(all < d ? all : d) / (double)q->kept, MOST);
     else
-        q->iterations += rsk_linear_cgls(&q->map, w, NULL, 1e-4 * rsk_dot(w->g, w->g, all), 0.0, MOST_EXACT);
+        q->iterations += rsk_linear_cgls(&q->map, w, NULL, tolerance * rsk_dot(w->g, w->g, all), 0.0, MOST_EXACT);
     if (q->map.ties) rsk_ties_leave(q->map.ties, &q->tree.plan, attributes, q->linear, w->u);
     memcpy(q->x, w->u, sizeof *w->u * (size_t)attributes);
     memcpy(q->c, w->u + attributes, sizeof *w->u * (size_t)n);

@@ -214,8 +214,10 @@ typedef struct rsk_detector {
     double *noise_of;  /* (modules,) the factor that decorrelation changes the noise by */
     double *energy;    /* (blocks + 1,) of the tuple's residual */
     double *frequency; /* (modules,) how often a module has come up so far, while modules are learned */
+    double *nats;      /* (modules,) evidence at one position, while modules are learned */
     int32_t *taken;    /* (window,) module at a position; -1: none */
     int32_t *child_at; /* (window,) its node, where one is */
+    double *group;     /* (window + 128,) evidence of a group of new members, for each amplitude that is tried */
     uint8_t *inner;    /* (window,) whether that node has inputs */
     float *near;       /* (RSK_LOOK_TOGETHER, modules) counters' scores, pooled, of so many candidates */
     float *first;      /* (modules,) the same of one, at the first position */
@@ -372,6 +374,7 @@ typedef struct rsk_fit {
     double *tally;  /* (4, modules) scratch of rsk_fit_norms */
     uint8_t *drop;  /* (capacity,) marks for rsk_fit_remove */
     int32_t *moved; /* (capacity,) scratch */
+    double *inverse, *pooled; /* (capacity,), (longest attribute,) scratch of the preconditioner */
 } rsk_fit;
 
 #define RSK_RATE 0.1       /* of elements that are not zero, in sparse attributes of which nothing is known */
@@ -396,7 +399,7 @@ void rsk_fit_add(rsk_fit *fit, int32_t parent, int32_t position, int32_t module,
 /* Removes what drop marks, and all below it. */
 void rsk_fit_remove(rsk_fit *fit);
 /* Fits all unknowns from where they are, until |g|^2 <= tolerance |r|^2 unknowns / kept. damping 1: as the priors say; less: as for a
- * residual so much smaller. 0: least squares until |g|^2 has fallen by 1e-4, for the last digits of a fit that is nearly there. */
+ * residual so much smaller. 0: least squares until |g|^2 is `tolerance` of what it was, for the last digits of a fit that is nearly there. */
 void rsk_fit_solve(rsk_fit *fit, double damping, double tolerance);
 static inline double rsk_fit_length(const rsk_fit *fit, ptrdiff_t i) { return (double)fit->spec->module[fit->tree.node[i].module].length; }
 /* Whether object i has elements that are mostly zero: its first ones, before rsk_fit_sparse_end. */

@@ -321,13 +321,13 @@ static double filled(const rsk_fit *f) {
 
 /* The error of an object's unknowns where all is explained: rounding, which the residual shows. An unknown takes the part 1 / kept of the
  * noise's energy, over the share of it that the fit leaves; and siblings of one module share their identity branch, see `decorrelate`
- * in fit.c, so that the diagonal of their inverse Gram matrix is larger than one. */
-static double rounding_error(const rsk_fit *f, ptrdiff_t i) {
+ * in fit.c, so that the diagonal of their inverse Gram matrix is larger than one. full: filled(f). */
+static double rounding_error(const rsk_fit *f, ptrdiff_t i, double full) {
     const rsk_tree *t = &f->tree;
     const double g = f->spec->coherence;
     double kin = 0.0;
     for (int32_t c = rsk_tree_first(t, t->node[i].parent); c >= 0; c = t->next[c]) kin += t->node[c].module == t->node[i].module;
-    const double kept = (double)f->kept, left = fmax(1.0 - filled(f), 1.0 / kept);
+    const double kept = (double)f->kept, left = fmax(1.0 - full, 1.0 / kept);
     const double square = fmax(f->square, LEAST_ROUNDING * LEAST_ROUNDING * f->energy);
     const double gram = g < 1.0 ? (1.0 - g / (1.0 - g + g * kin)) / (1.0 - g) : 1.0;
     return RELATED * sqrt(square / kept * gram) / left;
@@ -397,8 +397,9 @@ void rsk_fit_uncertainty(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth
     const ptrdiff_t d = f->spec->dim, n = f->tree.count;
     f->missing = f->square;
     const int clean = rsk_fit_clean(f);
+    const double full = filled(f);
     for (ptrdiff_t i = 0; i < n; i++) {
-        const double each = clean && f->noise2 == 0.0 ? rounding_error(f, i) : f->spread;
+        const double each = clean && f->noise2 == 0.0 ? rounding_error(f, i, full) : f->spread;
         f->error[i] = f->free_error[i] = share_of(f, i) * each;
         f->count_error[i] = column_of(f, i) * each;
     }
@@ -420,7 +421,7 @@ void rsk_fit_uncertainty(rsk_fit *f, const uint8_t *allowed, ptrdiff_t max_depth
     }
     f->iterations = t.fit.iterations;
     if (s.drawn == 0.0) return;
-    const double calibration = CALIBRATION + FILLED * fmin(fmax(filled(f) - 1.0 + ROOMY, 0.0) / ROOMY, 1.0);
+    const double calibration = CALIBRATION + FILLED * fmin(fmax(full - 1.0 + ROOMY, 0.0) / ROOMY, 1.0);
     const double factor = clean ? 1.0 : calibration;
     share_errors(f, 0, n - f->rests, &s, factor);
     share_errors(f, n - f->rests, n, &s, factor);

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #define FIT 3e-2        /* squared gradient over squared residual at which a fit is good enough to go on */
-#define FINE 3e-5       /* the same for the last fit */
+#define FINE 3e-5       /* the same for the last fit, where not all is explained */
+#define LAST 1e-4       /* squared gradient over what it was at which a fit without damping ends ... */
+#define AGAIN 1e-2      /* ... and at most one that follows such a fit, to correct its rounding: see again */
 #define OBJECT_COST 3.0 /* nats of evidence an object must bring */
 #define SURE 6.0        /* nats that an object, or one below it, must bring by itself to be reported */
 #define SEEN 2.5        /* standard errors that the counter of such an object must reach */
@@ -18,7 +20,7 @@
 #define SETTLED 0.5     /* a fit that leaves more than this share of the squared residual has come to rest */
 #define RESTED 0.9      /* the same in a round that found nothing new, and with sparse attributes */
 #define SHARPENING 8    /* fits without damping that are tried */
-#define BETTER 0.9      /* the last fit goes on while it lowers the squared residual by this */
+#define BETTER 0.85     /* the last fit goes on while it lowers the squared residual by this: what it then lowers is rounding */
 #define PATIENCE 4      /* rounds without progress after which the search ends */
 /* A search that is stuck looks harder in steps: from the first on all that rsk_detector.bold does; at each the threshold and an object's
  * cost are multiplied by ease, and at the last an object may bring EXTRA nats less. Once the squared residual has fallen below
@@ -40,6 +42,7 @@ static const double ease[STEPS + 1] = {1.0, 1.0, 0.5, 0.2, 0.0};
 #define LITTLE 0.005
 #define AHEAD 1e-3
 #define FALLEN 4.0
+#define CAME 4.0 /* a fit with objects that came must divide it by so much more, as these explain a part by themselves */
 
 /* One sketch's answer; memory holds the view's arrays, rests those of its rests. */
 typedef struct found {
@@ -104,7 +107,7 @@ static double cost_of(const search *q) {
 /* Fits and prunes until that changes nothing. */
 static void refit(search *q, double settled) {
     rsk_fit *f = &q->fit;
-    double before = HUGE_VAL, damping = 1.0;
+    double before = f->square / CAME, damping = 1.0;
     for (int turn = 0; turn < 40 && !is_stopped(q); turn++) {
         const int light = !f->any_sparse && f->shrink > ROOMY && f->square < LITTLE * f->energy;
         rsk_fit_solve(f, light ? fmin(damping, LIGHT) : damping, FIT);
@@ -112,8 +115,8 @@ static void refit(search *q, double settled) {
         rsk_fit_norms(f);
         const ptrdiff_t marks = rsk_fit_prune(f, cost_of(q));
         if (marks) rsk_fit_remove(f);
-        else if (f->square <= RSK_EXACT * f->floor || f->square > (f->any_sparse ? RESTED : settled) * before) break;
-        damping = !f->any_sparse && !marks && rsk_fit_determined(f) && f->square < before / FALLEN && turn > 0 ? AHEAD : 1.0;
+        else if (f->square <= RSK_EXACT * f->floor || (turn > 0 && f->square > (f->any_sparse ? RESTED : settled) * before)) break;
+        damping = !f->any_sparse && !marks && rsk_fit_determined(f) && f->square < before / FALLEN ? AHEAD : 1.0;
         before = marks ? HUGE_VAL : f->square;
     }
 }
@@ -237,7 +240,7 @@ static void sharpen(search *q) {
     memcpy(c, f->c, sizeof *c * objects);
     for (int turn = 0; turn < SHARPENING && f->square < BETTER * before && f->square > RSK_NEARLY * f->floor && !is_stopped(q); turn++) {
         before = f->square;
-        rsk_fit_solve(f, 0.0, FINE);
+        rsk_fit_solve(f, 0.0, LAST);
         rsk_fit_estimate_noise(f);
     }
     if (f->square <= RSK_NEARLY * f->floor) return;
@@ -246,6 +249,10 @@ static void sharpen(search *q) {
     rsk_fit_solve(f, 1.0, FIT);
     rsk_fit_estimate_noise(f);
 }
+
+/* The tolerance of a fit that corrects another one's rounding. The fewer coordinates a fit leaves free, the more a small gradient can hide
+ * of what unknowns are off by. */
+static double again(const rsk_fit *f) { return fmin(AGAIN, fmax(LAST, f->shrink * f->shrink * f->shrink)); }
 
 /* Leaves only objects that are sure, and fits them well. */
 static void report(search *q) {
@@ -262,7 +269,7 @@ static void report(search *q) {
         if (marks) rsk_fit_remove(f);
         else if (turn > 0 && !(near && f->square < BETTER * before)) break;
         before = f->square;
-        rsk_fit_solve(f, near ? 0.0 : 1.0, FINE);
+        rsk_fit_solve(f, near ? 0.0 : 1.0, near ? turn ? again(f) : LAST : FINE);
         rsk_fit_estimate_noise(f);
     }
     f->gaps = 0;

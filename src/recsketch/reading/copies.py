@@ -27,10 +27,12 @@ def copies(objects: list[UnrolledObject]) -> list[tuple[int, ...]]:
     x = np.concatenate([o.attribute for o in objects]).astype(np.float64)
     size = np.diff(ends)
     place = np.arange(x.size) - ends[:-1].repeat(size)
-    projection = np.add.reduceat(x * np.cos(place), ends[:-1]).tolist()
-    square = np.add.reduceat(
-        np.square(np.concatenate([o.error for o in objects]), dtype=np.float64), ends[:-1]
-    ).tolist()
+    projections = np.add.reduceat(x * np.cos(place), ends[:-1])
+    squares = np.add.reduceat(np.square(np.concatenate([o.error for o in objects]), dtype=np.float64), ends[:-1])
+    reaches = np.sqrt(size) * (DEVIATIONS * np.sqrt(2.0 * squares) + ALIKE * np.array([o.norm for o in objects]))
+    if (np.diff(np.sort(projections)) > reaches.max()).all():
+        return []
+    projection, square = projections.tolist(), squares.tolist()
 
     def tolerance(i: int, j: int) -> float:
         """The distance of two attributes up to which they may be the same."""
@@ -41,7 +43,7 @@ def copies(objects: list[UnrolledObject]) -> list[tuple[int, ...]]:
     found: dict[int, list[int]] = {}
     for i, o in enumerate(objects):  # inputs first
         seen = near.setdefault((o.module, tuple(same[c] for c in o.inputs)), [])
-        at, reach = projection[i], math.sqrt(size[i]) * tolerance(i, i)
+        at, reach = projection[i], reaches[i]
         for _, j in seen[bisect_left(seen, (at - reach, -1)) : bisect_left(seen, (at + reach, len(objects)))]:
             if np.linalg.norm(x[ends[i] : ends[i + 1]] - x[ends[j] : ends[j + 1]]) <= tolerance(i, j):
                 same[i] = j

@@ -104,8 +104,9 @@ class _Reader:
         ]
         # What an object's unknowns are divided by is wrong by so much of itself. Copies that were fitted as one object
         # have products of its unknowns and their amplitudes, so that nothing is divided.
-        tied = np.isin(self.lead, [i for i, n in Counter(self.lead).items() if n > 1])
-        self.relative = np.where(tied, 0.0, np.array(uncertainty) / self.amplitude)
+        self.relative = np.array(uncertainty) / self.amplitude
+        if len(uses := Counter(self.lead)) < len(self.lead):
+            self.relative[[uses[i] > 1 for i in self.lead]] = 0.0
         names = list(spec.modules)
         self.names = [names[m] for m in self.module]
         self.ends = np.cumsum([0, *(spec.lengths[name] for name in self.names)])
@@ -130,22 +131,22 @@ class _Reader:
         explained = max(0.0, 1.0 - self.missing / self.energy) if self.energy > 0.0 else 0.0
         fits = self._explained()
         surest = 1.0 if fits else 1.0 - DOUBT * (1.0 - explained)
-        errors, (norms, norm_errors) = self._deviations(), self._norms()
-        objects = []
+        errors, (norms, norm_errors) = self._deviations(), [numbers.tolist() for numbers in self._norms()]
+        begin, objects = self.begin.tolist(), []
         for i in kept:
             members = self.below.get(i, [])
             objects.append(
                 UnrolledObject(
                     module=self.names[i],
-                    attribute=self._attribute(i),
+                    attribute=self.values[begin[i] : begin[i + 1]],
                     inputs=tuple(number[same[c]] for c in members),
                     weights=weights.get(i, ()),
                     path=self.path[i],
                     weight=share[i],
                     confidence=min(1.0 / (1.0 + math.exp(-min(self.evidence[i], 700.0))), surest),
-                    error=errors[self.begin[i] : self.begin[i + 1]],
-                    norm=float(norms[i]),
-                    norm_error=float(norm_errors[i]),
+                    error=errors[begin[i] : begin[i + 1]],
+                    norm=norms[i],
+                    norm_error=norm_errors[i],
                 )
             )
         limits = self._limits(depth, fits) if objects else ()
@@ -254,14 +255,20 @@ class _Reader:
         "Unrolling": of its counter, A^2 / 2 over the noise's square, and of its attribute.
         """
         spec, allowed = self.spec, self.spec.allowed()
-        shortest = np.where(allowed, np.array(list(spec.lengths.values())), 1 << 30).min(axis=1)
+        shortest = np.where(allowed, np.array(list(spec.lengths.values())), np.inf).min(axis=1).tolist()
         fan = max(1, round(sum(map(len, self.below.values())) / len(self.below)))
         least = LEAST_ROUNDING * math.sqrt(self.energy / max(self.kept, 1))
         noise = max(self.noise, least)
-        for p in (-1, *range(len(self.names))):
+        quietest: dict[int, int] = {}  # of each module's objects without inputs: what others could have would be louder
+        for p, module in enumerate(self.module):
+            if p in self.below or len(self.path[p]) >= depth:
+                continue
+            if self.amplitude[p] < self.amplitude[quietest.setdefault(module, p)]:
+                quietest[module] = p
+        for p in (*self.below, *quietest.values()):
             row = self.module[p] if p >= 0 else len(spec.modules)
             members = self.below.get(p, [])
-            if not allowed[row].any() or len(members) >= spec.max_inputs or (p >= 0 and len(self.path[p]) >= depth):
+            if shortest[row] == np.inf or len(members) >= spec.max_inputs:
                 continue
             k = 1 if members else min(fan, spec.max_inputs)
             if members:
@@ -269,7 +276,7 @@ class _Reader:
             else:
                 whole = self._owed(p, k)
                 square = whole**2 / k**2 if spec.weighting in ("linear", "count") else whole / k
-            a = float(shortest[row])
+            a = shortest[row]
             alpha2 = square / noise**2
             v = alpha2 / a
             if k * (alpha2 / 2.0 + a / 2.0 * (v - math.log1p(v))) < VISIBLE:
@@ -311,13 +318,14 @@ class _Reader:
         members = self.below.get(p, [])
         power = 1 if self.spec.weighting in ("linear", "count") else 2
         parts = [self.amplitude[c] ** power for c in members]
-        whole, total, n, s = self._owed(p, len(members)), sum(parts), len(members), self.spec.spread
+        total, n, s = sum(parts), len(members), self.spec.spread
         if self.spec.weighting == "count":
+            whole = self._owed(p, n)
             return tuple(x / whole for x in parts)
         found, lacking = 1.0, self.lacking.get(p)
         if lacking and self._owed(p, 1):
             found = self._found(p, n, *lacking)
-        elif self.square > NEAR**2 * self.energy and whole > total:
+        elif self.square > NEAR**2 * self.energy and (whole := self._owed(p, n)) > total:
             found = total / whole
             if self.spec.weighting == "balanced":  # of n among k alike this is (n / k)**(1 - balance)
                 found **= 1.0 / max(1.0 - self.spec.balance, LEAST_EXPONENT)
@@ -377,9 +385,6 @@ class _Reader:
         """All unknowns but the counter: of the attribute, and the signature."""
         return np.asarray(self.parts[self.ends[i] : self.ends[i + 1]] / self.amplitude[i])
 
-    def _attribute(self, i: int) -> Floats:
-        return self.values[self.begin[i] : self.begin[i + 1]]
-
     def _deviations(self) -> Floats:
         """Standard errors of the attributes' elements: those of their unknowns, and of the counters these are divided
         by."""
@@ -403,7 +408,8 @@ class _Reader:
             along = np.where(norm > 0.0, np.add.reduceat(x * y, begin) / norm, np.sqrt(size2))
         if self.spec.attributes == "linear":
             elements = np.where(norm > 0.0, 1.0, np.sqrt(np.diff(self.begin)))
-            scale = np.array([self.spec.scale(name) for name in self.names])
+            scales = {name: self.spec.scale(name) for name in self.spec.modules}
+            scale = np.array([scales[name] for name in self.names])
             return norm, np.hypot(self.error[:, 0] / scale * elements, along * self.relative)
         across = np.sqrt(np.maximum(size2 - along**2, 0.0)) * self.error[:, 0]
         return norm, np.hypot(across, along * lognormal(NEPERS * self.error[:, 1]))
