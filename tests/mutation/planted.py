@@ -10,7 +10,7 @@ PLANTED = [
     ("csrc/base/memory.c", "(PTRDIFF_MAX - 128) / each", "(size_t)-1"),
     ("csrc/base/philox.c", "n < 0 || (uint64_t)n > MOST_WORDS", "n < 0"),
     ("csrc/base/select.c", "ties-- <= 0", "0"),
-    ("csrc/recursion/plan.c", "|| !(total <= most)) return", ") return"),
+    ("csrc/recursion/plan.c", "|| !(sum <= most)) return", ") return"),
     ("csrc/recursion/plan.c", "objects > LARGEST || inputs > LARGEST || outputs > LARGEST ||", ""),
     (
         "csrc/recursion/sweep.c",
@@ -23,12 +23,12 @@ PLANTED = [
         "",
     ),
     ("csrc/recursion/plan.c", "? (double)RSK_MAX_VALUE : RSK_MAX_WEIGHT", "? RSK_MAX_WEIGHT : RSK_MAX_WEIGHT"),
-    ("csrc/recursion/plan.c", "return sqrt(u * r->mass[m->object[e]] / m->mass);", "return sqrt(u);"),
+    ("csrc/recursion/plan.c", "sqrt(u * places[m->object[i]].mass / mass);", "sqrt(u);"),
     ("csrc/recursion/sweep.c", "WEIGHTS_COUNT && j->bad[t] == -1 && !rsk", "WEIGHTS_COUNT && 0 && !rsk"),
     (
         "csrc/recursion/attributes.c",
-        "(float)(log2_of(norm) / OCTAVES) : 1.0f",
-        "(float)(log2_of(norm) / OCTAVES) : 0.0f",
+        "(float)(log2_of(j->norm[o]) / OCTAVES) : 1.0f",
+        "(float)(log2_of(j->norm[o]) / OCTAVES) : 0.0f",
     ),
     ("csrc/recursion/attributes.c", "number[o] < 0 || number[o] >= coding->numbers", "number[o] < 0"),
     ("csrc/recursion/attributes.c", "2.0 * norm + (last - 1.0) * (last - 1.0) < 1.0", "norm == 0.0 && last == 1.0"),
@@ -74,7 +74,11 @@ PLANTED = [
     ("src/recsketch/runs/gathering.py", "chain.from_iterable(sorted(orders))", "chain.from_iterable(orders)"),
     ("src/recsketch/sketching/packing.py", "np.sqrt(mean / 12.0)", "np.sqrt(mean / 3.0)"),
     ("src/recsketch/reading/unroll.py", "bool(objects) and fits", "fits"),
-    ("src/recsketch/reading/unroll.py", "self.energy and whole > total:", "self.energy:"),
+    (
+        "src/recsketch/reading/unroll.py",
+        "self.energy and (whole := self._owed(p, n)) > total:",
+        "self.energy and (whole := self._owed(p, n)):",
+    ),
     (
         "src/recsketch/reading/unroll.py",
         "np.hypot(own, self.centred * self.relative.repeat(np.diff(self.begin)))",
