@@ -72,6 +72,28 @@ static void test_sweeps_stop(int threads) {
     free(y), free(x);
 }
 
+/* Within one trace it is asked about every 65,536 coordinates, and at no tuple of few. */
+static void test_long_traces_are_asked_about(void) {
+    enum { DIM = 4096 };
+    runs r;
+    rsk_spec *spec = spec_make(DIM, "skew", 1);
+    runs_make(&r, 2, 600, 5);
+    rsk_plan *plan = plan_make(spec, &r);
+    float *y = need(2 * DIM, sizeof *y), *x = need((size_t)r.floats, sizeof *x);
+    const double least = (double)r.n * DIM / 65536, most = 6.0 * least + 2.0;
+    for (int back = 0; back < 2; back++) {
+        patience p = patience_of(1000000);
+        p.stop.context = &p;
+        if (back) CHECK_STATUS(RSK_OK, rsk_adjoint(spec, plan, y, x, NULL, 1, &p.stop));
+        else CHECK_STATUS(RSK_OK, rsk_sketch(spec, plan, r.attributes, NULL, y, 1, &p.stop, NULL));
+        CHECK(p.looks >= least && p.looks <= most);
+    }
+    rsk_plan_free(plan);
+    rsk_spec_free(spec);
+    runs_free(&r);
+    free(y), free(x);
+}
+
 static void test_parts_stop(int threads) {
     enum { SIGNALS = 3, K = 5, N = 700, D = 30, M = 100 };
     rsk_hadamard *h = NULL;
@@ -119,5 +141,6 @@ void test_stopping(void) {
         test_sweeps_stop(threads);
         test_parts_stop(threads);
     }
+    test_long_traces_are_asked_about();
     test_when_it_is_asked();
 }
