@@ -77,7 +77,7 @@ PLANTED = [
     (
         "src/recsketch/reading/unroll.py",
         "self.energy and (whole := self._owed(p, n)) > total:",
-        "self.energy and (whole := self._owed(p, n)):",
+        "self.energy and (whole := self._owed(p, n)) >= 0.0:",
     ),
     (
         "src/recsketch/reading/unroll.py",
