@@ -2,7 +2,7 @@
  *
  * A chunk of registers is summed over all leaves before it is stored. Eight registers share the words of their bits, which are shifted
  * by four from one to the next. A run is 16 coordinates or a power of two above; `span` says how many registers of a chunk it fills. Runs
- * of 8 would need two tables of sixteen a register: they are looked up by fours, which takes nine tenths of the time on Zen 4. */
+ * of 8 would need two tables of sixteen a register: they are looked up by fours, which is less. */
 #include "lookup_fours.h"
 
 static RSK_INLINE void leaf_chunk(__m512i sum[16], const int32_t *tables, const uint32_t *index, __m512i counter, const int chunk,

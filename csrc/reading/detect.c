@@ -31,8 +31,7 @@ enum { MOST_FADES = 128 }; /* log(2^63) / log(FADE) is 93 */
 #define LEAF 0.4          /* an object whose inputs show less than this part of what they would is a leaf */
 #define MANY 32           /* modules: with more, only a stuck search looks deeply, which costs as many scores a level */
 #define AMBIGUOUS 6.0     /* nats between the two likeliest modules, below which they are looked at more deeply */
-#define LOUD 3.0          /* nats of what stands one level below; with less a search that is not stuck looks no deeper. Above tuples of 30 to 200
-                           * inputs it was 7.8 or more wherever such a look found anything, in 28 looks */
+#define LOUD 3.0          /* nats of what stands one level below; with less a search that is not stuck looks no deeper */
 #define CONVINCING 50.0   /* nats: another module that brings more needs no deep look */
 #define FEW 64            /* objects up to which a stuck search looks below candidates as deep as there can be objects */
 #define NOTHING 44.0      /* nats below the largest of some likelihoods at which one no longer changes a double that is their sum */

@@ -83,7 +83,7 @@ def unroll(
     # A direction has norm one, and so has a signature.
     norm2 = 1.0 + (spec.signature > 0) if spec.attributes == "polar" else 0.0
     told = (depth, THRESHOLD, MAX_ROUNDS, threads, norm2, sparsity, matrices.coding.more, spec.signature)
-    found = _core.Unrolling(matrices.core, sketches, mask, spec.allowed(), noise, *told)
+    found = _core.Unrolling(matrices.core, sketches, mask, matrices.allowed, noise, *told)
     kept = [spec.dim] * n if mask is None else np.broadcast_to(mask.sum(axis=1), (n,)).tolist()
     error = [0.0] * n if noise is None else noise.tolist()
     return [_Reader(matrices, found.get(i), kept[i], error[i]).read(depth, found.rests(i)) for i in range(n)]
@@ -93,8 +93,8 @@ class _Reader:
     """Turns what C found of one sketch, users before inputs and in units of the fit, into an Unrolled."""
 
     def __init__(self, matrices: Matrices, found: Found, kept: int, noise: float) -> None:
-        self.coding, self.spec, self.kept, self.noise = matrices.coding, matrices.spec, kept, noise
-        spec = self.spec
+        self.coding, self.spec, self.allowed = matrices.coding, matrices.spec, matrices.allowed
+        self.kept, self.noise, spec = kept, noise, self.spec
         self.factors: Factors = factors(spec)
         (self.square, self.energy, self.missing, self.rounds, self.iterations), tags, numbers, self.parts = found
         self.parent, self.position, self.module, self.lead = (row.tolist() for row in tags)
@@ -254,7 +254,7 @@ class _Reader:
         the amplitude that its own tells. The evidence for an object of amplitude A is that of docs/method.md,
         "Unrolling": of its counter, A^2 / 2 over the noise's square, and of its attribute.
         """
-        spec, allowed = self.spec, self.spec.allowed()
+        spec, allowed = self.spec, self.allowed
         shortest = np.where(allowed, np.array(list(spec.lengths.values())), np.inf).min(axis=1).tolist()
         fan = max(1, round(sum(map(len, self.below.values())) / len(self.below)))
         least = LEAST_ROUNDING * math.sqrt(self.energy / max(self.kept, 1))
