@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left, insort
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,16 +27,17 @@ def copies(objects: list[UnrolledObject]) -> list[tuple[int, ...]]:
     size = np.diff(ends)
     place = np.arange(x.size) - ends[:-1].repeat(size)
     projections = np.add.reduceat(x * np.cos(place), ends[:-1])
-    squares = np.add.reduceat(np.square(np.concatenate([o.error for o in objects]), dtype=np.float64), ends[:-1])
-    reaches = np.sqrt(size) * (DEVIATIONS * np.sqrt(2.0 * squares) + ALIKE * np.array([o.norm for o in objects]))
+    square = np.add.reduceat(np.square(np.concatenate([o.error for o in objects]), dtype=np.float64), ends[:-1])
+    norm = np.array([o.norm for o in objects])
+
+    def tolerance(square: Any, norm: Any) -> Any:
+        """The distance up to which attributes may be the same, by the squares of both errors and the larger norm."""
+        return DEVIATIONS * np.sqrt(square) + ALIKE * norm
+
+    reaches = np.sqrt(size) * tolerance(2.0 * square, norm)
     if (np.diff(np.sort(projections)) > reaches.max()).all():
         return []
-    projection, square = projections.tolist(), squares.tolist()
-
-    def tolerance(i: int, j: int) -> float:
-        """The distance of two attributes up to which they may be the same."""
-        return DEVIATIONS * math.sqrt(square[i] + square[j]) + ALIKE * max(objects[i].norm, objects[j].norm)
-
+    projection = projections.tolist()
     same = list(range(len(objects)))
     near: dict[tuple[str, tuple[int, ...]], list[tuple[float, int]]] = {}
     found: dict[int, list[int]] = {}
@@ -45,7 +45,8 @@ def copies(objects: list[UnrolledObject]) -> list[tuple[int, ...]]:
         seen = near.setdefault((o.module, tuple(same[c] for c in o.inputs)), [])
         at, reach = projection[i], reaches[i]
         for _, j in seen[bisect_left(seen, (at - reach, -1)) : bisect_left(seen, (at + reach, len(objects)))]:
-            if np.linalg.norm(x[ends[i] : ends[i + 1]] - x[ends[j] : ends[j + 1]]) <= tolerance(i, j):
+            apart = np.linalg.norm(x[ends[i] : ends[i + 1]] - x[ends[j] : ends[j + 1]])
+            if apart <= tolerance(square[i] + square[j], max(norm[i], norm[j])):
                 same[i] = j
                 break
         else:
